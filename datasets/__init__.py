@@ -1,0 +1,1 @@
+"""Skeleton action datasets, imported as ``pyg_stgcn.datasets``."""
