@@ -1,8 +1,47 @@
-"""The command line, imported as ``pyg_stgcn.cli``."""
+"""The command line: one file a command, loaded when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
 
 import click
 
+from pyg_stgcn import __version__
+from pyg_stgcn.errors import InputError
 
-@click.group()
+_COMMANDS = ("datasets", "demo", "evaluate", "inspect", "train")
+
+
+class _Commands(click.Group):
+    """Finds the commands in this package, and turns a user's mistakes into one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(
+                f"{place}{error.strerror or error}; make room or name another folder, "
+                "then start again"
+            ) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pyg-stgcn")
 def main() -> None:
-    """Train, prune and judge spatial-temporal graph convolution networks."""
+    """Skeleton action recognition with sparse spatial-temporal graph convolutions.
+
+    Train an ST-GCN, find out how few of its weights it needs, and judge what is left. Start with
+    'pyg-stgcn demo'.
+    """

@@ -1,0 +1,128 @@
+"""``pyg-stgcn datasets``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from pyg_stgcn.cli._output import print_json, print_table
+
+_name = click.argument("name", metavar="NAME|FILE.pkl")
+_root = click.option("--root", default="data", show_default=True, help="Folder of the datasets.")
+_source = click.option("--source", metavar="FILE", help="Local copy of the dataset's archive.")
+_skeleton = click.option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group("datasets")
+def command() -> None:
+    """List, prepare and describe datasets."""
+
+
+def _describe(name: str, root: str, source: str | None, skeleton: str | None) -> dict[str, Any]:
+    import numpy as np
+
+    from pyg_stgcn.training import TrainConfig
+    from pyg_stgcn.training.data import open_dataset
+
+    config = TrainConfig(dataset=name, root=root, source=source, skeleton=skeleton)
+    dataset = open_dataset(config, "all")
+    frames, persons = dataset.num_frames, dataset.num_persons
+    splits = {
+        benchmark: {
+            split: len(open_dataset(config, split, benchmark=benchmark))
+            for split in ("train", "val")
+        }
+        for benchmark in dataset.benchmarks
+    }
+    return {
+        "dataset": name,
+        "clips": len(dataset),
+        "classes": list(dataset.classes),
+        "skeleton": dataset.skeleton.name,
+        "joints": dataset.skeleton.num_joints,
+        "channels": dataset.num_channels,
+        "persons": {
+            int(m): int(n) for m, n in zip(*np.unique(persons, return_counts=True), strict=True)
+        },
+        "frames": {
+            "min": int(frames.min()),
+            "median": float(np.median(frames)),
+            "max": int(frames.max()),
+        },
+        "clips_per_class": np.bincount(dataset.labels, minlength=dataset.num_classes).tolist(),
+        "benchmarks": splits,
+        "folder": str(Path(dataset.processed_dir)),
+    }
+
+
+def _print_description(facts: dict[str, Any]) -> None:
+    frames = facts["frames"]
+    print_table(
+        ("", "value"),
+        [
+            ("clips", f"{facts['clips']:,}"),
+            ("classes", len(facts["classes"])),
+            ("skeleton", f"{facts['skeleton']} ({facts['joints']} joints)"),
+            ("channels", facts["channels"]),
+            ("frames", f"{frames['min']} to {frames['max']}, median {frames['median']:g}"),
+            *((f"clips with {m} person(s)", f"{n:,}") for m, n in facts["persons"].items()),
+            *(
+                (f"{name}: train / val", f"{sizes['train']:,} / {sizes['val']:,}")
+                for name, sizes in facts["benchmarks"].items()
+            ),
+            ("prepared in", facts["folder"]),
+        ],
+        title=facts["dataset"],
+    )
+
+
+@command.command("list")
+@_json
+def list_command(as_json: bool) -> None:
+    """List the datasets that have a name."""
+    from pyg_stgcn.datasets import DATASETS
+
+    rows = {name: (kind.__doc__ or "").strip().splitlines()[0] for name, kind in DATASETS.items()}
+    if as_json:
+        print_json(rows)
+        return
+    print_table(("name", "what it is"), rows.items())
+    click.echo("Anything else: a pickle in PYSKL's annotation form, named by its path.")
+
+
+@command.command("info")
+@_name
+@_root
+@_source
+@_skeleton
+@_json
+def info_command(
+    name: str, root: str, source: str | None, skeleton: str | None, as_json: bool
+) -> None:
+    """Describe a dataset (prepares it first where needed)."""
+    facts = _describe(name, root, source, skeleton)
+    if as_json:
+        print_json(facts)
+        return
+    _print_description(facts)
+    per_class = zip(facts["classes"], facts["clips_per_class"], strict=True)
+    print_table(("class", "clips"), per_class)
+
+
+@command.command("prepare")
+@_name
+@_root
+@_source
+@_skeleton
+@_json
+def prepare_command(
+    name: str, root: str, source: str | None, skeleton: str | None, as_json: bool
+) -> None:
+    """Read the raw files into the store that training opens."""
+    facts = _describe(name, root, source, skeleton)
+    if as_json:
+        print_json(facts)
+    else:
+        _print_description(facts)

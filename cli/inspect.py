@@ -1,0 +1,52 @@
+"""``pyg-stgcn inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from pyg_stgcn.cli._output import percent, print_json, print_table
+
+
+@click.command("inspect")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(run: Path, as_json: bool) -> None:
+    """Show what is left of each layer of RUN's trained model.
+
+    A dead row is an output channel, and a dead column an input channel, without a kept weight.
+    """
+    from dataclasses import asdict
+
+    from pyg_stgcn.sparsity import report, summary
+
+    from pyg_stgcn.training.rundir import UNMASKED, Run
+
+    model = Run.open(run).load_model()
+    layers = report(model, exclude=UNMASKED)
+    totals = summary(model, exclude=UNMASKED).to_dict()
+    empty = [layer.name for layer in layers if layer.empty]
+    if as_json:
+        print_json({**totals, "layers": [asdict(layer) for layer in layers], "empty": empty})
+        return
+    print_table(
+        ("layer", "shape", "weights", "kept", "sparsity", "dead rows", "dead columns"),
+        [
+            (
+                layer.name,
+                "x".join(map(str, layer.shape)),
+                f"{layer.numel:,}",
+                f"{layer.kept:,}",
+                percent(layer.sparsity),
+                layer.dead_rows,
+                layer.dead_cols,
+            )
+            for layer in layers
+        ],
+    )
+    click.echo(
+        f"kept {totals['params_kept']:,} of {totals['params_maskable']:,} maskable weights "
+        f"(sparsity {percent(totals['sparsity'])})"
+    )
+    for name in empty:
+        click.echo(f"Warning: {name} lost all its weights", err=True)

@@ -1,0 +1,244 @@
+"""``pyg-stgcn train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+from pyg_stgcn.cli._output import percent, print_json, print_table
+
+#: Where and with how much of the machine a run computes, which a resumed run may change.
+_PLACEMENT = {
+    "root",
+    "source",
+    "num_workers",
+    "accelerator",
+    "devices",
+    "num_nodes",
+    "strategy",
+}
+_SHARE = click.FloatRange(0, 1, max_open=True)
+_POSITIVE = click.IntRange(min=1)
+
+
+def _check_names(model: str, graph: str, stream: str) -> None:
+    from pyg_stgcn.models import list_models
+
+    from pyg_stgcn.errors import InputError
+    from pyg_stgcn.skeleton import get_skeleton
+    from pyg_stgcn.transforms import STREAMS
+
+    if model not in list_models():
+        raise click.BadParameter(
+            f"{model!r} is not one of {', '.join(list_models())}", param_hint="--model"
+        )
+    if unknown := [name for name in stream.split("+") if name not in STREAMS]:
+        raise click.BadParameter(
+            f"{unknown[0]!r} is not one of {', '.join(STREAMS)}", param_hint="--stream"
+        )
+    try:
+        get_skeleton("ntu25").graph(graph)
+    except InputError as error:
+        raise click.BadParameter(str(error), param_hint="--graph") from None
+
+
+def _check_benchmark(config: Any) -> None:
+    from pyg_stgcn.training.data import open_dataset
+
+    if config.benchmark is None:
+        return
+    benchmarks = open_dataset(config, "all", benchmark=None).benchmarks
+    if config.benchmark not in benchmarks:
+        raise click.BadParameter(
+            f"{config.dataset} has no benchmark {config.benchmark!r}; "
+            f"it has {', '.join(benchmarks) or 'none'}",
+            param_hint="--benchmark",
+        )
+
+
+def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -> Any:
+    from dataclasses import replace
+
+    from pyg_stgcn.training.config import load_config
+
+    config, _ = load_config(folder / "config.json")
+    given = {
+        name: value
+        for name, value in options.items()
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    for name, value in given.items():
+        if name not in _PLACEMENT and getattr(config, name) != value:
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} {value}: the run in {folder} was started with "
+                f"{getattr(config, name)}; leave the option out, or start anew in another --out"
+            )
+    return replace(config, **{name: given[name] for name in _PLACEMENT & set(given)})
+
+
+def _default_folder(config: Any) -> Path:
+    dataset = Path(config.dataset).stem
+    parts = [dataset, config.benchmark, config.model, config.stream]
+    parts += [f"sparsity{config.sparsity:g}", f"seed{config.seed}"]
+    return Path("runs") / "-".join(str(part) for part in parts if part)
+
+
+def print_summary(summary: dict[str, Any], folder: Path) -> None:
+    print_table(
+        ("", "value"),
+        [
+            ("top-1", percent(summary["top1"])),
+            ("top-5", percent(summary["top5"])),
+            ("mean class", percent(summary["mean_class"])),
+            ("clips averaged", summary["clips"]),
+            ("parameters", f"{summary['params_total']:,}"),
+            ("maskable weights", f"{summary['params_maskable']:,}"),
+            ("kept weights", f"{summary['params_kept']:,}"),
+            ("sparsity", percent(summary["sparsity"])),
+            ("epochs", summary["epochs"]),
+            ("seconds", summary["seconds"]),
+        ],
+        title=f"{summary['dataset']}, {summary['benchmark']}",
+    )
+    click.echo(f"run: {folder}\ncurves: {folder / 'curves.png'}")
+
+
+@click.command("train")
+@click.option("--dataset", metavar="NAME|FILE.pkl", help="Dataset, or a pickle in PYSKL form.")
+@click.option("--root", default="data", show_default=True, help="Folder of the datasets.")
+@click.option("--source", metavar="FILE", help="Local copy of the dataset's archive.")
+@click.option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
+@click.option("--benchmark", help="Train/validation split, e.g. xsub.  [default: the first]")
+@click.option("--model", default="stgcn", show_default=True, help="Backbone.")
+@click.option(
+    "--graph",
+    default="random",
+    show_default=True,
+    help="A partition (stgcn_spatial, spatial, ...), or 'random': learnable, over all joints.",
+)
+@click.option(
+    "--stream",
+    default="joint",
+    show_default=True,
+    help="joint, bone, joint-motion or bone-motion; several joined by '+'.",
+)
+@click.option("--channels", type=_POSITIVE, help="Width of the first stage.  [default: 64 or 16]")
+@click.option("--clip-frames", type=_POSITIVE, help="Frames a clip.  [default: 100 or 48]")
+@click.option(
+    "--rotation",
+    type=click.FloatRange(0),
+    default=0.3,
+    show_default=True,
+    help="Random rotations up to so many radians.",
+)
+@click.option("--sparsity", type=_SHARE, default=0.0, show_default=True, help="Weights to prune.")
+@click.option(
+    "--edge-sparsity",
+    type=_SHARE,
+    default=0.0,
+    show_default=True,
+    help="Edges of the graph to prune.",
+)
+@click.option(
+    "--schedule",
+    type=click.Choice(["constant", "step", "linear", "cubic"]),
+    default="cubic",
+    show_default=True,
+    help="How the sparsity grows.",
+)
+@click.option(
+    "--warmup",
+    type=_SHARE,
+    default=0.0,
+    show_default=True,
+    help="Share of the training before the sparsity grows.",
+)
+@click.option(
+    "--ramp-end",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Share of the training at which it is reached.",
+)
+@click.option("--epochs", type=_POSITIVE, help="Passes over the clips.  [default: 80 or 60]")
+@click.option(
+    "--batch-size", type=_POSITIVE, help="Clips a step, over all devices.  [default: 128 or 16]"
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(0, min_open=True),
+    default=0.1,
+    show_default=True,
+    help="Learning rate at the start; cosine to zero.",
+)
+@click.option("--weight-decay", type=click.FloatRange(0), default=5e-4, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--eval-clips",
+    type=_POSITIVE,
+    default=10,
+    show_default=True,
+    help="Clips averaged in the final evaluation.",
+)
+@click.option(
+    "--num-workers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Processes that prepare batches.",
+)
+@click.option("--accelerator", default="auto", show_default=True, help="auto, cpu, gpu, ...")
+@click.option("--devices", default="auto", show_default=True, help="Processes or GPUs a machine.")
+@click.option("--num-nodes", type=_POSITIVE, default=1, show_default=True, help="Machines.")
+@click.option("--strategy", default="auto", show_default=True, help="auto, ddp, ...")
+@click.option(
+    "--precision",
+    default="32-true",
+    show_default=True,
+    help="32-true, 16-mixed, bf16-mixed or 64-true.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Run directory.  [default: runs/<what is trained>]",
+)
+@click.option("--resume", is_flag=True, help="Continue the run in --out.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context, out: Path | None, resume: bool, as_json: bool, **options: Any
+) -> None:
+    """Train and prune one model.
+
+    Where two defaults are given, the first is the published recipe and the second the one for
+    fewer than 5,000 training clips.
+
+    The run directory holds config.json, metrics.csv, curves.png, checkpoints/, the weights and
+    summary.json. Killed runs go on with --resume and end as if they had never been stopped.
+    """
+    if resume and out is None:
+        raise click.UsageError("--resume needs --out DIR, the folder of the run to continue")
+    if not resume and options["dataset"] is None:
+        raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
+
+    from pyg_stgcn.training import TrainConfig, train
+
+    if resume and out is not None:
+        config = _resumed_config(ctx, out, options)
+        if (out / "summary.json").exists():
+            raise click.UsageError(f"{out}: the run is finished; see its summary.json")
+    else:
+        config = TrainConfig(**options)
+    _check_names(config.model, config.graph, config.stream)
+    _check_benchmark(config)
+    folder = out or _default_folder(config)
+    summary = train(config, folder, resume=resume)
+    if not summary:
+        return
+    if as_json:
+        print_json({**summary, "run": str(folder)})
+    else:
+        print_summary(summary, folder)

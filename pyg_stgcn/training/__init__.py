@@ -1,0 +1,16 @@
+"""Training and judging runs, on top of pytorch-lightning."""
+
+from pyg_stgcn.training.config import TrainConfig
+from pyg_stgcn.training.evaluation import evaluate_run
+from pyg_stgcn.training.recognizer import ActionRecognizer, TrainingDivergedError
+from pyg_stgcn.training.rundir import Run
+from pyg_stgcn.training.train import train
+
+__all__ = [
+    "ActionRecognizer",
+    "Run",
+    "TrainConfig",
+    "TrainingDivergedError",
+    "evaluate_run",
+    "train",
+]

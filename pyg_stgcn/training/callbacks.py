@@ -1,0 +1,101 @@
+"""What happens around the epochs: the table of metrics, and progress for those without a terminal."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from pyg_stgcn.training.files import write_csv
+from pyg_stgcn.training.recognizer import ActionRecognizer
+
+METRICS = (
+    "epoch",
+    "step",
+    "lr",
+    "sparsity",
+    "train_loss",
+    "train_top1",
+    "val_loss",
+    "val_top1",
+    "val_top5",
+    "seconds",
+)
+
+
+class EpochTable(Callback):
+    """Keeps one row an epoch and writes them all to ``metrics.csv``.
+
+    The rows travel in the checkpoint, so that a resumed run's table is that of an undisturbed one
+    (but for the seconds).
+
+    Args:
+        path: The CSV file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        self._started = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, ActionRecognizer)
+        self.rows.append(
+            {
+                "epoch": trainer.current_epoch + 1,
+                "step": trainer.global_step,
+                "lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
+                "sparsity": pl_module.sparsity,
+                "seconds": round(time.monotonic() - self._started, 3),
+                **pl_module.take_epoch_metrics(),
+            }
+        )
+        if trainer.is_global_zero:
+            write_csv(self.path, METRICS, self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+
+
+class EpochLines(Callback):
+    """Prints one line for each validated epoch, where a progress bar would only make a mess.
+
+    Args:
+        table: The table whose last row is printed.
+    """
+
+    def __init__(self, table: EpochTable) -> None:
+        self.table = table
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        row = self.table.rows[-1]
+        if "val_top1" not in row:
+            return
+        click.echo(
+            f"epoch {row['epoch']:>3}/{trainer.max_epochs}  loss {row['train_loss']:.4f}  "
+            f"train {row['train_top1']:.1%}  val {row['val_top1']:.1%}  "
+            f"sparsity {row['sparsity']:.1%}  {row['seconds']:.1f} s/epoch",
+            err=True,
+        )
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Rows of a ``metrics.csv``; a metric that an epoch did not measure is ``None``."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [
+            {name: float(value) if value else None for name, value in row.items()}
+            for row in csv.DictReader(stream)
+        ]

@@ -1,0 +1,151 @@
+"""What a training run is asked to do: one flat, JSON-able record and the defaults that depend on the data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.training.files import write_json
+
+
+class Recipe(NamedTuple):
+    """Width, clip length and epochs that suit an amount of training data."""
+
+    channels: int
+    clip_frames: int
+    epochs: int
+    batch_size: int
+
+
+#: PYSKL's recipe (16 epochs over a training set repeated five times).
+PUBLISHED_RECIPE = Recipe(channels=64, clip_frames=100, epochs=80, batch_size=128)
+#: Below this many training clips the published width and batch size only cost time.
+SMALL_DATA_CLIPS = 5_000
+SMALL_DATA_RECIPE = Recipe(channels=16, clip_frames=48, epochs=60, batch_size=16)
+
+
+def default_recipe(num_training_clips: int) -> Recipe:
+    """The recipe used for the options that the user leaves open."""
+    return SMALL_DATA_RECIPE if num_training_clips < SMALL_DATA_CLIPS else PUBLISHED_RECIPE
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides the outcome of a run.
+
+    ``None`` in :attr:`channels`, :attr:`clip_frames`, :attr:`epochs` or :attr:`batch_size` asks for
+    :func:`default_recipe`, and in :attr:`benchmark` for the dataset's first one; the
+    ``config.json`` of a run holds the values that were used.
+
+    Args:
+        dataset: A name from :data:`pyg_stgcn.datasets.DATASETS` or the path of a pickle in PYSKL's
+            annotation form.
+        root: Folder of the datasets' files.
+        source: A local copy of the dataset's archive, used instead of the download.
+        skeleton: Built-in name or JSON file; only for pickles.
+        benchmark: Name of the train/validation split, such as ``"xsub"``.
+        model: A name from :func:`pyg_stgcn.models.list_models`.
+        graph: A partition of the skeleton, or ``"random"`` for a learnable graph over all joints.
+        stream: ``"joint"``, ``"bone"``, ``"joint-motion"``, ``"bone-motion"``, or several joined
+            by ``"+"``.
+        channels: Width of the first stage.
+        clip_frames: Frames sampled from each clip.
+        rotation: Random rotations are drawn from ``[-rotation, rotation]`` radians an axis.
+        sparsity: Share of the maskable weights to prune, in ``[0, 1)``.
+        edge_sparsity: Share of the graph's edges to prune, in ``[0, 1)``.
+        schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``.
+        warmup: Share of the training steps before the sparsity starts to grow.
+        ramp_end: Share of the training steps after which the full sparsity is reached.
+        epochs: Passes over the training clips.
+        batch_size: Clips an optimiser step, over all devices together.
+        lr: Learning rate at the start; it falls to zero along a cosine.
+        weight_decay: Of all parameters but the mask scores.
+        seed: Of the initialisation, the order of the clips and the augmentation.
+        eval_clips: Clips over which the final evaluation averages probabilities.
+        num_workers: Processes that prepare batches; the result does not depend on it.
+        accelerator: As in Lightning: ``"auto"``, ``"cpu"``, ``"gpu"``, ...
+        devices: As in Lightning: a number, or ``"auto"``.
+        num_nodes: Machines taking part.
+        strategy: As in Lightning: ``"auto"``, ``"ddp"``, ...
+        precision: As in Lightning: ``"32-true"``, ``"16-mixed"``, ``"bf16-mixed"``, ``"64-true"``.
+    """
+
+    dataset: str
+    root: str = "data"
+    source: str | None = None
+    skeleton: str | None = None
+    benchmark: str | None = None
+    model: str = "stgcn"
+    graph: str = "random"
+    stream: str = "joint"
+    channels: int | None = None
+    clip_frames: int | None = None
+    rotation: float = 0.3
+    sparsity: float = 0.0
+    edge_sparsity: float = 0.0
+    schedule: str = "cubic"
+    warmup: float = 0.0
+    ramp_end: float = 0.5
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float = 0.1
+    weight_decay: float = 5e-4
+    seed: int = 0
+    eval_clips: int = 10
+    num_workers: int = 0
+    accelerator: str = "auto"
+    devices: str = "auto"
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: str = "32-true"
+
+    def with_recipe(self, num_training_clips: int, benchmark: str) -> TrainConfig:
+        """Fill in what the user left open."""
+        recipe = default_recipe(num_training_clips)._asdict()
+        open_options = {
+            name: value for name, value in recipe.items() if getattr(self, name) is None
+        }
+        return replace(self, benchmark=benchmark, **open_options)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], source: Path) -> TrainConfig:
+        """Rebuild a configuration that :meth:`to_dict` made; ``source`` is named in errors."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise InputError(
+                f"{source}: unknown options {', '.join(unknown)}; "
+                "the run was written by another version of pyg-stgcn"
+            )
+        if "dataset" not in values:
+            raise InputError(f"{source}: no 'dataset'; this is not the configuration of a run")
+        return cls(**values)
+
+
+def save_config(path: Path, config: TrainConfig, facts: dict[str, Any]) -> None:
+    """Write ``config.json``: the options, and facts about the data and the software."""
+    write_json(path, {"options": config.to_dict(), **facts})
+
+
+def load_config(path: Path) -> tuple[TrainConfig, dict[str, Any]]:
+    """Read ``config.json``.
+
+    Raises:
+        InputError: The file is missing or is not the configuration of a run.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{path.parent}: no config.json; name the folder of a training run"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged ({error}); train the run again") from None
+    if not isinstance(content, dict) or not isinstance(content.get("options"), dict):
+        raise InputError(f"{path}: no 'options'; this is not the configuration of a run")
+    return TrainConfig.from_dict(content.pop("options"), path), content

@@ -1,0 +1,151 @@
+"""Batches for training and judging, reproducible whatever the number of workers or devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+from torch_geometric.data import Data
+from torch_geometric.loader import DataLoader
+
+from pyg_stgcn.datasets import DATASETS, SkeletonDataset, SkeletonPickle
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.transforms import standard_transform
+
+if TYPE_CHECKING:
+    from pyg_stgcn.training.config import TrainConfig
+
+
+def open_dataset(config: TrainConfig, split: str, **options: Any) -> SkeletonDataset:
+    """The dataset that a configuration names.
+
+    Args:
+        config: The run's configuration.
+        split: ``"train"``, ``"val"`` or ``"all"``.
+        **options: Passed on, such as ``transform``.
+
+    Raises:
+        InputError: There is no such dataset, file or benchmark, or it cannot be read.
+    """
+    options = {"benchmark": config.benchmark, "split": split, **options}
+    if config.dataset in DATASETS:
+        if config.skeleton is not None:
+            raise InputError(
+                f"--skeleton {config.skeleton}: {config.dataset} has its own skeleton; "
+                "leave the option out"
+            )
+        return DATASETS[config.dataset](config.root, source=config.source, **options)
+    path = Path(config.dataset)
+    if path.suffix not in (".pkl", ".pickle") and not path.exists():
+        raise InputError(
+            f"{config.dataset}: neither a dataset nor a pickle file; "
+            f"datasets are {', '.join(DATASETS)}"
+        )
+    return SkeletonPickle(path, skeleton=config.skeleton, **options)
+
+
+def clip_transform(config: TrainConfig, dataset: SkeletonDataset, *, train: bool, num_clips: int):
+    """The transform that turns a stored clip into the model's input."""
+    assert config.clip_frames is not None, "the configuration lacks its recipe"
+    return standard_transform(
+        dataset.skeleton,
+        stream=config.stream,
+        clip_frames=config.clip_frames,
+        train=train,
+        num_clips=num_clips,
+        has_score=dataset.has_score,
+        rotation=config.rotation,
+    )
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Draws ``(epoch, clip)`` pairs; the order depends on seed and epoch alone.
+
+    With several processes, process ``rank`` gets every ``world_size``-th clip of the same order, so
+    that a step sees the clips that it would see in one process with the same global batch.
+
+    Args:
+        num_clips: Clips of the dataset.
+        seed: Of the order.
+        shuffle: Whether to draw a new order for each epoch.
+        rank: This process.
+        world_size: Number of processes. When shuffling, the order is filled up from its start, so
+            that all processes take equally many steps; otherwise every clip is drawn just once.
+    """
+
+    def __init__(
+        self, num_clips: int, seed: int, *, shuffle: bool, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.num_clips = num_clips
+        self.seed = seed
+        self.shuffle = shuffle
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        total = self.num_clips + (-self.num_clips % self.world_size if self.shuffle else 0)
+        return len(range(self.rank, total, self.world_size))
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.arange(self.num_clips)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+            order = np.resize(order, self.num_clips + -self.num_clips % self.world_size)
+        return ((self.epoch, int(clip)) for clip in order[self.rank :: self.world_size])
+
+
+class SeededClips(torch.utils.data.Dataset[Data]):
+    """A dataset whose random transforms depend on ``(seed, epoch, clip)`` alone."""
+
+    def __init__(self, dataset: SkeletonDataset, seed: int) -> None:
+        self.dataset = dataset
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: tuple[int, int]) -> Data:
+        state = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(state[0] >> np.uint64(1)))
+            return self.dataset[key[1]]
+
+
+def make_loader(
+    dataset: SkeletonDataset,
+    batch_size: int,
+    seed: int,
+    *,
+    shuffle: bool,
+    num_workers: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader:
+    """A loader of PyG batches.
+
+    Args:
+        dataset: Clips, all of the same length after their transform.
+        batch_size: Clips in one process's batch.
+        seed: Of the order and the random transforms.
+        shuffle: Whether to draw a new order for each epoch.
+        num_workers: Processes that prepare batches.
+        rank: This process.
+        world_size: Number of processes that share the clips.
+    """
+    sampler = EpochSampler(len(dataset), seed, shuffle=shuffle, rank=rank, world_size=world_size)
+    return DataLoader(
+        SeededClips(dataset, seed),  # type: ignore[arg-type]
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )

@@ -1,0 +1,128 @@
+"""Judging a trained model: probabilities averaged over clips, accuracies, confusion matrix."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch_geometric.data import Batch
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset
+from pyg_stgcn.training.files import write_csv, write_json
+from pyg_stgcn.training.metrics import classification_metrics, confusion
+from pyg_stgcn.training.plots import plot_confusion
+from pyg_stgcn.training.rundir import Run
+
+_BATCH_SIZE = 64
+
+
+def clip_probabilities(model: nn.Module, batch: Batch, num_clips: int) -> torch.Tensor:
+    """Class probabilities, averaged over the clips of each sample.
+
+    Args:
+        model: Maps a batch to logits.
+        batch: ``x`` is ``[P*V, num_clips*T, C]``, the clips one after the other.
+        num_clips: Clips of each sample.
+
+    Shapes:
+        - **output:** ``[N, num_classes]``
+    """
+    clips = batch.x.chunk(num_clips, dim=1)
+    probabilities = []
+    for clip in clips:
+        batch.x = clip.contiguous()
+        probabilities.append(model(batch).softmax(dim=-1))
+    return torch.stack(probabilities).mean(dim=0)
+
+
+def predict(
+    run: Run,
+    model: nn.Module,
+    *,
+    num_clips: int,
+    device: torch.device | str = "cpu",
+    root: str | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Probabilities ``[N, num_classes]`` and labels ``[N]`` of the run's validation clips.
+
+    Args:
+        run: Names the data and how they are prepared.
+        model: In evaluation mode; moved to ``device``.
+        num_clips: Clips drawn from each sample.
+        device: Where to compute.
+        root: Folder of the datasets, if it is no longer the one of the run.
+
+    Raises:
+        InputError: The data are not there, or are not those of the run.
+    """
+    config = run.config if root is None else replace(run.config, root=root)
+    dataset = open_dataset(config, "val")
+    if dataset.skeleton != run.skeleton or dataset.num_classes != len(run.classes):
+        raise InputError(
+            f"{config.dataset}: {dataset.num_classes} classes on skeleton {dataset.skeleton.name}, "
+            f"but {run.folder} was trained for {len(run.classes)} on {run.skeleton.name}; "
+            "evaluate on the data the run was trained with"
+        )
+    dataset.transform = clip_transform(config, dataset, train=False, num_clips=num_clips)
+    loader = make_loader(dataset, _BATCH_SIZE, config.seed, shuffle=False)
+    model = model.to(device)
+    parts, labels = [], []
+    with torch.inference_mode():
+        for batch in loader:
+            labels.append(batch.y.clone())
+            parts.append(clip_probabilities(model, batch.to(device), num_clips).float().cpu())
+    return torch.cat(parts).numpy(), torch.cat(labels).numpy()
+
+
+def evaluate_run(
+    folder: str | Path,
+    *,
+    num_clips: int = 10,
+    device: torch.device | str = "cpu",
+    root: str | None = None,
+) -> dict[str, Any]:
+    """Evaluate a finished run and write ``evaluation.json``, ``confusion.csv`` and ``.png``.
+
+    Args:
+        folder: The run directory.
+        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        device: Where to compute.
+        root: Folder of the datasets, if it is no longer the one of the run.
+
+    Returns:
+        ``top1``, ``top5``, ``mean_class``, ``clips``, ``samples``, ``benchmark`` and the files.
+
+    Raises:
+        InputError: The folder holds no finished run, or its data are missing.
+    """
+    run = Run.open(folder)
+    probabilities, labels = predict(
+        run, run.load_model(), num_clips=num_clips, device=device, root=root
+    )
+    counts = confusion(probabilities, labels)
+    table, picture = run.folder / "confusion.csv", run.folder / "confusion.png"
+    header = ["true", *run.classes]
+    rows = [
+        dict(zip(header, [name, *row.tolist()], strict=True))
+        for name, row in zip(run.classes, counts, strict=True)
+    ]
+    write_csv(table, header, rows)
+    plot_confusion(picture, counts, run.classes)
+    result = {
+        "run": str(run.folder),
+        "dataset": run.config.dataset,
+        "benchmark": run.config.benchmark,
+        **classification_metrics(probabilities, labels),
+        "clips": num_clips,
+        "samples": len(labels),
+        "confusion_csv": str(table),
+        "confusion_png": str(picture),
+    }
+    write_json(run.folder / "evaluation.json", result)
+    return result

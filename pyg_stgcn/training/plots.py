@@ -1,0 +1,91 @@
+"""Pictures of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pyg_stgcn.training.files import write_atomically
+
+#: Above this many classes their names and counts would no longer be legible.
+_LEGIBLE_CLASSES = 30
+
+
+def _save(figure: Figure, path: Path) -> None:
+    FigureCanvasAgg(figure)
+    write_atomically(path, lambda file: figure.savefig(file, dpi=120))
+
+
+def _series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    points = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
+    return [epoch for epoch, _ in points], [value for _, value in points]
+
+
+def plot_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Loss, accuracy and sparsity over the epochs.
+
+    Args:
+        path: The picture.
+        runs: Rows of ``metrics.csv`` of each run, by the run's label.
+    """
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    loss, accuracy, sparsity = figure.subplots(1, 3)
+    for number, (label, rows) in enumerate(runs.items()):
+        color = f"C{number}"
+        for axes, metric, scale in ((loss, "loss", 1.0), (accuracy, "top1", 100.0)):
+            for split, style in (("train", ":"), ("val", "-")):
+                epochs, values = _series(rows, f"{split}_{metric}")
+                axes.plot(
+                    epochs,
+                    np.multiply(values, scale),
+                    style,
+                    color=color,
+                    label=f"{label}, {split}" if label else split,
+                )
+        epochs, values = _series(rows, "sparsity")
+        sparsity.plot(epochs, np.multiply(values, 100), color=color, label=label)
+    loss.set(title="loss", yscale="log")
+    accuracy.set(title="top-1 accuracy (%)", ylim=(0, 102))
+    sparsity.set(title="pruned weights (%)", ylim=(-2, 102))
+    for axes in (loss, accuracy, sparsity):
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+    accuracy.legend(fontsize="small")
+    _save(figure, path)
+
+
+def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -> None:
+    """A confusion matrix; the colour is the share of the true class.
+
+    Args:
+        path: The picture.
+        counts: ``[num_classes, num_classes]``, rows are the true classes.
+        classes: Names, in label order.
+    """
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = float(np.clip(0.32 * len(classes) + 3, 6, 16))
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="true")
+    if len(classes) <= _LEGIBLE_CLASSES:
+        ticks = np.arange(len(classes))
+        axes.set_xticks(ticks, classes, rotation=90, fontsize="small")
+        axes.set_yticks(ticks, classes, fontsize="small")
+        for true, predicted in zip(*np.nonzero(counts), strict=True):
+            axes.text(
+                predicted,
+                true,
+                str(counts[true, predicted]),
+                ha="center",
+                va="center",
+                fontsize="x-small",
+                color="white" if shares[true, predicted] > 0.5 else "black",
+            )
+    _save(figure, path)

@@ -1,0 +1,152 @@
+"""The training loop's view of a backbone: loss, optimiser, schedule, metrics, masks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch_geometric.data import Batch
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from pyg_stgcn.sparsity import SparsityController, score_parameters
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+class ActionRecognizer(pl.LightningModule):
+    """Trains a backbone, and its masks where it has any.
+
+    SGD with Nesterov momentum, a cosine from ``lr`` to zero over all steps, and cross-entropy: the
+    recipe of PYSKL. The masks' scores form a parameter group of their own without weight decay
+    (which would pull every score towards zero, whatever its weight is worth).
+
+    Args:
+        model: Maps a batch to logits ``[N, num_classes]``.
+        num_classes: Number of classes.
+        lr: Learning rate at the start.
+        weight_decay: Of all parameters but the scores.
+        seed: Seeds what is random inside a step, such as dropout.
+        controller: Of the model's masks; stepped after every optimiser step.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        num_classes: int,
+        *,
+        lr: float = 0.1,
+        weight_decay: float = 5e-4,
+        seed: int = 0,
+        controller: SparsityController | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.seed = seed
+        self.controller = controller
+        top5 = MulticlassAccuracy(num_classes, top_k=min(5, num_classes), average="micro")
+        top1 = MulticlassAccuracy(num_classes, average="micro")
+        self.train_metrics = MetricCollection({"train_top1": top1})
+        self.val_metrics = MetricCollection({"val_top1": top1.clone(), "val_top5": top5})
+        self.train_loss = MeanMetric()
+        self.val_loss = MeanMetric()
+        self._validated: dict[str, float] = {}
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the masked weights that are pruned now."""
+        return 0.0 if self.controller is None else self.controller.sparsity
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.model(batch)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # A resumed run must draw what the undisturbed one would have drawn.
+        torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)) % 2**63)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        logits = self.model(batch)
+        loss = cross_entropy(logits, batch.y)
+        if not torch.isfinite(loss):
+            raise TrainingDivergedError(
+                f"training diverged: the loss is {loss.item()} in epoch {self.current_epoch + 1}, "
+                f"batch {batch_idx + 1} (learning rate {self.lr}); lower --lr, and check the data "
+                "with 'pyg-stgcn datasets info'"
+            )
+        self.train_loss.update(loss.detach(), weight=len(batch.y))
+        self.train_metrics.update(logits.detach(), batch.y)
+        self.log("loss", loss, prog_bar=True, logger=False)
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        if self.controller is not None:
+            self.controller.step()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        logits = self.model(batch)
+        self.val_loss.update(cross_entropy(logits, batch.y), weight=len(batch.y))
+        self.val_metrics.update(logits, batch.y)
+
+    def on_validation_epoch_end(self) -> None:
+        values = {"val_loss": self.val_loss.compute(), **self.val_metrics.compute()}
+        self.val_loss.reset()
+        self.val_metrics.reset()
+        self._validated = {name: float(value) for name, value in values.items()}
+        # A checkpoint taken half-way up the ramp must not pass for the best sparse model.
+        reached = self.controller is None or self.controller.at_target
+        selection = self._validated["val_top1"] if reached else -1.0
+        self.log("selection", selection, logger=False, sync_dist=True)
+        self.log("sparsity", self.sparsity, prog_bar=True, logger=False, sync_dist=True)
+        self.log("val_top1", self._validated["val_top1"], prog_bar=True, sync_dist=True)
+
+    def take_epoch_metrics(self) -> dict[str, float]:
+        """Metrics of the epoch that ends, over all processes; validation's only where it ran."""
+        values = {"train_loss": self.train_loss.compute(), **self.train_metrics.compute()}
+        self.train_loss.reset()
+        self.train_metrics.reset()
+        metrics = {name: float(value) for name, value in values.items()} | self._validated
+        self._validated = {}
+        return metrics
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        scores = list(score_parameters(self.model))
+        optimizer = torch.optim.SGD(
+            self._parameter_groups(scores), lr=self.lr, momentum=0.9, nesterov=True
+        )
+        total_steps = max(1, int(self.trainer.estimated_stepping_batches))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(step / total_steps, 1)))
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _parameter_groups(self, scores: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
+        score_ids = {id(score) for score in scores}
+        parameters = list(self.model.parameters())
+        groups = [
+            {
+                "params": [p for p in parameters if id(p) not in score_ids],
+                "weight_decay": self.weight_decay,
+            },
+            {"params": [p for p in parameters if id(p) in score_ids], "weight_decay": 0.0},
+        ]
+        return [group for group in groups if group["params"]]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.controller is not None:
+            checkpoint["sparsity_controller"] = self.controller.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.controller is not None:
+            self.controller.load_state_dict(checkpoint["sparsity_controller"])

@@ -1,0 +1,162 @@
+"""The folder of a training run: what lies where, and how to get the trained model back."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import create_model
+from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.sparsity import save_sparse
+from pyg_stgcn.training.config import TrainConfig, load_config, save_config
+from pyg_stgcn.training.files import write_atomically
+
+#: Parameters that the masks leave alone, as in the paper: the classifier.
+UNMASKED = ("head.*",)
+
+_RECORDED = (
+    "pyg-stgcn",
+    "torch",
+    "torch-geometric",
+    "torch-sparse",
+    "torch-scatter",
+    "pytorch-lightning",
+    "torchmetrics",
+    "numpy",
+)
+
+
+def software_versions() -> dict[str, str | None]:
+    """Versions of Python, the platform and the packages that a result depends on."""
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    versions["platform"] = platform.platform()
+    for package in _RECORDED:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return versions
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, its configuration and the facts about its data.
+
+    Args:
+        folder: The run directory.
+        config: What was asked for.
+        skeleton: The skeleton of the data.
+        classes: Names of the classes, in label order.
+        in_channels: Channels of the model's input.
+        facts: Everything else of ``config.json``.
+    """
+
+    folder: Path
+    config: TrainConfig
+    skeleton: Skeleton
+    classes: list[str]
+    in_channels: int
+    facts: dict[str, Any]
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.csv"
+
+    @property
+    def curves(self) -> Path:
+        return self.folder / "curves.png"
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "model.safetensors"
+
+    @property
+    def sparse_weights(self) -> Path:
+        return self.folder / "model.sparse.safetensors"
+
+    @property
+    def summary(self) -> Path:
+        return self.folder / "summary.json"
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """Read a run directory.
+
+        Raises:
+            InputError: The folder is missing or does not hold a run.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; name the folder of a training run")
+        config, facts = load_config(folder / "config.json")
+        try:
+            data = facts["data"]
+            return cls(
+                folder=folder,
+                config=config,
+                skeleton=Skeleton.from_dict(data["skeleton"]),
+                classes=list(data["classes"]),
+                in_channels=int(data["in_channels"]),
+                facts=facts,
+            )
+        except KeyError as error:
+            raise InputError(
+                f"{folder / 'config.json'}: no {error} entry; this is not the configuration of a run"
+            ) from None
+
+    def save_config(self) -> None:
+        save_config(self.folder / "config.json", self.config, self.facts)
+
+    def build_model(self) -> nn.Module:
+        """The untrained, dense model of this run."""
+        return create_model(
+            self.config.model,
+            len(self.classes),
+            self.skeleton,
+            in_channels=self.in_channels,
+            base_channels=self.config.channels,
+            graph=self.config.graph,
+        )
+
+    def save_weights(self, model: nn.Module, *, sparse: bool) -> None:
+        """Write the trained weights, and a second, smaller file if most of them are zero."""
+        state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        write_atomically(self.weights, lambda file: save_file(state, file))
+        if sparse:
+            save_sparse(self.sparse_weights, state)
+
+    def load_model(self) -> nn.Module:
+        """The trained model, in evaluation mode.
+
+        Raises:
+            InputError: The run has not been finished, or its weights are damaged.
+        """
+        if not self.weights.exists():
+            raise InputError(
+                f"{self.folder}: no {self.weights.name}, the run is not finished; "
+                f"finish it with 'pyg-stgcn train --resume --out {self.folder}'"
+            )
+        model = self.build_model()
+        try:
+            model.load_state_dict(load_file(self.weights))
+        except (SafetensorError, RuntimeError) as error:
+            raise InputError(
+                f"{self.weights}: does not hold this run's weights ({error}); train the run again"
+            ) from None
+        return model.eval()

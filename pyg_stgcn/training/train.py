@@ -1,0 +1,254 @@
+"""One training run, from a configuration to a run directory."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch import nn
+
+from pyg_stgcn.datasets import SkeletonDataset
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity import SparsityController, make_schedule, sparsify, summary
+from pyg_stgcn.training.callbacks import EpochLines, EpochTable
+from pyg_stgcn.training.config import TrainConfig
+from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset
+from pyg_stgcn.training.evaluation import predict
+from pyg_stgcn.training.files import write_json
+from pyg_stgcn.training.metrics import classification_metrics
+from pyg_stgcn.training.plots import plot_curves
+from pyg_stgcn.training.recognizer import ActionRecognizer
+from pyg_stgcn.training.rundir import UNMASKED, Run, software_versions
+
+
+class ClipData(pl.LightningDataModule):
+    """Training and validation clips, shared out among the processes.
+
+    Args:
+        train: Training clips.
+        val: Validation clips.
+        config: Complete, as :meth:`TrainConfig.with_recipe` leaves it.
+    """
+
+    def __init__(self, train: SkeletonDataset, val: SkeletonDataset, config: TrainConfig) -> None:
+        super().__init__()
+        self.train = train
+        self.val = val
+        self.config = config
+
+    def _loader(self, dataset: SkeletonDataset, *, shuffle: bool) -> Any:
+        assert self.trainer is not None and self.config.batch_size is not None
+        world_size = self.trainer.world_size
+        return make_loader(
+            dataset,
+            self.config.batch_size // world_size,
+            self.config.seed,
+            shuffle=shuffle,
+            num_workers=self.config.num_workers,
+            rank=self.trainer.global_rank,
+            world_size=world_size,
+        )
+
+    def train_dataloader(self) -> Any:
+        return self._loader(self.train, shuffle=True)
+
+    def val_dataloader(self) -> Any:
+        return self._loader(self.val, shuffle=False)
+
+
+def open_clips(config: TrainConfig) -> tuple[SkeletonDataset, SkeletonDataset, TrainConfig]:
+    """Training and validation clips with their transforms, and the completed configuration."""
+    train = open_dataset(config, "train")
+    config = config.with_recipe(len(train), train.benchmark)
+    val = open_dataset(config, "val")
+    train.transform = clip_transform(config, train, train=True, num_clips=1)
+    val.transform = clip_transform(config, val, train=False, num_clips=1)
+    return train, val, config
+
+
+def _describe_run(folder: Path, train: SkeletonDataset, val: SkeletonDataset, config: TrainConfig):
+    in_channels = train.num_channels * len(config.stream.split("+"))
+    facts = {
+        "data": {
+            "skeleton": train.skeleton.to_dict(),
+            "classes": list(train.classes),
+            "in_channels": in_channels,
+            "train_clips": len(train),
+            "val_clips": len(val),
+        },
+        "versions": software_versions(),
+    }
+    return Run(folder, config, train.skeleton, list(train.classes), in_channels, facts)
+
+
+@rank_zero_only
+def _claim_folder(run: Run, *, resume: bool) -> None:
+    if run.folder.exists() and not run.folder.is_dir():
+        raise InputError(f"{run.folder}: is a file; name a folder with --out")
+    if not resume and run.folder.is_dir() and any(run.folder.iterdir()):
+        raise InputError(
+            f"{run.folder}: is not empty; continue the run in it with --resume, "
+            "or name another folder with --out"
+        )
+    try:
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        run.save_config()
+    except OSError as error:
+        raise InputError(
+            f"{run.folder}: cannot be written ({error.strerror}); name another folder with --out"
+        ) from None
+
+
+def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityController | None:
+    if config.sparsity == 0 and config.edge_sparsity == 0:
+        return None
+    schedule = make_schedule(
+        config.schedule,
+        config.sparsity,
+        total_steps,
+        warmup=round(config.warmup * total_steps),
+        ramp_end=round(config.ramp_end * total_steps),
+    )
+    return sparsify(
+        model,
+        config.sparsity,
+        edge_sparsity=config.edge_sparsity,
+        schedule=schedule,
+        exclude=UNMASKED,
+    )
+
+
+def _validation_interval(epochs: int) -> int:
+    """About twenty validations a run, the last of them after the last epoch."""
+    return max(n for n in range(1, max(1, epochs // 20) + 1) if epochs % n == 0)
+
+
+def _callbacks(run: Run, table: EpochTable) -> list[Callback]:
+    progress = RichProgressBar() if sys.stderr.isatty() else EpochLines(table)
+    last = ModelCheckpoint(
+        run.checkpoints,
+        filename=run.last_checkpoint.stem,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    best = ModelCheckpoint(
+        run.checkpoints,
+        filename="best",
+        monitor="selection",
+        mode="max",
+        enable_version_counter=False,
+        save_weights_only=True,
+        save_on_train_epoch_end=False,
+    )
+    return [table, progress, best, last]
+
+
+def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
+    config = run.config
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", r".*does not have many workers")
+    warnings.filterwarnings("ignore", r".*exists and is not empty")
+    assert config.epochs is not None and config.batch_size is not None
+    trainer = pl.Trainer(
+        accelerator=config.accelerator,
+        devices=int(config.devices) if config.devices.isdigit() else config.devices,
+        num_nodes=config.num_nodes,
+        strategy=config.strategy,
+        precision=config.precision,  # type: ignore[arg-type]
+        max_epochs=config.epochs,
+        check_val_every_n_epoch=_validation_interval(config.epochs),
+        callbacks=_callbacks(run, table),
+        default_root_dir=run.folder,
+        deterministic="warn" if torch.cuda.is_available() else None,
+        enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty(),
+        logger=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+    if config.batch_size % trainer.world_size:
+        raise InputError(
+            f"--batch-size {config.batch_size}: cannot be shared equally by "
+            f"{trainer.world_size} processes; choose a multiple of {trainer.world_size}"
+        )
+    return trainer
+
+
+def _finish(run: Run, model: nn.Module, table: EpochTable, device: torch.device) -> dict[str, Any]:
+    sparse = bool(run.config.sparsity or run.config.edge_sparsity)
+    run.save_weights(model, sparse=sparse)
+    plot_curves(run.curves, {"": table.rows})
+    probabilities, labels = predict(
+        run, model.eval(), num_clips=run.config.eval_clips, device=device
+    )
+    validated = [row for row in table.rows if "val_top1" in row]
+    result = {
+        "dataset": run.config.dataset,
+        "benchmark": run.config.benchmark,
+        "model": run.config.model,
+        "stream": run.config.stream,
+        **classification_metrics(probabilities, labels),
+        "clips": run.config.eval_clips,
+        "val_top1_last": validated[-1]["val_top1"],
+        "val_top1_best": max(row["val_top1"] for row in validated),
+        **summary(model, exclude=UNMASKED).to_dict(),
+        "epochs": run.config.epochs,
+        "seconds": round(sum(row["seconds"] for row in table.rows), 1),
+        "seed": run.config.seed,
+    }
+    write_json(run.summary, result)
+    return result
+
+
+def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> dict[str, Any]:
+    """Train, prune and judge one model; everything is left in ``folder``.
+
+    Args:
+        config: What to do.
+        folder: The run directory; made, or empty, unless ``resume``.
+        resume: Continue a run that was cut off. Its result is that of an undisturbed run.
+
+    Returns:
+        The content of ``summary.json``; an empty record in processes other than the first.
+
+    Raises:
+        InputError: Something in the configuration, the data or the folder is wrong.
+        TrainingDivergedError: The loss is no longer a finite number.
+    """
+    clips, val, config = open_clips(config)
+    run = _describe_run(Path(folder), clips, val, config)
+    _claim_folder(run, resume=resume)
+    pl.seed_everything(config.seed, verbose=False)
+    model = run.build_model()
+    table = EpochTable(run.metrics)
+    trainer = _trainer(run, table)
+    assert config.batch_size is not None and config.epochs is not None
+    steps_per_epoch = -(-len(clips) // config.batch_size)
+    controller = _mask(model, config, steps_per_epoch * config.epochs)
+    recognizer = ActionRecognizer(
+        model,
+        len(run.classes),
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        seed=config.seed,
+        controller=controller,
+    )
+    checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
+    trainer.fit(
+        recognizer,
+        datamodule=ClipData(clips, val, config),
+        ckpt_path=checkpoint,
+        weights_only=True,
+    )
+    if not trainer.is_global_zero:
+        return {}
+    if controller is not None:
+        controller.finalize()
+    return _finish(run, model, table, trainer.strategy.root_device)
