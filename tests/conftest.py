@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,3 +41,46 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "cuda" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def tiny_pickle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset in the annotation form: five joints in a row, three motions, 36 + 18 clips.
+
+    The classes differ in which end of the chain moves, and how fast, so that a small network learns
+    them within a few epochs. Every third clip shows two persons.
+    """
+    rng = np.random.default_rng(0)
+    annotations: list[dict[str, Any]] = []
+    for number in range(54):
+        label, persons = number % 3, 1 + (number % 9 < 3)
+        frames = int(rng.integers(18, 30))
+        time = np.arange(frames) / 30
+        chain = np.zeros((persons, frames, 5, 3), np.float32)
+        chain[..., 0] = np.arange(5)
+        joint, speed = ((4, 8.0), (0, 8.0), (4, 24.0))[label]
+        phase = rng.uniform(0, 2 * np.pi)
+        chain[..., joint, 1] += np.sin(speed * time + phase).astype(np.float32)
+        chain += rng.normal(0, 0.02, chain.shape).astype(np.float32)
+        annotations.append(
+            {
+                "frame_dir": f"clip{number:02}",
+                "label": label,
+                "total_frames": frames,
+                "keypoint": chain,
+            }
+        )
+    names = [item["frame_dir"] for item in annotations]
+    content = {
+        "split": {"xsub_train": names[:36], "xsub_val": names[36:]},
+        "annotations": annotations,
+        "meta": {
+            "classes": ["slow head", "slow tail", "fast head"],
+            "joints": [f"joint{number}" for number in range(5)],
+            "edges": [(1, 0), (2, 1), (3, 2), (4, 3)],
+            "center": 2,
+        },
+    }
+    path = tmp_path_factory.mktemp("tiny") / "tiny.pkl"
+    path.write_bytes(pickle.dumps(content))
+    return path

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pyg_stgcn.cli import main
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def failed(result: Result, code: int) -> str:
+    """The message of a command that failed without a traceback."""
+    assert result.exit_code == code, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+    return " ".join(result.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def run(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "sparse"
+    result = call(*options(tiny_pickle, folder), "--sparsity", 0.9, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["run"] == str(folder)
+    return folder
+
+
+def options(dataset: Path | str, out: Path) -> list[object]:
+    root = out.parent / "data"
+    size: dict[str, object] = {"--channels": 4, "--clip-frames": 12, "--epochs": 2}
+    size |= {"--batch-size": 12, "--eval-clips": 1, "--accelerator": "cpu"}
+    flat = [word for pair in size.items() for word in pair]
+    return ["train", "--dataset", dataset, "--root", root, "--out", out, *flat]
+
+
+def write_pickle(path: Path, tiny_pickle: Path, **changes: Any) -> Path:
+    content = pickle.loads(tiny_pickle.read_bytes())
+    content["annotations"][0] |= changes
+    path.write_bytes(pickle.dumps(content))
+    return path
+
+
+def test_help_names_every_command() -> None:
+    result = call("--help")
+    assert result.exit_code == 0
+    for name in ("train", "evaluate", "inspect", "datasets", "demo"):
+        assert name in result.output
+        assert call(name, "--help").exit_code == 0
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from pyg_stgcn.cli import main\n"
+        "try: main(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'matplotlib', 'rich')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_train_prints_a_summary(tiny_pickle: Path, tmp_path: Path) -> None:
+    result = call(*options(tiny_pickle, tmp_path / "run"))
+    assert result.exit_code == 0, result.output
+    assert "top-1" in result.stdout and str(tmp_path / "run" / "curves.png") in result.stdout
+
+
+def test_evaluate(run: Path) -> None:
+    result = call("evaluate", run, "--clips", 3, "--json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert content["clips"] == 3 and content["samples"] == 18
+    assert 0 <= content["top1"] <= content["top5"] <= 1
+    assert Path(content["confusion_png"]).read_bytes().startswith(b"\x89PNG")
+    assert "mean class" in call("evaluate", run).stdout
+
+
+def test_inspect(run: Path) -> None:
+    content = json.loads(call("inspect", run, "--json").stdout)
+    layers = content["layers"]
+    assert sum(layer["kept"] for layer in layers) == content["params_kept"]
+    assert content["sparsity"] == pytest.approx(0.9, abs=1 / content["params_maskable"])
+    result = call("inspect", run)
+    assert "dead rows" in result.stdout
+    empty = [layer["name"] for layer in layers if layer["kept"] == 0]
+    assert empty == content["empty"]
+    assert all(f"{name} lost all its weights" in result.stderr for name in empty)
+
+
+def test_datasets(tiny_pickle: Path, tmp_path: Path) -> None:
+    assert {"utd-mhad", "synthetic"} <= json.loads(call("datasets", "list", "--json").stdout).keys()
+    assert "synthetic" in call("datasets", "list").stdout
+    info = json.loads(call("datasets", "info", tiny_pickle, "--root", tmp_path, "--json").stdout)
+    assert info["clips"] == 54 and info["persons"] == {"1": 36, "2": 18}
+    assert info["benchmarks"] == {"xsub": {"train": 36, "val": 18}}
+    assert sum(info["clips_per_class"]) == 54
+    assert "xsub" in call("datasets", "prepare", tiny_pickle, "--root", tmp_path).stdout
+
+
+def test_wrong_usage_is_exit_code_2(tiny_pickle: Path, tmp_path: Path) -> None:
+    train = options(tiny_pickle, tmp_path / "run")
+    assert "--dataset" in failed(call("train"), 2)
+    assert "1.2" in failed(call(*train, "--sparsity", 1.2), 2)
+    assert "stgcn" in failed(call(*train, "--model", "resnet"), 2)
+    assert "bone-motion" in failed(call(*train, "--stream", "muscle"), 2)
+    assert "'xview'; it has xsub" in failed(call(*train, "--benchmark", "xview"), 2)
+    assert "spatial" in failed(call(*train, "--graph", "spiral"), 2)
+    assert "--out" in failed(call("train", "--resume"), 2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_data_is_exit_code_1(tiny_pickle: Path, tmp_path: Path) -> None:
+    def message(dataset: object, *more: object) -> str:
+        return failed(call(*options(str(dataset), tmp_path / "run"), *more), 1)
+
+    assert "nowhere.pkl" in message(tmp_path / "nowhere.pkl")
+    assert "utd-mhad" in message("no-such-dataset")
+    evil = tmp_path / "evil.pkl"
+    evil.write_bytes(b"cos\nsystem\n(S'touch /tmp/pyg-stgcn-was-here'\ntR.")
+    assert "os.system" in message(evil) or "posix.system" in message(evil)
+    keypoint = pickle.loads(tiny_pickle.read_bytes())["annotations"][0]["keypoint"]
+    keypoint[0, 3, 2] = float("nan")
+    answer = message(write_pickle(tmp_path / "nan.pkl", tiny_pickle, keypoint=keypoint))
+    assert "clip00" in answer and "joint" in answer
+    empty = write_pickle(tmp_path / "empty.pkl", tiny_pickle, keypoint=keypoint[:, :0])
+    assert "clip00" in message(empty)
+    answer = message(tiny_pickle, "--skeleton", "coco17")
+    assert "17" in answer and "5" in answer
+    zipped = tmp_path / "Skeleton.zip"
+    zipped.write_bytes(b"PK\x03\x04 truncated")
+    assert "Skeleton.zip" in message("utd-mhad", "--source", zipped)
+    assert not (tmp_path / "run").exists()
+
+
+def test_folders_that_hold_no_run(tmp_path: Path) -> None:
+    for command in ("evaluate", "inspect"):
+        assert "config.json" in failed(call(command, tmp_path), 1)
+        assert "no such folder" in failed(call(command, tmp_path / "nowhere"), 1)
+
+
+def test_a_second_run_does_not_overwrite_the_first(tiny_pickle: Path, run: Path) -> None:
+    before = (run / "summary.json").read_bytes()
+    assert "--resume" in failed(call(*options(tiny_pickle, run)), 1)
+    assert "finished" in failed(call("train", "--resume", "--out", run), 2)
+    assert (run / "summary.json").read_bytes() == before
+
+
+def test_resume_refuses_another_configuration(tiny_pickle: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert call(*options(tiny_pickle, run)).exit_code == 0
+    (run / "summary.json").unlink()
+    assert "--lr 0.3" in failed(call("train", "--resume", "--out", run, "--lr", 0.3), 2)
+    assert call("train", "--resume", "--out", run).exit_code == 0
+    assert (run / "summary.json").exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_read_only_output(tiny_pickle: Path, tmp_path: Path) -> None:
+    tmp_path.joinpath("locked").mkdir(mode=0o500)
+    out = tmp_path / "locked" / "run"
+    result = call(*options(tiny_pickle, out), "--root", tmp_path / "data")
+    assert "cannot be written" in failed(result, 1)
+
+
+def test_an_unwritable_output_is_named(tiny_pickle: Path, tmp_path: Path) -> None:
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    result = call(*options(tiny_pickle, blocker / "run"), "--root", tmp_path / "data")
+    assert f"{blocker / 'run'}: cannot be written" in failed(result, 1)

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity import load_sparse
+from pyg_stgcn.training import Run, TrainConfig, TrainingDivergedError, evaluate_run, train
+
+
+@pytest.fixture
+def config(tiny_pickle: Path, tmp_path: Path) -> TrainConfig:
+    return TrainConfig(
+        dataset=str(tiny_pickle),
+        root=str(tmp_path / "data"),
+        channels=4,
+        clip_frames=16,
+        epochs=4,
+        batch_size=12,
+        eval_clips=2,
+        accelerator="cpu",
+    )
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        del row["seconds"]
+    return rows
+
+
+def test_run_directory(config: TrainConfig, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    config = replace(config, sparsity=0.8)
+    summary = train(config, folder)
+    assert summary == json.loads((folder / "summary.json").read_text())
+    maskable, kept = summary["params_maskable"], summary["params_kept"]
+    assert abs(kept - 0.2 * maskable) <= 1
+    assert summary["sparsity"] == pytest.approx(1 - kept / maskable)
+    assert (summary["epochs"], summary["seed"]) == (4, 0)
+    rows = table(folder)
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
+    assert float(rows[-1]["sparsity"]) == pytest.approx(0.8, abs=1 / maskable)
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "checkpoints" / "best.ckpt").exists()
+    facts = json.loads((folder / "config.json").read_text())
+    assert facts["options"]["benchmark"] == "xsub"
+    assert facts["versions"]["torch"] == torch.__version__
+    dense = load_file(folder / "model.safetensors")
+    sparse, _ = load_sparse(folder / "model.sparse.safetensors")
+    assert dense.keys() == sparse.keys()
+    assert all(torch.equal(dense[name], sparse[name]) for name in dense)
+    again = evaluate_run(folder, num_clips=2)
+    assert {name: again[name] for name in ("top1", "top5", "mean_class")} == {
+        name: summary[name] for name in ("top1", "top5", "mean_class")
+    }
+    assert sum(1 for _ in (folder / "confusion.csv").open()) == 1 + 3
+
+
+def test_learns(config: TrainConfig, tmp_path: Path) -> None:
+    summary = train(replace(config, epochs=15, channels=8), tmp_path / "run")
+    assert summary["top1"] > 0.9
+    assert summary["params_kept"] == summary["params_maskable"]
+
+
+def test_same_seed_same_result(config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(config, epochs=2, sparsity=0.5)
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(replace(config, seed=seed), tmp_path / name)
+    a, b, c = (load_file(tmp_path / name / "model.safetensors") for name in "abc")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not all(torch.equal(a[name], c[name]) for name in a)
+    assert table(tmp_path / "a") == table(tmp_path / "b")
+
+
+def command_line(config: TrainConfig, folder: Path, *more: str) -> list[str]:
+    options: dict[str, Any] = {
+        "dataset": config.dataset,
+        "root": config.root,
+        "channels": config.channels,
+        "clip-frames": config.clip_frames,
+        "epochs": config.epochs,
+        "batch-size": config.batch_size,
+        "eval-clips": config.eval_clips,
+        "accelerator": config.accelerator,
+        "sparsity": config.sparsity,
+        "edge-sparsity": config.edge_sparsity,
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    start = [sys.executable, "-c", "from pyg_stgcn.cli import main; main()", "train"]
+    return [*start, *words, "--out", str(folder), *more]
+
+
+def test_killed_and_resumed(config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(config, epochs=12, sparsity=0.8, edge_sparsity=0.5)
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    train(config, undisturbed)
+    process = subprocess.Popen(command_line(config, killed), stderr=subprocess.DEVNULL)
+    metrics = killed / "metrics.csv"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and len(table(killed)) >= 3) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    # The fourth epoch has begun; it takes many times longer than this wait.
+    time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 3 <= len(table(killed)) < config.epochs and not (killed / "summary.json").exists()
+    resume = [*command_line(config, killed)[:4], "--resume", "--out", str(killed)]
+    subprocess.run(resume, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert table(killed) == table(undisturbed)
+    expected, found = (load_file(run / "model.safetensors") for run in (undisturbed, killed))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_two_processes_share_a_step(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("two_processes.py")
+    for devices in ("1", "2"):
+        command = [sys.executable, str(script), devices, str(tmp_path / f"{devices}.pt")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr
+    one, two = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in (1, 2))
+    assert one["world_size"] == 1 and two["world_size"] == 2
+    start, end, shared = one["start"], one["end"], two["end"]
+    assert end.keys() == shared.keys()
+    for name in end:
+        torch.testing.assert_close(shared[name], end[name], rtol=1e-9, atol=1e-11)
+    assert any(not torch.equal(start[name], end[name]) for name in end)
+
+
+def test_divergence_is_reported(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(TrainingDivergedError, match=r"epoch \d+.*lower --lr"):
+        train(replace(config, lr=1e30), tmp_path / "run")
+
+
+def test_a_folder_in_use_is_refused(config: TrainConfig, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("do not overwrite")
+    with pytest.raises(InputError, match="--resume"):
+        train(config, folder)
+    assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
+
+
+def test_unfinished_and_foreign_folders(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        Run.open(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"no config\.json"):
+        Run.open(tmp_path)
+    (tmp_path / "config.json").write_text('{"options": {"dataset": "x", "colour": 1}}')
+    with pytest.raises(InputError, match="unknown options colour"):
+        Run.open(tmp_path)
+
+
+def test_batch_must_be_shared_equally(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="multiple of 2"):
+        train(replace(config, devices="2", strategy="ddp", batch_size=5), tmp_path / "run")
+
+
+@pytest.mark.cuda
+def test_trains_on_cuda(config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(config, accelerator="gpu", devices="1", sparsity=0.8, epochs=15, channels=8)
+    assert train(config, tmp_path / "run")["top1"] > 0.8
