@@ -1,0 +1,111 @@
+"""What a reader supplies, and the checks that every clip has to pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyg_stgcn.datasets.store import Clip
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.skeleton import Skeleton
+
+_SPLIT_NAME = re.compile(r"(?:(?P<name>.+)[_-])?(?P<part>train|val|validation|test)(?P<number>\d*)")
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """What a reader has found: facts about a dataset, and its clips one after the other.
+
+    Args:
+        skeleton: The skeleton of all clips.
+        classes: Class names in label order.
+        splits: Names of the clips of every split. A split is called ``<benchmark>_train`` or
+            ``<benchmark>_val``, see :func:`find_benchmarks`.
+        clips: The clips, read while they are asked for and never all in memory.
+        total: Number of clips, if known before reading.
+        has_score: Whether the last channel of 2-D data is the score of the joint.
+        dtype: Type in which coordinates are kept, ``"float16"`` or ``"float32"``.
+    """
+
+    skeleton: Skeleton
+    classes: Sequence[str]
+    splits: Mapping[str, Sequence[str]]
+    clips: Iterable[Clip]
+    total: int | None = None
+    has_score: bool = False
+    dtype: str = "float32"
+
+
+def find_benchmarks(splits: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Find which splits belong together.
+
+    ``X_train`` and ``X_val`` (or ``X_validation``, ``X_test``) make the benchmark ``X``, ``train1``
+    and ``test1`` the benchmark ``1``, and bare ``train`` and ``val`` the benchmark ``default``.
+    Where there are several, ``val`` goes before ``validation`` and ``test``.
+
+    Returns:
+        For every benchmark its split names by part, ``"train"`` and ``"val"``.
+    """
+    benchmarks: dict[str, dict[str, str]] = {}
+    order = ("train", "val", "validation", "test")
+    matches = [match for split in splits if (match := _SPLIT_NAME.fullmatch(split))]
+    for match in sorted(matches, key=lambda match: order.index(match["part"])):
+        name = "_".join(part for part in (match["name"], match["number"]) if part) or "default"
+        part = "train" if match["part"] == "train" else "val"
+        benchmarks.setdefault(name, {}).setdefault(part, match.string)
+    return benchmarks
+
+
+def check_clip(clip: Clip, source: ClipSource) -> Clip:
+    """Check a clip and drop the persons that are zero over all its frames.
+
+    Raises:
+        InputError: If the clip has the wrong shape or number of joints, no frame or no person,
+            coordinates that are not finite, or a label that is no class.
+    """
+    keypoint = np.asarray(clip.keypoint)
+    where = f"clip {clip.name!r}"
+    if keypoint.ndim != 4 or keypoint.dtype.kind not in "fiu":
+        raise InputError(
+            f"{where} has keypoint of shape {keypoint.shape} and type {keypoint.dtype}; it must "
+            "be numbers of shape [persons, frames, joints, channels]"
+        )
+    joints = source.skeleton.num_joints
+    if keypoint.shape[2] != joints:
+        raise InputError(
+            f"{where} has {keypoint.shape[2]} joints, the skeleton {source.skeleton.name!r} has "
+            f"{joints}; give the skeleton of the data with --skeleton FILE.json"
+        )
+    with np.errstate(over="ignore"):
+        keypoint = keypoint.astype(source.dtype, copy=False)
+    _check_finite(keypoint, where)
+    # A score without a position is no person.
+    coordinates = keypoint[..., :-1] if source.has_score else keypoint
+    present = coordinates.any(axis=(1, 2, 3))
+    if not present.any():
+        raise InputError(
+            f"{where} is empty: {keypoint.shape[0]} persons, {keypoint.shape[1]} frames, no joint "
+            "that is not zero; remove it from the data"
+        )
+    if not 0 <= clip.label < len(source.classes):
+        raise InputError(
+            f"{where} has label {clip.label}, but there are {len(source.classes)} classes, "
+            f"numbered from 0 to {len(source.classes) - 1}; correct the label or the classes"
+        )
+    return replace(clip, keypoint=keypoint[present])
+
+
+def _check_finite(keypoint: NDArray[Any], where: str) -> None:
+    wrong = ~np.isfinite(keypoint).all(axis=-1)
+    if wrong.any():
+        person, frame, joint = (int(i) for i in np.argwhere(wrong)[0])
+        raise InputError(
+            f"{where} has {int(wrong.sum())} joints that are NaN or infinite, the first at frame "
+            f"{frame}, joint {joint}, person {person}; set missing joints to zero or interpolate "
+            "them"
+        )

@@ -1,0 +1,367 @@
+"""One store for all datasets: a flat, memory-mapped array of frames and a small table."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import sys
+import tempfile
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyg_stgcn.datasets._npy import NpyWriter
+
+from pyg_stgcn.errors import InputError
+
+FORMAT = 1
+
+_META = "meta.json"
+_KEYPOINT, _TABLE, _NAMES, _SPLITS = "keypoint.npy", "table.npy", "names.npy", "splits.npy"
+_DATA_FILES = (_KEYPOINT, _TABLE, _NAMES, _SPLITS)
+_TABLE_DTYPE = np.dtype(
+    [
+        ("row", "<i8"),
+        ("persons", "<i4"),
+        ("frames", "<i4"),
+        ("label", "<i4"),
+        ("crc32", "<u4"),
+        ("height", "<f4"),
+        ("width", "<f4"),
+        ("name_end", "<i8"),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recorded action.
+
+    Args:
+        name: Name of the clip, unique within its dataset.
+        label: Class number, counted from 0.
+        keypoint: Joint coordinates of all persons in all frames. 2-D data hold
+            :math:`(x, y, \\textrm{score})`.
+        image_size: Height and width of the picture in pixels, for 2-D data.
+
+    Shapes:
+        - **keypoint:** :math:`(M, T, V, C)`
+    """
+
+    name: str
+    label: int
+    keypoint: NDArray[np.floating[Any]]
+    image_size: tuple[float, float] | None = None
+
+
+class ClipStore:
+    """A read-only collection of clips in a folder.
+
+    The frames of all persons of all clips lie one after the other in ``keypoint.npy``, an array of
+    shape :math:`(\\sum M T, V, C)` that is mapped into memory and never read as a whole: opening a
+    store costs milliseconds whatever its size, and all processes share the same pages. A row of
+    ``table.npy`` says where a clip starts, how many persons and frames it has, its label, checksum
+    and picture size. ``meta.json`` holds everything else.
+
+    A store is made by :meth:`build` and opened by :meth:`open`. A copied or pickled store refers to
+    the folder and maps it anew on first use.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], meta: dict[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.meta = meta
+        self._arrays: dict[str, NDArray[Any]] = {}
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> ClipStore:
+        """Open the store in :obj:`folder`.
+
+        Raises:
+            InputError: If a file is missing, damaged, or of another format version. The joint
+                coordinates themselves are checked clip by clip when they are read.
+        """
+        folder = Path(folder)
+        meta = _read_meta(folder)
+        store = cls(folder, meta)
+        store._map()
+        return store
+
+    @classmethod
+    def build(
+        cls,
+        folder: str | os.PathLike[str],
+        clips: Iterable[Clip],
+        meta: Mapping[str, Any],
+        total: int | None = None,
+    ) -> ClipStore:
+        """Write :obj:`clips`, one after the other, into a new store at :obj:`folder`.
+
+        The store appears in one step when it is complete. What was at :obj:`folder` is replaced.
+
+        Args:
+            folder: Where the store shall be.
+            clips: The clips, all with the same number of joints and channels.
+            meta: JSON-serialisable facts to keep. ``meta["splits"]`` maps the name of a split to
+                the names of its clips, ``meta["dtype"]`` is ``"float16"`` or ``"float32"``.
+            total: Number of clips, if known, for the progress bar.
+
+        Raises:
+            InputError: If the folder cannot be written, the disk is full, there is no clip, a name
+                occurs twice or a split names a clip that is not there. Nothing is left behind.
+        """
+        folder = Path(folder)
+        temporary: Path | None = None
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(folder)
+            prefix = _temporary_prefix(folder)
+            temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+            _write(temporary, _with_progress(clips, total, folder.name), meta)
+            _replace_folder(temporary, folder)
+        except OSError as error:
+            raise _write_error(folder, error) from error
+        finally:
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
+        return cls.open(folder)
+
+    def __len__(self) -> int:
+        return int(self.meta["files"][_TABLE]["rows"])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r}, clips={len(self)})"
+
+    def __getitem__(self, i: int) -> Clip:
+        """Read clip number :obj:`i`; its keypoint is a read-only view into the mapped file.
+
+        Raises:
+            InputError: If the coordinates on disk are not those that were written.
+        """
+        entry = self._map()[_TABLE][i]
+        persons, frames, row = int(entry["persons"]), int(entry["frames"]), int(entry["row"])
+        rows = self._arrays[_KEYPOINT][row : row + persons * frames]
+        if zlib.crc32(rows) != int(entry["crc32"]):
+            raise InputError(
+                f"{self.folder / _KEYPOINT}: damaged, clip {self.name(i)!r} has another checksum "
+                "than when it was written; delete the folder or build it again with "
+                "force_reload=True"
+            )
+        height, width = float(entry["height"]), float(entry["width"])
+        return Clip(
+            name=self.name(i),
+            label=int(entry["label"]),
+            keypoint=rows.reshape(persons, frames, *rows.shape[1:]),
+            image_size=None if np.isnan(height) else (height, width),
+        )
+
+    def name(self, i: int) -> str:
+        """Name of clip number :obj:`i`."""
+        ends = self._map()[_TABLE]["name_end"]
+        start = int(ends[i - 1]) if i > 0 else 0
+        return self._arrays[_NAMES][start : int(ends[i])].tobytes().decode()
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Labels of all clips."""
+        return self._map()[_TABLE]["label"].astype(np.int64)
+
+    @property
+    def num_frames(self) -> NDArray[np.int64]:
+        """Numbers of frames of all clips."""
+        return self._map()[_TABLE]["frames"].astype(np.int64)
+
+    @property
+    def num_persons(self) -> NDArray[np.int64]:
+        """Numbers of persons of all clips."""
+        return self._map()[_TABLE]["persons"].astype(np.int64)
+
+    @property
+    def num_channels(self) -> int:
+        """Number of channels of a joint."""
+        return int(self._map()[_KEYPOINT].shape[-1])
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        return tuple(self.meta["splits"])
+
+    def split(self, name: str) -> NDArray[np.int64]:
+        """Numbers of the clips of the split :obj:`name`."""
+        start, stop = self.meta["splits"][name]
+        return self._map()[_SPLITS][start:stop].astype(np.int64)
+
+    def _map(self) -> dict[str, NDArray[Any]]:
+        """Map the files into this process, unless that is done."""
+        if not self._arrays:
+            meta = _read_meta(self.folder)
+            if meta["id"] != self.meta["id"]:
+                raise InputError(
+                    f"{self.folder}: another process built this store anew after it was opened; "
+                    "open the dataset again, and give every pre_transform its own root"
+                )
+            self._arrays = {name: _open_file(self.folder / name, meta) for name in _DATA_FILES}
+        return self._arrays
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder, "meta": self.meta, "_arrays": {}}
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    path = folder / _META
+    try:
+        content = json.loads(path.read_bytes())
+        meta, crc32 = content["store"], content["crc32"]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged, it does not describe a store ({error!r})") from error
+    if _json_crc32(meta) != crc32:
+        raise InputError(f"{path}: damaged, its checksum is not the one recorded")
+    if meta["format"] != FORMAT:
+        raise InputError(f"{path}: written in format {meta['format']}, this version has {FORMAT}")
+    for name, facts in meta["files"].items():
+        try:
+            size = (folder / name).stat().st_size
+        except OSError as error:
+            raise InputError(f"{folder / name}: cannot be read ({error.strerror})") from error
+        if size != facts["size"]:
+            raise InputError(f"{folder / name}: damaged, {size} bytes instead of {facts['size']}")
+    return meta
+
+
+def _json_crc32(meta: Any) -> int:
+    return zlib.crc32(json.dumps(meta, sort_keys=True).encode())
+
+
+def _open_file(path: Path, meta: dict[str, Any]) -> NDArray[Any]:
+    # An empty array cannot be mapped, and only the splits may be empty.
+    mmap_mode = None if path.name == _SPLITS else "r"
+    try:
+        # A view of the base class: NumPy's memmap adds cost to every access, not safety.
+        array = np.asarray(np.load(path, mmap_mode=mmap_mode, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: damaged, {error}") from error
+    facts = meta["files"][path.name]
+    # Summing the coordinates would read the whole file; their sums are kept clip by clip.
+    damaged = path.name != _KEYPOINT and zlib.crc32(array.tobytes()) != facts["crc32"]
+    if damaged or len(array) != facts["rows"]:
+        raise InputError(f"{path}: damaged, its checksum is not the one recorded")
+    return array
+
+
+def _write(folder: Path, clips: Iterable[Clip], meta: Mapping[str, Any]) -> None:
+    numbers: dict[str, int] = {}
+    shape: tuple[int, ...] = ()
+    with ExitStack() as stack:
+
+        def create(name: str, dtype: Any, item_shape: tuple[int, ...] = ()) -> NpyWriter:
+            writer = NpyWriter(folder / name, np.dtype(dtype), item_shape)
+            stack.callback(writer.close)
+            return writer
+
+        table = create(_TABLE, _TABLE_DTYPE)
+        names = create(_NAMES, np.uint8)
+        keypoint: NpyWriter | None = None
+        for clip in clips:
+            if keypoint is None:
+                shape = clip.keypoint.shape[2:]
+                keypoint = create(_KEYPOINT, np.dtype(meta["dtype"]).newbyteorder("<"), shape)
+            if clip.keypoint.shape[2:] != shape:
+                raise InputError(
+                    f"clip {clip.name!r} has {_describe(clip.keypoint.shape[2:])}, the clips "
+                    f"before it have {_describe(shape)}; all clips of a dataset must agree"
+                )
+            if numbers.setdefault(clip.name, len(numbers)) != table.rows:
+                raise InputError(f"clip name {clip.name!r} occurs twice; names must be unique")
+            row = keypoint.rows
+            crc32 = keypoint.append(clip.keypoint)
+            names.append(np.frombuffer(clip.name.encode(), np.uint8))
+            persons, frames = clip.keypoint.shape[:2]
+            size = clip.image_size or (np.nan, np.nan)
+            entry = (row, persons, frames, clip.label, crc32, *size, names.rows)
+            table.append(np.array([entry], _TABLE_DTYPE))
+        if keypoint is None:
+            raise InputError("there is no clip in it; check that it is the right file")
+        splits = create(_SPLITS, "<i4")
+        ranges = _write_splits(splits, meta["splits"], numbers)
+        writers = {_KEYPOINT: keypoint, _TABLE: table, _NAMES: names, _SPLITS: splits}
+        files = {name: writer.finish() for name, writer in writers.items()}
+    own = {"format": FORMAT, "id": uuid.uuid4().hex, "files": files, "splits": ranges}
+    # Through JSON and back, so that what is summed is what will be read.
+    facts = json.loads(json.dumps({**meta, **own}))
+    with (folder / _META).open("w") as file:
+        json.dump({"crc32": _json_crc32(facts), "store": facts}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _describe(shape: Sequence[int]) -> str:
+    return f"{shape[0]} joints of {shape[1]} channels"
+
+
+def _write_splits(
+    writer: NpyWriter, splits: Mapping[str, Sequence[str]], numbers: Mapping[str, int]
+) -> dict[str, tuple[int, int]]:
+    ranges = {}
+    for split, names in splits.items():
+        missing = [name for name in names if name not in numbers]
+        if missing:
+            shown = ", ".join(repr(name) for name in missing[:3])
+            raise InputError(
+                f"split {split!r} names {len(missing)} clips that are not in the data "
+                f"({shown}{', ...' if len(missing) > 3 else ''}); correct the split"
+            )
+        start = writer.rows
+        writer.append(np.array([numbers[name] for name in names], np.int32))
+        ranges[split] = (start, writer.rows)
+    return ranges
+
+
+def _with_progress(clips: Iterable[Clip], total: int | None, name: str) -> Iterator[Clip]:
+    if not sys.stderr.isatty():
+        yield from clips
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(
+        clips, f"Reading {name}", total=total, console=Console(stderr=True), transient=True
+    )
+
+
+def _temporary_prefix(folder: Path) -> str:
+    return f".{folder.name}-"
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a build that was killed left behind; the caller holds the lock."""
+    for leftover in folder.parent.glob(f"{_temporary_prefix(folder)}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _replace_folder(new: Path, folder: Path) -> None:
+    # A folder that is not empty cannot be replaced in one step, so the old one is moved away.
+    if folder.exists():
+        old = Path(tempfile.mkdtemp(prefix=_temporary_prefix(folder), dir=folder.parent))
+        folder.replace(old / folder.name)
+        new.replace(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        new.replace(folder)
+
+
+def _write_error(folder: Path, error: OSError) -> InputError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    remedy = "free some space or" if full else "make it writable or"
+    return InputError(
+        f"{folder}: the store cannot be written ({error.strerror or error}); {remedy} choose "
+        "another folder with --root"
+    )
