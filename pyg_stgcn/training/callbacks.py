@@ -1,4 +1,4 @@
-"""What happens around the epochs: the table of metrics, and progress for those without a terminal."""
+"""Around the epochs: the table of metrics, and progress for those without a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training run is asked to do: one flat, JSON-able record and the defaults that depend on the data."""
+"""What a run is asked to do: one flat, JSON-able record, and defaults that depend on the data."""
 
 from __future__ import annotations
 

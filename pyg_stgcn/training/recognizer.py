@@ -14,10 +14,11 @@ from torch_geometric.data import Batch
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
+from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import SparsityController, score_parameters
 
 
-class TrainingDivergedError(RuntimeError):
+class TrainingDivergedError(InputError):
     """The loss is no longer a finite number."""
 
 
@@ -102,11 +103,16 @@ class ActionRecognizer(pl.LightningModule):
         self.val_metrics.reset()
         self._validated = {name: float(value) for name, value in values.items()}
         # A checkpoint taken half-way up the ramp must not pass for the best sparse model.
-        reached = self.controller is None or self.controller.at_target
-        selection = self._validated["val_top1"] if reached else -1.0
+        selection = self._validated["val_top1"] if self._at_target() else -1.0
         self.log("selection", selection, logger=False, sync_dist=True)
         self.log("sparsity", self.sparsity, prog_bar=True, logger=False, sync_dist=True)
         self.log("val_top1", self._validated["val_top1"], prog_bar=True, sync_dist=True)
+
+    def _at_target(self) -> bool:
+        if self.controller is None:
+            return True
+        now = self.controller.schedule(self.controller.num_steps)
+        return math.isclose(now, self.controller.target)
 
     def take_epoch_metrics(self) -> dict[str, float]:
         """Metrics of the epoch that ends, over all processes; validation's only where it ran."""

@@ -117,7 +117,7 @@ class Run:
             )
         except KeyError as error:
             raise InputError(
-                f"{folder / 'config.json'}: no {error} entry; this is not the configuration of a run"
+                f"{folder / 'config.json'}: no {error} entry; not the configuration of a run"
             ) from None
 
     def save_config(self) -> None:
