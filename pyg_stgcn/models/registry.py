@@ -1,0 +1,70 @@
+"""Models by name: a decorated factory function is the registry, and its signature the options."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from torch import nn
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.skeleton import Skeleton
+
+_FACTORIES: dict[str, Callable[..., nn.Module]] = {}
+
+Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
+
+
+def register_model(factory: Factory) -> Factory:
+    """Registers a factory function under its own name.
+
+    Its first two parameters are ``num_classes`` and ``skeleton``; the others are the options of
+    :func:`create_model`.
+    """
+    name = factory.__name__
+    if name in _FACTORIES:
+        raise ValueError(f"a model named {name!r} is already registered")
+    _FACTORIES[name] = factory
+    return factory
+
+
+def list_models() -> list[str]:
+    """The names of all models."""
+    return sorted(_FACTORIES)
+
+
+def create_model(
+    name: str, num_classes: int, skeleton: Skeleton | str, **options: Any
+) -> nn.Module:
+    """Makes a model by its name.
+
+    Args:
+        name: One of :func:`list_models`.
+        num_classes: Number of classes.
+        skeleton: The skeleton of the data, or the name of a built-in one.
+        **options: The options of this model: the parameters of its factory function.
+
+    Raises:
+        InputError: If there is no such model, or it has no such option.
+    """
+    if name not in _FACTORIES:
+        raise InputError(
+            f"model {name!r}: there is no such model{_suggestion(name, _FACTORIES)}; choose one of "
+            f"{', '.join(list_models())}"
+        )
+    factory = _FACTORIES[name]
+    valid = list(inspect.signature(factory).parameters)[2:]
+    for option in options:
+        if option not in valid:
+            raise InputError(
+                f"{option}: {name} has no such option{_suggestion(option, valid)}; its options are "
+                f"{', '.join(valid)}"
+            )
+    return factory(num_classes, skeleton, **options)
+
+
+def _suggestion(word: str, choices: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""

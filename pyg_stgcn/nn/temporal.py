@@ -1,0 +1,56 @@
+"""Convolutions over time."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class TemporalConv(nn.Module):
+    r"""A convolution over the frames of every joint, with batch norm and dropout (``unit_tcn``).
+
+    The features are last, so the view as :math:`(P, C, T, V)` that :class:`torch.nn.Conv2d` takes
+    is in channels-last memory order: no copies are made, and the result is features last again.
+
+    Args:
+        in_channels (int): Channels :math:`C` of the input.
+        out_channels (int): Channels :math:`C'` of the output.
+        kernel_size (int): Frames that the kernel spans. (default: :obj:`9`)
+        stride (int): Step from one output frame to the next. (default: :obj:`1`)
+        dilation (int): Step from one frame of the kernel to the next. (default: :obj:`1`)
+        dropout (float): Probability of dropping an output. (default: :obj:`0.0`)
+
+    Shapes:
+        - **input:** :math:`(P, T, V, C)`
+        - **output:** :math:`(P, \lceil T / \mathrm{stride} \rceil, V, C')` for an odd kernel
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 9,
+        stride: int = 1,
+        dilation: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size=(kernel_size, 1),
+            stride=(stride, 1),
+            padding=((kernel_size - 1) * dilation // 2, 0),
+            dilation=(dilation, 1),
+        )
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def reset_parameters(self) -> None:
+        """Draws new weights and forgets the statistics."""
+        self.conv.reset_parameters()
+        self.norm.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolves over time."""
+        out = self.norm(self.conv(x.permute(0, 3, 1, 2)))
+        return self.dropout(out).permute(0, 2, 3, 1)
