@@ -1,0 +1,199 @@
+"""The mask of one parameter, as a parametrization with a learnable score per weight."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
+
+from pyg_stgcn.errors import InputError
+
+SCORE_SCALES = ("fan_in", "none")
+
+
+class _StraightThroughMask(torch.autograd.Function):
+    """``w * m`` whose step function ``m = 1[s >= tau]`` has the gradient of the identity."""
+
+    @staticmethod
+    def forward(weight: Tensor, score: Tensor, mask: Tensor) -> Tensor:
+        return torch.where(mask, weight, 0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        weight, _, mask = inputs
+        ctx.save_for_backward(weight, mask)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        weight, mask = ctx.saved_tensors
+        (grad,) = grads
+        grad_weight = torch.where(mask, grad, 0) if ctx.needs_input_grad[0] else None
+        grad_score = grad * weight if ctx.needs_input_grad[1] else None
+        return grad_weight, grad_score, None
+
+
+def fan_in(shape: torch.Size) -> int:
+    """Number of inputs of one output: all dimensions but the first (of a vector, its length)."""
+    return math.prod(shape[1:]) if len(shape) > 1 else math.prod(shape)
+
+
+class ScoreMask(nn.Module):
+    r"""Masks a parameter by a learnable score per weight, with a straight-through gradient.
+
+    .. math::
+        \tilde{w} = w \odot m, \qquad
+        \frac{\partial L}{\partial w} = G \odot m, \qquad
+        \frac{\partial L}{\partial s} = G \odot w, \qquad
+        G = \frac{\partial L}{\partial \tilde{w}}
+
+    so a pruned weight gets no gradient, but its score does: it can return. The mask itself is a
+    buffer that only a :class:`SparsityController` writes, once per optimiser step.
+
+    Scores start as :math:`s \sim U(-b, b)`, :math:`b = \sqrt{6 / \mathrm{fan\_in}}`. With
+    ``score_scale="none"`` scores of all layers are compared as they are, so layers with a large
+    fan-in start almost empty. With ``score_scale="fan_in"`` the *comparison* uses
+    :math:`s \sqrt{\mathrm{fan\_in} / 6} \sim U(-1, 1)`, so all layers start equally dense. The
+    scale is no part of the gradient: order within a layer evolves alike under both settings, only
+    the comparison between layers differs.
+
+    The scores of "Are Spatial-Temporal Graph Convolution Networks for Human Action Recognition
+    Over-Parameterized?" (CVPR 2025), without and with equal densities at the start.
+
+    Args:
+        weight (torch.Tensor): The parameter to mask.
+        score_scale (str): ``"fan_in"`` or ``"none"``.
+        generator (torch.Generator, optional): Source of the first scores (default: torch's own).
+
+    Shapes:
+        - **input:** the weight, any shape
+        - **output:** the same shape
+    """
+
+    score: nn.Parameter
+    mask: Tensor
+
+    def __init__(
+        self,
+        weight: Tensor,
+        score_scale: str = "fan_in",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if score_scale not in SCORE_SCALES:
+            raise InputError(
+                f"score_scale {score_scale!r} is unknown; choose one of {', '.join(SCORE_SCALES)}"
+            )
+        self.score_scale = score_scale
+        self.bound = math.sqrt(6 / max(fan_in(weight.shape), 1))
+        # Drawn on the generator's device, in single precision at least: the same seed gives the
+        # same masks on every device, and half precision does not fill the pool with ties.
+        drawn = torch.empty(
+            weight.shape,
+            dtype=torch.promote_types(weight.dtype, torch.float32),
+            device=generator.device if generator is not None else "cpu",
+        ).uniform_(-self.bound, self.bound, generator=generator)
+        self.score = nn.Parameter(drawn.to(weight))
+        self.register_buffer("mask", torch.ones_like(weight, dtype=torch.bool))
+
+    @property
+    def rank_scale(self) -> float:
+        """Factor from a score to the value compared between layers."""
+        return 1 / self.bound if self.score_scale == "fan_in" else 1.0
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the weight with pruned entries set to (positive) zero."""
+        if torch.is_grad_enabled():
+            return cast(Tensor, _StraightThroughMask.apply(weight, self.score, self.mask))
+        return torch.where(self.mask, weight, 0)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Let ``module.weight = tensor`` set the weight under the mask."""
+        return weight
+
+    def extra_repr(self) -> str:
+        """Show the shape and the scale of the scores."""
+        return f"{tuple(self.mask.shape)}, score_scale={self.score_scale!r}"
+
+
+@dataclass(frozen=True)
+class MaskedParameter:
+    """One masked parameter of a module, by the dotted name it has in the dense module."""
+
+    name: str
+    owner: nn.Module
+    attribute: str
+    parametrization: ScoreMask
+
+    @property
+    def mask(self) -> Tensor:
+        """The boolean mask: true where the weight is kept."""
+        return self.parametrization.mask
+
+    @property
+    def is_edge(self) -> bool:
+        """Whether this belongs to the pool of edge weights."""
+        return is_edge_weight(self.name, self.mask)
+
+
+def is_edge_weight(name: str, parameter: Tensor) -> bool:
+    """Whether a parameter holds one weight per edge of a graph."""
+    return name.endswith("edge_weight") and not is_lazy(parameter) and parameter.dim() == 1
+
+
+def masked_parameters(module: nn.Module) -> list[MaskedParameter]:
+    """Masked parameters of a module and its children, in the order of the modules."""
+    return list(_masked_parameters(module))
+
+
+def _masked_parameters(module: nn.Module) -> Iterator[MaskedParameter]:
+    for prefix, owner in module.named_modules():
+        if not parametrize.is_parametrized(owner):
+            continue
+        for attribute, chain in cast(nn.ModuleDict, owner.parametrizations).items():
+            for parametrization in cast(nn.ModuleList, chain):
+                if isinstance(parametrization, ScoreMask):
+                    name = f"{prefix}.{attribute}" if prefix else attribute
+                    yield MaskedParameter(name, owner, attribute, parametrization)
+
+
+def score_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """Scores of all masks: give them an optimiser group of their own, without weight decay."""
+    return [entry.parametrization.score for entry in _masked_parameters(module)]
+
+
+def weight_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """All parameters of a module that are no scores: those that the dense module has."""
+    scores = {id(score) for score in score_parameters(module)}
+    return [parameter for parameter in module.parameters() if id(parameter) not in scores]
+
+
+def add_mask(owner: nn.Module, attribute: str, mask: ScoreMask) -> None:
+    """Put a mask on ``owner.attribute``."""
+    parametrize.register_parametrization(owner, attribute, mask)
+    # The class was made for this one instance by torch. A module with its own __deepcopy__ (every
+    # PyG Linear) would drop the mask, and torch's default would let two copies share one class,
+    # from which folding the first deletes the property that the second still needs.
+    type(owner).__deepcopy__ = _deepcopy  # type: ignore[attr-defined]
+
+
+def fold_mask(owner: nn.Module, attribute: str) -> None:
+    """Replace ``owner.attribute`` by a plain parameter with zeros where it was masked."""
+    parametrize.remove_parametrizations(owner, attribute, leave_parametrized=True)
+
+
+def _deepcopy(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    if id(module) in memo:
+        return cast(nn.Module, memo[id(module)])
+    cls = type(module)
+    namespace = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
+    replica = cast(nn.Module, object.__new__(type(cls.__name__, cls.__bases__, namespace)))
+    memo[id(module)] = replica
+    replica.__dict__ = copy.deepcopy(module.__dict__, memo)
+    return replica

@@ -1,0 +1,150 @@
+"""How sparse a module is, layer by layer and as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pyg_stgcn.sparsity.mask import masked_parameters, weight_parameters
+from pyg_stgcn.sparsity.select import Pattern, is_edge_weight, select_parameters
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What is kept of one maskable parameter.
+
+    Args:
+        name (str): Dotted name of the parameter.
+        shape (tuple of int): Its shape.
+        numel (int): Number of weights.
+        kept (int): Weights that are not pruned.
+        dead_rows (int): Outputs (first dimension) with no kept weight; 0 for a vector.
+        dead_cols (int): Inputs (second dimension) with no kept weight; 0 for a vector.
+        is_edge (bool): Whether these are edge weights.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    numel: int
+    kept: int
+    dead_rows: int
+    dead_cols: int
+    is_edge: bool = False
+
+    @property
+    def sparsity(self) -> float:
+        """Share of zeros."""
+        return 1 - self.kept / self.numel
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is kept, so that the layer no longer sees its input."""
+        return self.kept == 0
+
+
+@dataclass(frozen=True)
+class SparsitySummary:
+    """What is kept of a whole module; scores count as nothing.
+
+    Args:
+        params_total (int): Parameters of the dense module.
+        params_maskable (int): Those among them that are maskable weights.
+        maskable_kept (int): Maskable weights that are not pruned.
+        edges_maskable (int): Maskable edge weights.
+        edges_kept (int): Edge weights that are not pruned.
+    """
+
+    params_total: int
+    params_maskable: int
+    maskable_kept: int
+    edges_maskable: int
+    edges_kept: int
+
+    @property
+    def params_kept(self) -> int:
+        """Parameters of every kind that are not pruned."""
+        pruned_edges = self.edges_maskable - self.edges_kept
+        return self.params_total - (self.params_maskable - self.maskable_kept) - pruned_edges
+
+    @property
+    def sparsity(self) -> float:
+        """Share of zeros among the maskable weights."""
+        return 1 - self.maskable_kept / self.params_maskable if self.params_maskable else 0.0
+
+    @property
+    def edge_sparsity(self) -> float:
+        """Share of zeros among the maskable edge weights."""
+        return 1 - self.edges_kept / self.edges_maskable if self.edges_maskable else 0.0
+
+    @property
+    def density(self) -> float:
+        """Share kept of *all* parameters, the honest number to quote beside the sparsity."""
+        return self.params_kept / self.params_total if self.params_total else 1.0
+
+
+def report(
+    module: nn.Module,
+    *,
+    include: Pattern | None = None,
+    exclude: Pattern = (),
+    edges: bool = False,
+) -> list[LayerReport]:
+    """Report every maskable parameter of a module.
+
+    Masks are read where there are any. In a module without masks (a finalised one) the zeros are
+    counted, in the parameters that :func:`sparsify` would choose from the same arguments.
+
+    Args:
+        module (torch.nn.Module): A masked or a plain module.
+        include (str, sequence of str or callable, optional): As for :func:`sparsify`; ignored
+            where there are masks.
+        exclude (str, sequence of str or callable): The same.
+        edges (bool): Whether edge weights of a module without masks count as maskable.
+
+    Raises:
+        InputError: If a module without masks has nothing that could be masked.
+    """
+    masked = masked_parameters(module)
+    if masked:
+        return [_layer(entry.name, entry.mask) for entry in masked]
+    chosen = select_parameters(module, include, exclude, weights=True, edges=edges)
+    return [_layer(entry.name, entry.parameter.detach() != 0) for entry in chosen]
+
+
+def summary(
+    module: nn.Module,
+    *,
+    include: Pattern | None = None,
+    exclude: Pattern = (),
+    edges: bool = False,
+) -> SparsitySummary:
+    """Add the reports of all layers up; arguments as for :func:`report`."""
+    layers = report(module, include=include, exclude=exclude, edges=edges)
+    weights = [layer for layer in layers if not layer.is_edge]
+    edge_layers = [layer for layer in layers if layer.is_edge]
+    return SparsitySummary(
+        params_total=sum(parameter.numel() for parameter in weight_parameters(module)),
+        params_maskable=sum(layer.numel for layer in weights),
+        maskable_kept=sum(layer.kept for layer in weights),
+        edges_maskable=sum(layer.numel for layer in edge_layers),
+        edges_kept=sum(layer.kept for layer in edge_layers),
+    )
+
+
+def _layer(name: str, kept: Tensor) -> LayerReport:
+    matrix = kept.dim() >= 2
+    return LayerReport(
+        name=name,
+        shape=tuple(kept.shape),
+        numel=kept.numel(),
+        kept=int(torch.count_nonzero(kept)),
+        dead_rows=_num_dead(kept, 0) if matrix else 0,
+        dead_cols=_num_dead(kept, 1) if matrix else 0,
+        is_edge=is_edge_weight(name, kept),
+    )
+
+
+def _num_dead(kept: Tensor, dim: int) -> int:
+    return int((~kept.transpose(0, dim).flatten(1).any(1)).sum())

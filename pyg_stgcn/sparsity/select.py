@@ -1,0 +1,146 @@
+"""Which parameters of a module are maskable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity.mask import ScoreMask, is_edge_weight
+
+Pattern = str | Sequence[str] | Callable[[str, nn.Parameter], bool]
+
+# By name, along the bases, so that the norms and embeddings of every library are met.
+_NOT_MASKABLE = re.compile(r"(Norm(\dd)?|NormBase|Embedding(Bag)?)$")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A parameter, with the module that owns it."""
+
+    name: str
+    owner: nn.Module
+    attribute: str
+    parameter: nn.Parameter
+
+    @property
+    def is_edge(self) -> bool:
+        """Whether this belongs to the pool of edge weights."""
+        return is_edge_weight(self.name, self.parameter)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether this is masked unless told otherwise."""
+        if any(_NOT_MASKABLE.search(base.__name__) for base in type(self.owner).__mro__):
+            return False
+        # One without a shape yet is chosen, so that it can be refused by name.
+        return self.attribute == "weight" and (is_lazy(self.parameter) or self.parameter.dim() >= 2)
+
+
+def candidates(module: nn.Module) -> list[Candidate]:
+    """All floating-point parameters that a mask can stand on; each owner once."""
+    found = []
+    for prefix, owner in module.named_modules():
+        if isinstance(owner, nn.ParameterList | nn.ParameterDict | ScoreMask):
+            continue
+        for attribute, parameter in owner.named_parameters(recurse=False):
+            name = f"{prefix}.{attribute}" if prefix else attribute
+            if parameter.is_floating_point() and "parametrizations" not in name.split("."):
+                found.append(Candidate(name, owner, attribute, parameter))
+    return found
+
+
+def select_parameters(
+    module: nn.Module,
+    include: Pattern | None,
+    exclude: Pattern,
+    weights: bool,
+    edges: bool,
+) -> list[Candidate]:
+    """Choose the parameters to mask.
+
+    Args:
+        module (torch.nn.Module): Where to look.
+        include (str, sequence of str or callable, optional): Patterns of :mod:`fnmatch` on dotted
+            parameter names, or a predicate ``(name, parameter) -> bool``. ``None``: every parameter
+            named ``weight`` with two or more dimensions, of all modules but norms and embeddings,
+            and every edge weight.
+        exclude (str, sequence of str or callable): The same, for what to leave alone.
+        weights (bool): Whether to choose from the weights.
+        edges (bool): Whether to choose from the edge weights.
+
+    Raises:
+        InputError: If a pattern of ``include``, or everything together, chooses nothing, or if a
+            chosen parameter is shared between two modules or not yet initialised.
+    """
+    pool = candidates(module)
+    keep = _predicate(include)
+    drop = _predicate(exclude)
+    for pattern in [] if include is None or callable(include) else _patterns(include):
+        if not any(fnmatchcase(candidate.name, pattern) for candidate in pool):
+            raise InputError(f"include={pattern!r} matches no parameter; {_hint(pool)}")
+    chosen = [
+        candidate
+        for candidate in pool
+        if (edges if candidate.is_edge else weights)
+        and (
+            keep(candidate.name, candidate.parameter)
+            if keep
+            else candidate.is_default or candidate.is_edge
+        )
+        and not (drop and drop(candidate.name, candidate.parameter))
+    ]
+    if not chosen:
+        raise InputError(
+            f"include={include!r}, exclude={exclude!r} leave no parameter of "
+            f"{type(module).__name__} to mask; {_hint(pool)}"
+        )
+    _refuse_unmaskable(chosen, pool)
+    return chosen
+
+
+def _patterns(pattern: str | Sequence[str]) -> tuple[str, ...]:
+    return (pattern,) if isinstance(pattern, str) else tuple(pattern)
+
+
+def _predicate(pattern: Pattern | None) -> Callable[[str, nn.Parameter], bool] | None:
+    if pattern is None or callable(pattern):
+        return pattern
+    patterns = _patterns(pattern)
+    return lambda name, _: any(fnmatchcase(name, one) for one in patterns)
+
+
+def _hint(pool: list[Candidate], shown: int = 5) -> str:
+    names = [candidate.name for candidate in pool if candidate.is_default] or [
+        candidate.name for candidate in pool
+    ]
+    if not names:
+        return "it has no parameters that could be masked"
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return f"choose among {', '.join(names[:shown])}{more}"
+
+
+def _refuse_unmaskable(chosen: list[Candidate], pool: list[Candidate]) -> None:
+    names: dict[int, list[str]] = {}
+    for candidate in pool:
+        names.setdefault(id(candidate.parameter), []).append(candidate.name)
+    for candidate in chosen:
+        if is_lazy(candidate.parameter):
+            raise InputError(
+                f"{candidate.name} has no shape yet; run one batch through the module first"
+            )
+        if candidate.parameter.numel() == 0:
+            raise InputError(
+                f"{candidate.name} of shape {tuple(candidate.parameter.shape)} is empty; exclude it"
+            )
+        shared = names[id(candidate.parameter)]
+        if len(shared) > 1:
+            raise InputError(
+                f"{' and '.join(shared)} are one shared parameter, which cannot carry two masks; "
+                f"exclude them, or give each module its own"
+            )
