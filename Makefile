@@ -1,0 +1,48 @@
+# make demo   set up what is missing, then train a dense and a 90 % sparse model and compare them
+# make test   set up what is missing, then run the test suite        (ARGS="-k store" for a part)
+# make lint   set up what is missing, then ruff, its format check and mypy
+# make clean  remove the environment and everything built
+#
+# PYTHON=python3.12        the Python that the environment is made with
+# TORCH=2.13.0+cu130 TORCH_INDEX=https://download.pytorch.org/whl/cu130     another torch
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format clean
+
+help:
+	@sed -n '/^PYTHON/q; s/^# \{0,1\}//p' Makefile
+
+setup:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "[setup] error: '$(PYTHON)' is not Python 3.10 or newer; try make PYTHON=python3.12" >&2; \
+	  exit 1; }
+	@$(PYTHON) tools/setup_env.py $(if $(TORCH),--torch '$(TORCH)') \
+	  $(if $(TORCH_INDEX),--torch-index '$(TORCH_INDEX)')
+
+demo: setup
+	$(BIN)/pyg-stgcn demo $(ARGS)
+
+# Not `python -m pytest`: that puts this folder on the path, where `datasets` and `cli` would
+# be found under names that belong to others.
+test: setup
+	$(BIN)/pytest $(ARGS)
+
+# mypy does not follow setuptools' package-dir: show it the package as it is installed.
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@rm -rf build/typecheck && mkdir -p build/typecheck/pyg_stgcn
+	@ln -s $(CURDIR)/pyg_stgcn/* $(CURDIR)/datasets $(CURDIR)/cli build/typecheck/pyg_stgcn/
+	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p pyg_stgcn
+	$(BIN)/mypy tools
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find pyg_stgcn datasets cli tests tools -name __pycache__ -prune -exec rm -rf {} +
