@@ -13,12 +13,12 @@ from typing import Any, Literal
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
+from torch_geometric.data import Data, Dataset
+
 from pyg_stgcn.datasets.fingerprint import describe_transform, file_fingerprint, same_file
 from pyg_stgcn.datasets.items import clip_to_data, data_to_clip
 from pyg_stgcn.datasets.reading import ClipSource, check_clip, find_benchmarks
 from pyg_stgcn.datasets.store import Clip, ClipStore
-from torch_geometric.data import Data, Dataset
-
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
 
@@ -142,7 +142,7 @@ class SkeletonDataset(Dataset):
             )
         except InputError as error:
             where = self.source_path
-            if where is None or str(error).startswith(str(self._store_folder)):
+            if where is None or str(error).startswith((str(where), str(self._store_folder))):
                 raise
             raise InputError(f"{where}: {error}") from error
 

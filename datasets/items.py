@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from pyg_stgcn.datasets.store import Clip
 from torch import Tensor
 from torch_geometric.data import Data
 
+from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyg_stgcn.datasets.store import Clip
 
+from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyg_stgcn.datasets._npy import NpyWriter
 
+from pyg_stgcn.datasets._npy import NpyWriter
 from pyg_stgcn.errors import InputError
 
 FORMAT = 1
@@ -148,7 +148,7 @@ class ClipStore:
         entry = self._map()[_TABLE][i]
         persons, frames, row = int(entry["persons"]), int(entry["frames"]), int(entry["row"])
         rows = self._arrays[_KEYPOINT][row : row + persons * frames]
-        if zlib.crc32(rows) != int(entry["crc32"]):
+        if zlib.crc32(rows.data) != int(entry["crc32"]):
             raise InputError(
                 f"{self.folder / _KEYPOINT}: damaged, clip {self.name(i)!r} has another checksum "
                 "than when it was written; delete the folder or build it again with "
