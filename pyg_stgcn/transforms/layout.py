@@ -1,0 +1,48 @@
+"""What the channels and nodes of a clip mean."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch_geometric.data import Data
+
+from pyg_stgcn.errors import InputError
+
+
+def has_score(data: Data) -> bool:
+    """Whether the last channel is the score of a 2-D joint: only 2-D clips have an image size."""
+    return "image_size" in data and data.x.size(-1) == 3
+
+
+def num_axes(data: Data) -> int:
+    """The number of leading channels that are coordinates.
+
+    Raises:
+        InputError: If the clip's channels are not those of joints in the plane or in space.
+    """
+    channels = int(data.x.size(-1))
+    if channels not in (2, 3):
+        raise InputError(
+            f"{clip_name(data)}: {channels} channels are not the coordinates of a joint (2 or 3); "
+            f"apply this transform before ToStream"
+        )
+    return 2 if "image_size" in data else channels
+
+
+def split_persons(data: Data) -> Tensor:
+    r"""The joints of a clip by person, :math:`(M, V, T, C)`.
+
+    Raises:
+        InputError: If the nodes cannot be shared out equally.
+    """
+    nodes, frames, channels = data.x.shape
+    if nodes % data.num_persons:
+        raise InputError(
+            f"{clip_name(data)}: {nodes} nodes cannot belong to {data.num_persons} persons; "
+            f"every person needs all joints"
+        )
+    return data.x.view(data.num_persons, nodes // data.num_persons, frames, channels)
+
+
+def clip_name(data: Data) -> str:
+    """The clip's name for messages."""
+    return str(data.name) if "name" in data else "clip without a name"

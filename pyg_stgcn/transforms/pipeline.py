@@ -1,0 +1,63 @@
+"""The usual order of transforms."""
+
+from __future__ import annotations
+
+from torch_geometric.transforms import BaseTransform, Compose
+
+from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.transforms.augment import RandomRotation, RandomScaling
+from pyg_stgcn.transforms.normalize import PreNormalize2D, PreNormalize3D
+from pyg_stgcn.transforms.persons import PadPersons
+from pyg_stgcn.transforms.sample import UniformSample
+from pyg_stgcn.transforms.stream import ToStream
+
+
+def standard_transform(
+    skeleton: Skeleton,
+    *,
+    stream: str,
+    clip_frames: int,
+    train: bool,
+    num_clips: int = 1,
+    has_score: bool,
+    rotation: float = 0.3,
+    scaling: float = 0.0,
+    align_spine: bool | None = None,
+    scale: bool = False,
+    num_persons: int | None = None,
+) -> Compose:
+    """The pipeline from a stored clip to the input of a model: normalise, augment, make the
+    stream, sample frames.
+
+    Args:
+        skeleton: The skeleton of the clips.
+        stream: One or several streams, see :class:`ToStream`.
+        clip_frames: The number of frames to sample.
+        train: Whether to augment, and to sample at random.
+        num_clips: How often to sample.
+        has_score: Whether the clips are 2-D with scores (:class:`PreNormalize2D`) or not
+            (:class:`PreNormalize3D`).
+        rotation: The largest angle of :class:`RandomRotation`; none if zero.
+        scaling: The largest change of :class:`RandomScaling`; none if zero.
+        align_spine: Whether to turn 3-D clips upright, see :class:`PreNormalize3D`.
+        scale: Whether to scale 3-D clips to a mean bone length of one.
+        num_persons: The number of persons to fill up to, see :class:`PadPersons`; by default
+            clips keep theirs.
+
+    Raises:
+        InputError: If an option is wrong.
+    """
+    steps: list[BaseTransform] = [
+        PreNormalize2D()
+        if has_score
+        else PreNormalize3D(skeleton, align_spine=align_spine, scale=scale)
+    ]
+    if train and scaling:
+        steps.append(RandomScaling(scaling))
+    if train and rotation:
+        steps.append(RandomRotation(rotation))
+    steps.append(ToStream(stream, skeleton))
+    steps.append(UniformSample(clip_frames, num_clips=num_clips, train=train))
+    if num_persons is not None:
+        steps.append(PadPersons(num_persons))
+    return Compose(steps)

@@ -1,0 +1,110 @@
+"""The streams of a clip: joints, bones and their motion."""
+
+from __future__ import annotations
+
+import difflib
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.transforms.layout import clip_name, has_score, split_persons
+
+STREAMS = ("joint", "bone", "joint-motion", "bone-motion")
+
+
+@functional_transform("to_stream")
+class ToStream(BaseTransform):
+    r"""Replaces joint positions by a stream made of them (functional name: :obj:`to_stream`).
+
+    - ``"joint"``: the positions.
+    - ``"bone"``: every joint relative to its parent; zero for a joint without one.
+    - ``"joint-motion"``, ``"bone-motion"``: the change to the next frame; zero in the last one.
+
+    The score of 2-D clips becomes the mean of the two joints' scores in a bone, and the mean of
+    the two frames' scores (zero in the last frame) in a motion. A joint without a parent keeps
+    its own.
+
+    Args:
+        stream: One of the names, or several joined by ``"+"``, as in ``"joint+bone"``, whose
+            channels then follow each other.
+        skeleton: The skeleton of the clips.
+
+    Shapes:
+        - **input x:** :math:`(M \cdot V, T, C)`
+        - **output x:** :math:`(M \cdot V, T, S \cdot C)` for :math:`S` streams
+
+    Raises:
+        InputError: If there is no such stream, or a clip does not fit the skeleton, or its frames
+            have been sampled already.
+    """
+
+    def __init__(self, stream: str, skeleton: Skeleton) -> None:
+        self.stream = stream
+        self.skeleton = skeleton
+        self.streams = parse_streams(stream)
+        self.parent = torch.arange(skeleton.num_joints)
+        for child, parent in skeleton.stream_bones:
+            self.parent[child] = parent
+
+    def forward(self, data: Data) -> Data:
+        if "num_clips" in data:
+            raise InputError(
+                f"{clip_name(data)}: its frames have been sampled already; motion needs them all, "
+                f"apply ToStream before UniformSample"
+            )
+        joints = split_persons(data)
+        if joints.size(1) != self.skeleton.num_joints:
+            raise InputError(
+                f"{clip_name(data)}: {joints.size(1)} joints a person do not fit skeleton "
+                f"{self.skeleton.name!r} with {self.skeleton.num_joints}"
+            )
+        scored = has_score(data)
+        streams = []
+        for stream in self.streams:
+            x = joints if stream.startswith("joint") else self._bones(joints, scored)
+            streams.append(_motion(x, scored) if stream.endswith("motion") else x)
+        data.x = torch.cat(streams, dim=-1).flatten(0, 1)
+        return data
+
+    def _bones(self, joints: Tensor, scored: bool) -> Tensor:
+        parents = joints[:, self.parent]
+        bones = joints - parents
+        if scored:
+            bones[..., -1] = (joints[..., -1] + parents[..., -1]) / 2
+        return bones
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}({self.stream!r}, {self.skeleton.name})"
+
+
+def parse_streams(stream: str) -> tuple[str, ...]:
+    """Takes ``"joint+bone"`` apart; the channels of a clip grow by the number of streams.
+
+    Raises:
+        InputError: If one of the names is not that of a stream, or comes twice.
+    """
+    names = tuple(stream.split("+"))
+    for name in names:
+        if name not in STREAMS:
+            close = difflib.get_close_matches(name, STREAMS, n=1)
+            raise InputError(
+                f"stream {stream!r}: there is no stream {name!r}"
+                f"{f' (did you mean {close[0]!r}?)' if close else ''}; "
+                f"choose from {', '.join(STREAMS)}, several joined by '+'"
+            )
+        if names.count(name) > 1:
+            raise InputError(f"stream {stream!r}: {name!r} comes twice; name it once")
+    return names
+
+
+def _motion(x: Tensor, scored: bool) -> Tensor:
+    motion = torch.zeros_like(x)
+    motion[:, :, :-1] = x[:, :, 1:] - x[:, :, :-1]
+    if scored:
+        motion[:, :, :-1, -1] = (x[:, :, 1:, -1] + x[:, :, :-1, -1]) / 2
+    return motion
