@@ -191,9 +191,8 @@ class SparsityController:
         Its state dict is that of the module before :func:`sparsify`, with zeros. Nothing holds
         the zeros any more: further training would revive them.
         """
-        for entry in self.masked:
+        for entry in masked_parameters(self.module):
             fold_mask(entry.owner, entry.attribute)
-        self.masked = []
         return self.module
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -10,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -51,39 +52,37 @@ def save_sparse(
     """
     path = Path(path)
     stored: dict[str, Tensor] = {}
-    entries: dict[str, dict[str, Any]] = {}
+    shapes: dict[str, list[int]] = {}
     masks: list[Tensor] = []
     for name, value in state_dict.items():
-        if not isinstance(value, Tensor) or name == _MASK:
-            raise InputError(f"{path}: {name!r} is not a tensor under a free name; leave it out")
+        if not isinstance(value, Tensor) or value.layout != torch.strided or name == _MASK:
+            raise InputError(f"{path}: {name!r} is no dense tensor under a free name; leave it out")
         flat = value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format).flatten()
         nonzero = _nonzero_bits(flat)
-        kept = int(torch.count_nonzero(nonzero))
-        is_sparse = (flat.numel() - kept) * flat.element_size() > flat.numel() / 8
-        entries[name] = {
-            "shape": list(value.shape),
-            "dtype": str(value.dtype).removeprefix("torch."),
-            "kept": kept if is_sparse else None,
-        }
-        stored[name] = flat[nonzero] if is_sparse else flat.view(value.shape)
-        if is_sparse:
+        num_zeros = flat.numel() - int(torch.count_nonzero(nonzero))
+        # Worth it wherever even a raw mask, one bit each, takes less than the zeros.
+        if num_zeros * flat.element_size() > flat.numel() / 8:
+            shapes[name] = list(value.shape)
+            stored[name] = flat[nonzero]
             masks.append(nonzero)
+        else:
+            stored[name] = flat.view(value.shape)
     if masks:
         stored[_MASK] = _encode_mask(torch.cat(masks))
     header = {
         "format": FORMAT,
         "version": VERSION,
-        "tensors": entries,
+        "sparse": shapes,
         "crc32": _checksum(stored),
         "metadata": dict(metadata or {}),
     }
     try:
         content = save(stored, {_HEADER: json.dumps(header)})
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: cannot be stored ({error}); give tensors of real numbers and plain metadata"
         ) from error
-    _check_size(path, entries, len(content))
+    _check_size(path, stored, shapes, len(content))
     _write(path, content)
 
 
@@ -100,45 +99,61 @@ def load_sparse(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
         InputError: If the file is missing, damaged, of another kind or of a newer version.
     """
     path = Path(path)
-    stored, header = _read(path)
-    entries = header["tensors"]
     try:
-        _check_size(path, entries, path.stat().st_size)
+        stored, header = _read(path)
         if header["crc32"] != _checksum(stored):
-            raise ValueError("its checksum differs")
-        state_dict = _unpack(stored, entries)
-        return state_dict, dict(header["metadata"])
+            raise ValueError("the checksum differs")
+        _check_size(path, stored, header["sparse"], path.stat().st_size)
+        return _unpack(stored, header["sparse"]), dict(header["metadata"])
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, zlib.error) as error:
-        raise InputError(f"{path}: damaged ({error}); copy or write it again") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error}); check the path") from error
+    except (
+        SafetensorError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        zlib.error,
+    ) as error:
+        raise InputError(
+            f"{path}: damaged, or not safetensors ({error}); copy or write it again"
+        ) from error
 
 
-def _unpack(stored: dict[str, Tensor], entries: dict[str, dict[str, Any]]) -> dict[str, Tensor]:
-    """Put the kept values of every entry back in their places."""
-    sparse = {name: entry for name, entry in entries.items() if entry["kept"] is not None}
-    sizes = [math.prod(entry["shape"]) for entry in sparse.values()]
-    positions = torch.empty(0, dtype=torch.long)
-    if sparse:
-        kept = sum(entry["kept"] for entry in sparse.values())
-        positions = _decode_mask(stored[_MASK], sum(sizes), kept)
-    starts = torch.tensor([0, *sizes]).cumsum(0)
-    bounds = torch.searchsorted(positions, starts)
-    state_dict = {}
-    ranges = iter(zip(bounds[:-1].tolist(), bounds[1:].tolist(), starts.tolist(), strict=False))
-    for name, entry in entries.items():
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    with safe_open(path, framework="pt") as file:
+        header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
+        if header.get("format") != FORMAT:
+            raise InputError(
+                f"{path}: not a sparse weight file; read it with safetensors.torch.load_file"
+            )
+        if header["version"] > VERSION:
+            raise InputError(
+                f"{path}: written in version {header['version']} of the format, newer than "
+                f"{VERSION}; update pyg-stgcn"
+            )
+        return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+
+
+def _unpack(stored: dict[str, Tensor], shapes: dict[str, list[int]]) -> dict[str, Tensor]:
+    """Put the kept values of every sparse tensor back in their places."""
+    state_dict = {name: value for name, value in stored.items() if name != _MASK}
+    if not shapes:
+        return state_dict
+    starts = torch.tensor([0, *(math.prod(shape) for shape in shapes.values())]).cumsum(0)
+    num_kept = sum(stored[name].numel() for name in shapes)
+    positions = _decode_mask(stored[_MASK], int(starts[-1]), num_kept)
+    bounds = torch.searchsorted(positions, starts).tolist()
+    for i, (name, shape) in enumerate(shapes.items()):
         values = stored[name]
-        if str(values.dtype) != f"torch.{entry['dtype']}":
-            raise ValueError(f"{name} holds {values.dtype}, not {entry['dtype']}")
-        if entry["kept"] is None:
-            if list(values.shape) != entry["shape"]:
-                raise ValueError(f"{name} has shape {list(values.shape)}, not {entry['shape']}")
-            state_dict[name] = values
-            continue
-        first, last, start = next(ranges)
-        dense = torch.zeros(math.prod(entry["shape"]), dtype=values.dtype)
-        dense[positions[first:last] - start] = values
-        state_dict[name] = dense.view(entry["shape"])
+        inside = positions[bounds[i] : bounds[i + 1]] - starts[i]
+        if len(inside) != values.numel():
+            raise ValueError(f"the mask does not fit the values of {name}")
+        dense = torch.zeros(math.prod(shape), dtype=values.dtype)
+        dense[inside] = values
+        state_dict[name] = dense.view(shape)
     return state_dict
 
 
@@ -163,67 +178,48 @@ def _encode_mask(mask: Tensor) -> Tensor:
     return torch.frombuffer(bytearray(content), dtype=torch.uint8)
 
 
-def _decode_mask(coded: Tensor, numel: int, kept: int) -> Tensor:
+def _decode_mask(coded: Tensor, numel: int, num_kept: int) -> Tensor:
     """Positions of the kept values, checked against the numbers declared."""
-    longest = kept + numel // _LONG + 1
+    # A byte of the code is a kept value or stands for 255 zeros: no more than these are needed.
+    longest = num_kept + numel // _LONG
     decompressor = zlib.decompressobj()
-    content = decompressor.decompress(coded.numpy().tobytes(), longest)
-    if not decompressor.eof:
-        raise ValueError("its mask is longer than declared")
-    gaps = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(0)
+    content = decompressor.decompress(coded.numpy().tobytes(), longest + 1)
+    if len(content) > longest or not decompressor.eof:
+        raise ValueError("the mask does not end where it should")
+    if not content and num_kept == 0:
+        return torch.empty(0, dtype=torch.long)
+    gaps = torch.frombuffer(bytearray(content), dtype=torch.uint8)
     ends = gaps != _LONG
     positions = ((gaps.long() + ends).cumsum(0) - 1)[ends]
-    if len(positions) != kept or (kept and int(positions[-1]) >= numel):
-        raise ValueError("its mask does not fit the shapes")
+    if len(positions) != num_kept or int(positions[-1]) >= numel:
+        raise ValueError("the mask does not fit the shapes")
     return positions
 
 
 def _checksum(stored: dict[str, Tensor]) -> int:
     checksum = 0
     for name in sorted(stored):
+        checksum = zlib.crc32(name.encode(), checksum)
         flat = stored[name].flatten()
         if flat.numel():
-            checksum = zlib.crc32(memoryview(flat.view(torch.uint8).numpy()), checksum)
+            checksum = zlib.crc32(flat.view(torch.uint8).numpy().data, checksum)
     return checksum
 
 
-def _check_size(path: Path, entries: dict[str, dict[str, Any]], file_bytes: int) -> None:
+def _check_size(
+    path: Path, stored: dict[str, Tensor], shapes: dict[str, list[int]], file_bytes: int
+) -> None:
     """Refuse shapes that a file of this size has no business to declare."""
     declared = 0
-    for name, entry in entries.items():
-        shape = entry["shape"]
+    for name, shape in shapes.items():
         if not all(isinstance(size, int) and size >= 0 for size in shape):
             raise ValueError(f"{name} has the shape {shape}")
-        declared += math.prod(shape) * getattr(torch, entry["dtype"]).itemsize
+        declared += math.prod(shape) * stored[name].element_size()
     if declared > _FREE_BYTES + _MAX_RATIO * file_bytes:
         raise InputError(
             f"{path}: {file_bytes} bytes declare {declared} bytes of weights, more than "
             f"{_MAX_RATIO} times as many; keep such a state dict as dense safetensors"
         )
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
-            if header.get("format") != FORMAT:
-                raise InputError(
-                    f"{path}: not a sparse weight file; read it with safetensors.torch.load_file"
-                )
-            if header["version"] > VERSION:
-                raise InputError(
-                    f"{path}: written in version {header['version']} of the format, newer than "
-                    f"{VERSION}; update pyg-stgcn"
-                )
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error}); check the path") from error
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{path}: damaged, or not safetensors ({error}); copy or write it again"
-        ) from error
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -236,7 +232,9 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise InputError(
             f"{path}: cannot be written ({error.strerror}); choose another folder"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
