@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from pyg_stgcn.cli._output import print_json, print_table
 
 _name = click.argument("name", metavar="NAME|FILE.pkl")

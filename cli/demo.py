@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from pyg_stgcn.cli._output import percent, print_json, print_table
 
 _SPARSITIES = {"dense": 0.0, "90 % sparse": 0.9}
@@ -76,7 +77,7 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
         [
             ("top-1", *(percent(result["top1"]) for result in results.values())),
             ("mean class", *(percent(result["mean_class"]) for result in results.values())),
-            ("kept weights", *(f"{result['params_kept']:,}" for result in results.values())),
+            ("kept weights", *(f"{result['maskable_kept']:,}" for result in results.values())),
             ("sparsity", *(percent(result["sparsity"]) for result in results.values())),
             ("seconds", *(result["seconds"] for result in results.values())),
         ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from pyg_stgcn.cli._output import percent, print_json, print_table
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from pyg_stgcn.cli._output import percent, print_json, print_table
 
 
@@ -19,15 +20,15 @@ def command(run: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
     from pyg_stgcn.sparsity import report, summary
-
     from pyg_stgcn.training.rundir import UNMASKED, Run
 
     model = Run.open(run).load_model()
     layers = report(model, exclude=UNMASKED)
-    totals = summary(model, exclude=UNMASKED).to_dict()
+    totals = asdict(summary(model, exclude=UNMASKED))
     empty = [layer.name for layer in layers if layer.empty]
     if as_json:
-        print_json({**totals, "layers": [asdict(layer) for layer in layers], "empty": empty})
+        rows = [{**asdict(layer), "sparsity": layer.sparsity} for layer in layers]
+        print_json({**totals, "layers": rows, "empty": empty})
         return
     print_table(
         ("layer", "shape", "weights", "kept", "sparsity", "dead rows", "dead columns"),
@@ -45,8 +46,9 @@ def command(run: Path, as_json: bool) -> None:
         ],
     )
     click.echo(
-        f"kept {totals['params_kept']:,} of {totals['params_maskable']:,} maskable weights "
-        f"(sparsity {percent(totals['sparsity'])})"
+        f"kept {totals['maskable_kept']:,} of {totals['params_maskable']:,} maskable weights "
+        f"(sparsity {percent(totals['sparsity'])}), "
+        f"{percent(totals['density'])} of all {totals['params_total']:,} parameters"
     )
     for name in empty:
         click.echo(f"Warning: {name} lost all its weights", err=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+
 from pyg_stgcn.cli._output import percent, print_json, print_table
 
 #: Where and with how much of the machine a run computes, which a resumed run may change.
@@ -24,9 +25,8 @@ _POSITIVE = click.IntRange(min=1)
 
 
 def _check_names(model: str, graph: str, stream: str) -> None:
-    from pyg_stgcn.models import list_models
-
     from pyg_stgcn.errors import InputError
+    from pyg_stgcn.models import list_models
     from pyg_stgcn.skeleton import get_skeleton
     from pyg_stgcn.transforms import STREAMS
 
@@ -95,8 +95,9 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
             ("clips averaged", summary["clips"]),
             ("parameters", f"{summary['params_total']:,}"),
             ("maskable weights", f"{summary['params_maskable']:,}"),
-            ("kept weights", f"{summary['params_kept']:,}"),
+            ("kept of them", f"{summary['maskable_kept']:,}"),
             ("sparsity", percent(summary["sparsity"])),
+            ("kept of all parameters", percent(summary["density"])),
             ("epochs", summary["epochs"]),
             ("seconds", summary["seconds"]),
         ],

@@ -15,7 +15,7 @@ from torch import nn
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.sparsity import save_sparse
+from pyg_stgcn.sparsity import save_sparse, summary
 from pyg_stgcn.training.config import TrainConfig, load_config, save_config
 from pyg_stgcn.training.files import write_atomically
 
@@ -44,6 +44,26 @@ def software_versions() -> dict[str, str | None]:
         except PackageNotFoundError:
             versions[package] = None
     return versions
+
+
+def sparsity_facts(model: nn.Module, *, edges: bool) -> dict[str, int | float]:
+    """How many parameters a trained model has, and how many of them are left.
+
+    Args:
+        model: The finalised model.
+        edges: Whether its edges were pruned too.
+
+    Returns:
+        ``params_total``, ``params_maskable``, ``maskable_kept``, ``sparsity`` (zeros among the
+        maskable weights), ``params_kept`` and ``density`` (of *all* parameters); with ``edges``
+        also ``edges_maskable``, ``edges_kept`` and ``edge_sparsity``.
+    """
+    counts = summary(model, exclude=UNMASKED, edges=edges)
+    names = ["params_total", "params_maskable", "maskable_kept", "sparsity"]
+    names += ["params_kept", "density"]
+    if edges:
+        names += ["edges_maskable", "edges_kept", "edge_sparsity"]
+    return {name: getattr(counts, name) for name in names}
 
 
 @dataclass(frozen=True)

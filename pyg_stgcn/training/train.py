@@ -16,7 +16,7 @@ from torch import nn
 
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity import SparsityController, make_schedule, sparsify, summary
+from pyg_stgcn.sparsity import SparsityController, make_schedule, sparsify
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset
@@ -25,7 +25,7 @@ from pyg_stgcn.training.files import write_json
 from pyg_stgcn.training.metrics import classification_metrics
 from pyg_stgcn.training.plots import plot_curves
 from pyg_stgcn.training.recognizer import ActionRecognizer
-from pyg_stgcn.training.rundir import UNMASKED, Run, software_versions
+from pyg_stgcn.training.rundir import UNMASKED, Run, software_versions, sparsity_facts
 
 
 class ClipData(pl.LightningDataModule):
@@ -198,7 +198,7 @@ def _finish(run: Run, model: nn.Module, table: EpochTable, device: torch.device)
         "clips": run.config.eval_clips,
         "val_top1_last": validated[-1]["val_top1"],
         "val_top1_best": max(row["val_top1"] for row in validated),
-        **summary(model, exclude=UNMASKED).to_dict(),
+        **sparsity_facts(model, edges=run.config.edge_sparsity > 0),
         "epochs": run.config.epochs,
         "seconds": round(sum(row["seconds"] for row in table.rows), 1),
         "seed": run.config.seed,

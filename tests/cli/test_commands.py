@@ -87,7 +87,7 @@ def test_evaluate(run: Path) -> None:
 def test_inspect(run: Path) -> None:
     content = json.loads(call("inspect", run, "--json").stdout)
     layers = content["layers"]
-    assert sum(layer["kept"] for layer in layers) == content["params_kept"]
+    assert sum(layer["kept"] for layer in layers) == content["maskable_kept"]
     assert content["sparsity"] == pytest.approx(0.9, abs=1 / content["params_maskable"])
     result = call("inspect", run)
     assert "dead rows" in result.stdout

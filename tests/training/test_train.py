@@ -47,7 +47,7 @@ def test_run_directory(config: TrainConfig, tmp_path: Path) -> None:
     config = replace(config, sparsity=0.8)
     summary = train(config, folder)
     assert summary == json.loads((folder / "summary.json").read_text())
-    maskable, kept = summary["params_maskable"], summary["params_kept"]
+    maskable, kept = summary["params_maskable"], summary["maskable_kept"]
     assert abs(kept - 0.2 * maskable) <= 1
     assert summary["sparsity"] == pytest.approx(1 - kept / maskable)
     assert (summary["epochs"], summary["seed"]) == (4, 0)
@@ -74,7 +74,7 @@ def test_run_directory(config: TrainConfig, tmp_path: Path) -> None:
 def test_learns(config: TrainConfig, tmp_path: Path) -> None:
     summary = train(replace(config, epochs=15, channels=8), tmp_path / "run")
     assert summary["top1"] > 0.9
-    assert summary["params_kept"] == summary["params_maskable"]
+    assert summary["params_kept"] == summary["params_total"]
 
 
 def test_same_seed_same_result(config: TrainConfig, tmp_path: Path) -> None:
