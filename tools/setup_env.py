@@ -46,6 +46,7 @@ import torch, torch_scatter
 from torch_sparse import SparseTensor
 assert torch.equal(SparseTensor.eye(3) @ torch.ones(3, 1), torch.ones(3, 1))
 """
+TORCH_VERSION = "from importlib.metadata import version; print(version('torch'))"
 TORCH_BUILD = """\
 import torch
 print(torch.__version__.split("+")[0])
@@ -63,15 +64,19 @@ def say(text: str) -> None:
     print(f"[setup] {text}", flush=True)
 
 
-def run(title: str, command: list[str], help_text: str = "") -> None:
+def run(title: str, command: list[str], note: str = "", help_text: str = "") -> None:
     """Run a step with its output in the log, and show that it lives while it lasts."""
-    say(title)
+    say(f"{title}{note}")
     start = time.monotonic()
+    # torch's build looks for the environment's ninja on the path.
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
     with LOG.open("a") as log:
         log.write(f"\n$ {' '.join(command)}\n")
         log.flush()
         begin = log.tell()
-        process = subprocess.Popen(command, cwd=VENV, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, cwd=VENV, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
         while True:
             try:
                 code = process.wait(timeout=HEARTBEAT_SECONDS)
@@ -83,19 +88,17 @@ def run(title: str, command: list[str], help_text: str = "") -> None:
         with LOG.open() as log:
             log.seek(begin)
             tail = "".join(log.readlines()[-25:])
-        raise SetupError(
-            f"{title.rstrip('.')} failed. The end of {LOG}:\n\n{tail}\n{help_text}".rstrip()
-        )
+        raise SetupError(f"{title} failed. The end of {LOG}:\n\n{tail}\n{help_text}".rstrip())
 
 
-def pip(title: str, *arguments: str, help_text: str = "") -> None:
+def pip(title: str, *arguments: str, note: str = "", help_text: str = "") -> None:
     command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", *arguments]
-    run(title, command, help_text)
+    run(title, command, note, help_text)
 
 
-def install(title: str, *arguments: str, help_text: str = "") -> None:
+def install(title: str, *arguments: str, note: str = "", help_text: str = "") -> None:
     options = ("--no-build-isolation", "-c", str(USED_CONSTRAINTS))
-    pip(title, "install", *options, *arguments, help_text=help_text)
+    pip(title, "install", *options, *arguments, note=note, help_text=help_text)
 
 
 def answer(code: str) -> str | None:
@@ -162,13 +165,13 @@ def install_torch(torch: str | None, index: str | None) -> None:
     note = ""
     if index is not None:
         arguments += ["--extra-index-url", index]
-    elif sys.platform == "linux":
+    elif sys.platform == "linux" and answer(TORCH_VERSION) is None:
         # The package registry's torch for Linux carries gigabytes of CUDA libraries.
         if reachable(CPU_INDEX):
             arguments += ["--extra-index-url", CPU_INDEX]
         else:
             note = " (PyTorch's CPU index does not answer; the registry's build may be 3 GB)"
-    install(f"installing torch{note}", *arguments)
+    install("installing torch", *arguments, note=note)
 
 
 def cached_wheels() -> bool:
@@ -209,9 +212,10 @@ def compile_sparse() -> None:
         check_compiler()
     for number, name in enumerate(COMPILED, start=1):
         install(
-            f"compiling {name} ({number} of 2), once on this machine; both together take 8 to 16 "
-            f"minutes on two cores. pip keeps the result. Log: {LOG}",
+            f"compiling {name}",
             *("--no-deps", "--force-reinstall", name),
+            note=f" ({number} of 2); once on this machine, pip keeps the result. Both together "
+            f"take 8 to 16 minutes on two cores. Log: {LOG}",
             help_text=COMPILER_HELP,
         )
 
