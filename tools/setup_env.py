@@ -201,8 +201,9 @@ def install_prebuilt(page: str) -> None:
 
 
 def compile_sparse() -> None:
+    anew = ("--no-deps", "--force-reinstall")
     if cached_wheels():
-        install("installing torch-scatter and torch-sparse, compiled earlier", *COMPILED)
+        install("installing torch-scatter and torch-sparse, compiled earlier", *anew, *COMPILED)
         if answer(SPARSE_CHECK) is not None:
             return
         say("they do not fit this torch and are compiled anew")
@@ -213,7 +214,8 @@ def compile_sparse() -> None:
     for number, name in enumerate(COMPILED, start=1):
         install(
             f"compiling {name}",
-            *("--no-deps", "--force-reinstall", name),
+            *anew,
+            name,
             note=f" ({number} of 2); once on this machine, pip keeps the result. Both together "
             f"take 8 to 16 minutes on two cores. Log: {LOG}",
             help_text=COMPILER_HELP,
@@ -242,7 +244,10 @@ def install_sparse() -> None:
             say("  it has none for this Python and torch")
         if answer(SPARSE_CHECK) is not None:
             return
-    raise SetupError(f"torch-sparse was installed but does not work with this torch; see {LOG}")
+    raise SetupError(
+        f"torch-sparse was installed but does not work with this torch; see {LOG}.\n"
+        f"Try once more after: {PYTHON} -m pip cache remove 'torch_s*'"
+    )
 
 
 def main() -> None:
