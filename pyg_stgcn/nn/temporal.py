@@ -34,11 +34,15 @@ class TemporalConv(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        # oneDNN writes past its workspace in the weight gradient of a strided 1x1 convolution over
+        # few channels-last channels (github.com/uxlfoundation/oneDNN/issues/6035), so the frames
+        # that such a convolution leaves out are left out before it.
+        self.frame_step = stride if kernel_size == 1 else 1
         self.conv = nn.Conv2d(
             in_channels,
             out_channels,
             kernel_size=(kernel_size, 1),
-            stride=(stride, 1),
+            stride=(1 if kernel_size == 1 else stride, 1),
             padding=((kernel_size - 1) * dilation // 2, 0),
             dilation=(dilation, 1),
         )
@@ -52,5 +56,5 @@ class TemporalConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves over time."""
-        out = self.norm(self.conv(x.permute(0, 3, 1, 2)))
+        out = self.norm(self.conv(x[:, :: self.frame_step].permute(0, 3, 1, 2)))
         return self.dropout(out).permute(0, 2, 3, 1)
