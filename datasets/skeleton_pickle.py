@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ class SkeletonPickle(SkeletonDataset):
         content = load_pickle(self.path)
         try:
             return _read_content(content, self._given_skeleton, self.name)
-        except InputError as error:
+        except ValueError as error:  # An InputError, or a number too long to be printed.
             raise InputError(f"{self.path}: {error}") from error
 
 
@@ -179,7 +180,14 @@ def _read_name(i: int, annotation: Any) -> str:
         raise InputError(
             f"annotation {i} has neither frame_dir nor filename; give every clip a name"
         )
-    return str(name)
+    return _text(name, f"the name of annotation {i}")
+
+
+def _text(value: Any, what: str) -> str:
+    # The text of a nested container could be as long as its author likes.
+    if not isinstance(value, str | int | np.integer):
+        raise InputError(f"{what} is {reprlib.repr(value)}, not a text")
+    return str(value)
 
 
 def _read_label(name: str, annotation: dict[str, Any]) -> int:
@@ -187,7 +195,7 @@ def _read_label(name: str, annotation: dict[str, Any]) -> int:
     if isinstance(label, np.ndarray) and label.ndim == 0:
         label = label[()]
     if isinstance(label, bool) or not isinstance(label, int | np.integer):
-        raise InputError(f"clip {name!r} has label {label!r}, which is no integer")
+        raise InputError(f"clip {name!r} has label {reprlib.repr(label)}, which is no integer")
     if not 0 <= label < _MAX_CLASSES:
         raise InputError(
             f"clip {name!r} has label {label}; labels are class numbers counted from 0, below "
@@ -205,19 +213,22 @@ def _read_keypoint(name: str, annotation: dict[str, Any]) -> NDArray[Any]:
         )
     if keypoint is None:
         raise InputError(
-            f"clip {name!r} has no keypoint, only {', '.join(map(str, annotation))}; add it as an "
+            f"clip {name!r} has no keypoint, only {reprlib.repr(list(annotation))}; add it as an "
             "array of shape [persons, frames, joints, channels]"
         )
-    keypoint = np.asarray(keypoint)
-    if keypoint.ndim != 4 or keypoint.dtype.kind not in "fiu":
+    if not isinstance(keypoint, np.ndarray):
         raise InputError(
-            f"clip {name!r} has keypoint of shape {keypoint.shape} and type {keypoint.dtype}; it "
-            "must be numbers of shape [persons, frames, joints, channels]"
+            f"clip {name!r} has a {type(keypoint).__name__} as keypoint; make it a NumPy array"
+        )
+    if keypoint.ndim != 4:
+        raise InputError(
+            f"clip {name!r} has keypoint of shape {keypoint.shape}; it must have the shape "
+            "[persons, frames, joints, channels]"
         )
     frames = annotation.get("total_frames", keypoint.shape[1])
-    if frames != keypoint.shape[1]:
+    if not isinstance(frames, int | np.integer) or frames != keypoint.shape[1]:
         raise InputError(
-            f"clip {name!r} says that it has {frames} frames, but its keypoint has "
+            f"clip {name!r} says that it has {reprlib.repr(frames)} frames, but its keypoint has "
             f"{keypoint.shape[1]}; correct total_frames"
         )
     return keypoint
@@ -263,7 +274,7 @@ def _skeleton_of_meta(meta: dict[str, Any], joints: int, name: str) -> Skeleton:
         names = meta.get("joints", [f"joint_{j}" for j in range(joints)])
         skeleton = Skeleton(
             name=name,
-            joints=tuple(str(joint) for joint in names),
+            joints=tuple(_text(joint, "a joint name") for joint in names),
             bones=tuple((int(child), int(parent)) for child, parent in meta["edges"]),
             center=int(meta.get("center", 0)),
         )
@@ -280,7 +291,10 @@ def _skeleton_of_meta(meta: dict[str, Any], joints: int, name: str) -> Skeleton:
 
 def _read_classes(meta: dict[str, Any], labels: Sequence[int]) -> list[str]:
     needed = max(labels) + 1
-    classes = [str(name) for name in meta.get("classes", range(needed))]
+    names = meta.get("classes", range(needed))
+    if not isinstance(names, list | tuple | range | np.ndarray):
+        raise InputError(f"meta has a {type(names).__name__} as classes, not a list of names")
+    classes = [_text(name, "a class name in meta") for name in names]
     if len(classes) < needed:
         raise InputError(
             f"meta names {len(classes)} classes, but there is a label {needed - 1}; name them all"
@@ -292,11 +306,13 @@ def _read_splits(splits: Any) -> dict[str, list[str]]:
     if not isinstance(splits, dict):
         raise InputError(f"split is a {type(splits).__name__}, not a dict of lists of clip names")
     out = {}
-    for split, names in splits.items():
+    for key, names in splits.items():
+        split = _text(key, "the name of a split")
         if not isinstance(names, list | tuple | set | np.ndarray):
             raise InputError(f"split {split!r} is a {type(names).__name__}, not a list of names")
-        ordered = sorted(names) if isinstance(names, set) else names
-        out[str(split)] = [str(name) for name in ordered]
+        texts = [_text(name, f"a clip of split {split!r}") for name in names]
+        # The order of a set of texts differs from process to process.
+        out[split] = sorted(texts) if isinstance(names, set) else texts
     return out
 
 
@@ -320,11 +336,10 @@ def _read_score(name: str, keypoint: NDArray[Any], annotation: dict[str, Any]) -
     score = annotation.get("keypoint_score")
     if score is None:
         return keypoint.any(axis=-1, keepdims=True).astype(keypoint.dtype)
-    score = np.asarray(score)
-    if score.shape != keypoint.shape[:3]:
+    if not isinstance(score, np.ndarray) or score.shape != keypoint.shape[:3]:
         raise InputError(
-            f"clip {name!r} has keypoint_score of shape {score.shape} for keypoint of shape "
-            f"{keypoint.shape}; it must have one number for every joint"
+            f"clip {name!r} has keypoint_score of shape {getattr(score, 'shape', None)} for "
+            f"keypoint of shape {keypoint.shape}; it must have one number for every joint"
         )
     return score[..., None]
 
@@ -335,5 +350,7 @@ def _read_image_size(name: str, size: Any) -> tuple[float, float]:
     except (TypeError, ValueError):
         height = width = 0.0
     if not (height > 0 and width > 0):
-        raise InputError(f"clip {name!r} has img_shape {size!r}; it must be (height, width)")
+        raise InputError(
+            f"clip {name!r} has img_shape {reprlib.repr(size)}; it must be (height, width)"
+        )
     return height, width

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -243,7 +243,7 @@ def _json_crc32(meta: Any) -> int:
 
 def _open_file(path: Path, meta: dict[str, Any]) -> NDArray[Any]:
     # An empty array cannot be mapped, and only the splits may be empty.
-    mmap_mode = None if path.name == _SPLITS else "r"
+    mmap_mode: Literal["r"] | None = None if path.name == _SPLITS else "r"
     try:
         # A view of the base class: NumPy's memmap adds cost to every access, not safety.
         array = np.asarray(np.load(path, mmap_mode=mmap_mode, allow_pickle=False))

@@ -79,12 +79,12 @@ class _DType:
 class _Array(np.ndarray[Any, Any]):
     """An array that checks its state before NumPy takes it."""
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:  # type: ignore[override]
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, is_fortran, raw = state
         if not isinstance(dtype, _DType) or not isinstance(raw, bytes):
             raise _RefusedError("a NumPy array of objects")
         _check_size(shape, dtype, raw)
-        super().__setstate__((1, shape, dtype.dtype, bool(is_fortran), raw))
+        super().__setstate__((1, shape, dtype.dtype, bool(is_fortran), raw))  # type: ignore[arg-type]
 
 
 def _check_size(shape: tuple[int, ...], dtype: _DType, raw: bytes | bytearray) -> None:
@@ -118,7 +118,7 @@ def _from_buffer(
     array = np.frombuffer(raw, dtype.dtype)
     if order == "K" and axes is not None:
         return array.reshape(shape).transpose(axes)
-    return array.reshape(shape, order=order)  # type: ignore[call-overload, no-any-return]
+    return array.reshape(shape, order=order)  # type: ignore[call-overload]
 
 
 def _scalar(dtype: object, raw: object = None) -> Any:
@@ -139,13 +139,21 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _empty_bytes() -> bytes:
+    return b""
+
+
 _ALLOWED: dict[tuple[str, str], object] = {
-    ("builtins", "frozenset"): frozenset,
-    ("builtins", "set"): set,
     ("_codecs", "encode"): _encode,
     ("collections", "OrderedDict"): OrderedDict,
     ("numpy", "dtype"): _make_dtype,
     ("numpy", "ndarray"): _ARRAY_TYPE,
+    # Protocols up to 2 give the names of Python 2.
+    **{
+        (module, name): kind
+        for module in ("builtins", "__builtin__")
+        for name, kind in (("set", set), ("frozenset", frozenset), ("bytes", _empty_bytes))
+    },
     **{
         (f"{core}.{module}", name): function
         for core in ("numpy.core", "numpy._core")
@@ -161,6 +169,7 @@ _ALLOWED: dict[tuple[str, str], object] = {
 # The implementation in Python: that in C reserves memory for any number that a damaged or hostile
 # file gives as the place of an object, up to 64 GiB.
 class _RestrictedUnpickler(pickle._Unpickler):
+    stack: list[Any]
     dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
@@ -173,6 +182,6 @@ class _RestrictedUnpickler(pickle._Unpickler):
         # Any other object would have its attributes overwritten.
         if not isinstance(self.stack[-2], _Array | _DType):
             raise _RefusedError(f"changes to a {type(self.stack[-2]).__name__}")
-        super().load_build()
+        super().load_build()  # type: ignore[misc]
 
     dispatch[pickle.BUILD[0]] = load_build

@@ -152,7 +152,7 @@ def _list_members(path: Path) -> list[_Member]:
         names = archive.namelist()
     matches = [(_MEMBER.fullmatch(name.rsplit("/", 1)[-1]), name) for name in names]
     members = [
-        _Member(*(int(number) for number in match.groups()), name)
+        _Member(int(match[1]), int(match[2]), int(match[3]), name)
         for match, name in matches
         if match is not None
     ]

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import io
+import multiprocessing
+import pickle
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.io
+
+
+@pytest.fixture
+def make_skeleton_zip(tmp_path: Path) -> Callable[..., Path]:
+    """Write a small archive of the same layout as UTD-MHAD's."""
+
+    def make(
+        clips: Iterable[tuple[int, int, int]] = ((1, 1, 1), (1, 2, 1), (27, 3, 2), (2, 4, 1)),
+        variable: str = "d_skel",
+        shape: tuple[int, ...] = (20, 3, 9),
+        name: str = "Skeleton.zip",
+    ) -> Path:
+        path = tmp_path / name
+        rng = np.random.default_rng(0)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("Skeleton/", "")
+            archive.writestr("Skeleton/Skeleton_joint_order.txt", "1. head;")
+            for action, subject, trial in clips:
+                file = io.BytesIO()
+                scipy.io.savemat(file, {variable: rng.normal(size=shape)})
+                member = f"Skeleton/a{action}_s{subject}_t{trial}_skeleton.mat"
+                archive.writestr(member, file.getvalue())
+        return path
+
+    return make
+
+
+def annotation(name: str, label: int = 0, shape: tuple[int, ...] = (1, 6, 25, 3)) -> dict[str, Any]:
+    """A valid annotation; other data for every name."""
+    rng = np.random.default_rng(sum(name.encode()))
+    return {
+        "frame_dir": name,
+        "label": label,
+        "total_frames": shape[1],
+        "keypoint": rng.uniform(0.5, 1.5, size=shape).astype(np.float16),
+    }
+
+
+@pytest.fixture
+def make_annotation() -> Callable[..., dict[str, Any]]:
+    return annotation
+
+
+@pytest.fixture
+def make_pickle(tmp_path: Path) -> Callable[..., Path]:
+    """Write a pickle; without contents, a valid one of four clips."""
+
+    def make(
+        content: Any = None, name: str = "data.pkl", protocol: int = 4, **entries: Any
+    ) -> Path:
+        if content is None:
+            content = {
+                "split": {"xsub_train": ["a", "b"], "xsub_val": ["c", "d"]},
+                "annotations": [annotation(n, label=i % 3) for i, n in enumerate("abcd")],
+            }
+            content.update(entries)
+        path = tmp_path / name
+        path.write_bytes(pickle.dumps(content, protocol))
+        return path
+
+    return make
+
+
+class Children:
+    """Run functions in forked processes."""
+
+    def __init__(self) -> None:
+        if "fork" not in multiprocessing.get_all_start_methods():
+            pytest.skip("this system cannot fork processes")
+        self._context = multiprocessing.get_context("fork")
+        self._processes: list[Any] = []
+        self._results = self._context.Queue()
+
+    def start(self, function: Callable[[], Any]) -> Any:
+        def run() -> None:
+            try:
+                self._results.put(function())
+            except Exception as error:
+                self._results.put(error)
+
+        process = self._context.Process(target=run)
+        process.start()
+        self._processes.append(process)
+        return process
+
+    def result(self) -> Any:
+        """What one of the processes gave or raised."""
+        return self._results.get(timeout=60)
+
+    def event(self) -> Any:
+        return self._context.Event()
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.join(timeout=20)
+            process.kill()
+
+
+@pytest.fixture
+def children() -> Iterable[Children]:
+    children = Children()
+    yield children
+    children.stop()
