@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Data
+from torch_geometric.loader import DataLoader
+from torch_geometric.transforms import BaseTransform
+
+from pyg_stgcn.datasets.base import SkeletonDataset
+from pyg_stgcn.datasets.reading import ClipSource
+from pyg_stgcn.datasets.store import Clip
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.skeleton import Skeleton
+
+CHAIN = Skeleton("chain", ("a", "b", "c"), ((0, 1), (2, 1)), center=1)
+NUM_CLIPS = 12
+
+
+def keypoint(i: int) -> np.ndarray:
+    rng = np.random.default_rng(i)
+    return rng.normal(size=(1 + i % 2, 4 + i, 3, 2)).astype(np.float32)
+
+
+class Toy(SkeletonDataset):
+    """Twelve clips of one or two persons, read from no file."""
+
+    name = "toy"
+    reads = 0
+    pause = 0.0
+
+    def read(self) -> ClipSource:
+        type(self).reads += 1
+        names = [f"clip {i}" for i in range(NUM_CLIPS)]
+        return ClipSource(
+            skeleton=CHAIN,
+            classes=["x", "y", "z"],
+            splits={"odd_train": names[1::2], "odd_val": names[::2], "few_train": names[:2]},
+            clips=self._clips(),
+        )
+
+    def _clips(self) -> Iterator[Clip]:
+        for i in range(NUM_CLIPS):
+            time.sleep(self.pause)
+            yield Clip(f"clip {i}", i % 3, keypoint(i))
+
+
+class ToyFile(Toy):
+    """The same, from a file."""
+
+    name = "toy-file"
+
+    @property
+    def raw_file_names(self) -> list[str]:
+        return ["toy.bin"]
+
+
+@pytest.fixture(autouse=True)
+def _count_from_zero() -> None:
+    Toy.reads = ToyFile.reads = 0
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.bin"
+    path.write_bytes(b"first")
+    return path
+
+
+def store_folder(dataset: SkeletonDataset) -> Path:
+    return Path(dataset.processed_dir) / dataset.name
+
+
+def test_an_item_is_a_temporal_graph(tmp_path: Path) -> None:
+    dataset = Toy(tmp_path, split="all")
+    data = dataset[3]
+    expected = keypoint(3)
+    assert data.x.shape == (2 * 3, 7, 2)
+    assert data.x.dtype == torch.float32
+    for person, frame, joint in ((0, 0, 0), (1, 6, 2), (0, 3, 1)):
+        node = person * 3 + joint
+        assert np.array_equal(data.x[node, frame], expected[person, frame, joint])
+    edges = {tuple(edge) for edge in data.edge_index.T.tolist()}
+    assert edges == {(0, 1), (1, 0), (2, 1), (1, 2), (3, 4), (4, 3), (5, 4), (4, 5)}
+    assert data.edge_index.shape == (2, 8)
+    assert (data.y.tolist(), data.num_persons, data.name) == ([0], 2, "clip 3")
+    assert "image_size" not in data
+    data.validate(raise_on_error=True)
+
+
+def test_facts_of_a_dataset(tmp_path: Path) -> None:
+    dataset = Toy(tmp_path)
+    assert dataset.skeleton == CHAIN
+    assert (dataset.classes, dataset.num_classes) == (["x", "y", "z"], 3)
+    assert (dataset.num_channels, dataset.num_node_features, dataset.has_score) == (2, 2, False)
+    assert (dataset.benchmarks, dataset.benchmark) == (("odd", "few"), "odd")
+    assert dataset.labels.tolist() == [1, 0, 2, 1, 0, 2]
+    assert dataset.labels.dtype == np.int64
+    assert dataset.names == [f"clip {i}" for i in range(1, NUM_CLIPS, 2)]
+    assert dataset.num_frames.tolist() == [5, 7, 9, 11, 13, 15]
+    assert dataset.num_persons.tolist() == [2] * 6
+    assert str(dataset) == "Toy(6)"
+
+
+def test_splits_and_benchmarks(tmp_path: Path) -> None:
+    assert len(Toy(tmp_path, split="val")) == 6
+    assert len(Toy(tmp_path, split="all")) == NUM_CLIPS
+    assert Toy(tmp_path, "few").names == ["clip 0", "clip 1"]
+    with pytest.raises(InputError, match=r"benchmark 'few' has no val clips"):
+        Toy(tmp_path, "few", "val")
+    with pytest.raises(
+        InputError, match=r"benchmark 'xsub' does not exist in toy; it has: odd, few"
+    ):
+        Toy(tmp_path, "xsub")
+    with pytest.raises(
+        InputError, match=r"split 'test' does not exist; choose one of train, val, all"
+    ):
+        Toy(tmp_path, split="test")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"toy has no source file; leave out --source"):
+        Toy(tmp_path, source=tmp_path)
+
+
+def test_parts_of_a_dataset(tmp_path: Path) -> None:
+    dataset = Toy(tmp_path, split="all")
+    mask = dataset.labels == 2
+    for part, expected in (
+        (dataset[2:5], [2, 3, 4]),
+        (dataset[0.75:], [9, 10, 11]),
+        (dataset[[5, 1]], [5, 1]),
+        (dataset[torch.tensor([7, 0])], [7, 0]),
+        (dataset[torch.from_numpy(mask)], [2, 5, 8, 11]),
+        (dataset[mask], [2, 5, 8, 11]),
+        (dataset.index_select([4]), [4]),
+        (dataset[2:8][1:3], [3, 4]),
+        (dataset.copy([1, 2]), [1, 2]),
+        (dataset.copy(), list(range(NUM_CLIPS))),
+    ):
+        assert part.names == [f"clip {i}" for i in expected]
+        assert part.labels.tolist() == [i % 3 for i in expected]
+        assert [data.name for data in part] == part.names
+        assert part.num_classes == 3
+    shuffled, order = dataset.shuffle(return_perm=True)
+    assert shuffled.names == [dataset.names[i] for i in order]
+    assert len(dataset) == NUM_CLIPS
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda dataset: pickle.loads(pickle.dumps(dataset))]
+)
+def test_copies_give_the_same_items_from_the_same_file(tmp_path: Path, duplicate: Any) -> None:
+    dataset = Toy(tmp_path)[1:4]
+    other = duplicate(dataset)
+    assert len(pickle.dumps(dataset)) < 10_000
+    assert other.names == dataset.names
+    for ours, theirs in zip(other, dataset, strict=True):
+        assert torch.equal(ours.x, theirs.x)
+
+
+def test_items_are_the_users_own(tmp_path: Path) -> None:
+    dataset = Toy(tmp_path)
+    before = dataset[0].clone()
+    changed = dataset[0]
+    changed.x.zero_()
+    changed.edge_index.zero_()
+    assert torch.equal(dataset[0].x, before.x)
+    assert torch.equal(dataset[0].edge_index, before.edge_index)
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_workers_give_the_same_items(tmp_path: Path, make_pickle: Any, start: str) -> None:
+    from pyg_stgcn.datasets import SkeletonPickle
+
+    dataset = SkeletonPickle(make_pickle(), split="all")
+    alone = list(DataLoader(dataset, batch_size=3))
+    together = list(DataLoader(dataset, batch_size=3, num_workers=2, multiprocessing_context=start))
+    assert len(alone) == len(together) == 2
+    for one, other in zip(alone, together, strict=True):
+        assert one.name == other.name
+        for key in ("x", "edge_index", "y", "batch", "ptr", "num_persons"):
+            assert torch.equal(one[key], other[key])
+
+
+def halve(data: Data) -> Data:
+    data.x = data.x[:, ::2] / 2
+    return data
+
+
+def test_transform_and_pre_transform(tmp_path: Path) -> None:
+    expected = torch.from_numpy(keypoint(1)).transpose(1, 2).reshape(6, 5, 2)[:, ::2] / 2
+    later = Toy(tmp_path, transform=halve)
+    assert torch.equal(later[0].x, expected)
+    assert later.num_frames[0] == 5
+    before = Toy(tmp_path, pre_transform=halve)
+    assert torch.equal(before[0].x, expected)
+    assert before.num_frames[0] == 3
+    assert Toy.reads == 2
+
+
+class Scale(BaseTransform):
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def forward(self, data: Data) -> Data:
+        data.x = data.x * self.factor
+        return data
+
+
+def test_another_pre_transform_builds_again(tmp_path: Path) -> None:
+    for factor, reads in ((2.0, 1), (2.0, 1), (3.0, 2)):
+        dataset = Toy(tmp_path, split="all", pre_transform=Scale(factor))
+        assert Toy.reads == reads
+        assert np.allclose(dataset[0].x[0, :, 0], factor * keypoint(0)[0, :, 0, 0])
+
+
+def add_attribute(data: Data) -> Data:
+    data.speed = 1
+    return data
+
+
+def drop_edge(data: Data) -> Data:
+    data.edge_index = data.edge_index[:, 1:]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("pre_transform", "message"), [(add_attribute, "attributes speed"), (drop_edge, "the bones")]
+)
+def test_a_pre_transform_whose_result_cannot_be_kept(
+    tmp_path: Path, pre_transform: Callable[[Data], Data], message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"pre_transform .*{message}.*use it as transform"):
+        Toy(tmp_path, pre_transform=pre_transform)
+
+
+def test_the_store_is_built_once_and_without_pickles(tmp_path: Path) -> None:
+    Toy(tmp_path)
+    Toy(tmp_path, split="val")
+    assert Toy.reads == 1
+    Toy(tmp_path, force_reload=True)
+    assert Toy.reads == 2
+    files = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {".npy", ".json", ".lock"}
+
+
+def test_a_source_that_has_changed_is_read_again(tmp_path: Path, source: Path) -> None:
+    root = tmp_path / "root"
+    ToyFile(root, source=source)
+    ToyFile(root, source=source)
+    os.utime(source, (1, 1))
+    ToyFile(root, source=source)
+    assert ToyFile.reads == 1, "the same contents at another time are no change"
+    source.write_bytes(b"other")
+    ToyFile(root, source=source)
+    assert ToyFile.reads == 2
+
+
+def test_a_store_outlives_its_source(tmp_path: Path, source: Path) -> None:
+    ToyFile(tmp_path / "root", source=source)
+    source.unlink()
+    assert len(ToyFile(tmp_path / "root")) == 6
+
+
+def test_a_damaged_store_is_built_again_where_it_can(
+    tmp_path: Path, source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = ToyFile(tmp_path / "root", source=source)
+    os.truncate(store_folder(dataset) / "keypoint.npy", 200)
+    with caplog.at_level(logging.WARNING):
+        again = ToyFile(tmp_path / "root", source=source)
+    assert torch.equal(again[5].x, torch.from_numpy(keypoint(11)).transpose(1, 2).reshape(6, 15, 2))
+    assert "building the store again" in caplog.text
+    assert "keypoint.npy: damaged, 200 bytes" in caplog.text
+
+
+def test_a_damaged_store_without_a_source_is_refused(tmp_path: Path, source: Path) -> None:
+    dataset = ToyFile(tmp_path / "root", source=source)
+    os.truncate(store_folder(dataset) / "keypoint.npy", 200)
+    source.unlink()
+    with pytest.raises(
+        InputError,
+        match=r"cannot be used \(.*keypoint.npy: damaged.*cannot be built again: .*no such",
+    ):
+        ToyFile(tmp_path / "root")
+    assert store_folder(dataset).exists()
+
+
+def test_datasets_share_a_root(tmp_path: Path, source: Path) -> None:
+    for _ in range(2):
+        Toy(tmp_path / "root")
+        ToyFile(tmp_path / "root", source=source)
+    assert (Toy.reads, ToyFile.reads) == (1, 1)
+
+
+def test_two_processes_build_one_store(tmp_path: Path, children: Any) -> None:
+    class Slow(Toy):
+        pause = 0.03
+
+    def open_and_tell() -> tuple[int, str, float]:
+        dataset = Slow(tmp_path, split="all")
+        return Slow.reads, dataset._store.meta["id"], float(dataset[7].x.sum())
+
+    for _ in range(3):
+        children.start(open_and_tell)
+    results = [children.result() for _ in range(3)]
+    assert sorted(reads for reads, _, _ in results) == [0, 0, 1]
+    assert len({result[1:] for result in results}) == 1
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"store cannot be written .*--root"):
+        Toy(tmp_path / "file")
