@@ -84,6 +84,13 @@ def test_every_frame_is_drawn_in_training(num_frames: int) -> None:
     assert drawn.unique().tolist() == list(range(num_frames))
 
 
+def test_every_frame_can_be_the_one_that_is_skipped() -> None:
+    everything = set(range(11))
+    skipped = [everything - set(sample_train_frames(11, 10).tolist()) for _ in range(300)]
+    assert all(len(frames) == 1 for frames in skipped)
+    assert set().union(*skipped) == everything
+
+
 def test_training_follows_the_seed_of_torch_alone(clips: SimpleNamespace) -> None:
     clip = numbered_clip(clips, 80)
     transform = UniformSample(20, num_clips=3)
