@@ -11,6 +11,7 @@ Over-Parameterized?" (CVPR 2025).
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ class SpatialUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolves every frame with the graph."""
         out = self.conv(x, self.adjacency())
-        return self.norm(out.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).relu_()
+        return self.norm(out.permute(0, 3, 1, 2)).relu_().permute(0, 2, 3, 1)
 
 
 class STGCNBlock(nn.Module):
@@ -104,10 +105,7 @@ class STGCNBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Runs the stage."""
         out = self.tcn(self.gcn(x))
-        if self.residual is not None:
-            # In place: nothing else needs the output of the batch norm, not even its gradient.
-            out = out.add_(self.residual(x))
-        return out.relu_()
+        return out.relu() if self.residual is None else (out + self.residual(x)).relu_()
 
 
 class STGCN(nn.Module):
@@ -200,7 +198,7 @@ class STGCN(nn.Module):
         """Draws new weights (and a new random graph) and forgets the statistics."""
         start = self.skeleton.graph(self.graph, self.num_partitions)
         self.data_norm.reset_parameters()
-        for block in self.stages:
+        for block in cast(list[STGCNBlock], list(self.stages)):
             block.gcn.adjacency.restart_from(start)
             block.reset_parameters()
         self.head.reset_parameters()

@@ -1,4 +1,4 @@
-"""Layers: graph convolutions over joints, convolutions over time, graphs that are learnt, pooling."""
+"""Layers: graph convolutions over joints, convolutions over time, learnt graphs, pooling."""
 
 from __future__ import annotations
 

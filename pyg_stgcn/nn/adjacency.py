@@ -13,7 +13,7 @@ ADAPTIVE = ("importance", "init")
 
 # Share of the K*V*V possible edges below which the sparse product wins on a CPU (measured in
 # benchmarks/spatial_conv.py).
-SPARSE_DENSITY = 0.06
+SPARSE_DENSITY = 0.04
 
 
 class Adjacency(nn.Module):
@@ -46,6 +46,7 @@ class Adjacency(nn.Module):
     edge_index: Tensor
     edge_type: Tensor
     graph_weight: Tensor
+    _place: Tensor
 
     def __init__(self, graph: SkeletonGraph, adaptive: str = "importance") -> None:
         super().__init__()
@@ -54,7 +55,8 @@ class Adjacency(nn.Module):
         self.num_joints = graph.num_joints
         self.num_partitions = graph.num_partitions
         self.adaptive = adaptive
-        order = _flat_index(graph.edge_index, graph.edge_type, self.size).argsort(stable=True)
+        place, order = self._places(graph)
+        self.register_buffer("_place", place, persistent=False)
         self.register_buffer("edge_index", graph.edge_index[:, order], persistent=False)
         self.register_buffer("edge_type", graph.edge_type[order], persistent=False)
         # The starting point of "init" is not needed once trained; a factor is.
@@ -74,7 +76,7 @@ class Adjacency(nn.Module):
 
     def restart_from(self, graph: SkeletonGraph) -> None:
         """Takes the weights of another graph with the same edges as the start."""
-        order = _flat_index(graph.edge_index, graph.edge_type, self.size).argsort(stable=True)
+        _, order = self._places(graph)
         self.graph_weight.copy_(graph.edge_weight[order])
         self.reset_parameters()
 
@@ -88,7 +90,7 @@ class Adjacency(nn.Module):
 
     def forward(self) -> Tensor | SparseTensor:
         """Builds the matrix from the present edge weights."""
-        weight = self.edge_weight
+        weight: Tensor = self.edge_weight
         if self.adaptive == "importance":
             weight = weight * self.graph_weight
         if not _is_sparse_device(weight):
@@ -98,7 +100,7 @@ class Adjacency(nn.Module):
         return self._without_pruned(weight.detach())
 
     def _matrix(self, weight: Tensor) -> Tensor | SparseTensor:
-        if weight.numel() >= self._max_sparse_edges:
+        if weight.numel() >= self._min_dense_edges:
             return self._dense(weight)
         if self._structure is None:
             self._structure = self._sparse(weight.detach())
@@ -107,9 +109,9 @@ class Adjacency(nn.Module):
     def _without_pruned(self, weight: Tensor) -> Tensor | SparseTensor:
         # By value: a masked weight is a new tensor at every call, and tensors may be written
         # without a trace in their version counters.
-        if self._built is None or self._built_from is None or not _same(self._built_from, weight):
+        if self._built is None or not _may_stand_for(self._built_from, weight):
             kept = weight.nonzero().view(-1)
-            if kept.numel() >= self._max_sparse_edges:
+            if kept.numel() >= self._min_dense_edges:
                 self._built = self._dense(weight)
             else:
                 self._built = self._sparse(weight, kept)
@@ -117,25 +119,33 @@ class Adjacency(nn.Module):
         return self._built
 
     @property
-    def _max_sparse_edges(self) -> float:
+    def _min_dense_edges(self) -> float:
         return SPARSE_DENSITY * self.size[0] * self.size[1]
 
     def _sparse(self, weight: Tensor, kept: Tensor | None = None) -> SparseTensor:
-        edge_index, edge_type = self.edge_index, self.edge_type
+        place = self._place
         if kept is not None:
-            edge_index, edge_type, weight = edge_index[:, kept], edge_type[kept], weight[kept]
-        return SparseTensor(
-            row=edge_index[1] * self.num_partitions + edge_type,
-            col=edge_index[0],
+            place, weight = place[kept], weight[kept]
+        matrix = SparseTensor(
+            row=place // self.num_joints,
+            col=place % self.num_joints,
             value=weight,
             sparse_sizes=self.size,
             is_sorted=True,
         )
+        # Once here instead of once in every product, forward and backward.
+        return matrix.fill_cache_()
 
     def _dense(self, weight: Tensor) -> Tensor:
         rows, columns = self.size
-        index = _flat_index(self.edge_index, self.edge_type, self.size)
-        return weight.new_zeros(rows * columns).index_add(0, index, weight).view(rows, columns)
+        matrix = weight.new_zeros(rows * columns)
+        return matrix.index_add(0, self._place, weight).view(rows, columns)
+
+    def _places(self, graph: SkeletonGraph) -> tuple[Tensor, Tensor]:
+        """The places of the edges in the matrix, read row by row, and the order of the edges."""
+        row = graph.edge_index[1] * self.num_partitions + graph.edge_type
+        place, order = (row * self.num_joints + graph.edge_index[0]).sort(stable=True)
+        return place, order
 
     def extra_repr(self) -> str:
         """Shows the size of the graph."""
@@ -145,15 +155,14 @@ class Adjacency(nn.Module):
         )
 
 
-def _flat_index(edge_index: Tensor, edge_type: Tensor, size: tuple[int, int]) -> Tensor:
-    """The place of every edge in the matrix, read row by row."""
-    rows, columns = size
-    return (edge_index[1] * (rows // columns) + edge_type) * columns + edge_index[0]
-
-
 def _is_sparse_device(weight: Tensor) -> bool:
     return WITH_TORCH_SPARSE and weight.device.type == "cpu"
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
+def _may_stand_for(built_from: Tensor | None, weight: Tensor) -> bool:
+    if built_from is None or built_from.dtype != weight.dtype:
+        return False
+    # What inference mode has made cannot take part in a backward pass later.
+    if built_from.is_inference() and not torch.is_inference_mode_enabled():
+        return False
+    return torch.equal(built_from, weight)

@@ -1,4 +1,7 @@
-"""ST-GCN against recorded numbers: weights and outputs of the published form, in float64."""
+"""ST-GCN against recorded numbers in float64: of the published form, and of its own past.
+
+Run as a program, this file records its own past anew (after a change that is meant).
+"""
 
 from __future__ import annotations
 
@@ -199,3 +202,52 @@ def test_closed_form_weights_of_full_width() -> None:
     found = torch.stack([features[0], features[100], features.sum(), features.square().sum()])
     expected = [0.00020244, 0.13589652, 46.31830644, 18.96945188]
     assert_equal(found, torch.tensor(expected, dtype=torch.float64))
+
+
+GUARDED = {
+    "spatial": {"skeleton": "hand21", "graph": "spatial"},
+    "random": {"skeleton": "coco17", "graph": "random", "num_partitions": 2, "in_channels": 6},
+}
+
+
+def guarded_outputs(options: dict[str, object]) -> dict[str, Tensor]:
+    """Outputs and gradients of a small model with weights in closed form."""
+    model = STGCN(5, base_channels=4, **options).double().eval()
+    state = {
+        name: value
+        if "num_batches" in name or "graph_weight" in name
+        else (
+            0.6 * closed_form(position, value.numel()).view(value.shape)
+            + ("_var" in name or "norm.weight" in name)
+        )
+        for position, (name, value) in enumerate(sorted(model.state_dict().items()))
+    }
+    model.load_state_dict(state)
+    joints, channels = model.skeleton.num_joints, model.in_channels
+    samples = [
+        Data(x=closed_form(i, m * joints * 11 * channels).view(-1, 11, channels), num_persons=m)
+        for i, m in enumerate((1, 3, 2))
+    ]
+    logits = model(Batch.from_data_list(samples))
+    logits.square().sum().backward()
+    gradients = [p.grad.norm() for _, p in sorted(model.named_parameters())]
+    return {"logits": logits.detach(), "gradients": torch.stack(gradients)}
+
+
+@pytest.mark.parametrize("case", GUARDED)
+def test_equals_its_own_past(case: str) -> None:
+    with np.load(GOLDEN / "stgcn.npz") as file:
+        for name, found in guarded_outputs(GUARDED[case]).items():
+            expected = torch.from_numpy(file[f"{case}/{name}"])
+            torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
+
+
+if __name__ == "__main__":
+    np.savez_compressed(
+        GOLDEN / "stgcn.npz",
+        **{
+            f"{case}/{name}": value.numpy()
+            for case, options in GUARDED.items()
+            for name, value in guarded_outputs(options).items()
+        },
+    )

@@ -76,7 +76,7 @@ def _partition_linear(
     if bias is None or arriving is None:
         return out
     joint_bias = arriving.view(-1, num_partitions) @ bias.view(num_partitions, -1)
-    return out.add_(joint_bias)
+    return out + joint_bias
 
 
 class STGraphConv(MessagePassing):
