@@ -250,7 +250,8 @@ def _share_of_zeros(masks: list[Tensor]) -> float:
     if not masks:
         return 0.0
     kept = int(torch.stack([torch.count_nonzero(mask) for mask in masks]).sum())
-    return 1 - kept / sum(mask.numel() for mask in masks)
+    numel = sum(mask.numel() for mask in masks)
+    return (numel - kept) / numel
 
 
 def sparsify(

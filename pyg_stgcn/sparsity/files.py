@@ -21,6 +21,7 @@ from pyg_stgcn.errors import InputError
 FORMAT = "pyg-stgcn-sparse"
 VERSION = 1
 _HEADER = "pyg_stgcn"
+_CONTENT = "pyg_stgcn.content"
 _MASK = "pyg_stgcn.mask"
 # A gap of this many zeros or more continues in the next byte.
 _LONG = 255
@@ -69,21 +70,16 @@ def save_sparse(
             stored[name] = flat.view(value.shape)
     if masks:
         stored[_MASK] = _encode_mask(torch.cat(masks))
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "sparse": shapes,
-        "crc32": _checksum(stored),
-        "metadata": dict(metadata or {}),
-    }
     try:
-        content = save(stored, {_HEADER: json.dumps(header)})
+        content = json.dumps({"sparse": shapes, "metadata": dict(metadata or {})})
+        header = {"format": FORMAT, "version": VERSION, "crc32": checksum(stored, content)}
+        data = save(stored, {_HEADER: json.dumps(header), _CONTENT: content})
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: cannot be stored ({error}); give tensors of real numbers and plain metadata"
         ) from error
-    _check_size(path, stored, shapes, len(content))
-    _write(path, content)
+    _check_size(path, stored, shapes, len(data))
+    _write(path, data)
 
 
 def load_sparse(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -100,11 +96,9 @@ def load_sparse(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
     """
     path = Path(path)
     try:
-        stored, header = _read(path)
-        if header["crc32"] != _checksum(stored):
-            raise ValueError("the checksum differs")
-        _check_size(path, stored, header["sparse"], path.stat().st_size)
-        return _unpack(stored, header["sparse"]), dict(header["metadata"])
+        stored, content = _read(path)
+        _check_size(path, stored, content["sparse"], path.stat().st_size)
+        return _unpack(stored, content["sparse"]), dict(content["metadata"])
     except InputError:
         raise
     except OSError as error:
@@ -124,7 +118,8 @@ def load_sparse(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with safe_open(path, framework="pt") as file:
-        header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
+        texts = file.metadata() or {}
+        header = json.loads(texts.get(_HEADER, "{}"))
         if header.get("format") != FORMAT:
             raise InputError(
                 f"{path}: not a sparse weight file; read it with safetensors.torch.load_file"
@@ -134,7 +129,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 f"{path}: written in version {header['version']} of the format, newer than "
                 f"{VERSION}; update pyg-stgcn"
             )
-        return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if header["crc32"] != checksum(stored, texts[_CONTENT]):
+        raise ValueError("the checksum differs")
+    return stored, json.loads(texts[_CONTENT])
 
 
 def _unpack(stored: dict[str, Tensor], shapes: dict[str, list[int]]) -> dict[str, Tensor]:
@@ -155,6 +153,17 @@ def _unpack(stored: dict[str, Tensor], shapes: dict[str, list[int]]) -> dict[str
         dense[inside] = values
         state_dict[name] = dense.view(shape)
     return state_dict
+
+
+def checksum(stored: dict[str, Tensor], content: str) -> int:
+    """CRC-32 of all that a file says: text, and names, types, shapes and bits of its tensors."""
+    value = zlib.crc32(content.encode())
+    for name in sorted(stored):
+        tensor = stored[name]
+        value = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), value)
+        if tensor.numel():
+            value = zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data, value)
+    return value
 
 
 def _nonzero_bits(flat: Tensor) -> Tensor:
@@ -194,16 +203,6 @@ def _decode_mask(coded: Tensor, numel: int, num_kept: int) -> Tensor:
     if len(positions) != num_kept or int(positions[-1]) >= numel:
         raise ValueError("the mask does not fit the shapes")
     return positions
-
-
-def _checksum(stored: dict[str, Tensor]) -> int:
-    checksum = 0
-    for name in sorted(stored):
-        checksum = zlib.crc32(name.encode(), checksum)
-        flat = stored[name].flatten()
-        if flat.numel():
-            checksum = zlib.crc32(flat.view(torch.uint8).numpy().data, checksum)
-    return checksum
 
 
 def _check_size(

@@ -177,10 +177,10 @@ def weight_parameters(module: nn.Module) -> list[nn.Parameter]:
 def add_mask(owner: nn.Module, attribute: str, mask: ScoreMask) -> None:
     """Put a mask on ``owner.attribute``."""
     parametrize.register_parametrization(owner, attribute, mask)
-    # The class was made for this one instance by torch. A module with its own __deepcopy__ (every
-    # PyG Linear) would drop the mask, and torch's default would let two copies share one class,
-    # from which folding the first deletes the property that the second still needs.
-    type(owner).__deepcopy__ = _deepcopy  # type: ignore[attr-defined]
+    # torch made this class for this one instance, so it can be given methods that go with the mask.
+    cls: Any = type(owner)
+    cls.__deepcopy__ = _deepcopy
+    cls._save_to_state_dict = _save_to_state_dict
 
 
 def fold_mask(owner: nn.Module, attribute: str) -> None:
@@ -189,6 +189,11 @@ def fold_mask(owner: nn.Module, attribute: str) -> None:
 
 
 def _deepcopy(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    """Copy a module with masks, giving the copy a class of its own.
+
+    A method of the module itself may know of no mask, and under torch's default all copies share
+    one class, from which folding one would delete the property that the others still need.
+    """
     if id(module) in memo:
         return cast(nn.Module, memo[id(module)])
     cls = type(module)
@@ -197,3 +202,17 @@ def _deepcopy(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     memo[id(module)] = replica
     replica.__dict__ = copy.deepcopy(module.__dict__, memo)
     return replica
+
+
+def _save_to_state_dict(
+    module: nn.Module, destination: dict[str, Any], prefix: str, keep_vars: bool
+) -> None:
+    """Save a module with masks without the masked weight itself, which could not be loaded.
+
+    A layer that writes its weight by name (PyG's Linear does) would add it to what the
+    parametrization saves.
+    """
+    dense_class = cast(type[nn.Module], type(module).__bases__[0])
+    dense_class._save_to_state_dict(module, destination, prefix, keep_vars)
+    for attribute in cast(nn.ModuleDict, module.parametrizations):
+        destination.pop(prefix + attribute, None)

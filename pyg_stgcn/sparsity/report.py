@@ -36,7 +36,7 @@ class LayerReport:
     @property
     def sparsity(self) -> float:
         """Share of zeros."""
-        return 1 - self.kept / self.numel
+        return _share_of_zeros(self.numel, self.kept)
 
     @property
     def empty(self) -> bool:
@@ -71,17 +71,17 @@ class SparsitySummary:
     @property
     def sparsity(self) -> float:
         """Share of zeros among the maskable weights."""
-        return 1 - self.maskable_kept / self.params_maskable if self.params_maskable else 0.0
+        return _share_of_zeros(self.params_maskable, self.maskable_kept)
 
     @property
     def edge_sparsity(self) -> float:
         """Share of zeros among the maskable edge weights."""
-        return 1 - self.edges_kept / self.edges_maskable if self.edges_maskable else 0.0
+        return _share_of_zeros(self.edges_maskable, self.edges_kept)
 
     @property
     def density(self) -> float:
         """Share kept of *all* parameters, the honest number to quote beside the sparsity."""
-        return self.params_kept / self.params_total if self.params_total else 1.0
+        return self.params_kept / self.params_total
 
 
 def report(
@@ -131,6 +131,10 @@ def summary(
         edges_maskable=sum(layer.numel for layer in edge_layers),
         edges_kept=sum(layer.kept for layer in edge_layers),
     )
+
+
+def _share_of_zeros(numel: int, kept: int) -> float:
+    return (numel - kept) / numel if numel else 0.0
 
 
 def _layer(name: str, kept: Tensor) -> LayerReport:

@@ -98,7 +98,8 @@ def select_parameters(
     if not chosen:
         raise InputError(
             f"include={include!r}, exclude={exclude!r} leave no parameter of "
-            f"{type(module).__name__} to mask; {_hint(pool)}"
+            f"{type(module).__name__} to mask, edge weights {'included' if edges else 'aside'}; "
+            f"{_hint(pool)}"
         )
     _refuse_unmaskable(chosen, pool)
     return chosen

@@ -1,0 +1,497 @@
+from __future__ import annotations
+
+import copy
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch_geometric.datasets import KarateClub
+from torch_geometric.nn import GCN
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity import (
+    SparsityController,
+    make_schedule,
+    masked_parameters,
+    report,
+    score_parameters,
+    sparsify,
+    weight_parameters,
+)
+from pyg_stgcn.sparsity.controller import keep_highest, num_pruned
+
+
+def set_scores(module: nn.Module, *values: Tensor) -> None:
+    for score, value in zip(score_parameters(module), values, strict=True):
+        with torch.no_grad():
+            score.copy_(value.view_as(score))
+
+
+def masks(module: nn.Module) -> list[Tensor]:
+    return [entry.mask.clone() for entry in masked_parameters(module)]
+
+
+def two_layers() -> nn.Module:
+    return nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 10))
+
+
+def optimizer(module: nn.Module, lr: float = 0.1, score_lr: float = 0.1) -> torch.optim.Optimizer:
+    return torch.optim.SGD(
+        [
+            {"params": weight_parameters(module), "weight_decay": 5e-4},
+            {"params": score_parameters(module), "lr": score_lr, "weight_decay": 0.0},
+        ],
+        lr=lr,
+        momentum=0.9,
+    )
+
+
+def train(
+    model: nn.Module,
+    controller: SparsityController,
+    optim: torch.optim.Optimizer,
+    steps: range,
+) -> None:
+    """Train on a batch that depends on nothing but the step."""
+    for step in steps:
+        generator = torch.Generator().manual_seed(step)
+        x = torch.randn(16, 20, generator=generator)
+        loss = (model(x) - x[:, :10].sin()).square().mean()
+        optim.zero_grad()
+        loss.backward()
+        optim.step()
+        controller.step()
+
+
+class TestThreshold:
+    def test_example(self) -> None:
+        scores = torch.tensor([0.3, -0.1, 0.7, 0.2, 0.5])
+        assert num_pruned(0.5, 5) + 1 == 3
+        assert keep_highest(scores, 2).tolist() == [True, False, True, False, True]
+
+    def test_a_whole_st_gcn(self) -> None:
+        n = 3_052_096
+        assert num_pruned(0.95, n) + 1 == 2_899_491
+        assert int(keep_highest(torch.randn(n), num_pruned(0.95, n)).sum()) == 152_606
+
+    def test_extremes(self) -> None:
+        assert num_pruned(0.0, 1000) == 0
+        assert num_pruned(math.nextafter(1, 0), 1000) == 999
+        assert num_pruned(0.5, 2) == 0  # round half to even
+        assert num_pruned(0.5, 4) == 2
+
+    @settings(deadline=None)
+    @given(
+        values=st.lists(
+            st.one_of(st.integers(-2, 2), st.floats(-1e3, 1e3, width=32)), min_size=1, max_size=60
+        ),
+        sparsity=st.floats(0, 1, exclude_max=True),
+    )
+    def test_exactly_the_lowest_go_ties_in_order(
+        self, values: list[float], sparsity: float
+    ) -> None:
+        pruned = num_pruned(sparsity, len(values))
+        order = sorted(range(len(values)), key=lambda i: (values[i], i))
+        expected = [True] * len(values)
+        for i in order[:pruned]:
+            expected[i] = False
+        keys = torch.tensor(values, dtype=torch.float32)
+        assert keep_highest(keys, pruned).tolist() == expected
+
+    @pytest.mark.cuda
+    def test_same_on_a_cuda_device(self) -> None:
+        keys = torch.randint(-50, 50, (10_000,)).float()
+        for pruned in (1, 4_000, 9_999):
+            assert keep_highest(keys.cuda(), pruned).cpu().equal(keep_highest(keys, pruned))
+
+    def test_nan_counts_as_highest(self) -> None:
+        scores = torch.tensor([math.nan, 1.0, math.nan, 2.0, 0.0])
+        assert keep_highest(scores, 2).tolist() == [True, False, True, True, False]
+
+
+class TestSparsify:
+    @settings(deadline=None, max_examples=40)
+    @given(
+        sizes=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=4),
+        sparsity=st.floats(0, 1, exclude_max=True),
+        scope=st.sampled_from(["global", "layer"]),
+        tied=st.booleans(),
+    )
+    def test_achieved_is_asked_to_within_one_weight(
+        self, sizes: list[tuple[int, int]], sparsity: float, scope: str, tied: bool
+    ) -> None:
+        model = nn.ModuleList(nn.Linear(*size) for size in sizes)
+        controller = sparsify(model, sparsity, scope=scope)
+        if tied:
+            set_scores(model, *(torch.zeros_like(score) for score in score_parameters(model)))
+            controller.step()
+        pruned = [int((~mask).sum()) for mask in masks(model)]
+        pools = [(p, a * b) for p, (a, b) in zip(pruned, sizes, strict=True)]
+        if scope == "global":
+            pools = [(sum(pruned), sum(a * b for a, b in sizes))]
+        for achieved, n in pools:
+            assert achieved == round(sparsity * (n - 1))
+            assert abs(achieved - round(sparsity * n)) <= 1
+        total = sum(a * b for a, b in sizes)
+        assert controller.sparsity == pytest.approx(sum(pruned) / total)
+        assert controller.target == sparsity
+
+    def test_one_threshold_over_all_layers(self) -> None:
+        model = two_layers()
+        controller = sparsify(model, 0.9, score_scale="none")
+        train(model, controller, optimizer(model), range(5))
+        scores = np.concatenate([s.detach().numpy().ravel() for s in score_parameters(model)])
+        lowest_kept = np.sort(scores)[num_pruned(0.9, len(scores))]
+        for score, mask in zip(score_parameters(model), masks(model), strict=True):
+            assert mask.equal(score >= lowest_kept)
+
+    def test_scaled_scores_are_compared_by_fan_in(self) -> None:
+        model = two_layers()
+        controller = sparsify(model, 0.5)
+        # 0.3 * sqrt(20 / 6) = 0.548 lies below 0.29 * sqrt(30 / 6) = 0.648.
+        set_scores(model, torch.full((600,), 0.3), torch.full((300,), 0.29))
+        controller.step()
+        first, second = masks(model)
+        assert int(second.sum()) == 300
+        assert int(first.sum()) == 900 - round(0.5 * 899) - 300
+        # Unscaled, the first layer would be the higher one.
+        plain = two_layers()
+        controller = sparsify(plain, 0.5, score_scale="none")
+        set_scores(plain, torch.full((600,), 0.3), torch.full((300,), 0.29))
+        controller.step()
+        assert int(masks(plain)[1].sum()) == 0
+
+    def test_scale_starts_all_layers_equally_dense(self, stgcn_shapes: nn.Module) -> None:
+        sparsify(stgcn_shapes, 0.95)
+        for layer in report(stgcn_shapes):
+            deviation = math.sqrt(0.05 * 0.95 / layer.numel)
+            assert abs(layer.kept / layer.numel - 0.05) < 5 * deviation, layer.name
+
+    def test_unscaled_scores_starve_wide_layers_as_released(self, stgcn_shapes: nn.Module) -> None:
+        sparsify(stgcn_shapes, 0.95, score_scale="none")
+        density = {layer.name: 1 - layer.sparsity for layer in report(stgcn_shapes)}
+        for stage in range(1, 10):
+            assert 0.16 < density[f"gcn.{stage}.weight"] < 0.46
+            assert density[f"tcn.{stage}.weight"] < (0.008 if stage < 4 else 1e-6)
+
+    def test_scale_changes_no_order_within_a_layer(self) -> None:
+        found = []
+        for scale in ("fan_in", "none"):
+            torch.manual_seed(3)
+            model = nn.Linear(20, 10)
+            controller = sparsify(model, 0.8, score_scale=scale)
+            start = masks(model)[0]
+            train(model, controller, optimizer(model, score_lr=10.0), range(20))
+            assert not masks(model)[0].equal(start)
+            found.append(masks(model)[0])
+        assert found[0].equal(found[1])
+
+    def test_edges_are_a_pool_of_their_own(self) -> None:
+        class Graph(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.edge_weight = nn.Parameter(torch.randn(101))
+                self.lin = nn.Linear(9, 9)
+
+        plain = Graph()
+        assert sparsify(plain, 0.5).edge_sparsity == 0
+        assert len(masks(plain)) == 1
+        graph = Graph()
+        controller = sparsify(graph, 0.5, edge_sparsity=0.8)
+        assert controller.edge_sparsity == 80 / 101
+        assert controller.sparsity == 40 / 81
+        graph.edge_weight.sum().backward()
+        assert int((graph.edge_weight == 0).sum()) == 80
+        ramped = sparsify(Graph(), 0.9, edge_sparsity=0.6, schedule=make_schedule("linear", 0.9, 4))
+        assert (ramped.sparsity, ramped.edge_sparsity) == (0, 0)
+        ramped.step()
+        assert ramped.sparsity == 36 / 81
+        assert ramped.edge_sparsity == 30 / 101
+        own = sparsify(Graph(), 0.8, edge_sparsity=0.4, schedule=lambda step: 0.4 if step else 0.0)
+        own.step()
+        assert own.edge_sparsity == 20 / 101
+        only = sparsify(Graph(), 0.0, edge_sparsity=0.8)
+        assert (only.sparsity, only.edge_sparsity) == (0, 80 / 101)
+
+    def test_sparsity_zero_is_exact(self) -> None:
+        model = two_layers()
+        dense = copy.deepcopy(model)
+        controller = sparsify(model, 0.0)
+        train(model, controller, optimizer(model), range(10))
+        optim = torch.optim.SGD(dense.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+        for step in range(10):
+            x = torch.randn(16, 20, generator=torch.Generator().manual_seed(step))
+            optim.zero_grad()
+            (dense(x) - x[:, :10].sin()).square().mean().backward()
+            optim.step()
+        assert controller.sparsity == 0
+        x = torch.randn(5, 20)
+        assert model(x).equal(dense(x))
+
+    def test_half_precision_scores_are_ranked_exactly(self) -> None:
+        model = two_layers().to(torch.bfloat16)
+        assert sparsify(model, 0.9).sparsity == round(0.9 * 899) / 900
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"sparsity": 1.0}, r"sparsity 1\.0 is not in \[0, 1\)"),
+            ({"sparsity": 1.2}, r"sparsity 1\.2"),
+            ({"sparsity": -0.1}, r"sparsity -0\.1"),
+            ({"edge_sparsity": 1.5}, r"edge_sparsity 1\.5"),
+            ({"scope": "stage"}, "global, layer"),
+            ({"score_scale": "kaiming"}, "fan_in, none"),
+            ({"schedule": make_schedule("step", 0.8, 10)}, r"leads to sparsity 0\.8, not to 0\.5"),
+            ({"freeze_after": -1}, "freeze_after -1"),
+            (
+                {"schedule": make_schedule("linear", 0.5, 10, ramp_end=10), "freeze_after": 5},
+                r"hold the masks at sparsity 0\.25",
+            ),
+            ({"include": "nothing"}, "nothing"),
+        ],
+    )
+    def test_wrong_arguments_leave_the_module_alone(self, options: dict, message: str) -> None:
+        model = two_layers()
+        with pytest.raises(InputError, match=message):
+            sparsify(model, **({"sparsity": 0.5} | options))
+        assert list(model.state_dict()) == list(two_layers().state_dict())
+
+    def test_twice_is_refused(self) -> None:
+        model = two_layers()
+        sparsify(model, 0.5, include="0.weight")
+        with pytest.raises(InputError, match="has masks already"):
+            sparsify(model, 0.5, include="2.weight")
+        with pytest.raises(InputError, match="sparsify the module inside"):
+            sparsify(nn.DataParallel(two_layers()), 0.5)
+        with pytest.raises(InputError, match="has no masks"):
+            SparsityController(two_layers())
+
+
+class TestSteps:
+    def test_masks_follow_the_schedule(self) -> None:
+        model = two_layers()
+        schedule = make_schedule("cubic", 0.9, 20, warmup=4, ramp_end=14)
+        controller = sparsify(model, 0.9, schedule=schedule)
+        optim = optimizer(model)
+        for step in range(20):
+            assert controller.sparsity == pytest.approx(round(schedule(step) * 899) / 900)
+            train(model, controller, optim, range(step, step + 1))
+        assert controller.sparsity == pytest.approx(round(0.9 * 899) / 900)
+
+    def test_a_pruned_weight_returns_when_its_score_says_so(self) -> None:
+        layer = nn.Linear(3, 1, bias=False)
+        controller = sparsify(layer, 0.5)  # prunes one of three
+        set_scores(layer, torch.tensor([0.5, 0.4, 0.3]))
+        controller.step()
+        weight = layer.parametrizations.weight.original
+        with torch.no_grad():
+            weight.copy_(torch.tensor([[1.0, 1.0, -2.0]]))
+        assert masks(layer)[0].tolist() == [[True, True, False]]
+        optim = optimizer(layer, lr=0.0, score_lr=0.1)
+        # L = sum(x w), so G = x = (1, 3, 2) and ds = -0.1 G w = (-0.1, -0.3, +0.4).
+        layer(torch.tensor([1.0, 3.0, 2.0])).sum().backward()
+        optim.step()
+        controller.step()
+        expected = torch.tensor([[0.4, 0.1, 0.7]])
+        torch.testing.assert_close(score_parameters(layer)[0].detach(), expected)
+        assert masks(layer)[0].tolist() == [[True, False, True]]
+        assert layer.weight.tolist() == [[1.0, 0.0, -2.0]]
+
+    def test_many_pruned_weights_return_in_training(self) -> None:
+        model = two_layers()
+        controller = sparsify(model, 0.8)
+        before = masks(model)
+        train(model, controller, optimizer(model, score_lr=3.0), range(60))
+        returned = sum(
+            int((now & ~then).sum()) for now, then in zip(masks(model), before, strict=True)
+        )
+        assert returned > 20
+        assert controller.sparsity == pytest.approx(round(0.8 * 899) / 900)
+
+    def test_frozen_masks_stay(self) -> None:
+        model = two_layers()
+        schedule = make_schedule("linear", 0.9, 30, ramp_end=10)
+        controller = sparsify(model, 0.9, schedule=schedule, freeze_after=12)
+        optim = optimizer(model, score_lr=10.0)
+        train(model, controller, optim, range(11))
+        assert not controller.frozen
+        before_last = masks(model)
+        train(model, controller, optim, range(11, 12))
+        assert controller.frozen
+        frozen = masks(model)
+        assert not all(a.equal(b) for a, b in zip(before_last, frozen, strict=True))
+        train(model, controller, optim, range(12, 30))
+        assert all(a.equal(b) for a, b in zip(masks(model), frozen, strict=True))
+        assert controller.num_steps == 30
+
+    @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+    def test_a_look_at_the_final_sparsity(self, mode) -> None:
+        model = two_layers()
+        controller = sparsify(model, 0.9, schedule=make_schedule("linear", 0.9, 10, ramp_end=10))
+        optim = optimizer(model)
+        train(model, controller, optim, range(3))
+        before = masks(model)
+        with mode(), controller.at_target():
+            assert controller.sparsity == pytest.approx(round(0.9 * 899) / 900)
+            model(torch.randn(2, 20))
+        assert all(a.equal(b) for a, b in zip(masks(model), before, strict=True))
+        with pytest.raises(KeyError), controller.at_target():
+            raise KeyError
+        assert all(a.equal(b) for a, b in zip(masks(model), before, strict=True))
+        train(model, controller, optim, range(3, 10))
+        with controller.at_target():
+            assert controller.sparsity == pytest.approx(round(0.9 * 899) / 900)
+
+    def test_resumed_in_mid_ramp_masks_and_weights_are_the_same(self, tmp_path: Path) -> None:
+        def start(seed: int) -> tuple[nn.Module, SparsityController, torch.optim.Optimizer]:
+            torch.manual_seed(seed)
+            model = two_layers()
+            schedule = make_schedule("cubic", 0.9, 20, ramp_end=16)
+            controller = sparsify(model, 0.9, schedule=schedule)
+            return model, controller, optimizer(model)
+
+        straight = start(1)
+        train(*straight, range(7))
+        parts = {
+            name: part.state_dict()
+            for name, part in zip(("model", "controller", "optim"), straight, strict=True)
+        }
+        torch.save(parts, tmp_path / "checkpoint")
+        halfway = masks(straight[0])
+        train(*straight, range(7, 20))
+
+        resumed = start(2)
+        saved = torch.load(tmp_path / "checkpoint", weights_only=True)
+        for part, name in zip(resumed, ("model", "controller", "optim"), strict=True):
+            part.load_state_dict(saved[name])
+        assert all(a.equal(b) for a, b in zip(masks(resumed[0]), halfway, strict=True))
+        resumed[0].eval()
+        assert all(a.equal(b) for a, b in zip(masks(resumed[0]), halfway, strict=True))
+        resumed[0].train()
+        train(*resumed, range(7, 20))
+        assert all(a.equal(b) for a, b in zip(masks(resumed[0]), masks(straight[0]), strict=True))
+        x = torch.randn(4, 20)
+        assert resumed[0](x).equal(straight[0](x))
+
+    def test_a_controller_over_a_copy_holds_its_masks(self) -> None:
+        model = two_layers()
+        train(model, sparsify(model, 0.8), optimizer(model), range(5))
+        copied = copy.deepcopy(model)
+        held = SparsityController(copied)
+        assert held.frozen
+        assert held.target == held.sparsity == pytest.approx(round(0.8 * 899) / 900)
+        set_scores(copied, *(-score.detach() for score in score_parameters(copied)))
+        held.step()
+        assert all(a.equal(b) for a, b in zip(masks(copied), masks(model), strict=True))
+        moving = SparsityController(copied, 0.5)
+        assert all(a.equal(b) for a, b in zip(masks(copied), masks(model), strict=True))
+        moving.step()
+        assert moving.sparsity == pytest.approx(round(0.5 * 899) / 900)
+        with pytest.raises(InputError, match="give the sparsity too"):
+            SparsityController(copied, schedule=make_schedule("step", 0.5, 10))
+
+
+class TestFinalize:
+    def test_the_plain_module_loads_what_is_left(self) -> None:
+        model = two_layers()
+        controller = sparsify(model, 0.9)
+        optim = optimizer(model)
+        train(model, controller, optim, range(10))
+        x = torch.randn(4, 20)
+        expected, kept = model(x), masks(model)
+        assert controller.finalize() is model
+        assert model(x).equal(expected)
+        assert [type(child) for child in model] == [nn.Linear, nn.ReLU, nn.Linear]
+        plain = two_layers()
+        plain.load_state_dict(model.state_dict(), strict=True)
+        assert plain(x).equal(expected)
+        for mask, weight in zip(kept, (plain[0].weight, plain[2].weight), strict=True):
+            assert mask.equal(weight != 0)
+            assert weight.is_leaf
+        assert controller.sparsity == pytest.approx(round(0.9 * 899) / 900)
+        # The optimiser still holds the parameters that are left.
+        assert {id(p) for p in model.parameters()} == {
+            id(p) for p in optim.param_groups[0]["params"]
+        }
+        assert controller.finalize() is model
+
+
+def test_a_stock_pyg_gcn_learns_with_a_tenth_of_its_weights() -> None:
+    torch.manual_seed(0)
+    data = KarateClub()[0]
+    model = GCN(data.num_features, 32, 2, 4)
+    schedule = make_schedule("cubic", 0.9, 120, ramp_end=80)
+    controller = sparsify(model, 0.9, schedule=schedule)
+    optim = torch.optim.Adam(
+        [
+            {"params": weight_parameters(model), "weight_decay": 5e-4},
+            {"params": score_parameters(model)},
+        ],
+        lr=0.02,
+    )
+    for _ in range(120):
+        optim.zero_grad()
+        nn.functional.cross_entropy(model(data.x, data.edge_index), data.y).backward()
+        optim.step()
+        controller.step()
+    model.eval()
+    logits = model(data.x, data.edge_index)
+    n = 34 * 32 + 32 * 4
+    assert controller.sparsity == pytest.approx(round(0.9 * (n - 1)) / n)
+    assert (logits.argmax(1) == data.y).float().mean() > 0.9
+    plain = GCN(data.num_features, 32, 2, 4)
+    plain.load_state_dict(controller.finalize().state_dict(), strict=True)
+    assert plain.eval()(data.x, data.edge_index).equal(logits)
+    assert sum(int((c.lin.weight == 0).sum()) for c in plain.convs) == round(0.9 * (n - 1))
+
+
+PROCESS = """
+import sys, torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from pyg_stgcn.sparsity import *
+
+rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+torch.manual_seed(100 + rank)  # other weights and scores in each: the first process's must win
+model = nn.Sequential(nn.Linear(20, 30), nn.BatchNorm1d(30), nn.ReLU(), nn.Linear(30, 10))
+controller = sparsify(model, 0.9, schedule=make_schedule("cubic", 0.9, 10))
+wrapped = DistributedDataParallel(model)
+assert [e.name for e in masked_parameters(wrapped)] == ["module.0.weight", "module.3.weight"]
+optim = torch.optim.SGD(
+    [{"params": weight_parameters(model)}, {"params": score_parameters(model)}], lr=0.5
+)
+for step in range(10):
+    optim.zero_grad()
+    wrapped(torch.randn(8, 20)).sin().square().sum().backward()
+    optim.step()
+    controller.step()
+assert abs(controller.sparsity - 0.9) < 2 / 900
+torch.save(model.state_dict(), f"{out}{rank}")
+"""
+
+
+def test_two_processes_keep_the_same_masks(tmp_path: Path) -> None:
+    script, store, out = tmp_path / "process.py", tmp_path / "store", tmp_path / "state"
+    script.write_text(PROCESS)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, script, str(rank), store, out], stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    first, second = (torch.load(f"{out}{rank}", weights_only=True) for rank in range(2))
+    assert any(name.endswith("mask") for name in first)
+    for name, value in first.items():
+        if "parametrizations" in name:
+            assert value.equal(second[name]), name
