@@ -225,7 +225,7 @@ class SkeletonDataset(Dataset):
 
     def _build(self, reason: str) -> None:
         exists = self._store_folder.exists()
-        if exists:
+        if exists and not self.force_reload:
             logger.warning("%s: building the store again (%s)", self._store_folder, reason)
         source = self.source_path
         if source is not None and not source.is_file():
