@@ -10,7 +10,9 @@ import click
 from pyg_stgcn.cli._output import print_json, print_table
 
 _name = click.argument("name", metavar="NAME|FILE.pkl")
-_root = click.option("--root", default="data", show_default=True, help="Folder of the datasets.")
+_root = click.option(
+    "--root", help="Folder of the datasets.  [default: data; a pickle's own folder]"
+)
 _source = click.option("--source", metavar="FILE", help="Local copy of the dataset's archive.")
 _skeleton = click.option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -21,7 +23,9 @@ def command() -> None:
     """List, prepare and describe datasets."""
 
 
-def _describe(name: str, root: str, source: str | None, skeleton: str | None) -> dict[str, Any]:
+def _describe(
+    name: str, root: str | None, source: str | None, skeleton: str | None
+) -> dict[str, Any]:
     import numpy as np
 
     from pyg_stgcn.training import TrainConfig
@@ -30,13 +34,7 @@ def _describe(name: str, root: str, source: str | None, skeleton: str | None) ->
     config = TrainConfig(dataset=name, root=root, source=source, skeleton=skeleton)
     dataset = open_dataset(config, "all")
     frames, persons = dataset.num_frames, dataset.num_persons
-    splits = {
-        benchmark: {
-            split: len(open_dataset(config, split, benchmark=benchmark))
-            for split in ("train", "val")
-        }
-        for benchmark in dataset.benchmarks
-    }
+    splits = {name: dataset.split_sizes(name) for name in dataset.benchmarks}
     return {
         "dataset": name,
         "clips": len(dataset),
@@ -70,8 +68,9 @@ def _print_description(facts: dict[str, Any]) -> None:
             ("frames", f"{frames['min']} to {frames['max']}, median {frames['median']:g}"),
             *((f"clips with {m} person(s)", f"{n:,}") for m, n in facts["persons"].items()),
             *(
-                (f"{name}: train / val", f"{sizes['train']:,} / {sizes['val']:,}")
+                (f"{name}, {split}", f"{size:,}")
                 for name, sizes in facts["benchmarks"].items()
+                for split, size in sizes.items()
             ),
             ("prepared in", facts["folder"]),
         ],
@@ -100,7 +99,7 @@ def list_command(as_json: bool) -> None:
 @_skeleton
 @_json
 def info_command(
-    name: str, root: str, source: str | None, skeleton: str | None, as_json: bool
+    name: str, root: str | None, source: str | None, skeleton: str | None, as_json: bool
 ) -> None:
     """Describe a dataset (prepares it first where needed)."""
     facts = _describe(name, root, source, skeleton)
@@ -119,7 +118,7 @@ def info_command(
 @_skeleton
 @_json
 def prepare_command(
-    name: str, root: str, source: str | None, skeleton: str | None, as_json: bool
+    name: str, root: str | None, source: str | None, skeleton: str | None, as_json: bool
 ) -> None:
     """Read the raw files into the store that training opens."""
     facts = _describe(name, root, source, skeleton)

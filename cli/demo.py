@@ -14,7 +14,7 @@ from pyg_stgcn.cli._output import percent, print_json, print_table
 _SPARSITIES = {"dense": 0.0, "90 % sparse": 0.9}
 
 
-def _train_or_reuse(label: str, folder: Path, root: str, seed: int) -> dict[str, Any]:
+def _train_or_reuse(label: str, folder: Path, root: str | None, seed: int) -> dict[str, Any]:
     from pyg_stgcn.training import Run, TrainConfig, train
 
     config = TrainConfig(
@@ -42,7 +42,7 @@ def _train_or_reuse(label: str, folder: Path, root: str, seed: int) -> dict[str,
 
 
 @click.command("demo")
-@click.option("--root", default="data", show_default=True, help="Folder of the datasets.")
+@click.option("--root", help="Folder of the datasets.  [default: data; a pickle's own folder]")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -52,7 +52,7 @@ def _train_or_reuse(label: str, folder: Path, root: str, seed: int) -> dict[str,
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(root: str, out: Path, seed: int, as_json: bool) -> None:
+def command(root: str | None, out: Path, seed: int, as_json: bool) -> None:
     """Train a dense and a 90 % sparse ST-GCN on embedded data; a few minutes on a CPU.
 
     Needs no download. Runs that are already in --out are not trained again.

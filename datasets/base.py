@@ -178,6 +178,13 @@ class SkeletonDataset(Dataset):
         """Names of the divisions into training and validation clips."""
         return tuple(self._benchmarks)
 
+    def split_sizes(self, benchmark: str) -> dict[str, int]:
+        """Number of clips of each split of a benchmark: ``{"train": ..., "val": ...}``."""
+        return {
+            split: len(self._store.split(stored))
+            for split, stored in self._benchmarks[benchmark].items()
+        }
+
     @property
     def labels(self) -> NDArray[np.int64]:
         """Labels of the selected clips."""

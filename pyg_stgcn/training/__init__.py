@@ -4,7 +4,7 @@ from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.evaluation import evaluate_run
 from pyg_stgcn.training.recognizer import ActionRecognizer, TrainingDivergedError
 from pyg_stgcn.training.rundir import Run
-from pyg_stgcn.training.train import train
+from pyg_stgcn.training.runner import train
 
 __all__ = [
     "ActionRecognizer",

@@ -43,7 +43,7 @@ class TrainConfig:
     Args:
         dataset: A name from :data:`pyg_stgcn.datasets.DATASETS` or the path of a pickle in PYSKL's
             annotation form.
-        root: Folder of the datasets' files.
+        root: Folder of the datasets' files (default: ``data``; beside the file for a pickle).
         source: A local copy of the dataset's archive, used instead of the download.
         skeleton: Built-in name or JSON file; only for pickles.
         benchmark: Name of the train/validation split, such as ``"xsub"``.
@@ -74,7 +74,7 @@ class TrainConfig:
     """
 
     dataset: str
-    root: str = "data"
+    root: str | None = None
     source: str | None = None
     skeleton: str | None = None
     benchmark: str | None = None

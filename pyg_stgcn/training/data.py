@@ -19,6 +19,8 @@ from pyg_stgcn.transforms import standard_transform
 if TYPE_CHECKING:
     from pyg_stgcn.training.config import TrainConfig
 
+DEFAULT_ROOT = "data"
+
 
 def open_dataset(config: TrainConfig, split: str, **options: Any) -> SkeletonDataset:
     """The dataset that a configuration names.
@@ -38,14 +40,17 @@ def open_dataset(config: TrainConfig, split: str, **options: Any) -> SkeletonDat
                 f"--skeleton {config.skeleton}: {config.dataset} has its own skeleton; "
                 "leave the option out"
             )
-        return DATASETS[config.dataset](config.root, source=config.source, **options)
+        root = config.root or DEFAULT_ROOT
+        return DATASETS[config.dataset](root, source=config.source, **options)
     path = Path(config.dataset)
     if path.suffix not in (".pkl", ".pickle") and not path.exists():
         raise InputError(
             f"{config.dataset}: neither a dataset nor a pickle file; "
             f"datasets are {', '.join(DATASETS)}"
         )
-    return SkeletonPickle(path, skeleton=config.skeleton, **options)
+    if config.source is not None:
+        raise InputError(f"--source {config.source}: {path} is a file itself; leave the option out")
+    return SkeletonPickle(path, root=config.root, skeleton=config.skeleton, **options)
 
 
 def clip_transform(config: TrainConfig, dataset: SkeletonDataset, *, train: bool, num_clips: int):

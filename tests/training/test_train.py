@@ -72,7 +72,7 @@ def test_run_directory(config: TrainConfig, tmp_path: Path) -> None:
 
 
 def test_learns(config: TrainConfig, tmp_path: Path) -> None:
-    summary = train(replace(config, epochs=15, channels=8), tmp_path / "run")
+    summary = train(replace(config, epochs=15, batch_size=6, channels=8, lr=0.03), tmp_path / "run")
     assert summary["top1"] > 0.9
     assert summary["params_kept"] == summary["params_total"]
 
