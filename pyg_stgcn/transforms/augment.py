@@ -12,7 +12,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.transforms.layout import clip_name, num_axes
+from pyg_stgcn.transforms.layout import clip_name, num_axes, rotate
 
 
 @functional_transform("random_rotation")
@@ -41,7 +41,7 @@ class RandomRotation(BaseTransform):
         axes = num_axes(data)
         angles = (2 * torch.rand(3 if axes == 3 else 1) - 1) * self.theta
         rotation = (rotation_3d if axes == 3 else rotation_2d)(*angles.tolist()).to(data.x)
-        rotated = data.x[..., :axes] @ rotation.t()
+        rotated = rotate(data.x[..., :axes], rotation)
         data.x = torch.cat([rotated, data.x[..., axes:]], dim=-1)
         return data
 

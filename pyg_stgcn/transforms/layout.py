@@ -43,6 +43,16 @@ def split_persons(data: Data) -> Tensor:
     return data.x.view(data.num_persons, nodes // data.num_persons, frames, channels)
 
 
+def rotate(points: Tensor, rotation: Tensor) -> Tensor:
+    r"""Multiplies every point :math:`(*, D)` by a matrix :math:`(D, D)`."""
+    # A matrix product this small would be shared among threads and wait for them, which costs
+    # milliseconds on a busy machine.
+    turned = points[..., :1] * rotation[:, 0]
+    for axis in range(1, rotation.size(1)):
+        turned = turned + points[..., axis : axis + 1] * rotation[:, axis]
+    return turned
+
+
 def clip_name(data: Data) -> str:
     """The clip's name for messages."""
     return str(data.name) if "name" in data else "clip without a name"

@@ -13,7 +13,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.transforms.layout import clip_name, split_persons
+from pyg_stgcn.transforms.layout import clip_name, rotate, split_persons
 
 Vector = list[float]
 
@@ -102,14 +102,14 @@ class PreNormalize3D(BaseTransform):
             if frame is not None:
                 direction = rotation @ (persons[0, end, frame] - persons[0, start, frame])
                 rotation = rotation_between(direction.tolist(), axis).to(persons) @ rotation
-        return persons @ rotation.t()
+        return rotate(persons, rotation)
 
     def _mean_bone_length(self, person: Tensor, present: Tensor) -> float:
         child, parent = torch.tensor(self.skeleton.bones, dtype=torch.long).view(-1, 2).t()
-        both = present[child] & present[parent]
-        lengths = (person[child] - person[parent]).norm(dim=-1)[both]
-        mean = float(lengths.mean()) if lengths.numel() else 0.0
-        return mean if mean > 0 else 1.0
+        both = present.index_select(0, child) & present.index_select(0, parent)
+        bones = person.index_select(0, child) - person.index_select(0, parent)
+        total = float((bones.norm(dim=-1) * both).sum())
+        return total / int(both.sum()) if total > 0 else 1.0
 
     def __repr__(self) -> str:
         return (
@@ -208,12 +208,14 @@ def _keep_main_person(persons: Tensor) -> Tensor:
             order = list(range(len(counts)))
             order[0], order[main] = main, 0
             persons, valid = persons[order], valid[order]
-    return persons if bool(valid[0].all()) else persons[:, :, valid[0]]
+    if bool(valid[0].all()):
+        return persons
+    return persons.index_select(2, valid[0].nonzero().flatten())
 
 
 def _first_frame(present: Tensor, joints: tuple[int, ...]) -> int | None:
     """The first frame in which all the joints are present, if there is one."""
-    frames = present[list(joints)].all(dim=0).nonzero()
+    frames = torch.stack([present[joint] for joint in joints]).all(dim=0).nonzero()
     return int(frames[0]) if len(frames) else None
 
 

@@ -72,7 +72,7 @@ class ToStream(BaseTransform):
         return data
 
     def _bones(self, joints: Tensor, scored: bool) -> Tensor:
-        parents = joints[:, self.parent]
+        parents = joints.index_select(1, self.parent)
         bones = joints - parents
         if scored:
             bones[..., -1] = (joints[..., -1] + parents[..., -1]) / 2
