@@ -28,7 +28,7 @@ demo: setup
 # Not `python -m pytest`: that puts this folder on the path, where `datasets` and `cli` would
 # be found under names that belong to others.
 test: setup
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
 
 # mypy does not follow setuptools' package-dir: show it the package as it is installed.
 lint: setup
