@@ -11,55 +11,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity.mask import (
-    MaskedParameter,
-    ScoreMask,
-    add_mask,
-    fold_mask,
-    masked_parameters,
-)
-from pyg_stgcn.sparsity.schedule import (
-    Schedule,
-    SparsitySchedule,
-    check_sparsity,
-    rescale,
-)
+from pyg_stgcn.sparsity.mask import ScoreMask, add_mask, fold_mask, masked_parameters
+from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, check_sparsity, rescale
 from pyg_stgcn.sparsity.select import Pattern, select_parameters
+from pyg_stgcn.sparsity.threshold import update_masks
 
 SCOPES = ("global", "layer")
-
-
-def num_pruned(sparsity: float, numel: int) -> int:
-    r"""Weights to prune of a pool: :math:`k - 1 = \mathrm{round}(\varsigma (n - 1))`."""
-    return round(sparsity * (numel - 1))
-
-
-def keep_highest(keys: Tensor, pruned: int) -> Tensor:
-    """Mask that is false at exactly ``pruned`` of the lowest entries.
-
-    The threshold is the ``pruned + 1``-th smallest entry; of entries equal to it, those that come
-    first go first, so that the count is exact and the same everywhere. Never waits for a CUDA
-    device.
-
-    Args:
-        keys (torch.Tensor): One value per weight, 1-D.
-        pruned (int): How many to prune, fewer than there are.
-    """
-    if pruned == 0:
-        return torch.ones_like(keys, dtype=torch.bool)
-    if keys.device.type == "cpu":
-        # numpy's vectorised selection: 3 to 12 times as fast as torch.kthvalue at 3 million.
-        order = keys.clone()
-        order.numpy().partition(pruned)
-        threshold = order[pruned]
-    else:
-        threshold = keys.kthvalue(pruned + 1).values
-    below = keys < threshold
-    num_below = torch.count_nonzero(below)
-    if keys.device.type == "cpu" and int(num_below) == pruned:
-        return ~below
-    tied = keys == threshold
-    return ~(below | (tied & (tied.cumsum(0) <= pruned - num_below)))
 
 
 def check_plan(
@@ -203,47 +160,15 @@ class SparsityController:
         """Go on from a saved step. The masks come with the module's state dict."""
         self.num_steps = int(state["num_steps"])
 
-    @torch.no_grad()
     def _apply(self, sparsity: float, edge_sparsity: float) -> None:
-        for pool, share in self._pools(sparsity, edge_sparsity):
-            _update_pool(pool, share)
-
-    def _pools(
-        self, sparsity: float, edge_sparsity: float
-    ) -> Iterator[tuple[list[MaskedParameter], float]]:
-        edges = [entry for entry in self.masked if entry.is_edge]
-        weights = [entry for entry in self.masked if not entry.is_edge]
-        for entries, share in ((weights, sparsity), (edges, edge_sparsity)):
+        edges = [entry.parametrization for entry in self.masked if entry.is_edge]
+        weights = [entry.parametrization for entry in self.masked if not entry.is_edge]
+        for masks, share in ((weights, sparsity), (edges, edge_sparsity)):
             if self.scope == "layer":
-                yield from (([entry], share) for entry in entries)
-            elif entries:
-                yield entries, share
-
-
-def _update_pool(pool: list[MaskedParameter], sparsity: float) -> None:
-    masks = [entry.mask for entry in pool]
-    sizes = [mask.numel() for mask in masks]
-    pruned = num_pruned(sparsity, sum(sizes))
-    if pruned == 0:
-        for mask in masks:
-            mask.fill_(True)
-        return
-    kept = keep_highest(_ranking([entry.parametrization for entry in pool], sizes), pruned)
-    for mask, part in zip(masks, kept.split(sizes), strict=True):
-        mask.copy_(part.view_as(mask))
-
-
-def _ranking(pool: list[ScoreMask], sizes: list[int]) -> Tensor:
-    """Scores of a pool in one vector, scaled for the comparison between layers."""
-    # Single precision at least: half would round scaled scores of different layers into ties.
-    # Filling one buffer takes a tenth of the time of torch.cat over temporaries.
-    dtype = torch.float32
-    for entry in pool:
-        dtype = torch.promote_types(dtype, entry.score.dtype)
-    keys = torch.empty(sum(sizes), dtype=dtype, device=pool[0].score.device)
-    for part, entry in zip(keys.split(sizes), pool, strict=True):
-        part.copy_(entry.score.flatten()).mul_(entry.rank_scale)
-    return keys
+                for mask in masks:
+                    update_masks([mask], share)
+            elif masks:
+                update_masks(masks, share)
 
 
 def _share_of_zeros(masks: list[Tensor]) -> float:
@@ -269,15 +194,14 @@ def sparsify(
 ) -> SparsityController:
     """Put masks with learnable scores on the weights of a module, in place.
 
-    Give the scores to the optimiser too (:func:`score_parameters`), and call
-    ``controller.step()`` after each ``optimizer.step()``. Wrap the module for distributed training
-    afterwards.
+    Give the scores to the optimiser too (:func:`score_parameters`), call ``controller.step()``
+    after each ``optimizer.step()``, and wrap the module for distributed training afterwards.
 
     Args:
-        module (torch.nn.Module): Any module.
+        module (torch.nn.Module): Any module, with its weights initialised.
         sparsity (float): Final share of zeros over all masked weights, in [0, 1).
-        edge_sparsity (float): Final share of zeros over all edge weights (1-D parameters whose
-            name ends in ``edge_weight``), a pool of their own. At 0 they get no masks.
+        edge_sparsity (float): The same for all edge weights (1-D parameters whose name ends in
+            ``edge_weight``), a pool of their own. At 0 they get no masks.
         schedule (callable, optional): Sparsity after so many optimiser steps, such as
             :func:`make_schedule` gives (default: ``sparsity`` from the start).
         include (str, sequence of str or callable, optional): Patterns of :mod:`fnmatch` on dotted
@@ -285,13 +209,9 @@ def sparsify(
             named ``weight`` with two or more dimensions, of all but norms and embeddings).
         exclude (str, sequence of str or callable): The same, for what to leave dense.
         scope (str): ``"global"``: one threshold for all weights; ``"layer"``: one for each.
-        score_scale (str): ``"fan_in"``: all layers start equally dense; ``"none"``: scores are
-            compared unscaled (see :class:`ScoreMask`).
+        score_scale (str): How scores of different layers compare, see :class:`ScoreMask`.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
         generator (torch.Generator, optional): Source of the first scores (default: torch's own).
-
-    Returns:
-        SparsityController: It moves the masks.
 
     Raises:
         InputError: If an argument is out of range, nothing is left to mask, a parameter is
@@ -307,7 +227,7 @@ def sparsify(
             f"{type(module).__name__} has masks already; finalize() them, or take charge of them "
             f"with SparsityController(module, ...)"
         )
-    chosen = select_parameters(module, include, exclude, weights=True, edges=edge_sparsity > 0)
+    chosen = select_parameters(module, include, exclude, edges=edge_sparsity > 0)
     masks = [ScoreMask(entry.parameter, score_scale, generator) for entry in chosen]
     for entry, mask in zip(chosen, masks, strict=True):
         add_mask(entry.owner, entry.attribute, mask)

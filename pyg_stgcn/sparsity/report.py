@@ -109,7 +109,7 @@ def report(
     masked = masked_parameters(module)
     if masked:
         return [_layer(entry.name, entry.mask) for entry in masked]
-    chosen = select_parameters(module, include, exclude, weights=True, edges=edges)
+    chosen = select_parameters(module, include, exclude, edges=edges)
     return [_layer(entry.name, entry.parameter.detach() != 0) for entry in chosen]
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from pyg_stgcn.errors import InputError
 
 
-@runtime_checkable
 class Schedule(Protocol):
     """Anything that gives the sparsity wanted after so many optimiser steps."""
 

@@ -59,7 +59,6 @@ def select_parameters(
     module: nn.Module,
     include: Pattern | None,
     exclude: Pattern,
-    weights: bool,
     edges: bool,
 ) -> list[Candidate]:
     """Choose the parameters to mask.
@@ -71,8 +70,7 @@ def select_parameters(
             named ``weight`` with two or more dimensions, of all modules but norms and embeddings,
             and every edge weight.
         exclude (str, sequence of str or callable): The same, for what to leave alone.
-        weights (bool): Whether to choose from the weights.
-        edges (bool): Whether to choose from the edge weights.
+        edges (bool): Whether to choose edge weights too.
 
     Raises:
         InputError: If a pattern of ``include``, or everything together, chooses nothing, or if a
@@ -87,7 +85,7 @@ def select_parameters(
     chosen = [
         candidate
         for candidate in pool
-        if (edges if candidate.is_edge else weights)
+        if (edges or not candidate.is_edge)
         and (
             keep(candidate.name, candidate.parameter)
             if keep

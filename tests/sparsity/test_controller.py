@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import copy
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch_geometric.datasets import KarateClub
-from torch_geometric.nn import GCN
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import (
@@ -25,7 +21,7 @@ from pyg_stgcn.sparsity import (
     sparsify,
     weight_parameters,
 )
-from pyg_stgcn.sparsity.controller import keep_highest, num_pruned
+from pyg_stgcn.sparsity.threshold import num_pruned
 
 
 def set_scores(module: nn.Module, *values: Tensor) -> None:
@@ -68,52 +64,6 @@ def train(
         loss.backward()
         optim.step()
         controller.step()
-
-
-class TestThreshold:
-    def test_example(self) -> None:
-        scores = torch.tensor([0.3, -0.1, 0.7, 0.2, 0.5])
-        assert num_pruned(0.5, 5) + 1 == 3
-        assert keep_highest(scores, 2).tolist() == [True, False, True, False, True]
-
-    def test_a_whole_st_gcn(self) -> None:
-        n = 3_052_096
-        assert num_pruned(0.95, n) + 1 == 2_899_491
-        assert int(keep_highest(torch.randn(n), num_pruned(0.95, n)).sum()) == 152_606
-
-    def test_extremes(self) -> None:
-        assert num_pruned(0.0, 1000) == 0
-        assert num_pruned(math.nextafter(1, 0), 1000) == 999
-        assert num_pruned(0.5, 2) == 0  # round half to even
-        assert num_pruned(0.5, 4) == 2
-
-    @settings(deadline=None)
-    @given(
-        values=st.lists(
-            st.one_of(st.integers(-2, 2), st.floats(-1e3, 1e3, width=32)), min_size=1, max_size=60
-        ),
-        sparsity=st.floats(0, 1, exclude_max=True),
-    )
-    def test_exactly_the_lowest_go_ties_in_order(
-        self, values: list[float], sparsity: float
-    ) -> None:
-        pruned = num_pruned(sparsity, len(values))
-        order = sorted(range(len(values)), key=lambda i: (values[i], i))
-        expected = [True] * len(values)
-        for i in order[:pruned]:
-            expected[i] = False
-        keys = torch.tensor(values, dtype=torch.float32)
-        assert keep_highest(keys, pruned).tolist() == expected
-
-    @pytest.mark.cuda
-    def test_same_on_a_cuda_device(self) -> None:
-        keys = torch.randint(-50, 50, (10_000,)).float()
-        for pruned in (1, 4_000, 9_999):
-            assert keep_highest(keys.cuda(), pruned).cpu().equal(keep_highest(keys, pruned))
-
-    def test_nan_counts_as_highest(self) -> None:
-        scores = torch.tensor([math.nan, 1.0, math.nan, 2.0, 0.0])
-        assert keep_highest(scores, 2).tolist() == [True, False, True, True, False]
 
 
 class TestSparsify:
@@ -421,77 +371,3 @@ class TestFinalize:
             id(p) for p in optim.param_groups[0]["params"]
         }
         assert controller.finalize() is model
-
-
-def test_a_stock_pyg_gcn_learns_with_a_tenth_of_its_weights() -> None:
-    torch.manual_seed(0)
-    data = KarateClub()[0]
-    model = GCN(data.num_features, 32, 2, 4)
-    schedule = make_schedule("cubic", 0.9, 120, ramp_end=80)
-    controller = sparsify(model, 0.9, schedule=schedule)
-    optim = torch.optim.Adam(
-        [
-            {"params": weight_parameters(model), "weight_decay": 5e-4},
-            {"params": score_parameters(model)},
-        ],
-        lr=0.02,
-    )
-    for _ in range(120):
-        optim.zero_grad()
-        nn.functional.cross_entropy(model(data.x, data.edge_index), data.y).backward()
-        optim.step()
-        controller.step()
-    model.eval()
-    logits = model(data.x, data.edge_index)
-    n = 34 * 32 + 32 * 4
-    assert controller.sparsity == pytest.approx(round(0.9 * (n - 1)) / n)
-    assert (logits.argmax(1) == data.y).float().mean() > 0.9
-    plain = GCN(data.num_features, 32, 2, 4)
-    plain.load_state_dict(controller.finalize().state_dict(), strict=True)
-    assert plain.eval()(data.x, data.edge_index).equal(logits)
-    assert sum(int((c.lin.weight == 0).sum()) for c in plain.convs) == round(0.9 * (n - 1))
-
-
-PROCESS = """
-import sys, torch
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
-from pyg_stgcn.sparsity import *
-
-rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-torch.manual_seed(100 + rank)  # other weights and scores in each: the first process's must win
-model = nn.Sequential(nn.Linear(20, 30), nn.BatchNorm1d(30), nn.ReLU(), nn.Linear(30, 10))
-controller = sparsify(model, 0.9, schedule=make_schedule("cubic", 0.9, 10))
-wrapped = DistributedDataParallel(model)
-assert [e.name for e in masked_parameters(wrapped)] == ["module.0.weight", "module.3.weight"]
-optim = torch.optim.SGD(
-    [{"params": weight_parameters(model)}, {"params": score_parameters(model)}], lr=0.5
-)
-for step in range(10):
-    optim.zero_grad()
-    wrapped(torch.randn(8, 20)).sin().square().sum().backward()
-    optim.step()
-    controller.step()
-assert abs(controller.sparsity - 0.9) < 2 / 900
-torch.save(model.state_dict(), f"{out}{rank}")
-"""
-
-
-def test_two_processes_keep_the_same_masks(tmp_path: Path) -> None:
-    script, store, out = tmp_path / "process.py", tmp_path / "store", tmp_path / "state"
-    script.write_text(PROCESS)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, script, str(rank), store, out], stderr=subprocess.PIPE, text=True
-        )
-        for rank in range(2)
-    ]
-    for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-    first, second = (torch.load(f"{out}{rank}", weights_only=True) for rank in range(2))
-    assert any(name.endswith("mask") for name in first)
-    for name, value in first.items():
-        if "parametrizations" in name:
-            assert value.equal(second[name]), name

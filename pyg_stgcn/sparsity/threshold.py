@@ -1,0 +1,74 @@
+"""Masks from scores: everything below the k-th smallest of a pool goes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_stgcn.sparsity.mask import ScoreMask
+
+
+def num_pruned(sparsity: float, numel: int) -> int:
+    r"""Weights to prune of a pool: :math:`k - 1 = \mathrm{round}(\varsigma (n - 1))`."""
+    return round(sparsity * (numel - 1))
+
+
+def keep_highest(keys: Tensor, pruned: int) -> Tensor:
+    """Mask that is false at exactly ``pruned`` of the lowest entries.
+
+    The threshold is the ``pruned + 1``-th smallest entry; of entries equal to it, those that come
+    first go first, so that the count is exact and the same everywhere. Never waits for a CUDA
+    device.
+
+    Args:
+        keys (torch.Tensor): One value per weight, 1-D.
+        pruned (int): How many to prune, fewer than there are.
+    """
+    if pruned == 0:
+        return torch.ones_like(keys, dtype=torch.bool)
+    if keys.device.type == "cpu":
+        # numpy's vectorised selection: 3 to 12 times as fast as torch.kthvalue at 3 million.
+        order = keys.clone()
+        order.numpy().partition(pruned)
+        threshold = order[pruned]
+    else:
+        threshold = keys.kthvalue(pruned + 1).values
+    below = keys < threshold
+    num_below = torch.count_nonzero(below)
+    if keys.device.type == "cpu" and int(num_below) == pruned:
+        return ~below
+    tied = keys == threshold
+    return ~(below | (tied & (tied.cumsum(0) <= pruned - num_below)))
+
+
+@torch.no_grad()
+def update_masks(pool: list[ScoreMask], sparsity: float) -> None:
+    """Prune the lowest scores of a pool of masks, compared by one threshold.
+
+    Args:
+        pool (list of ScoreMask): Masks to write.
+        sparsity (float): Share to prune, in [0, 1).
+    """
+    masks = [entry.mask for entry in pool]
+    sizes = [mask.numel() for mask in masks]
+    pruned = num_pruned(sparsity, sum(sizes))
+    if pruned == 0:
+        for mask in masks:
+            mask.fill_(True)
+        return
+    kept = keep_highest(_ranking(pool, sizes), pruned)
+    for mask, part in zip(masks, kept.split(sizes), strict=True):
+        mask.copy_(part.view_as(mask))
+
+
+def _ranking(pool: list[ScoreMask], sizes: list[int]) -> Tensor:
+    """Scores of a pool in one vector, scaled for the comparison between layers."""
+    # Single precision at least: half would round scaled scores of different layers into ties.
+    # Filling one buffer takes a tenth of the time of torch.cat over temporaries.
+    dtype = torch.float32
+    for entry in pool:
+        dtype = torch.promote_types(dtype, entry.score.dtype)
+    keys = torch.empty(sum(sizes), dtype=dtype, device=pool[0].score.device)
+    for part, entry in zip(keys.split(sizes), pool, strict=True):
+        part.copy_(entry.score.flatten()).mul_(entry.rank_scale)
+    return keys
