@@ -35,6 +35,8 @@ USED_CONSTRAINTS = VENV / "constraints.txt"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PYG_WHEELS = "https://data.pyg.org/whl/torch-{release}+{device}.html"
 COMPILED = ("torch-scatter", "torch-sparse")
+# What is there may have been built for another torch.
+ANEW = ("--no-deps", "--force-reinstall")
 COMPILER_HELP = """\
 torch-scatter and torch-sparse are C++ and have no prebuilt wheel for this torch here. They need
   - a C++ compiler: `apt install g++`, `dnf install gcc-c++`, on macOS `xcode-select --install`;
@@ -64,6 +66,14 @@ def say(text: str) -> None:
     print(f"[setup] {text}", flush=True)
 
 
+def wait_a_while(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit code, or None if the process still runs after a heartbeat."""
+    try:
+        return process.wait(timeout=HEARTBEAT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+
+
 def run(title: str, command: list[str], note: str = "", help_text: str = "") -> None:
     """Run a step with its output in the log, and show that it lives while it lasts."""
     say(f"{title}{note}")
@@ -77,13 +87,13 @@ def run(title: str, command: list[str], note: str = "", help_text: str = "") -> 
         process = subprocess.Popen(
             command, cwd=VENV, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
-        while True:
-            try:
-                code = process.wait(timeout=HEARTBEAT_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
+        try:
+            while (code := wait_a_while(process)) is None:
                 minutes, seconds = divmod(int(time.monotonic() - start), 60)
                 say(f"  still at it after {minutes}:{seconds:02d}")
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
     if code:
         with LOG.open() as log:
             log.seek(begin)
@@ -196,14 +206,14 @@ def check_compiler() -> None:
 
 
 def install_prebuilt(page: str) -> None:
-    wheels = ("--no-index", "--only-binary", ":all:", "--no-deps", "--find-links", page)
-    install(f"installing torch-scatter and torch-sparse from {page}", *wheels, *COMPILED)
+    wheels = ("--no-index", "--only-binary", ":all:", "--find-links", page)
+    install(f"installing torch-scatter and torch-sparse from {page}", *wheels, *ANEW, *COMPILED)
 
 
 def compile_sparse() -> None:
-    anew = ("--no-deps", "--force-reinstall")
+
     if cached_wheels():
-        install("installing torch-scatter and torch-sparse, compiled earlier", *anew, *COMPILED)
+        install("installing torch-scatter and torch-sparse, compiled earlier", *ANEW, *COMPILED)
         if answer(SPARSE_CHECK) is not None:
             return
         say("they do not fit this torch and are compiled anew")
@@ -214,7 +224,7 @@ def compile_sparse() -> None:
     for number, name in enumerate(COMPILED, start=1):
         install(
             f"compiling {name}",
-            *anew,
+            *ANEW,
             name,
             note=f" ({number} of 2); once on this machine, pip keeps the result. Both together "
             f"take 8 to 16 minutes on two cores. Log: {LOG}",
