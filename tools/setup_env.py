@@ -211,7 +211,6 @@ def install_prebuilt(page: str) -> None:
 
 
 def compile_sparse() -> None:
-
     if cached_wheels():
         install("installing torch-scatter and torch-sparse, compiled earlier", *ANEW, *COMPILED)
         if answer(SPARSE_CHECK) is not None:
