@@ -9,7 +9,8 @@ import pytest
 
 from pyg_stgcn.cli import main
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+REPOSITORY = Path(__file__).resolve().parents[1]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -50,3 +51,10 @@ def test_options_in_the_table_exist() -> None:
     offered = {option for parameter in train.params for option in parameter.opts}
     named = set(re.findall(r"`(--[a-z-]+)`", README))
     assert named and named <= offered
+
+
+def test_links_into_the_repository_lead_somewhere() -> None:
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
+    assert "docs/results.md" in targets
+    missing = [target for target in targets if not (REPOSITORY / target).is_file()]
+    assert not missing
