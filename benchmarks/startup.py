@@ -30,7 +30,9 @@ def main() -> None:
         for name, arguments in COMMANDS.items():
             times[name].append(seconds(arguments))
     for name, values in times.items():
-        print(f"{statistics.median(values):6.2f} s ({min(values):.2f} to {max(values):.2f})  {name}")
+        print(
+            f"{statistics.median(values):6.2f} s ({min(values):.2f} to {max(values):.2f})  {name}"
+        )
 
 
 if __name__ == "__main__":

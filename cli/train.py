@@ -163,6 +163,13 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     show_default=True,
     help="Share of the training at which it is reached.",
 )
+@click.option(
+    "--score-lr",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Learning rate of the masks' scores.",
+)
 @click.option("--epochs", type=_POSITIVE, help="Passes over the clips.  [default: 80 or 60]")
 @click.option(
     "--batch-size", type=_POSITIVE, help="Clips a step, over all devices.  [default: 128 or 16]"

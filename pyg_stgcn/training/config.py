@@ -59,6 +59,7 @@ class TrainConfig:
         schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``.
         warmup: Share of the training steps before the sparsity starts to grow.
         ramp_end: Share of the training steps after which the full sparsity is reached.
+        score_lr: Learning rate of the masks' scores at the start.
         epochs: Passes over the training clips.
         batch_size: Clips an optimiser step, over all devices together.
         lr: Learning rate at the start; it falls to zero along a cosine.
@@ -89,6 +90,7 @@ class TrainConfig:
     schedule: str = "cubic"
     warmup: float = 0.0
     ramp_end: float = 0.5
+    score_lr: float = 1.0
     epochs: int | None = None
     batch_size: int | None = None
     lr: float = 0.1

@@ -26,14 +26,16 @@ class ActionRecognizer(pl.LightningModule):
     """Trains a backbone, and its masks where it has any.
 
     SGD with Nesterov momentum, a cosine from ``lr`` to zero over all steps, and cross-entropy: the
-    recipe of PYSKL. The masks' scores form a parameter group of their own without weight decay
-    (which would pull every score towards zero, whatever its weight is worth).
+    recipe of PYSKL. The masks' scores form a parameter group of their own: without weight decay
+    (which would pull every score towards zero, whatever its weight is worth), and with a learning
+    rate of their own (at that of the weights most scores hardly leave their random start).
 
     Args:
         model: Maps a batch to logits ``[N, num_classes]``.
         num_classes: Number of classes.
         lr: Learning rate at the start.
         weight_decay: Of all parameters but the scores.
+        score_lr: Learning rate of the scores at the start.
         seed: Seeds what is random inside a step, such as dropout.
         controller: Of the model's masks; stepped after every optimiser step.
     """
@@ -45,6 +47,7 @@ class ActionRecognizer(pl.LightningModule):
         *,
         lr: float = 0.1,
         weight_decay: float = 5e-4,
+        score_lr: float = 1.0,
         seed: int = 0,
         controller: SparsityController | None = None,
     ) -> None:
@@ -52,6 +55,7 @@ class ActionRecognizer(pl.LightningModule):
         self.model = model
         self.lr = lr
         self.weight_decay = weight_decay
+        self.score_lr = score_lr
         self.seed = seed
         self.controller = controller
         top5 = MulticlassAccuracy(num_classes, top_k=min(5, num_classes), average="micro")
@@ -145,7 +149,11 @@ class ActionRecognizer(pl.LightningModule):
                 "params": [p for p in parameters if id(p) not in score_ids],
                 "weight_decay": self.weight_decay,
             },
-            {"params": [p for p in parameters if id(p) in score_ids], "weight_decay": 0.0},
+            {
+                "params": [p for p in parameters if id(p) in score_ids],
+                "weight_decay": 0.0,
+                "lr": self.score_lr,
+            },
         ]
         return [group for group in groups if group["params"]]
 

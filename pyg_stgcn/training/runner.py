@@ -237,6 +237,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         len(run.classes),
         lr=config.lr,
         weight_decay=config.weight_decay,
+        score_lr=config.score_lr,
         seed=config.seed,
         controller=controller,
     )
