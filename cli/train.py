@@ -159,9 +159,7 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option(
     "--ramp-end",
     type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Share of the training at which it is reached.",
+    help="Share of the training at which it is reached.  [default: half-way after the warm-up]",
 )
 @click.option(
     "--score-lr",

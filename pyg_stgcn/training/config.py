@@ -58,7 +58,8 @@ class TrainConfig:
         edge_sparsity: Share of the graph's edges to prune, in ``[0, 1)``.
         schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``.
         warmup: Share of the training steps before the sparsity starts to grow.
-        ramp_end: Share of the training steps after which the full sparsity is reached.
+        ramp_end: Share of the training steps after which a linear or cubic schedule has reached
+            the full sparsity (default: half-way between the warm-up and the end).
         score_lr: Learning rate of the masks' scores at the start.
         epochs: Passes over the training clips.
         batch_size: Clips an optimiser step, over all devices together.
@@ -89,7 +90,7 @@ class TrainConfig:
     edge_sparsity: float = 0.0
     schedule: str = "cubic"
     warmup: float = 0.0
-    ramp_end: float = 0.5
+    ramp_end: float | None = None
     score_lr: float = 1.0
     epochs: int | None = None
     batch_size: int | None = None

@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import nn
 
@@ -109,12 +110,13 @@ def _claim_folder(run: Run, *, resume: bool) -> None:
 def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityController | None:
     if config.sparsity == 0 and config.edge_sparsity == 0:
         return None
+    ramp_end = None if config.ramp_end is None else round(config.ramp_end * total_steps)
     schedule = make_schedule(
         config.schedule,
         config.sparsity,
         total_steps,
         warmup=round(config.warmup * total_steps),
-        ramp_end=round(config.ramp_end * total_steps),
+        ramp_end=ramp_end,
     )
     return sparsify(
         model,
@@ -156,23 +158,29 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
     warnings.filterwarnings("ignore", r".*does not have many workers")
     warnings.filterwarnings("ignore", r".*exists and is not empty")
     assert config.epochs is not None and config.batch_size is not None
-    trainer = pl.Trainer(
-        accelerator=config.accelerator,
-        devices=int(config.devices) if config.devices.isdigit() else config.devices,
-        num_nodes=config.num_nodes,
-        strategy=config.strategy,
-        precision=config.precision,  # type: ignore[arg-type]
-        max_epochs=config.epochs,
-        check_val_every_n_epoch=_validation_interval(config.epochs),
-        callbacks=_callbacks(run, table),
-        default_root_dir=run.folder,
-        deterministic="warn" if torch.cuda.is_available() else None,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
-        logger=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
+    try:
+        trainer = pl.Trainer(
+            accelerator=config.accelerator,
+            devices=int(config.devices) if config.devices.isdigit() else config.devices,
+            num_nodes=config.num_nodes,
+            strategy=config.strategy,
+            precision=config.precision,  # type: ignore[arg-type]
+            max_epochs=config.epochs,
+            check_val_every_n_epoch=_validation_interval(config.epochs),
+            callbacks=_callbacks(run, table),
+            default_root_dir=run.folder,
+            deterministic="warn" if torch.cuda.is_available() else None,
+            enable_model_summary=False,
+            enable_progress_bar=sys.stderr.isatty(),
+            logger=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise InputError(
+            f"{error} (--accelerator {config.accelerator}, --devices {config.devices}, "
+            f"--strategy {config.strategy}, --precision {config.precision})"
+        ) from None
     if config.batch_size % trainer.world_size:
         raise InputError(
             f"--batch-size {config.batch_size}: cannot be shared equally by "
@@ -223,15 +231,15 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         TrainingDivergedError: The loss is no longer a finite number.
     """
     clips, val, config = open_clips(config)
+    assert config.batch_size is not None and config.epochs is not None
     run = _describe_run(Path(folder), clips, val, config)
-    _claim_folder(run, resume=resume)
-    pl.seed_everything(config.seed, verbose=False)
-    model = run.build_model()
     table = EpochTable(run.metrics)
     trainer = _trainer(run, table)
-    assert config.batch_size is not None and config.epochs is not None
+    pl.seed_everything(config.seed, verbose=False)
+    model = run.build_model()
     steps_per_epoch = -(-len(clips) // config.batch_size)
     controller = _mask(model, config, steps_per_epoch * config.epochs)
+    _claim_folder(run, resume=resume)
     recognizer = ActionRecognizer(
         model,
         len(run.classes),
