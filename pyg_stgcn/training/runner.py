@@ -157,6 +157,7 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", r".*does not have many workers")
     warnings.filterwarnings("ignore", r".*exists and is not empty")
+    warnings.filterwarnings("ignore", r".*LeafSpec")  # Lightning 2.6 on torch 2.13
     assert config.epochs is not None and config.batch_size is not None
     try:
         trainer = pl.Trainer(

@@ -1,0 +1,43 @@
+"""Mean and spread over seeds of finished runs, as a Markdown table.
+
+Usage: python benchmarks/table.py RUN [RUN ...]
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+
+def spread(values: list[float]) -> str:
+    """Mean and sample standard deviation, in percent."""
+    deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
+    return f"{100 * statistics.mean(values):.2f} ± {100 * deviation:.2f}"
+
+
+def main(folders: list[str]) -> None:
+    groups: dict[tuple[str, str, float], list[dict[str, Any]]] = defaultdict(list)
+    for folder in folders:
+        result = json.loads(Path(folder, "summary.json").read_text(encoding="utf-8"))
+        nominal = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))["options"]
+        groups[result["dataset"], result["benchmark"], nominal["sparsity"]].append(result)
+    print("| data | sparsity | kept of all | top-1 by seed | top-1 | mean class | minutes |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for (dataset, benchmark, sparsity), results in sorted(groups.items()):
+        results.sort(key=lambda result: result["seed"])
+        each = ", ".join(f"{100 * result['top1']:.2f}" for result in results)
+        minutes = ", ".join(f"{result['seconds'] / 60:.1f}" for result in results)
+        print(
+            f"| {Path(dataset).name} {benchmark} | {100 * sparsity:g} % "
+            f"| {100 * results[0]['density']:.1f} % | {each} "
+            f"| {spread([result['top1'] for result in results])} "
+            f"| {spread([result['mean_class'] for result in results])} | {minutes} |"
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
