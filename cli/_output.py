@@ -20,12 +20,16 @@ def print_table(
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
+    if not console.is_terminal:
+        # Eighty columns, which rich assumes for a pipe, would break long names.
+        console.width = 160
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(header):
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    Console().print(table)
+    console.print(table)
 
 
 def percent(share: float) -> str:

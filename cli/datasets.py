@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,10 @@ def list_command(as_json: bool) -> None:
     """List the datasets that have a name."""
     from pyg_stgcn.datasets import DATASETS
 
-    rows = {name: (kind.__doc__ or "").strip().splitlines()[0] for name, kind in DATASETS.items()}
+    rows = {
+        name: (sys.modules[kind.__module__].__doc__ or "").splitlines()[0]
+        for name, kind in DATASETS.items()
+    }
     if as_json:
         print_json(rows)
         return

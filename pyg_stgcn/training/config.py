@@ -105,7 +105,7 @@ class TrainConfig:
     strategy: str = "auto"
     precision: str = "32-true"
 
-    def with_recipe(self, num_training_clips: int, benchmark: str) -> TrainConfig:
+    def with_recipe(self, num_training_clips: int, benchmark: str | None) -> TrainConfig:
         """Fill in what the user left open."""
         recipe = default_recipe(num_training_clips)._asdict()
         open_options = {

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Sampler
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
+from torch_geometric.transforms import Compose
 
 from pyg_stgcn.datasets import DATASETS, SkeletonDataset, SkeletonPickle
 from pyg_stgcn.errors import InputError
@@ -53,7 +54,9 @@ def open_dataset(config: TrainConfig, split: str, **options: Any) -> SkeletonDat
     return SkeletonPickle(path, root=config.root, skeleton=config.skeleton, **options)
 
 
-def clip_transform(config: TrainConfig, dataset: SkeletonDataset, *, train: bool, num_clips: int):
+def clip_transform(
+    config: TrainConfig, dataset: SkeletonDataset, *, train: bool, num_clips: int
+) -> Compose:
     """The transform that turns a stored clip into the model's input."""
     assert config.clip_frames is not None, "the configuration lacks its recipe"
     return standard_transform(
@@ -147,7 +150,7 @@ def make_loader(
     """
     sampler = EpochSampler(len(dataset), seed, shuffle=shuffle, rank=rank, world_size=world_size)
     return DataLoader(
-        SeededClips(dataset, seed),  # type: ignore[arg-type]
+        SeededClips(dataset, seed),
         batch_size=batch_size,
         sampler=sampler,
         num_workers=num_workers,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch_geometric.data import Batch
@@ -127,7 +128,7 @@ class ActionRecognizer(pl.LightningModule):
         self._validated = {}
         return metrics
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         scores = list(score_parameters(self.model))
         optimizer = torch.optim.SGD(
             self._parameter_groups(scores), lr=self.lr, momentum=0.9, nesterov=True

@@ -74,7 +74,9 @@ def open_clips(config: TrainConfig) -> tuple[SkeletonDataset, SkeletonDataset, T
     return train, val, config
 
 
-def _describe_run(folder: Path, train: SkeletonDataset, val: SkeletonDataset, config: TrainConfig):
+def _describe_run(
+    folder: Path, train: SkeletonDataset, val: SkeletonDataset, config: TrainConfig
+) -> Run:
     in_channels = train.num_channels * len(config.stream.split("+"))
     facts = {
         "data": {
