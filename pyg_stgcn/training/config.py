@@ -22,6 +22,8 @@ class Recipe(NamedTuple):
 
 #: PYSKL's recipe (16 epochs over a training set repeated five times).
 PUBLISHED_RECIPE = Recipe(channels=64, clip_frames=100, epochs=80, batch_size=128)
+#: Learning rate for every clip of the batch: PYSKL's 0.1 for 128, scaled linearly.
+LR = 0.1 / 128
 #: Below this many training clips the published width and batch size only cost time.
 SMALL_DATA_CLIPS = 5_000
 SMALL_DATA_RECIPE = Recipe(channels=16, clip_frames=48, epochs=60, batch_size=16)
@@ -36,9 +38,9 @@ def default_recipe(num_training_clips: int) -> Recipe:
 class TrainConfig:
     """Everything that decides the outcome of a run.
 
-    ``None`` in :attr:`channels`, :attr:`clip_frames`, :attr:`epochs` or :attr:`batch_size` asks for
-    :func:`default_recipe`, and in :attr:`benchmark` for the dataset's first one; the
-    ``config.json`` of a run holds the values that were used.
+    ``None`` in :attr:`channels`, :attr:`clip_frames`, :attr:`epochs`, :attr:`batch_size` or
+    :attr:`lr` asks for :func:`default_recipe`, and in :attr:`benchmark` for the dataset's first
+    one; the ``config.json`` of a run holds the values that were used.
 
     Args:
         dataset: A name from :data:`pyg_stgcn.datasets.DATASETS` or the path of a pickle in PYSKL's
@@ -63,7 +65,8 @@ class TrainConfig:
         score_lr: Learning rate of the masks' scores at the start.
         epochs: Passes over the training clips.
         batch_size: Clips an optimiser step, over all devices together.
-        lr: Learning rate at the start; it falls to zero along a cosine.
+        lr: Learning rate at the start; it falls to zero along a cosine (default: 0.1 for a batch of
+            128 clips, and in proportion for others).
         weight_decay: Of all parameters but the mask scores.
         seed: Of the initialisation, the order of the clips and the augmentation.
         eval_clips: Clips over which the final evaluation averages probabilities.
@@ -94,7 +97,7 @@ class TrainConfig:
     score_lr: float = 1.0
     epochs: int | None = None
     batch_size: int | None = None
-    lr: float = 0.1
+    lr: float | None = None
     weight_decay: float = 5e-4
     seed: int = 0
     eval_clips: int = 10
@@ -111,7 +114,9 @@ class TrainConfig:
         open_options = {
             name: value for name, value in recipe.items() if getattr(self, name) is None
         }
-        return replace(self, benchmark=benchmark, **open_options)
+        config = replace(self, benchmark=benchmark, **open_options)
+        assert config.batch_size is not None
+        return config if config.lr is not None else replace(config, lr=LR * config.batch_size)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
