@@ -19,6 +19,7 @@ from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import SparsityController, make_schedule, sparsify
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
+from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset
 from pyg_stgcn.training.evaluation import predict
@@ -171,6 +172,7 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
             max_epochs=config.epochs,
             check_val_every_n_epoch=_validation_interval(config.epochs),
             callbacks=_callbacks(run, table),
+            plugins=[AtomicCheckpointIO()],
             default_root_dir=run.folder,
             deterministic="warn" if torch.cuda.is_available() else None,
             enable_model_summary=False,
