@@ -128,11 +128,24 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option("--channels", type=_POSITIVE, help="Width of the first stage.  [default: 64 or 16]")
 @click.option("--clip-frames", type=_POSITIVE, help="Frames a clip.  [default: 100 or 48]")
 @click.option(
+    "--scale/--no-scale",
+    default=True,
+    show_default=True,
+    help="Divide 3-D clips by their mean bone length.",
+)
+@click.option(
     "--rotation",
     type=click.FloatRange(0),
     default=0.3,
     show_default=True,
     help="Random rotations up to so many radians.",
+)
+@click.option(
+    "--scaling",
+    type=_SHARE,
+    default=0.1,
+    show_default=True,
+    help="Random factors of the axes, up to so much from 1.",
 )
 @click.option("--sparsity", type=_SHARE, default=0.0, show_default=True, help="Weights to prune.")
 @click.option(
@@ -179,6 +192,7 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     "proportion for others]",
 )
 @click.option("--weight-decay", type=click.FloatRange(0), default=5e-4, show_default=True)
+@click.option("--label-smoothing", type=_SHARE, default=0.1, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--eval-clips",

@@ -55,7 +55,10 @@ class TrainConfig:
             by ``"+"``.
         channels: Width of the first stage.
         clip_frames: Frames sampled from each clip.
+        scale: Whether 3-D clips are divided by their mean bone length, which differs between
+            subjects and sensors.
         rotation: Random rotations are drawn from ``[-rotation, rotation]`` radians an axis.
+        scaling: Random factors of the axes are drawn from ``[1 - scaling, 1 + scaling]``.
         sparsity: Share of the maskable weights to prune, in ``[0, 1)``.
         edge_sparsity: Share of the graph's edges to prune, in ``[0, 1)``.
         schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``.
@@ -68,6 +71,7 @@ class TrainConfig:
         lr: Learning rate at the start; it falls to zero along a cosine (default: 0.1 for a batch of
             128 clips, and in proportion for others).
         weight_decay: Of all parameters but the mask scores.
+        label_smoothing: Share of the target that is spread over all classes.
         seed: Of the initialisation, the order of the clips and the augmentation.
         eval_clips: Clips over which the final evaluation averages probabilities.
         num_workers: Processes that prepare batches; the result does not depend on it.
@@ -88,7 +92,9 @@ class TrainConfig:
     stream: str = "joint"
     channels: int | None = None
     clip_frames: int | None = None
+    scale: bool = True
     rotation: float = 0.3
+    scaling: float = 0.1
     sparsity: float = 0.0
     edge_sparsity: float = 0.0
     schedule: str = "cubic"
@@ -99,6 +105,7 @@ class TrainConfig:
     batch_size: int | None = None
     lr: float | None = None
     weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
     seed: int = 0
     eval_clips: int = 10
     num_workers: int = 0

@@ -67,6 +67,8 @@ def clip_transform(
         num_clips=num_clips,
         has_score=dataset.has_score,
         rotation=config.rotation,
+        scaling=config.scaling,
+        scale=config.scale,
     )
 
 

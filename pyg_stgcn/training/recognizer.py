@@ -37,6 +37,7 @@ class ActionRecognizer(pl.LightningModule):
         lr: Learning rate at the start.
         weight_decay: Of all parameters but the scores.
         score_lr: Learning rate of the scores at the start.
+        label_smoothing: Share of the training target that is spread over all classes.
         seed: Seeds what is random inside a step, such as dropout.
         controller: Of the model's masks; stepped after every optimiser step.
     """
@@ -49,6 +50,7 @@ class ActionRecognizer(pl.LightningModule):
         lr: float = 0.1,
         weight_decay: float = 5e-4,
         score_lr: float = 1.0,
+        label_smoothing: float = 0.0,
         seed: int = 0,
         controller: SparsityController | None = None,
     ) -> None:
@@ -57,6 +59,7 @@ class ActionRecognizer(pl.LightningModule):
         self.lr = lr
         self.weight_decay = weight_decay
         self.score_lr = score_lr
+        self.label_smoothing = label_smoothing
         self.seed = seed
         self.controller = controller
         top5 = MulticlassAccuracy(num_classes, top_k=min(5, num_classes), average="micro")
@@ -81,7 +84,7 @@ class ActionRecognizer(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits = self.model(batch)
-        loss = cross_entropy(logits, batch.y)
+        loss = cross_entropy(logits, batch.y, label_smoothing=self.label_smoothing)
         if not torch.isfinite(loss):
             raise TrainingDivergedError(
                 f"training diverged: the loss is {loss.item()} in epoch {self.current_epoch + 1}, "

@@ -251,6 +251,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         lr=config.lr,
         weight_decay=config.weight_decay,
         score_lr=config.score_lr,
+        label_smoothing=config.label_smoothing,
         seed=config.seed,
         controller=controller,
     )
