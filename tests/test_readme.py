@@ -48,7 +48,11 @@ def test_command_line_is_understood(line: str) -> None:
 def test_options_in_the_table_exist() -> None:
     train = main.get_command(click.Context(main), "train")
     assert train is not None
-    offered = {option for parameter in train.params for option in parameter.opts}
+    offered = {
+        option
+        for parameter in train.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     named = set(re.findall(r"`(--[a-z-]+)`", README))
     assert named and named <= offered
 
