@@ -177,9 +177,7 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option(
     "--score-lr",
     type=click.FloatRange(0),
-    default=1.0,
-    show_default=True,
-    help="Learning rate of the masks' scores.",
+    help="Learning rate of the masks' scores.  [default: ten times --lr]",
 )
 @click.option("--epochs", type=_POSITIVE, help="Passes over the clips.  [default: 80 or 60]")
 @click.option(

@@ -24,6 +24,8 @@ class Recipe(NamedTuple):
 PUBLISHED_RECIPE = Recipe(channels=64, clip_frames=100, epochs=80, batch_size=128)
 #: Learning rate for every clip of the batch: PYSKL's 0.1 for 128, scaled linearly.
 LR = 0.1 / 128
+#: Learning rate of the masks' scores, for a learning rate of one.
+SCORE_LR = 10.0
 #: Below this many training clips the published width and batch size only cost time.
 SMALL_DATA_CLIPS = 5_000
 SMALL_DATA_RECIPE = Recipe(channels=16, clip_frames=48, epochs=60, batch_size=16)
@@ -38,8 +40,8 @@ def default_recipe(num_training_clips: int) -> Recipe:
 class TrainConfig:
     """Everything that decides the outcome of a run.
 
-    ``None`` in :attr:`channels`, :attr:`clip_frames`, :attr:`epochs`, :attr:`batch_size` or
-    :attr:`lr` asks for :func:`default_recipe`, and in :attr:`benchmark` for the dataset's first
+    ``None`` in :attr:`channels`, :attr:`clip_frames`, :attr:`epochs`, :attr:`batch_size`,
+    :attr:`lr` or :attr:`score_lr` asks for :func:`default_recipe`, and in :attr:`benchmark` for the dataset's first
     one; the ``config.json`` of a run holds the values that were used.
 
     Args:
@@ -65,7 +67,7 @@ class TrainConfig:
         warmup: Share of the training steps before the sparsity starts to grow.
         ramp_end: Share of the training steps after which a linear or cubic schedule has reached
             the full sparsity (default: half-way between the warm-up and the end).
-        score_lr: Learning rate of the masks' scores at the start.
+        score_lr: Learning rate of the masks' scores at the start (default: ten times ``lr``).
         epochs: Passes over the training clips.
         batch_size: Clips an optimiser step, over all devices together.
         lr: Learning rate at the start; it falls to zero along a cosine (default: 0.1 for a batch of
@@ -100,7 +102,7 @@ class TrainConfig:
     schedule: str = "cubic"
     warmup: float = 0.0
     ramp_end: float | None = None
-    score_lr: float = 1.0
+    score_lr: float | None = None
     epochs: int | None = None
     batch_size: int | None = None
     lr: float | None = None
@@ -123,7 +125,9 @@ class TrainConfig:
         }
         config = replace(self, benchmark=benchmark, **open_options)
         assert config.batch_size is not None
-        return config if config.lr is not None else replace(config, lr=LR * config.batch_size)
+        lr = LR * config.batch_size if config.lr is None else config.lr
+        score_lr = SCORE_LR * lr if config.score_lr is None else config.score_lr
+        return replace(config, lr=lr, score_lr=score_lr)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
