@@ -124,7 +124,8 @@ def throw(pose: Pose, cue: Cue) -> None:
     )
     walk(
         pose,
-        cue.gain * follow(cue.stroke, np.zeros_like(cue.stroke), [(0.4, 0.0), (0.65, 0.3), (1, 0.0)]),
+        cue.gain
+        * follow(cue.stroke, np.zeros_like(cue.stroke), [(0.4, 0.0), (0.65, 0.3), (1, 0.0)]),
     )
     bend = [(0, 0.0), (0.25, -0.25), (0.45, -0.25), (0.65, 0.5), (0.85, 0.5), (1, 0.0)]
     pose.bend += cue.gain * follow(cue.stroke, np.zeros_like(cue.stroke), bend)

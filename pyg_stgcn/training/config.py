@@ -41,8 +41,8 @@ class TrainConfig:
     """Everything that decides the outcome of a run.
 
     ``None`` in :attr:`channels`, :attr:`clip_frames`, :attr:`epochs`, :attr:`batch_size`,
-    :attr:`lr` or :attr:`score_lr` asks for :func:`default_recipe`, and in :attr:`benchmark` for the dataset's first
-    one; the ``config.json`` of a run holds the values that were used.
+    :attr:`lr` or :attr:`score_lr` asks for :func:`default_recipe`, and in :attr:`benchmark` for
+    the dataset's first one; the ``config.json`` of a run holds the values that were used.
 
     Args:
         dataset: A name from :data:`pyg_stgcn.datasets.DATASETS` or the path of a pickle in PYSKL's
