@@ -149,7 +149,7 @@ def _make_cue(
     frames = int(np.clip(round((before + seconds + after) * FRAME_RATE), MIN_FRAMES, MAX_FRAMES))
     clock = np.arange(frames) / FRAME_RATE
     share = np.clip((clock - before) / min(seconds, clock[-1] - before), 0, 1)
-    warp = rng.uniform(-0.35, 0.35)
+    warp = rng.uniform(-0.3, 0.3)
     progress = share + warp * np.sin(2 * np.pi * share) / (2 * np.pi)
     cycles = max(1.5, rng.uniform(1.0, 1.7) * subject.tempo * seconds)
     turn = rng.choice([-1.0, 1.0])
@@ -161,7 +161,7 @@ def _make_cue(
             phase=phase,
             side=RIGHT if subject.right_handed == habitual else LEFT,
             gain=float(subject.gain * rng.uniform(0.9, 1.1)),
-            scatter=rng.normal(0, 0.09, 3),
+            scatter=rng.normal(0, 0.075, 3),
             repeats=int(rng.integers(1, 3)),
         ),
         clock,
@@ -216,8 +216,8 @@ def _place(rng: np.random.Generator, points: Array) -> Array:
 
 def _sense(rng: np.random.Generator, points: Array) -> Array:
     """Adds what a depth sensor adds: jitter, frozen joints, lost joints (all zero)."""
-    scale = np.full((NUM_JOINTS, 1), 0.008)
-    scale[list(_EXTREMITIES)] = 0.015
+    scale = np.full((NUM_JOINTS, 1), 0.006)
+    scale[list(_EXTREMITIES)] = 0.012
     points = points + rng.normal(size=points.shape) * scale
     persons, frames, _, _ = points.shape
     span = 8
@@ -284,8 +284,8 @@ class SyntheticActions(SkeletonDataset):
           - #channels
           - #classes
           - #subjects
-        * - 1152
-          - 576 / 576
+        * - 1536
+          - 768 / 768
           - 40 to 100
           - 1, or 2 in 3 classes
           - 25
@@ -310,7 +310,7 @@ class SyntheticActions(SkeletonDataset):
         source: str | os.PathLike[str] | None = None,
         seed: int = 0,
         num_subjects: int = 24,
-        repetitions: int = 3,
+        repetitions: int = 4,
     ) -> None:
         if num_subjects < 4:
             raise InputError(f"num_subjects: {num_subjects} are too few; two a split need 4")

@@ -131,8 +131,8 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
 
 
 def _validation_interval(epochs: int) -> int:
-    """About twelve validations a run, the last of them after the last epoch."""
-    return max(n for n in range(1, max(1, epochs // 12) + 1) if epochs % n == 0)
+    """About eight validations a run, the last of them after the last epoch."""
+    return max(n for n in range(1, max(1, epochs // 8) + 1) if epochs % n == 0)
 
 
 def _callbacks(run: Run, table: EpochTable) -> list[Callback]:

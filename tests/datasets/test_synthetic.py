@@ -120,7 +120,7 @@ def test_lost_joints_have_their_nominal_share(default_root: Path) -> None:
 
 def test_the_default_dataset(default_root: Path) -> None:
     dataset = SyntheticActions(default_root, split="all")
-    assert len(dataset) == 1152
+    assert len(dataset) == 1536
     assert dataset.num_classes == len(dataset.classes) == len(set(dataset.classes)) == 16
     assert np.bincount(dataset.labels).tolist() == [72] * 16
     assert (dataset.num_channels, dataset.has_score, dataset.skeleton.name) == (3, False, "ntu25")
@@ -133,7 +133,7 @@ def test_the_default_dataset(default_root: Path) -> None:
 def test_subjects_are_in_one_split_only(default_root: Path) -> None:
     parts = [SyntheticActions(default_root, split=split) for split in ("train", "val")]
     subjects = [{name.split("a")[0] for name in part.names} for part in parts]
-    assert [len(part) for part in parts] == [576, 576]
+    assert [len(part) for part in parts] == [768, 768]
     assert subjects[0] == {f"s{number:02}" for number in range(1, 25, 2)}
     assert subjects[1] == {f"s{number:02}" for number in range(2, 25, 2)}
     for part in parts:
