@@ -122,7 +122,7 @@ def test_the_default_dataset(default_root: Path) -> None:
     dataset = SyntheticActions(default_root, split="all")
     assert len(dataset) == 1536
     assert dataset.num_classes == len(dataset.classes) == len(set(dataset.classes)) == 16
-    assert np.bincount(dataset.labels).tolist() == [72] * 16
+    assert np.bincount(dataset.labels).tolist() == [96] * 16
     assert (dataset.num_channels, dataset.has_score, dataset.skeleton.name) == (3, False, "ntu25")
     assert dataset.num_frames.min() >= MIN_FRAMES
     assert dataset.num_frames.max() <= MAX_FRAMES
@@ -137,7 +137,7 @@ def test_subjects_are_in_one_split_only(default_root: Path) -> None:
     assert subjects[0] == {f"s{number:02}" for number in range(1, 25, 2)}
     assert subjects[1] == {f"s{number:02}" for number in range(2, 25, 2)}
     for part in parts:
-        assert np.bincount(part.labels).tolist() == [36] * 16
+        assert np.bincount(part.labels).tolist() == [48] * 16
 
 
 @pytest.mark.parametrize("num_subjects", [4, 5, 7, 24])
