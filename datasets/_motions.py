@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pyg_stgcn.datasets._kinematics import LEFT, RIGHT, Array, Pose
 
@@ -39,7 +40,7 @@ class Encounter:
     arms: tuple[float, float]  # lengths of the actor's and of the partner's arm
 
 
-def follow(progress: Array, base: Array, keys: Sequence[tuple[float, object]]) -> Array:
+def follow(progress: Array, base: Array, keys: Sequence[tuple[float, ArrayLike | None]]) -> Array:
     """Eased interpolation between key values; ``None`` stands for the values of `base`."""
     times = np.array([time for time, _ in keys])
     values = np.stack([base if v is None else np.broadcast_to(v, base.shape) for _, v in keys])
@@ -55,7 +56,9 @@ def window(progress: Array, rise: float = 0.2, fall: float = 0.8) -> Array:
     return follow(progress, np.zeros_like(progress), [(0, 0.0), (rise, 1.0), (fall, 1.0), (1, 0.0)])
 
 
-def _reach(pose: Pose, side: int, progress: Array, keys: Sequence[tuple[float, object]]) -> None:
+def _reach(
+    pose: Pose, side: int, progress: Array, keys: Sequence[tuple[float, ArrayLike | None]]
+) -> None:
     pose.hand[:, side] = follow(progress, pose.hand[:, side], keys)
 
 
@@ -91,6 +94,7 @@ def draw_circle(pose: Pose, cue: Cue) -> None:
     pose.hand[:, cue.side, 1] += weight * 0.55 * np.cos(slow)
     pose.position[:, 0] += 0.28 * _outward(cue.side) * weight * np.sin(slow)
     pose.position[:, 1] += 0.28 * weight * np.cos(slow)
+    pose.bend += 0.2 * weight * (1 - np.cos(slow))
 
 
 def clap(pose: Pose, cue: Cue) -> None:
@@ -105,9 +109,9 @@ def cross_arms(pose: Pose, cue: Cue) -> None:
     weight = _gesture(pose, cue, (0.0, -0.1, 0.4), BOTH)
     swing = weight * np.tanh(1.5 * np.sin(0.6 * cue.phase))
     pose.hand[..., 0] += 0.85 * swing[:, None]
-    pose.hand[..., 1] += np.stack([0.1 * swing, -0.1 * swing], axis=-1)
+    pose.hand[..., 1] += np.stack([0.4 * swing, 0.25 * swing], axis=-1)
     pose.hand[..., 2] -= 0.25 * swing[:, None]
-    _squat(pose, 0.5 * (weight + swing), -0.2, cue.gain)
+    _squat(pose, 0.35 * (weight + swing), -0.3, cue.gain)
 
 
 def throw(pose: Pose, cue: Cue) -> None:
@@ -125,9 +129,9 @@ def throw(pose: Pose, cue: Cue) -> None:
     walk(
         pose,
         cue.gain
-        * follow(cue.stroke, np.zeros_like(cue.stroke), [(0.4, 0.0), (0.65, 0.3), (1, 0.0)]),
+        * follow(cue.stroke, np.zeros_like(cue.stroke), [(0.4, 0.0), (0.65, 0.45), (1, 0.0)]),
     )
-    bend = [(0, 0.0), (0.25, -0.25), (0.45, -0.25), (0.65, 0.5), (0.85, 0.5), (1, 0.0)]
+    bend = [(0, 0.0), (0.25, -0.4), (0.45, -0.4), (0.65, 0.5), (0.85, 0.5), (1, 0.0)]
     pose.bend += cue.gain * follow(cue.stroke, np.zeros_like(cue.stroke), bend)
 
 
@@ -142,7 +146,7 @@ def punch(pose: Pose, cue: Cue) -> None:
         cue.stroke,
         [(0, 0.0), (0.2, -0.3), (0.4, -0.3), (0.5, 0.5), (0.65, 0.5), (1, 0.0)],
     )
-    _squat(pose, 0.3 * window(cue.progress), 0.5, cue.gain)
+    _squat(pose, 0.4 * window(cue.progress), 0.5, cue.gain)
     lunge = [(0, 0.0), (0.4, -0.1), (0.5, 0.25), (0.65, 0.25), (1, 0.0)]
     pose.position[:, 1] += follow(cue.stroke, np.zeros_like(cue.stroke), lunge)
 
@@ -201,8 +205,8 @@ def lift_knee(pose: Pose, cue: Cue) -> None:
 def _raise_leg(
     pose: Pose,
     cue: Cue,
-    hip: Sequence[tuple[float, object]],
-    knee: Sequence[tuple[float, object]],
+    hip: Sequence[tuple[float, ArrayLike | None]],
+    knee: Sequence[tuple[float, ArrayLike | None]],
 ) -> None:
     pose.hip[:, cue.side] = follow(cue.progress, pose.hip[:, cue.side], hip)
     pose.knee[:, cue.side] = follow(cue.progress, pose.knee[:, cue.side], knee)
@@ -213,7 +217,7 @@ def _raise_leg(
 _FLOOR, _CHEST = (-0.1, -0.9, 0.4), (-0.15, -0.3, 0.4)
 
 
-def _fetch(pose: Pose, cue: Cue, keys: Sequence[tuple[float, object]]) -> None:
+def _fetch(pose: Pose, cue: Cue, keys: Sequence[tuple[float, ArrayLike | None]]) -> None:
     still = np.zeros_like(cue.progress)
     depth = follow(cue.progress, still, [(0, 0.0), (0.45, 1.0), (0.55, 1.0), (1, 0.0)])
     _squat(pose, 0.6 * depth, 1.3, cue.gain)

@@ -31,7 +31,7 @@ from pyg_stgcn.skeleton import get_skeleton
 
 Clip32 = NDArray[np.float32]
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised with every change of what is generated, so that stores made before are made anew."""
 FRAME_RATE = 30.0
 MIN_FRAMES, MAX_FRAMES = 40, 100
