@@ -19,12 +19,13 @@ def command(run: Path, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from pyg_stgcn.sparsity import report, summary
-    from pyg_stgcn.training.rundir import UNMASKED, Run
+    from pyg_stgcn.sparsity import report
+    from pyg_stgcn.training.rundir import UNMASKED, Run, sparsity_facts
 
-    model = Run.open(run).load_model()
-    layers = report(model, exclude=UNMASKED)
-    totals = asdict(summary(model, exclude=UNMASKED))
+    trained = Run.open(run)
+    model, edges = trained.load_model(), trained.config.edge_sparsity > 0
+    layers = report(model, exclude=UNMASKED, edges=edges)
+    totals = sparsity_facts(model, edges=edges)
     empty = [layer.name for layer in layers if layer.empty]
     if as_json:
         rows = [{**asdict(layer), "sparsity": layer.sparsity} for layer in layers]
