@@ -28,16 +28,16 @@ def _check_names(model: str, graph: str, stream: str) -> None:
     from pyg_stgcn.errors import InputError
     from pyg_stgcn.models import list_models
     from pyg_stgcn.skeleton import get_skeleton
-    from pyg_stgcn.transforms import STREAMS
+    from pyg_stgcn.transforms import parse_streams
 
     if model not in list_models():
         raise click.BadParameter(
             f"{model!r} is not one of {', '.join(list_models())}", param_hint="--model"
         )
-    if unknown := [name for name in stream.split("+") if name not in STREAMS]:
-        raise click.BadParameter(
-            f"{unknown[0]!r} is not one of {', '.join(STREAMS)}", param_hint="--stream"
-        )
+    try:
+        parse_streams(stream)
+    except InputError as error:
+        raise click.BadParameter(str(error), param_hint="--stream") from None
     try:
         get_skeleton("ntu25").graph(graph)
     except InputError as error:

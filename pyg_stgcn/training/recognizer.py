@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,7 +15,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity import SparsityController, score_parameters
+from pyg_stgcn.sparsity import SparsityController, score_parameters, weight_parameters
 
 
 class TrainingDivergedError(InputError):
@@ -132,10 +131,12 @@ class ActionRecognizer(pl.LightningModule):
         return metrics
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        scores = list(score_parameters(self.model))
-        optimizer = torch.optim.SGD(
-            self._parameter_groups(scores), lr=self.lr, momentum=0.9, nesterov=True
-        )
+        groups: list[dict[str, Any]] = [
+            {"params": weight_parameters(self.model), "weight_decay": self.weight_decay}
+        ]
+        if scores := score_parameters(self.model):
+            groups.append({"params": scores, "weight_decay": 0.0, "lr": self.score_lr})
+        optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
         total_steps = max(1, int(self.trainer.estimated_stepping_batches))
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(step / total_steps, 1)))
@@ -144,22 +145,6 @@ class ActionRecognizer(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
-
-    def _parameter_groups(self, scores: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
-        score_ids = {id(score) for score in scores}
-        parameters = list(self.model.parameters())
-        groups = [
-            {
-                "params": [p for p in parameters if id(p) not in score_ids],
-                "weight_decay": self.weight_decay,
-            },
-            {
-                "params": [p for p in parameters if id(p) in score_ids],
-                "weight_decay": 0.0,
-                "lr": self.score_lr,
-            },
-        ]
-        return [group for group in groups if group["params"]]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.controller is not None:

@@ -28,6 +28,7 @@ from pyg_stgcn.training.metrics import classification_metrics
 from pyg_stgcn.training.plots import plot_curves
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.rundir import UNMASKED, Run, software_versions, sparsity_facts
+from pyg_stgcn.transforms import parse_streams
 
 
 class ClipData(pl.LightningDataModule):
@@ -78,7 +79,7 @@ def open_clips(config: TrainConfig) -> tuple[SkeletonDataset, SkeletonDataset, T
 def _describe_run(
     folder: Path, train: SkeletonDataset, val: SkeletonDataset, config: TrainConfig
 ) -> Run:
-    in_channels = train.num_channels * len(config.stream.split("+"))
+    in_channels = train.num_channels * len(parse_streams(config.stream))
     facts = {
         "data": {
             "skeleton": train.skeleton.to_dict(),
