@@ -32,15 +32,30 @@ def _relay(label: str, lines: IO[str]) -> None:
         click.echo(f"{label:>6}: {line}", nl=False, err=True)
 
 
-def _start(label: str, folder: Path, root: str, seed: int) -> subprocess.Popen[str]:
+def _options(label: str, seed: int) -> dict[str, str]:
+    return {**_OPTIONS, "--seed": str(seed), "--sparsity": str(_SPARSITIES[label])}
+
+
+def _is_finished(folder: Path, options: dict[str, str]) -> bool:
+    from pyg_stgcn.errors import InputError
+    from pyg_stgcn.training.config import load_config
+
+    if not (folder / "summary.json").exists():
+        return False
+    config, _ = load_config(folder / "config.json")
+    for option, value in options.items():
+        found = getattr(config, option.removeprefix("--").replace("-", "_"))
+        if str(found) != value:
+            raise InputError(
+                f"{folder}: holds a run with {option} {found}, the demo needs {value}; "
+                "name another folder with --out"
+            )
+    return True
+
+
+def _start(folder: Path, options: dict[str, str], root: str) -> subprocess.Popen[str]:
     """Start a training in a process of its own: two small ones fill two cores, one does not."""
-    options = {
-        **_OPTIONS,
-        "--root": root,
-        "--seed": str(seed),
-        "--sparsity": str(_SPARSITIES[label]),
-        "--out": str(folder),
-    }
+    options = {**options, "--root": root, "--out": str(folder)}
     words = [word for option in options.items() for word in option]
     if (folder / "config.json").exists():
         words.append("--resume")
@@ -55,10 +70,9 @@ def _start(label: str, folder: Path, root: str, seed: int) -> subprocess.Popen[s
 
 
 def _train(folders: dict[str, Path], root: str, seed: int) -> None:
-    missing = {
-        label: folder for label, folder in folders.items() if not (folder / "summary.json").exists()
+    processes = {
+        label: _start(folder, _options(label, seed), root) for label, folder in folders.items()
     }
-    processes = {label: _start(label, folder, root, seed) for label, folder in missing.items()}
     relays = []
     for label, process in processes.items():
         assert process.stderr is not None
@@ -96,10 +110,16 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
     from pyg_stgcn.training.callbacks import read_metrics
     from pyg_stgcn.training.plots import plot_curves
 
-    SyntheticActions(root)
     folders = {label: out / f"{label}-seed{seed}" for label in _SPARSITIES}
-    click.echo(f"training in {' and '.join(map(str, folders.values()))}", err=True)
-    _train(folders, root, seed)
+    missing = {
+        label: folder
+        for label, folder in folders.items()
+        if not _is_finished(folder, _options(label, seed))
+    }
+    if missing:
+        SyntheticActions(root)
+        click.echo(f"training in {' and '.join(map(str, missing.values()))}", err=True)
+        _train(missing, root, seed)
     results: dict[str, dict[str, Any]] = {
         label: json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         for label, folder in folders.items()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import write_atomically
 from pyg_stgcn.partitions import SkeletonGraph, hop_distance, partition_graph, random_graph
 
 Pair = tuple[int, int]
@@ -192,13 +193,8 @@ class Skeleton:
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Writes the skeleton as JSON, one field a line."""
         lines = [f"  {json.dumps(key)}: {json.dumps(v)}" for key, v in self.to_dict().items()]
-        target = Path(path)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-        try:
-            partial.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        text = "{\n" + ",\n".join(lines) + "\n}\n"
+        write_atomically(Path(path), lambda file: file.write_text(text, encoding="utf-8"))
 
 
 def list_skeletons() -> list[str]:

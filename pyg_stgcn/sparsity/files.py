@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -17,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import write_atomically
 
 FORMAT = "pyg-stgcn-sparse"
 VERSION = 1
@@ -79,7 +79,12 @@ def save_sparse(
             f"{path}: cannot be stored ({error}); give tensors of real numbers and plain metadata"
         ) from error
     _check_size(path, stored, shapes, len(data))
-    _write(path, data)
+    try:
+        write_atomically(path, lambda file: file.write_bytes(data))
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); choose another folder"
+        ) from error
 
 
 def load_sparse(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -219,21 +224,3 @@ def _check_size(
             f"{path}: {file_bytes} bytes declare {declared} bytes of weights, more than "
             f"{_MAX_RATIO} times as many; keep such a state dict as dense safetensors"
         )
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file by one that is complete."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()

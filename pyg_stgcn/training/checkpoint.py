@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
-from pyg_stgcn.training.files import write_atomically
+from pyg_stgcn.files import write_atomically
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

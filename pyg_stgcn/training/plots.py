@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pyg_stgcn.training.files import write_atomically
+from pyg_stgcn.files import write_atomically
 
 #: Above this many classes their names and counts would no longer be legible.
 _LEGIBLE_CLASSES = 30

@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import write_atomically
 from pyg_stgcn.models import create_model
 from pyg_stgcn.skeleton import Skeleton
 from pyg_stgcn.sparsity import save_sparse, summary
 from pyg_stgcn.training.config import TrainConfig, load_config, save_config
-from pyg_stgcn.training.files import write_atomically
 
 #: Parameters that the masks leave alone, as in the paper: the classifier.
 UNMASKED = ("head.*",)

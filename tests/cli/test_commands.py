@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +162,13 @@ def test_resume_refuses_another_configuration(tiny_pickle: Path, tmp_path: Path)
     assert "--lr 0.3" in failed(call("train", "--resume", "--out", run, "--lr", 0.3), 2)
     assert call("train", "--resume", "--out", run).exit_code == 0
     assert (run / "summary.json").exists()
+
+
+def test_demo_does_not_show_another_run_as_its_own(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "demo" / "dense-seed0")
+    message = failed(call("demo", "--out", tmp_path / "demo", "--root", tmp_path / "data"), 1)
+    assert "dense-seed0" in message and "needs synthetic" in message
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
