@@ -24,7 +24,8 @@ from pyg_stgcn.cli._output import percent, print_json, print_table
 def command(run: Path, clips: int, root: str | None, device: str, as_json: bool) -> None:
     """Judge the trained model of RUN on its validation clips.
 
-    Writes evaluation.json and the confusion matrix (confusion.csv, confusion.png) into RUN.
+    Writes evaluation.json, the class probabilities (predictions.npz) and the confusion matrix
+    (confusion.csv, confusion.png) into RUN.
     """
     import torch
 

@@ -112,6 +112,13 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option("--source", metavar="FILE", help="Local copy of the dataset's archive.")
 @click.option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
 @click.option("--benchmark", help="Train/validation split, e.g. xsub.  [default: the first]")
+@click.option(
+    "--hold-out",
+    type=_SHARE,
+    default=0.0,
+    show_default=True,
+    help="Training clips to leave out, for 'fuse --search'.",
+)
 @click.option("--model", default="stgcn", show_default=True, help="Backbone.")
 @click.option(
     "--graph",
@@ -156,6 +163,13 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     help="Edges of the graph to prune.",
 )
 @click.option(
+    "--method",
+    type=click.Choice(["magnitude", "score"]),
+    default="magnitude",
+    show_default=True,
+    help="Keep the largest weights, or those with the highest learned scores.",
+)
+@click.option(
     "--schedule",
     type=click.Choice(["constant", "step", "linear", "cubic"]),
     default="cubic",
@@ -177,9 +191,9 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option(
     "--score-lr",
     type=click.FloatRange(0),
-    help="Learning rate of the masks' scores.  [default: ten times --lr]",
+    help="Learning rate of --method score's scores.  [default: ten times --lr]",
 )
-@click.option("--epochs", type=_POSITIVE, help="Passes over the clips.  [default: 80 or 60]")
+@click.option("--epochs", type=_POSITIVE, help="Passes over the clips.  [default: 80 or 100]")
 @click.option(
     "--batch-size", type=_POSITIVE, help="Clips a step, over all devices.  [default: 128 or 16]"
 )

@@ -3,6 +3,9 @@
 from pyg_stgcn.sparsity.controller import SparsityController, sparsify
 from pyg_stgcn.sparsity.files import load_sparse, save_sparse
 from pyg_stgcn.sparsity.mask import (
+    METHODS,
+    MagnitudeMask,
+    Mask,
     MaskedParameter,
     ScoreMask,
     masked_parameters,
@@ -14,8 +17,11 @@ from pyg_stgcn.sparsity.schedule import SCHEDULES, Schedule, SparsitySchedule, m
 from pyg_stgcn.sparsity.select import Pattern
 
 __all__ = [
+    "METHODS",
     "SCHEDULES",
     "LayerReport",
+    "MagnitudeMask",
+    "Mask",
     "MaskedParameter",
     "Pattern",
     "Schedule",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity.mask import ScoreMask, add_mask, fold_mask, masked_parameters
+from pyg_stgcn.sparsity.mask import METHODS, add_mask, fold_mask, masked_parameters
 from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, check_sparsity, rescale
 from pyg_stgcn.sparsity.select import Pattern, select_parameters
 from pyg_stgcn.sparsity.threshold import update_masks
@@ -118,14 +118,14 @@ class SparsityController:
         return self.freeze_after is not None and self.num_steps >= self.freeze_after
 
     def step(self) -> None:
-        """Recompute the masks from the scores; call after each ``optimizer.step()``."""
+        """Recompute the masks; call after each ``optimizer.step()``."""
         held = self.frozen
         self.num_steps += 1
         if not held:
             self.update()
 
     def update(self) -> None:
-        """Recompute the masks at the sparsity of the present step, from the scores."""
+        """Recompute the masks at the sparsity of the present step."""
         self._apply(self.schedule(self.num_steps), self.edge_schedule(self.num_steps))
 
     @contextmanager
@@ -161,14 +161,14 @@ class SparsityController:
         self.num_steps = int(state["num_steps"])
 
     def _apply(self, sparsity: float, edge_sparsity: float) -> None:
-        edges = [entry.parametrization for entry in self.masked if entry.is_edge]
-        weights = [entry.parametrization for entry in self.masked if not entry.is_edge]
-        for masks, share in ((weights, sparsity), (edges, edge_sparsity)):
+        edges = [entry for entry in self.masked if entry.is_edge]
+        weights = [entry for entry in self.masked if not entry.is_edge]
+        for pool, share in ((weights, sparsity), (edges, edge_sparsity)):
             if self.scope == "layer":
-                for mask in masks:
-                    update_masks([mask], share)
-            elif masks:
-                update_masks(masks, share)
+                for entry in pool:
+                    update_masks([entry], share)
+            elif pool:
+                update_masks(pool, share)
 
 
 def _share_of_zeros(masks: list[Tensor]) -> float:
@@ -183,6 +183,7 @@ def sparsify(
     module: nn.Module,
     sparsity: float,
     *,
+    method: str = "magnitude",
     edge_sparsity: float = 0.0,
     schedule: Schedule | None = None,
     include: Pattern | None = None,
@@ -192,14 +193,17 @@ def sparsify(
     freeze_after: int | None = None,
     generator: torch.Generator | None = None,
 ) -> SparsityController:
-    """Put masks with learnable scores on the weights of a module, in place.
+    """Put masks on the weights of a module, in place.
 
-    Give the scores to the optimiser too (:func:`score_parameters`), call ``controller.step()``
-    after each ``optimizer.step()``, and wrap the module for distributed training afterwards.
+    Call ``controller.step()`` after each ``optimizer.step()``, and wrap the module for distributed
+    training afterwards. With ``method="score"`` make the optimiser afterwards too, so that it has
+    the scores (:func:`score_parameters`).
 
     Args:
         module (torch.nn.Module): Any module, with its weights initialised.
         sparsity (float): Final share of zeros over all masked weights, in [0, 1).
+        method (str): What is kept: ``"magnitude"``, the largest weights (:class:`MagnitudeMask`),
+            or ``"score"``, those with the highest learned scores (:class:`ScoreMask`).
         edge_sparsity (float): The same for all edge weights (1-D parameters whose name ends in
             ``edge_weight``), a pool of their own. At 0 they get no masks.
         schedule (callable, optional): Sparsity after so many optimiser steps, such as
@@ -209,18 +213,20 @@ def sparsify(
             named ``weight`` with two or more dimensions, of all but norms and embeddings).
         exclude (str, sequence of str or callable): The same, for what to leave dense.
         scope (str): ``"global"``: one threshold for all weights; ``"layer"``: one for each.
-        score_scale (str): How scores of different layers compare, see :class:`ScoreMask`.
+        score_scale (str): How magnitudes or scores of different layers compare, see :class:`Mask`.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
         generator (torch.Generator, optional): Source of the first scores (default: torch's own).
 
     Raises:
-        InputError: If an argument is out of range, nothing is left to mask, a parameter is
-            shared, or the module has masks already.
+        InputError: If an argument is unknown or out of range, nothing is left to mask, a parameter
+            is shared, or the module has masks already.
     """
     check_plan(sparsity, edge_sparsity, schedule, scope, freeze_after)
+    if method not in METHODS:
+        raise InputError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
     if isinstance(module, DistributedDataParallel | DataParallel):
         raise InputError(
-            f"{type(module).__name__} would not see the scores; sparsify the module inside it first"
+            f"{type(module).__name__} would not see the masks; sparsify the module inside it first"
         )
     if masked_parameters(module):
         raise InputError(
@@ -228,7 +234,7 @@ def sparsify(
             f"with SparsityController(module, ...)"
         )
     chosen = select_parameters(module, include, exclude, edges=edge_sparsity > 0)
-    masks = [ScoreMask(entry.parameter, score_scale, generator) for entry in chosen]
+    masks = [METHODS[method](entry.parameter, score_scale, generator) for entry in chosen]
     for entry, mask in zip(chosen, masks, strict=True):
         add_mask(entry.owner, entry.attribute, mask)
     controller = SparsityController(

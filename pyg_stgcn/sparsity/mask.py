@@ -1,4 +1,4 @@
-"""The mask of one parameter, as a parametrization with a learnable score per weight."""
+"""The mask of one parameter, as a parametrization, and the methods that rank its weights."""
 
 from __future__ import annotations
 
@@ -44,39 +44,25 @@ def fan_in(shape: torch.Size) -> int:
     return math.prod(shape[1:]) if len(shape) > 1 else math.prod(shape)
 
 
-class ScoreMask(nn.Module):
-    r"""Masks a parameter by a learnable score per weight, with a straight-through gradient.
+class Mask(nn.Module):
+    r"""Sets pruned entries of a parameter to zero: :math:`\tilde{w} = w \odot m`.
 
-    .. math::
-        \tilde{w} = w \odot m, \qquad
-        \frac{\partial L}{\partial w} = G \odot m, \qquad
-        \frac{\partial L}{\partial s} = G \odot w, \qquad
-        G = \frac{\partial L}{\partial \tilde{w}}
-
-    so a pruned weight gets no gradient, but its score does: it can return. The mask itself is a
-    buffer that only a :class:`SparsityController` writes, once per optimiser step.
-
-    Scores start as :math:`s \sim U(-b, b)`, :math:`b = \sqrt{6 / \mathrm{fan\_in}}`. With
-    ``score_scale="none"`` scores of all layers are compared as they are, so layers with a large
-    fan-in start almost empty. With ``score_scale="fan_in"`` the *comparison* uses
-    :math:`s \sqrt{\mathrm{fan\_in} / 6} \sim U(-1, 1)`, so all layers start equally dense. The
-    scale is no part of the gradient: order within a layer evolves alike under both settings, only
-    the comparison between layers differs.
-
-    The scores of "Are Spatial-Temporal Graph Convolution Networks for Human Action Recognition
-    Over-Parameterized?" (CVPR 2025), without and with equal densities at the start.
+    The mask itself is a buffer that only a :class:`SparsityController` writes, once per optimiser
+    step, by the order that :meth:`ranking` gives. Subclasses say what that order is.
 
     Args:
         weight (torch.Tensor): The parameter to mask.
-        score_scale (str): ``"fan_in"`` or ``"none"``.
-        generator (torch.Generator, optional): Source of the first scores (default: torch's own).
+        score_scale (str): How layers compare. ``"fan_in"``: importance times
+            :math:`\sqrt{\mathrm{fan\_in} / 6}`, the inverse of the range in which weights and
+            scores start, so that all layers start equally dense. ``"none"``: as they are, so that
+            layers with a large fan-in start almost empty.
+        generator (torch.Generator, optional): Source of what is random at the start.
 
     Shapes:
         - **input:** the weight, any shape
         - **output:** the same shape
     """
 
-    score: nn.Parameter
     mask: Tensor
 
     def __init__(
@@ -92,6 +78,70 @@ class ScoreMask(nn.Module):
             )
         self.score_scale = score_scale
         self.bound = math.sqrt(6 / max(fan_in(weight.shape), 1))
+        self.register_buffer("mask", torch.ones_like(weight, dtype=torch.bool))
+
+    @property
+    def rank_scale(self) -> float:
+        """Factor from an importance to the value compared between layers."""
+        return 1 / self.bound if self.score_scale == "fan_in" else 1.0
+
+    def ranking(self, weight: Tensor) -> Tensor:
+        """Importance of each entry of the weight under the mask: the lowest go first."""
+        raise NotImplementedError
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the weight with pruned entries set to (positive) zero."""
+        return torch.where(self.mask, weight, 0)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Let ``module.weight = tensor`` set the weight under the mask."""
+        return weight
+
+    def extra_repr(self) -> str:
+        """Show the shape and how layers compare."""
+        return f"{tuple(self.mask.shape)}, score_scale={self.score_scale!r}"
+
+
+class MagnitudeMask(Mask):
+    r"""Keeps the weights of largest magnitude.
+
+    A pruned weight gets no gradient and decays where it stands; it returns only if those that were
+    kept instead become smaller still. Along a ramp this is the gradual pruning of "To Prune, or Not
+    to Prune: Exploring the Efficacy of Pruning for Model Compression" (Zhu and Gupta, 2017).
+    """
+
+    def ranking(self, weight: Tensor) -> Tensor:
+        """Importance :math:`|w|`."""
+        return weight.abs()
+
+
+class ScoreMask(Mask):
+    r"""Keeps the weights of highest score, which is learned with a straight-through gradient.
+
+    .. math::
+        \frac{\partial L}{\partial w} = G \odot m, \qquad
+        \frac{\partial L}{\partial s} = G \odot w, \qquad
+        G = \frac{\partial L}{\partial \tilde{w}}
+
+    so a pruned weight gets no gradient, but its score does: it can return. Scores start as
+    :math:`s \sim U(-b, b)`, :math:`b = \sqrt{6 / \mathrm{fan\_in}}`. ``score_scale`` enters the
+    comparison only and is no part of the gradient: order within a layer evolves alike under both
+    settings.
+
+    The generator of "Are Spatial-Temporal Graph Convolution Networks for Human Action Recognition
+    Over-Parameterized?" (CVPR 2025), whose release compares scores as they are
+    (``score_scale="none"``).
+    """
+
+    score: nn.Parameter
+
+    def __init__(
+        self,
+        weight: Tensor,
+        score_scale: str = "fan_in",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(weight, score_scale, generator)
         # Drawn on the generator's device, in single precision at least: the same seed gives the
         # same masks on every device, and half precision does not fill the pool with ties.
         drawn = torch.empty(
@@ -100,26 +150,19 @@ class ScoreMask(nn.Module):
             device=generator.device if generator is not None else "cpu",
         ).uniform_(-self.bound, self.bound, generator=generator)
         self.score = nn.Parameter(drawn.to(weight))
-        self.register_buffer("mask", torch.ones_like(weight, dtype=torch.bool))
 
-    @property
-    def rank_scale(self) -> float:
-        """Factor from a score to the value compared between layers."""
-        return 1 / self.bound if self.score_scale == "fan_in" else 1.0
+    def ranking(self, weight: Tensor) -> Tensor:
+        """Importance :math:`s`, signed."""
+        return self.score
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with pruned entries set to (positive) zero."""
         if torch.is_grad_enabled():
             return cast(Tensor, _StraightThroughMask.apply(weight, self.score, self.mask))
-        return torch.where(self.mask, weight, 0)
+        return super().forward(weight)
 
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        """Let ``module.weight = tensor`` set the weight under the mask."""
-        return weight
 
-    def extra_repr(self) -> str:
-        """Show the shape and the scale of the scores."""
-        return f"{tuple(self.mask.shape)}, score_scale={self.score_scale!r}"
+METHODS: dict[str, type[Mask]] = {"magnitude": MagnitudeMask, "score": ScoreMask}
 
 
 @dataclass(frozen=True)
@@ -129,12 +172,23 @@ class MaskedParameter:
     name: str
     owner: nn.Module
     attribute: str
-    parametrization: ScoreMask
+    parametrization: Mask
 
     @property
     def mask(self) -> Tensor:
         """The boolean mask: true where the weight is kept."""
         return self.parametrization.mask
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight under the mask."""
+        chain = cast(nn.ModuleDict, self.owner.parametrizations)[self.attribute]
+        return cast(Tensor, chain.original)
+
+    @property
+    def ranking(self) -> Tensor:
+        """Importance of each weight, not yet scaled for the comparison between layers."""
+        return self.parametrization.ranking(self.weight)
 
     @property
     def is_edge(self) -> bool:
@@ -158,14 +212,18 @@ def _masked_parameters(module: nn.Module) -> Iterator[MaskedParameter]:
             continue
         for attribute, chain in cast(nn.ModuleDict, owner.parametrizations).items():
             for parametrization in cast(nn.ModuleList, chain):
-                if isinstance(parametrization, ScoreMask):
+                if isinstance(parametrization, Mask):
                     name = f"{prefix}.{attribute}" if prefix else attribute
                     yield MaskedParameter(name, owner, attribute, parametrization)
 
 
 def score_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """Scores of all masks: give them an optimiser group of their own, without weight decay."""
-    return [entry.parametrization.score for entry in _masked_parameters(module)]
+    """Scores of all masks that have any (method ``"score"``).
+
+    Give them an optimiser group of their own, without weight decay.
+    """
+    masks = [entry.parametrization for entry in _masked_parameters(module)]
+    return [mask.score for mask in masks if isinstance(mask, ScoreMask)]
 
 
 def weight_parameters(module: nn.Module) -> list[nn.Parameter]:
@@ -174,7 +232,7 @@ def weight_parameters(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in module.parameters() if id(parameter) not in scores]
 
 
-def add_mask(owner: nn.Module, attribute: str, mask: ScoreMask) -> None:
+def add_mask(owner: nn.Module, attribute: str, mask: Mask) -> None:
     """Put a mask on ``owner.attribute``."""
     parametrize.register_parametrization(owner, attribute, mask)
     # torch made this class for this one instance, so it can be given methods that go with the mask.

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity.mask import ScoreMask, is_edge_weight
+from pyg_stgcn.sparsity.mask import Mask, is_edge_weight
 
 Pattern = str | Sequence[str] | Callable[[str, nn.Parameter], bool]
 
@@ -46,7 +46,7 @@ def candidates(module: nn.Module) -> list[Candidate]:
     """All floating-point parameters that a mask can stand on; each owner once."""
     found = []
     for prefix, owner in module.named_modules():
-        if isinstance(owner, nn.ParameterList | nn.ParameterDict | ScoreMask):
+        if isinstance(owner, nn.ParameterList | nn.ParameterDict | Mask):
             continue
         for attribute, parameter in owner.named_parameters(recurse=False):
             name = f"{prefix}.{attribute}" if prefix else attribute

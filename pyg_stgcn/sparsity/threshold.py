@@ -1,11 +1,11 @@
-"""Masks from scores: everything below the k-th smallest of a pool goes."""
+"""Masks from importances: everything below the k-th smallest of a pool goes."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from pyg_stgcn.sparsity.mask import ScoreMask
+from pyg_stgcn.sparsity.mask import MaskedParameter
 
 
 def num_pruned(sparsity: float, numel: int) -> int:
@@ -42,11 +42,11 @@ def keep_highest(keys: Tensor, pruned: int) -> Tensor:
 
 
 @torch.no_grad()
-def update_masks(pool: list[ScoreMask], sparsity: float) -> None:
-    """Prune the lowest scores of a pool of masks, compared by one threshold.
+def update_masks(pool: list[MaskedParameter], sparsity: float) -> None:
+    """Prune the least important weights of a pool, compared by one threshold.
 
     Args:
-        pool (list of ScoreMask): Masks to write.
+        pool (list of MaskedParameter): Whose masks to write.
         sparsity (float): Share to prune, in [0, 1).
     """
     masks = [entry.mask for entry in pool]
@@ -56,19 +56,19 @@ def update_masks(pool: list[ScoreMask], sparsity: float) -> None:
         for mask in masks:
             mask.fill_(True)
         return
-    kept = keep_highest(_ranking(pool, sizes), pruned)
+    kept = keep_highest(_keys(pool, sizes), pruned)
     for mask, part in zip(masks, kept.split(sizes), strict=True):
         mask.copy_(part.view_as(mask))
 
 
-def _ranking(pool: list[ScoreMask], sizes: list[int]) -> Tensor:
-    """Scores of a pool in one vector, scaled for the comparison between layers."""
+def _keys(pool: list[MaskedParameter], sizes: list[int]) -> Tensor:
+    """Importances of a pool in one vector, scaled for the comparison between layers."""
     # Single precision at least: half would round scaled scores of different layers into ties.
     # Filling one buffer takes a tenth of the time of torch.cat over temporaries.
     dtype = torch.float32
     for entry in pool:
-        dtype = torch.promote_types(dtype, entry.score.dtype)
-    keys = torch.empty(sum(sizes), dtype=dtype, device=pool[0].score.device)
+        dtype = torch.promote_types(dtype, entry.weight.dtype)
+    keys = torch.empty(sum(sizes), dtype=dtype, device=pool[0].weight.device)
     for part, entry in zip(keys.split(sizes), pool, strict=True):
-        part.copy_(entry.score.flatten()).mul_(entry.rank_scale)
+        part.copy_(entry.ranking.flatten()).mul_(entry.parametrization.rank_scale)
     return keys

@@ -2,6 +2,7 @@
 
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.evaluation import evaluate_run
+from pyg_stgcn.training.fusion import fuse_runs
 from pyg_stgcn.training.recognizer import ActionRecognizer, TrainingDivergedError
 from pyg_stgcn.training.rundir import Run
 from pyg_stgcn.training.runner import train
@@ -12,5 +13,6 @@ __all__ = [
     "TrainConfig",
     "TrainingDivergedError",
     "evaluate_run",
+    "fuse_runs",
     "train",
 ]

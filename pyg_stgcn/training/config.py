@@ -24,11 +24,11 @@ class Recipe(NamedTuple):
 PUBLISHED_RECIPE = Recipe(channels=64, clip_frames=100, epochs=80, batch_size=128)
 #: Learning rate for every clip of the batch: PYSKL's 0.1 for 128, scaled linearly.
 LR = 0.1 / 128
-#: Learning rate of the masks' scores, for a learning rate of one.
+#: Learning rate of the scores of method "score", for a learning rate of one.
 SCORE_LR = 10.0
 #: Below this many training clips the published width and batch size only cost time.
 SMALL_DATA_CLIPS = 5_000
-SMALL_DATA_RECIPE = Recipe(channels=16, clip_frames=48, epochs=60, batch_size=16)
+SMALL_DATA_RECIPE = Recipe(channels=16, clip_frames=48, epochs=100, batch_size=16)
 
 
 def default_recipe(num_training_clips: int) -> Recipe:
@@ -51,6 +51,8 @@ class TrainConfig:
         source: A local copy of the dataset's archive, used instead of the download.
         skeleton: Built-in name or JSON file; only for pickles.
         benchmark: Name of the train/validation split, such as ``"xsub"``.
+        hold_out: Share of every class's training clips that is not trained on, so that fusion
+            weights can be chosen on it.
         model: A name from :func:`pyg_stgcn.models.list_models`.
         graph: A partition of the skeleton, or ``"random"`` for a learnable graph over all joints.
         stream: ``"joint"``, ``"bone"``, ``"joint-motion"``, ``"bone-motion"``, or several joined
@@ -63,16 +65,19 @@ class TrainConfig:
         scaling: Random factors of the axes are drawn from ``[1 - scaling, 1 + scaling]``.
         sparsity: Share of the maskable weights to prune, in ``[0, 1)``.
         edge_sparsity: Share of the graph's edges to prune, in ``[0, 1)``.
+        method: What is kept: ``"magnitude"``, the largest weights, or ``"score"``, those with the
+            highest learned scores (the generator of the paper).
         schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``.
         warmup: Share of the training steps before the sparsity starts to grow.
         ramp_end: Share of the training steps after which a linear or cubic schedule has reached
             the full sparsity (default: half-way between the warm-up and the end).
-        score_lr: Learning rate of the masks' scores at the start (default: ten times ``lr``).
+        score_lr: Learning rate of the scores of method ``"score"`` at the start (default: ten times
+            ``lr``).
         epochs: Passes over the training clips.
         batch_size: Clips an optimiser step, over all devices together.
         lr: Learning rate at the start; it falls to zero along a cosine (default: 0.1 for a batch of
             128 clips, and in proportion for others).
-        weight_decay: Of all parameters but the mask scores.
+        weight_decay: Of all parameters but the masks' scores.
         label_smoothing: Share of the target that is spread over all classes.
         seed: Of the initialisation, the order of the clips and the augmentation.
         eval_clips: Clips over which the final evaluation averages probabilities.
@@ -89,6 +94,7 @@ class TrainConfig:
     source: str | None = None
     skeleton: str | None = None
     benchmark: str | None = None
+    hold_out: float = 0.0
     model: str = "stgcn"
     graph: str = "random"
     stream: str = "joint"
@@ -99,6 +105,7 @@ class TrainConfig:
     scaling: float = 0.1
     sparsity: float = 0.0
     edge_sparsity: float = 0.0
+    method: str = "magnitude"
     schedule: str = "cubic"
     warmup: float = 0.0
     ramp_end: float | None = None

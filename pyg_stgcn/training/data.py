@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from sklearn.model_selection import train_test_split
 from torch.utils.data import Sampler
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
@@ -52,6 +53,32 @@ def open_dataset(config: TrainConfig, split: str, **options: Any) -> SkeletonDat
     if config.source is not None:
         raise InputError(f"--source {config.source}: {path} is a file itself; leave the option out")
     return SkeletonPickle(path, root=config.root, skeleton=config.skeleton, **options)
+
+
+def split_held_out(
+    dataset: SkeletonDataset, share: float
+) -> tuple[SkeletonDataset, SkeletonDataset]:
+    """Divide training clips into those to train on and those held out.
+
+    Classes keep their shares, and every run of the same data holds out the same clips, whatever
+    its seed.
+
+    Args:
+        dataset: The training clips.
+        share: Share to hold out, above 0.
+
+    Raises:
+        InputError: Not every class would have clips in both parts.
+    """
+    try:
+        kept, held_out = train_test_split(
+            np.arange(len(dataset)), test_size=share, stratify=dataset.labels, random_state=0
+        )
+    except ValueError as error:
+        raise InputError(
+            f"--hold-out {share:g} of {len(dataset)} training clips: {error}; choose another share"
+        ) from None
+    return dataset.copy(np.sort(kept)), dataset.copy(np.sort(held_out))
 
 
 def clip_transform(

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch_geometric.data import Batch
 
+from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset
+from pyg_stgcn.training.config import TrainConfig
+from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset, split_held_out
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.metrics import classification_metrics, confusion
 from pyg_stgcn.training.plots import plot_confusion
+from pyg_stgcn.training.predictions import Predictions
 from pyg_stgcn.training.rundir import Run
 
 _BATCH_SIZE = 64
@@ -48,8 +50,10 @@ def predict(
     num_clips: int,
     device: torch.device | str = "cpu",
     root: str | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Probabilities ``[N, num_classes]`` and labels ``[N]`` of the run's validation clips.
+) -> Predictions:
+    """Judge the validation clips, and the held-out training clips where the run has any.
+
+    Both are kept in the run's folder, for :func:`~pyg_stgcn.training.fusion.fuse_runs`.
 
     Args:
         run: Names the data and how they are prepared.
@@ -57,6 +61,9 @@ def predict(
         num_clips: Clips drawn from each sample.
         device: Where to compute.
         root: Folder of the datasets, if it is no longer the one of the run.
+
+    Returns:
+        Of the validation clips.
 
     Raises:
         InputError: The data are not there, or are not those of the run.
@@ -69,15 +76,29 @@ def predict(
             f"but {run.folder} was trained for {len(run.classes)} on {run.skeleton.name}; "
             "evaluate on the data the run was trained with"
         )
+    model = model.to(device)
+    if config.hold_out:
+        _, held_out = split_held_out(open_dataset(config, "train"), config.hold_out)
+        _judge(model, held_out, config, num_clips, device).save(run.held_out_predictions)
+    predictions = _judge(model, dataset, config, num_clips, device)
+    predictions.save(run.predictions)
+    return predictions
+
+
+def _judge(
+    model: nn.Module,
+    dataset: SkeletonDataset,
+    config: TrainConfig,
+    num_clips: int,
+    device: torch.device | str,
+) -> Predictions:
     dataset.transform = clip_transform(config, dataset, train=False, num_clips=num_clips)
     loader = make_loader(dataset, _BATCH_SIZE, config.seed, shuffle=False)
-    model = model.to(device)
-    parts, labels = [], []
+    parts = []
     with torch.inference_mode():
         for batch in loader:
-            labels.append(batch.y.clone())
             parts.append(clip_probabilities(model, batch.to(device), num_clips).float().cpu())
-    return torch.cat(parts).numpy(), torch.cat(labels).numpy()
+    return Predictions(np.array(dataset.names), dataset.labels, torch.cat(parts).numpy())
 
 
 def evaluate_run(
@@ -87,7 +108,8 @@ def evaluate_run(
     device: torch.device | str = "cpu",
     root: str | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a finished run and write ``evaluation.json``, ``confusion.csv`` and ``.png``.
+    """Evaluate a finished run and write ``evaluation.json``, ``predictions.npz``,
+    ``confusion.csv`` and ``confusion.png``.
 
     Args:
         folder: The run directory.
@@ -102,9 +124,8 @@ def evaluate_run(
         InputError: The folder holds no finished run, or its data are missing.
     """
     run = Run.open(folder)
-    probabilities, labels = predict(
-        run, run.load_model(), num_clips=num_clips, device=device, root=root
-    )
+    predictions = predict(run, run.load_model(), num_clips=num_clips, device=device, root=root)
+    probabilities, labels = predictions.probabilities, predictions.labels
     counts = confusion(probabilities, labels)
     table, picture = run.folder / "confusion.csv", run.folder / "confusion.png"
     header = ["true", *run.classes]

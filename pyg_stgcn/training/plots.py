@@ -60,6 +60,29 @@ def plot_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
     _save(figure, path)
 
 
+def plot_fusion(path: Path, runs: Sequence[Mapping[str, Any]], fused: float) -> None:
+    """Accuracy of every run, and of their fusion.
+
+    Args:
+        path: The picture.
+        runs: ``stream``, ``model``, ``weight`` and ``top1`` of each.
+        fused: Top-1 accuracy of the fusion.
+    """
+    labels = [f"{run['model']}, {run['stream']}  ({run['weight']:g})" for run in runs]
+    labels.append("fused")
+    values = [100 * run["top1"] for run in runs] + [100 * fused]
+    figure = Figure(figsize=(7, 0.45 * len(runs) + 1.6), layout="constrained")
+    axes = figure.subplots()
+    # By position, not by label, of which two may be the same.
+    rows = range(len(labels))
+    bars = axes.barh(rows, values, color=["C0"] * len(runs) + ["C1"])
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.set_yticks(rows, labels)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 110), xlabel="top-1 accuracy (%); weights in brackets")
+    _save(figure, path)
+
+
 def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -> None:
     """A confusion matrix; the colour is the share of the true class.
 

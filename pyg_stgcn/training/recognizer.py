@@ -26,9 +26,10 @@ class ActionRecognizer(pl.LightningModule):
     """Trains a backbone, and its masks where it has any.
 
     SGD with Nesterov momentum, a cosine from ``lr`` to zero over all steps, and cross-entropy: the
-    recipe of PYSKL. The masks' scores form a parameter group of their own: without weight decay
-    (which would pull every score towards zero, whatever its weight is worth), and with a learning
-    rate of their own (at that of the weights most scores hardly leave their random start).
+    recipe of PYSKL. Learned scores of masks form a parameter group of their own: without weight
+    decay (which would pull every score towards zero, whatever its weight is worth), and with a
+    learning rate of their own (at that of the weights most scores hardly leave their random
+    start).
 
     Args:
         model: Maps a batch to logits ``[N, num_classes]``.

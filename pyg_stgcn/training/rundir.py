@@ -111,6 +111,14 @@ class Run:
         return self.folder / "model.sparse.safetensors"
 
     @property
+    def predictions(self) -> Path:
+        return self.folder / "predictions.npz"
+
+    @property
+    def held_out_predictions(self) -> Path:
+        return self.folder / "predictions-held-out.npz"
+
+    @property
     def summary(self) -> Path:
         return self.folder / "summary.json"
 

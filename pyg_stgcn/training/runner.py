@@ -21,7 +21,7 @@ from pyg_stgcn.sparsity import SparsityController, make_schedule, sparsify
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
 from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.training.config import TrainConfig
-from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset
+from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset, split_held_out
 from pyg_stgcn.training.evaluation import predict
 from pyg_stgcn.training.files import write_json
 from pyg_stgcn.training.metrics import classification_metrics
@@ -70,6 +70,8 @@ def open_clips(config: TrainConfig) -> tuple[SkeletonDataset, SkeletonDataset, T
     """Training and validation clips with their transforms, and the completed configuration."""
     train = open_dataset(config, "train")
     config = config.with_recipe(len(train), train.benchmark)
+    if config.hold_out:
+        train, _ = split_held_out(train, config.hold_out)
     val = open_dataset(config, "val")
     train.transform = clip_transform(config, train, train=True, num_clips=1)
     val.transform = clip_transform(config, val, train=False, num_clips=1)
@@ -125,6 +127,7 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
     return sparsify(
         model,
         config.sparsity,
+        method=config.method,
         edge_sparsity=config.edge_sparsity,
         schedule=schedule,
         exclude=UNMASKED,
@@ -199,16 +202,14 @@ def _finish(run: Run, model: nn.Module, table: EpochTable, device: torch.device)
     sparse = bool(run.config.sparsity or run.config.edge_sparsity)
     run.save_weights(model, sparse=sparse)
     plot_curves(run.curves, {"": table.rows})
-    probabilities, labels = predict(
-        run, model.eval(), num_clips=run.config.eval_clips, device=device
-    )
+    judged = predict(run, model.eval(), num_clips=run.config.eval_clips, device=device)
     validated = [row for row in table.rows if "val_top1" in row]
     result = {
         "dataset": run.config.dataset,
         "benchmark": run.config.benchmark,
         "model": run.config.model,
         "stream": run.config.stream,
-        **classification_metrics(probabilities, labels),
+        **classification_metrics(judged.probabilities, judged.labels),
         "clips": run.config.eval_clips,
         "val_top1_last": validated[-1]["val_top1"],
         "val_top1_best": max(row["val_top1"] for row in validated),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import (
+    METHODS,
     SparsityController,
     make_schedule,
     masked_parameters,
@@ -78,7 +79,7 @@ class TestSparsify:
         self, sizes: list[tuple[int, int]], sparsity: float, scope: str, tied: bool
     ) -> None:
         model = nn.ModuleList(nn.Linear(*size) for size in sizes)
-        controller = sparsify(model, sparsity, scope=scope)
+        controller = sparsify(model, sparsity, scope=scope, method="score")
         if tied:
             set_scores(model, *(torch.zeros_like(score) for score in score_parameters(model)))
             controller.step()
@@ -95,7 +96,7 @@ class TestSparsify:
 
     def test_one_threshold_over_all_layers(self) -> None:
         model = two_layers()
-        controller = sparsify(model, 0.9, score_scale="none")
+        controller = sparsify(model, 0.9, score_scale="none", method="score")
         train(model, controller, optimizer(model), range(5))
         scores = np.concatenate([s.detach().numpy().ravel() for s in score_parameters(model)])
         lowest_kept = np.sort(scores)[num_pruned(0.9, len(scores))]
@@ -104,7 +105,7 @@ class TestSparsify:
 
     def test_scaled_scores_are_compared_by_fan_in(self) -> None:
         model = two_layers()
-        controller = sparsify(model, 0.5)
+        controller = sparsify(model, 0.5, method="score")
         # 0.3 * sqrt(20 / 6) = 0.548 lies below 0.29 * sqrt(30 / 6) = 0.648.
         set_scores(model, torch.full((600,), 0.3), torch.full((300,), 0.29))
         controller.step()
@@ -113,19 +114,19 @@ class TestSparsify:
         assert int(first.sum()) == 900 - round(0.5 * 899) - 300
         # Unscaled, the first layer would be the higher one.
         plain = two_layers()
-        controller = sparsify(plain, 0.5, score_scale="none")
+        controller = sparsify(plain, 0.5, score_scale="none", method="score")
         set_scores(plain, torch.full((600,), 0.3), torch.full((300,), 0.29))
         controller.step()
         assert int(masks(plain)[1].sum()) == 0
 
     def test_scale_starts_all_layers_equally_dense(self, stgcn_shapes: nn.Module) -> None:
-        sparsify(stgcn_shapes, 0.95)
+        sparsify(stgcn_shapes, 0.95, method="score")
         for layer in report(stgcn_shapes):
             deviation = math.sqrt(0.05 * 0.95 / layer.numel)
             assert abs(layer.kept / layer.numel - 0.05) < 5 * deviation, layer.name
 
     def test_unscaled_scores_starve_wide_layers_as_released(self, stgcn_shapes: nn.Module) -> None:
-        sparsify(stgcn_shapes, 0.95, score_scale="none")
+        sparsify(stgcn_shapes, 0.95, score_scale="none", method="score")
         density = {layer.name: 1 - layer.sparsity for layer in report(stgcn_shapes)}
         for stage in range(1, 10):
             assert 0.16 < density[f"gcn.{stage}.weight"] < 0.46
@@ -136,7 +137,7 @@ class TestSparsify:
         for scale in ("fan_in", "none"):
             torch.manual_seed(3)
             model = nn.Linear(20, 10)
-            controller = sparsify(model, 0.8, score_scale=scale)
+            controller = sparsify(model, 0.8, score_scale=scale, method="score")
             start = masks(model)[0]
             train(model, controller, optimizer(model, score_lr=10.0), range(20))
             assert not masks(model)[0].equal(start)
@@ -170,10 +171,11 @@ class TestSparsify:
         only = sparsify(Graph(), 0.0, edge_sparsity=0.8)
         assert (only.sparsity, only.edge_sparsity) == (0, 80 / 101)
 
-    def test_sparsity_zero_is_exact(self) -> None:
+    @pytest.mark.parametrize("method", METHODS)
+    def test_sparsity_zero_is_exact(self, method: str) -> None:
         model = two_layers()
         dense = copy.deepcopy(model)
-        controller = sparsify(model, 0.0)
+        controller = sparsify(model, 0.0, method=method)
         train(model, controller, optimizer(model), range(10))
         optim = torch.optim.SGD(dense.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
         for step in range(10):
@@ -185,9 +187,10 @@ class TestSparsify:
         x = torch.randn(5, 20)
         assert model(x).equal(dense(x))
 
-    def test_half_precision_scores_are_ranked_exactly(self) -> None:
+    @pytest.mark.parametrize("method", METHODS)
+    def test_half_precision_is_ranked_exactly(self, method: str) -> None:
         model = two_layers().to(torch.bfloat16)
-        assert sparsify(model, 0.9).sparsity == round(0.9 * 899) / 900
+        assert sparsify(model, 0.9, method=method).sparsity == round(0.9 * 899) / 900
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -197,6 +200,7 @@ class TestSparsify:
             ({"sparsity": -0.1}, r"sparsity -0\.1"),
             ({"edge_sparsity": 1.5}, r"edge_sparsity 1\.5"),
             ({"scope": "stage"}, "global, layer"),
+            ({"method": "random"}, "magnitude, score"),
             ({"score_scale": "kaiming"}, "fan_in, none"),
             ({"schedule": make_schedule("step", 0.8, 10)}, r"leads to sparsity 0\.8, not to 0\.5"),
             ({"freeze_after": -1}, "freeze_after -1"),
@@ -225,10 +229,11 @@ class TestSparsify:
 
 
 class TestSteps:
-    def test_masks_follow_the_schedule(self) -> None:
+    @pytest.mark.parametrize("method", METHODS)
+    def test_masks_follow_the_schedule(self, method: str) -> None:
         model = two_layers()
         schedule = make_schedule("cubic", 0.9, 20, warmup=4, ramp_end=14)
-        controller = sparsify(model, 0.9, schedule=schedule)
+        controller = sparsify(model, 0.9, schedule=schedule, method=method)
         optim = optimizer(model)
         for step in range(20):
             assert controller.sparsity == pytest.approx(round(schedule(step) * 899) / 900)
@@ -237,7 +242,7 @@ class TestSteps:
 
     def test_a_pruned_weight_returns_when_its_score_says_so(self) -> None:
         layer = nn.Linear(3, 1, bias=False)
-        controller = sparsify(layer, 0.5)  # prunes one of three
+        controller = sparsify(layer, 0.5, method="score")  # prunes one of three
         set_scores(layer, torch.tensor([0.5, 0.4, 0.3]))
         controller.step()
         weight = layer.parametrizations.weight.original
@@ -256,7 +261,7 @@ class TestSteps:
 
     def test_many_pruned_weights_return_in_training(self) -> None:
         model = two_layers()
-        controller = sparsify(model, 0.8)
+        controller = sparsify(model, 0.8, method="score")
         before = masks(model)
         train(model, controller, optimizer(model, score_lr=3.0), range(60))
         returned = sum(
@@ -265,10 +270,39 @@ class TestSteps:
         assert returned > 20
         assert controller.sparsity == pytest.approx(round(0.8 * 899) / 900)
 
+    def test_magnitude_keeps_the_largest_weights_of_all_layers(self) -> None:
+        model = two_layers()
+        schedule = make_schedule("linear", 0.9, 20, ramp_end=10)
+        controller = sparsify(model, 0.9, schedule=schedule)
+        train(model, controller, optimizer(model), range(20))
+        weights = [entry.weight.detach().abs() for entry in masked_parameters(model)]
+        # Layers start as U(-b, b) with b proportional to 1 / sqrt(fan-in): compare |w| / b.
+        ranked = [weights[0] * math.sqrt(20), weights[1] * math.sqrt(30)]
+        lowest_kept = torch.cat([part.flatten() for part in ranked]).sort().values[round(0.9 * 899)]
+        for part, mask in zip(ranked, masks(model), strict=True):
+            assert mask.equal(part >= lowest_kept)
+
+    def test_magnitude_of_a_pruned_weight_only_decays(self) -> None:
+        layer = nn.Linear(4, 1, bias=False)
+        layer.weight = nn.Parameter(torch.tensor([[0.1, -0.4, 0.3, -0.2]]))
+        controller = sparsify(layer, 0.6)  # prunes two of four
+        assert score_parameters(layer) == []
+        assert masks(layer)[0].tolist() == [[False, True, True, False]]
+        weight = layer.parametrizations.weight.original
+        optim = torch.optim.SGD([weight], lr=0.1, weight_decay=0.5)
+        layer(torch.tensor([9.0, 0.0, 2.0, 9.0])).sum().backward()
+        assert weight.grad.tolist() == [[0.0, 0.0, 2.0, 0.0]]
+        optim.step()
+        controller.step()
+        # (1 - 0.05) w, and -0.1 * 2 for the third, which falls to 0.085, below the first's 0.095
+        expected = torch.tensor([[0.095, -0.38, 0.085, -0.19]])
+        torch.testing.assert_close(weight.detach(), expected)
+        assert masks(layer)[0].tolist() == [[False, True, False, True]]
+
     def test_frozen_masks_stay(self) -> None:
         model = two_layers()
         schedule = make_schedule("linear", 0.9, 30, ramp_end=10)
-        controller = sparsify(model, 0.9, schedule=schedule, freeze_after=12)
+        controller = sparsify(model, 0.9, schedule=schedule, freeze_after=12, method="score")
         optim = optimizer(model, score_lr=10.0)
         train(model, controller, optim, range(11))
         assert not controller.frozen
@@ -299,12 +333,15 @@ class TestSteps:
         with controller.at_target():
             assert controller.sparsity == pytest.approx(round(0.9 * 899) / 900)
 
-    def test_resumed_in_mid_ramp_masks_and_weights_are_the_same(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("method", METHODS)
+    def test_resumed_in_mid_ramp_masks_and_weights_are_the_same(
+        self, tmp_path: Path, method: str
+    ) -> None:
         def start(seed: int) -> tuple[nn.Module, SparsityController, torch.optim.Optimizer]:
             torch.manual_seed(seed)
             model = two_layers()
             schedule = make_schedule("cubic", 0.9, 20, ramp_end=16)
-            controller = sparsify(model, 0.9, schedule=schedule)
+            controller = sparsify(model, 0.9, schedule=schedule, method=method)
             return model, controller, optimizer(model)
 
         straight = start(1)
@@ -332,7 +369,7 @@ class TestSteps:
 
     def test_a_controller_over_a_copy_holds_its_masks(self) -> None:
         model = two_layers()
-        train(model, sparsify(model, 0.8), optimizer(model), range(5))
+        train(model, sparsify(model, 0.8, method="score"), optimizer(model), range(5))
         copied = copy.deepcopy(model)
         held = SparsityController(copied)
         assert held.frozen
@@ -349,9 +386,10 @@ class TestSteps:
 
 
 class TestFinalize:
-    def test_the_plain_module_loads_what_is_left(self) -> None:
+    @pytest.mark.parametrize("method", METHODS)
+    def test_the_plain_module_loads_what_is_left(self, method: str) -> None:
         model = two_layers()
-        controller = sparsify(model, 0.9)
+        controller = sparsify(model, 0.9, method=method)
         optim = optimizer(model)
         train(model, controller, optim, range(10))
         x = torch.randn(4, 20)

@@ -9,6 +9,7 @@ from torch_geometric.nn import GCN
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import (
+    METHODS,
     ScoreMask,
     SparsityController,
     masked_parameters,
@@ -24,7 +25,7 @@ def masked_linear(mask: torch.Tensor, dtype: torch.dtype = torch.float64) -> nn.
     """A linear layer with a mask of one's choice."""
     rows, cols = mask.shape
     layer = nn.Linear(cols, rows, dtype=dtype)
-    sparsify(layer, 0.0)
+    sparsify(layer, 0.0, method="score")
     masked_parameters(layer)[0].mask.copy_(mask)
     return layer
 
@@ -124,7 +125,7 @@ def test_scores_come_from_torchs_generator() -> None:
     def scores(seed: int | None) -> torch.Tensor:
         layer = nn.Linear(30, 20)
         generator = None if seed is None else torch.Generator().manual_seed(seed)
-        sparsify(layer, 0.5, generator=generator)
+        sparsify(layer, 0.5, generator=generator, method="score")
         return score_parameters(layer)[0].detach()
 
     torch.manual_seed(1)
@@ -143,7 +144,7 @@ def test_unknown_scale_is_refused() -> None:
 def test_parameters_are_told_apart() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
     dense = [parameter.numel() for parameter in model.parameters()]
-    sparsify(model, 0.5)
+    sparsify(model, 0.5, method="score")
     scores, weights = score_parameters(model), weight_parameters(model)
     assert [score.shape for score in scores] == [(4, 3, 3, 3), (2, 4, 1, 1)]
     assert sorted(p.numel() for p in weights) == sorted(dense)
@@ -152,17 +153,18 @@ def test_parameters_are_told_apart() -> None:
     assert len(scores) + len(weights) == len(both)
 
 
-def test_state_dict_round_trip_without_pickle() -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_state_dict_round_trip_without_pickle(method: str) -> None:
     torch.manual_seed(1)
     model = GCN(8, 16, 2, 3)
-    sparsify(model, 0.8)
+    sparsify(model, 0.8, method=method)
     file = io.BytesIO()
     torch.save(model.state_dict(), file)
     file.seek(0)
 
     torch.manual_seed(2)
     other = GCN(8, 16, 2, 3)
-    sparsify(other, 0.8)
+    sparsify(other, 0.8, method=method)
     x, edge_index = torch.randn(5, 8), torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]])
     assert not other(x, edge_index).equal(model(x, edge_index))
     other.load_state_dict(torch.load(file, weights_only=True))
@@ -175,7 +177,7 @@ def test_state_dict_round_trip_without_pickle() -> None:
 
 def test_conversion_moves_scores_and_keeps_masks() -> None:
     model = nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4))
-    sparsify(model, 0.5)
+    sparsify(model, 0.5, method="score")
     before = [entry.mask.clone() for entry in masked_parameters(model)]
     model.to(torch.float64)
     assert {score.dtype for score in score_parameters(model)} == {torch.float64}
@@ -195,9 +197,10 @@ def test_assigning_a_weight_sets_it_under_the_mask() -> None:
 @pytest.mark.parametrize(
     "make", [lambda: nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 3)), lambda: GCN(8, 16, 2, 3)]
 )
-def test_deep_copies_live_and_fold_on_their_own(make) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_deep_copies_live_and_fold_on_their_own(make, method: str) -> None:
     model = make()
-    sparsify(model, 0.8)
+    sparsify(model, 0.8, method=method)
     inputs = (torch.randn(5, 8),)
     if isinstance(model, GCN):
         inputs += (torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]]),)
@@ -224,7 +227,7 @@ def test_deep_copies_live_and_fold_on_their_own(make) -> None:
 
 def test_copied_together_the_controller_moves_the_copy() -> None:
     model = nn.Linear(20, 20)
-    controller = sparsify(model, 0.9)
+    controller = sparsify(model, 0.9, method="score")
     other, other_controller = copy.deepcopy((model, controller))
     with torch.no_grad():
         score_parameters(other)[0].neg_()
@@ -260,7 +263,7 @@ class Stubborn(nn.Linear):
 
 def test_layers_with_methods_of_their_own_keep_the_mask() -> None:
     model = nn.Sequential(Stubborn(8, 8))
-    controller = sparsify(model, 0.8)
+    controller = sparsify(model, 0.8, method="score")
     copied = copy.deepcopy(copy.deepcopy(model))
     assert report(copied) == report(model)
     for module in (model, copied):

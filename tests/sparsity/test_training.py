@@ -10,15 +10,22 @@ from torch import nn
 from torch_geometric.datasets import KarateClub
 from torch_geometric.nn import GCN
 
-from pyg_stgcn.sparsity import make_schedule, score_parameters, sparsify, weight_parameters
+from pyg_stgcn.sparsity import (
+    METHODS,
+    make_schedule,
+    score_parameters,
+    sparsify,
+    weight_parameters,
+)
 
 
-def test_a_stock_pyg_gcn_learns_with_a_tenth_of_its_weights() -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_a_stock_pyg_gcn_learns_with_a_tenth_of_its_weights(method: str) -> None:
     torch.manual_seed(0)
     data = KarateClub()[0]
     model = GCN(data.num_features, 32, 2, 4)
     schedule = make_schedule("cubic", 0.9, 120, ramp_end=80)
-    controller = sparsify(model, 0.9, schedule=schedule)
+    controller = sparsify(model, 0.9, method=method, schedule=schedule)
     optim = torch.optim.Adam(
         [
             {"params": weight_parameters(model), "weight_decay": 5e-4},
@@ -52,7 +59,7 @@ rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
 torch.manual_seed(100 + rank)  # other weights and scores in each: the first process's must win
 model = nn.Sequential(nn.Linear(20, 30), nn.BatchNorm1d(30), nn.ReLU(), nn.Linear(30, 10))
-controller = sparsify(model, 0.9, schedule=make_schedule("cubic", 0.9, 10))
+controller = sparsify(model, 0.9, method=sys.argv[4], schedule=make_schedule("cubic", 0.9, 10))
 wrapped = DistributedDataParallel(model)
 assert [e.name for e in masked_parameters(wrapped)] == ["module.0.weight", "module.3.weight"]
 optim = torch.optim.SGD(
@@ -68,12 +75,15 @@ torch.save(model.state_dict(), f"{out}{rank}")
 """
 
 
-def test_two_processes_keep_the_same_masks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_keep_the_same_masks(tmp_path: Path, method: str) -> None:
     script, store, out = tmp_path / "process.py", tmp_path / "store", tmp_path / "state"
     script.write_text(PROCESS)
     processes = [
         subprocess.Popen(
-            [sys.executable, script, str(rank), store, out], stderr=subprocess.PIPE, text=True
+            [sys.executable, script, str(rank), store, out, method],
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for rank in range(2)
     ]

@@ -58,7 +58,9 @@ class FrozenStatistics(ActionRecognizer):
 def main(devices: int, path: str) -> None:
     pl.seed_everything(0)
     model = create_model("stgcn", 4, get_skeleton("ntu25"), base_channels=4, graph="random")
-    controller = sparsify(model.double(), 0.5, edge_sparsity=0.5, exclude=("head.*",))
+    controller = sparsify(
+        model.double(), 0.5, method="score", edge_sparsity=0.5, exclude=("head.*",)
+    )
     start = {name: value.clone() for name, value in model.state_dict().items()}
     trainer = pl.Trainer(
         accelerator="cpu",
