@@ -1,0 +1,67 @@
+"""``pyg-stgcn fuse``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pyg_stgcn.cli._numbers import Numbers, NumbersCommand
+from pyg_stgcn.cli._output import percent, print_json, print_table
+
+
+@click.command("fuse", cls=NumbersCommand)
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option(
+    "--weights",
+    type=Numbers(),
+    help="One number per run.  [default: 2 for joint and bone, 1 for motion]",
+)
+@click.option("--search", is_flag=True, help="Choose the weights on held-out training clips.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/fusion"),
+    show_default=True,
+    help="Folder of the result.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    runs: tuple[Path, ...],
+    weights: tuple[float, ...] | None,
+    search: bool,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Average the class probabilities of several RUNs, such as those of four streams.
+
+    'train' and 'evaluate' have left the probabilities in each run. By default joint and bone
+    streams count twice as much as their motions. --search needs runs that were all trained with
+    --hold-out: it never looks at the clips that the result is measured on.
+    """
+    if search and weights is not None:
+        raise click.UsageError("--weights and --search exclude each other")
+
+    from pyg_stgcn.training import fuse_runs
+
+    result = fuse_runs(runs, out, weights=weights, search=search)
+    if as_json:
+        print_json(result)
+        return
+    rows = [
+        (
+            row["run"],
+            row["model"],
+            row["stream"],
+            f"{row['weight']:g}",
+            *(percent(row[name]) for name in ("top1", "top5", "mean_class")),
+        )
+        for row in result["runs"]
+    ]
+    fused = [percent(result[name]) for name in ("top1", "top5", "mean_class")]
+    print_table(
+        ("", "model", "stream", "weight", "top-1", "top-5", "mean class"),
+        [*rows, ("fused", "", "", "", *fused)],
+        title=f"{result['dataset']}, {result['benchmark']}; weights: {result['chosen_by']}",
+    )
+    click.echo(f"picture: {result['fusion_png']}")
