@@ -200,10 +200,12 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option(
     "--lr",
     type=click.FloatRange(0, min_open=True),
-    help="Learning rate at the start; cosine to zero.  [default: 0.1 for a batch of 128, in "
-    "proportion for others]",
+    help="Learning rate at the start; cosine to zero.  [default: 0.1 for a batch of 128 or 0.05 "
+    "for one of 16, in proportion for others]",
 )
-@click.option("--weight-decay", type=click.FloatRange(0), default=5e-4, show_default=True)
+@click.option(
+    "--weight-decay", type=click.FloatRange(0), help="L2 penalty.  [default: 0.0005 or 0.01]"
+)
 @click.option("--label-smoothing", type=_SHARE, default=0.1, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(

@@ -238,7 +238,8 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         TrainingDivergedError: The loss is no longer a finite number.
     """
     clips, val, config = open_clips(config)
-    assert config.batch_size and config.epochs and config.lr and config.score_lr is not None
+    assert config.batch_size and config.epochs and config.lr
+    assert config.weight_decay is not None and config.score_lr is not None
     run = _describe_run(Path(folder), clips, val, config)
     table = EpochTable(run.metrics)
     trainer = _trainer(run, table)

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from pyg_stgcn.training import TrainConfig
+from pyg_stgcn.training.config import PUBLISHED_RECIPE, SMALL_DATA_RECIPE
+
+
+def test_recipe_depends_on_the_amount_of_data() -> None:
+    large = TrainConfig("ntu60").with_recipe(40_091, "xsub")
+    assert (large.channels, large.clip_frames, large.epochs) == (64, 100, 80)
+    assert (large.batch_size, large.lr, large.weight_decay) == (128, 0.1, 5e-4)
+    small = TrainConfig("utd-mhad").with_recipe(431, "xsub")
+    assert small.channels == SMALL_DATA_RECIPE.channels
+    assert small.lr == SMALL_DATA_RECIPE.lr
+    assert small.benchmark == "xsub"
+
+
+def test_learning_rate_grows_with_the_batch_and_scores_follow_it() -> None:
+    config = TrainConfig("ntu60", batch_size=32).with_recipe(40_091, None)
+    assert config.lr == pytest.approx(0.025)
+    assert config.score_lr == pytest.approx(0.25)
+
+
+def test_what_the_user_gave_is_kept() -> None:
+    given = {"channels": 8, "clip_frames": 20, "epochs": 3, "batch_size": 4, "lr": 0.2}
+    given |= {"weight_decay": 0.0, "score_lr": 0.0}
+    config = TrainConfig("mine.pkl", **given).with_recipe(100, None)
+    assert {name: getattr(config, name) for name in given} == given
+
+
+def test_both_recipes_decay_weights_about_as_much() -> None:
+    # The sum of learning rate times decay over all steps of a cosine, which halves it.
+    totals = []
+    for recipe, clips in ((PUBLISHED_RECIPE, 40_091), (SMALL_DATA_RECIPE, 431)):
+        steps = recipe.epochs * clips / recipe.batch_size
+        totals.append(0.5 * recipe.lr * recipe.weight_decay * steps)
+    assert totals[1] == pytest.approx(totals[0], rel=0.2)
