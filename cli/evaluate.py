@@ -27,17 +27,10 @@ def command(run: Path, clips: int, root: str | None, device: str, as_json: bool)
     Writes evaluation.json, the class probabilities (predictions.npz) and the confusion matrix
     (confusion.csv, confusion.png) into RUN.
     """
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise click.BadParameter(
-            f"{device!r} is not a device of this machine", param_hint="--device"
-        ) from None
-
+    from pyg_stgcn.cli._device import check_device
     from pyg_stgcn.training import evaluate_run
 
+    check_device(device)
     result = evaluate_run(run, num_clips=clips, device=device, root=root)
     if as_json:
         print_json(result)

@@ -121,6 +121,12 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 )
 @click.option("--model", default="stgcn", show_default=True, help="Backbone.")
 @click.option(
+    "--init",
+    metavar="RUN|FILE",
+    help="Weights to start from: a run, its model.safetensors, or a checkpoint of PYSKL.",
+)
+@click.option("--freeze-backbone", is_flag=True, help="Train nothing but the classifier.")
+@click.option(
     "--graph",
     default="random",
     show_default=True,
@@ -256,6 +262,9 @@ def command(
         raise click.UsageError("--resume needs --out DIR, the folder of the run to continue")
     if not resume and options["dataset"] is None:
         raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
+
+    if options["freeze_backbone"] and options["init"] is None:
+        raise click.UsageError("--freeze-backbone needs --init, the weights that are frozen")
 
     from pyg_stgcn.training import TrainConfig, train
 

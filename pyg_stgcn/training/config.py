@@ -63,6 +63,9 @@ class TrainConfig:
         hold_out: Share of every class's training clips that is not trained on, so that fusion
             weights can be chosen on it.
         model: A name from :func:`pyg_stgcn.models.list_models`.
+        init: Weights to start from: a run's folder, its ``model.safetensors`` or a checkpoint of
+            PYSKL. A classifier for another number of classes is left out.
+        freeze_backbone: Whether to train nothing but the classifier.
         graph: A partition of the skeleton, or ``"random"`` for a learnable graph over all joints.
         stream: ``"joint"``, ``"bone"``, ``"joint-motion"``, ``"bone-motion"``, or several joined
             by ``"+"``.
@@ -105,6 +108,8 @@ class TrainConfig:
     benchmark: str | None = None
     hold_out: float = 0.0
     model: str = "stgcn"
+    init: str | None = None
+    freeze_backbone: bool = False
     graph: str = "random"
     stream: str = "joint"
     channels: int | None = None

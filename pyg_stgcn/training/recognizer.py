@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -38,6 +38,8 @@ class ActionRecognizer(pl.LightningModule):
         weight_decay: Of all parameters but the scores.
         score_lr: Learning rate of the scores at the start.
         label_smoothing: Share of the training target that is spread over all classes.
+        freeze_backbone: Whether to train nothing but ``model.head``; the statistics of the batch
+            norms stand still too.
         seed: Seeds what is random inside a step, such as dropout.
         controller: Of the model's masks; stepped after every optimiser step.
     """
@@ -51,6 +53,7 @@ class ActionRecognizer(pl.LightningModule):
         weight_decay: float = 5e-4,
         score_lr: float = 1.0,
         label_smoothing: float = 0.0,
+        freeze_backbone: bool = False,
         seed: int = 0,
         controller: SparsityController | None = None,
     ) -> None:
@@ -60,6 +63,10 @@ class ActionRecognizer(pl.LightningModule):
         self.weight_decay = weight_decay
         self.score_lr = score_lr
         self.label_smoothing = label_smoothing
+        self.freeze_backbone = freeze_backbone
+        if freeze_backbone:
+            model.requires_grad_(False)
+            cast(nn.Module, model.head).requires_grad_(True)
         self.seed = seed
         self.controller = controller
         top5 = MulticlassAccuracy(num_classes, top_k=min(5, num_classes), average="micro")
@@ -74,6 +81,14 @@ class ActionRecognizer(pl.LightningModule):
     def sparsity(self) -> float:
         """Share of the masked weights that are pruned now."""
         return 0.0 if self.controller is None else self.controller.sparsity
+
+    def train(self, mode: bool = True) -> ActionRecognizer:
+        """Switch between training and evaluation; a frozen backbone stays in evaluation."""
+        super().train(mode)
+        if self.freeze_backbone:
+            self.model.eval()
+            cast(nn.Module, self.model.head).train(mode)
+        return self
 
     def forward(self, batch: Batch) -> Tensor:
         return self.model(batch)
@@ -132,9 +147,8 @@ class ActionRecognizer(pl.LightningModule):
         return metrics
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        groups: list[dict[str, Any]] = [
-            {"params": weight_parameters(self.model), "weight_decay": self.weight_decay}
-        ]
+        trained = [weight for weight in weight_parameters(self.model) if weight.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": trained, "weight_decay": self.weight_decay}]
         if scores := score_parameters(self.model):
             groups.append({"params": scores, "weight_decay": 0.0, "lr": self.score_lr})
         optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)

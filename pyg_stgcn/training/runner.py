@@ -26,6 +26,7 @@ from pyg_stgcn.training.evaluation import predict
 from pyg_stgcn.training.files import write_json
 from pyg_stgcn.training.metrics import classification_metrics
 from pyg_stgcn.training.plots import plot_curves
+from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.rundir import UNMASKED, Run, software_versions, sparsity_facts
 from pyg_stgcn.transforms import parse_streams
@@ -116,6 +117,10 @@ def _claim_folder(run: Run, *, resume: bool) -> None:
 def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityController | None:
     if config.sparsity == 0 and config.edge_sparsity == 0:
         return None
+    if config.freeze_backbone:
+        raise InputError(
+            "--freeze-backbone: leaves nothing to prune; leave it out, or give no sparsity"
+        )
     ramp_end = None if config.ramp_end is None else round(config.ramp_end * total_steps)
     schedule = make_schedule(
         config.schedule,
@@ -244,7 +249,10 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     table = EpochTable(run.metrics)
     trainer = _trainer(run, table)
     pl.seed_everything(config.seed, verbose=False)
+    checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
     model = run.build_model()
+    if config.init is not None and checkpoint is None:
+        load_pretrained(model, config.init)
     steps_per_epoch = -(-len(clips) // config.batch_size)
     controller = _mask(model, config, steps_per_epoch * config.epochs)
     _claim_folder(run, resume=resume)
@@ -255,10 +263,10 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         weight_decay=config.weight_decay,
         score_lr=config.score_lr,
         label_smoothing=config.label_smoothing,
+        freeze_backbone=config.freeze_backbone,
         seed=config.seed,
         controller=controller,
     )
-    checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
     trainer.fit(
         recognizer,
         datamodule=ClipData(clips, val, config),

@@ -1,0 +1,236 @@
+"""What a backbone costs: multiply-accumulates of every layer, time and memory of a forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.benchmark import Timer
+from torch_geometric.data import Batch, Data
+from torch_geometric.typing import SparseTensor
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.nn import AAGraphConv, CTRGraphConv, DGGraphConv, STGraphConv
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """Multiply-accumulates of one layer in one forward pass.
+
+    Args:
+        name: Its dotted name in the model.
+        kind: Its class.
+        params: Its own parameters, those of its children not counted.
+        macs: Of the dense form: all weights, all pairs of joints in every partition.
+        effective_macs: Of the weights and edges that are not zero.
+    """
+
+    name: str
+    kind: str
+    params: int
+    macs: int
+    effective_macs: int
+
+
+def random_batch(model: Backbone, num_clips: int, num_persons: int, num_frames: int) -> Batch:
+    """Clips of noise that a model accepts.
+
+    Args:
+        model: The backbone.
+        num_clips: Number of clips :math:`N`.
+        num_persons: Persons in each, :math:`M`.
+        num_frames: Frames of each, :math:`T`.
+    """
+    weight = next(model.parameters())
+    shape = (num_persons * model.skeleton.num_joints, num_frames, model.in_channels)
+    clips = [
+        Data(x=torch.randn(shape, dtype=weight.dtype), num_persons=num_persons)
+        for _ in range(num_clips)
+    ]
+    return Batch.from_data_list(clips).to(weight.device)
+
+
+@torch.no_grad()
+def count_macs(model: Backbone, batch: Batch) -> list[LayerCost]:
+    """Count the multiply-accumulates of a forward pass, layer by layer.
+
+    Counted are convolutions, linear maps and everything that is done once per pair of joints:
+    products with a graph, and what the adaptive convolutions compute of their graphs. Norms,
+    activations, poolings and sums are not, as in published figures.
+
+    Args:
+        model: The backbone, with masks or without.
+        batch: What it is to be given; the count does not depend on the values.
+
+    Returns:
+        The layers that multiply anything, in the order of their execution.
+    """
+    found: dict[str, LayerCost] = {}
+
+    def record(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            dense, effective = _macs(module, inputs, output)
+            params = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+            if dense:
+                found[name] = LayerCost(name, _kind(module), params, dense, effective)
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(record(name)) for name, module in model.named_modules() if name
+    ]
+    was_training = model.training
+    model.eval()
+    try:
+        model(batch)
+    finally:
+        model.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return list(found.values())
+
+
+@torch.inference_mode()
+def measure_forward(model: Backbone, batch: Batch, min_seconds: float = 1.0) -> tuple[float, int]:
+    """Time and memory of a forward pass in evaluation mode.
+
+    Args:
+        model: The backbone.
+        batch: What it is given.
+        min_seconds: How long to repeat the pass.
+
+    Returns:
+        Median time in milliseconds, and the most bytes that the pass had allocated at any time
+        beyond the weights and the batch.
+
+    Raises:
+        InputError: The time to measure is not above zero.
+    """
+    if min_seconds <= 0:
+        raise InputError(f"min_seconds {min_seconds} is not above 0; give a second or so")
+    model.eval()
+    model(batch)
+    timer = Timer(
+        "model(batch)",
+        globals={"model": model, "batch": batch},
+        num_threads=torch.get_num_threads(),
+    )
+    seconds = timer.blocked_autorange(min_run_time=min_seconds).median
+    return 1000 * seconds, _peak_bytes(model, batch)
+
+
+def _peak_bytes(model: Backbone, batch: Batch) -> int:
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        model(batch)
+        return torch.cuda.max_memory_allocated(device) - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+        model(batch)
+    held = peak = 0
+    for event in sorted(trace.events(), key=lambda event: event.time_range.start):
+        if event.name == "[memory]":
+            held += event.cpu_memory_usage
+            peak = max(peak, held)
+    return peak
+
+
+def _kind(module: nn.Module) -> str:
+    # A masked layer has a class of its own, made for it by torch.
+    return type(module).__name__.removeprefix("Parametrized")
+
+
+def _nonzero(values: Tensor | SparseTensor) -> int:
+    if isinstance(values, SparseTensor):
+        return values.nnz()
+    return int(torch.count_nonzero(values))
+
+
+def _linear(weight: Tensor, positions: int) -> tuple[int, int]:
+    """Every weight is used once at every position."""
+    return positions * weight.numel(), positions * _nonzero(weight)
+
+
+def _pairs(per_pair: int, adjacency: Tensor | SparseTensor) -> tuple[int, int]:
+    """Something is done for every pair of joints in every partition; or for the edges alone."""
+    rows, columns = adjacency.size(0), adjacency.size(1)
+    return per_pair * rows * columns, per_pair * _nonzero(adjacency)
+
+
+def _sum(*costs: tuple[int, int]) -> tuple[int, int]:
+    return sum(dense for dense, _ in costs), sum(effective for _, effective in costs)
+
+
+@singledispatch
+def _macs(module: nn.Module, inputs: Any, output: Any) -> tuple[int, int]:
+    """Multiply-accumulates of a module itself, of the dense form and effective."""
+    return 0, 0
+
+
+@_macs.register(nn.Conv1d)
+@_macs.register(nn.Conv2d)
+def _(module: nn.Conv1d | nn.Conv2d, inputs: Any, output: Tensor) -> tuple[int, int]:
+    return _linear(module.weight, output.numel() // module.out_channels)
+
+
+@_macs.register
+def _(module: nn.Linear, inputs: Any, output: Tensor) -> tuple[int, int]:
+    return _linear(module.weight, output.numel() // module.out_features)
+
+
+@_macs.register
+def _(module: STGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
+    x, adjacency = inputs
+    return _sum(
+        _pairs(x[..., 0, :].numel(), adjacency),
+        _linear(module.weight, x[..., 0].numel()),
+    )
+
+
+@_macs.register
+def _(module: AAGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
+    x, adjacency = inputs
+    frames = x[..., 0, 0].numel()
+    return _sum(
+        _pairs(frames * module.embed_channels, adjacency),
+        _pairs(frames * module.in_channels, adjacency),
+        _linear(module.weight, x[..., 0].numel()),
+    )
+
+
+@_macs.register
+def _(module: CTRGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
+    x, adjacency = inputs
+    refine = module.refine.weight
+    joints = x.size(-2)
+    # Each partition's edges with each partition's own weights.
+    edges = _edges_per_partition(adjacency, module.num_partitions)
+    weights = refine.view(module.num_partitions, -1).count_nonzero(1)
+    return _sum(
+        (
+            x.size(0) * joints * joints * refine.numel(),
+            x.size(0) * int((edges * weights.cpu()).sum()),
+        ),
+        _pairs(x[..., 0, 0].numel() * module.out_channels, adjacency),
+    )
+
+
+@_macs.register
+def _(module: DGGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
+    x, adjacency = inputs
+    return _sum(
+        _pairs(x.size(0) * module.group_channels, adjacency),
+        _pairs(x[..., 0, 0].numel() * module.group_channels, adjacency),
+    )
+
+
+def _edges_per_partition(adjacency: Tensor | SparseTensor, num_partitions: int) -> Tensor:
+    dense = adjacency.to_dense() if isinstance(adjacency, SparseTensor) else adjacency
+    return dense.view(-1, num_partitions, dense.size(1)).count_nonzero((0, 2)).cpu()

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pyg_stgcn import Skeleton, create_model
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import pyskl_state_dict
+from pyg_stgcn.training import Run, TrainConfig, train
+from pyg_stgcn.training.pretrained import load_pretrained
+
+
+@pytest.fixture(scope="module")
+def source(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("source")
+    config = TrainConfig(
+        dataset=str(tiny_pickle),
+        root=str(folder / "data"),
+        channels=4,
+        clip_frames=12,
+        epochs=2,
+        batch_size=12,
+        eval_clips=1,
+        accelerator="cpu",
+    )
+    train(config, folder / "run")
+    return folder / "run"
+
+
+def model_of(run: Path, num_classes: int = 3, width: int = 4) -> nn.Module:
+    torch.manual_seed(100)
+    skeleton: Skeleton = Run.open(run).skeleton
+    return create_model("stgcn", num_classes, skeleton, base_channels=width, graph="random")
+
+
+def assert_backbone_is(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    state = model.state_dict()
+    assert state.keys() == weights.keys()
+    assert all(state[name].equal(weights[name]) for name in state if not name.startswith("head."))
+
+
+@pytest.mark.parametrize("name", [".", "model.safetensors"])
+def test_weights_of_a_run(source: Path, name: str) -> None:
+    weights = load_file(source / "model.safetensors")
+    model = model_of(source)
+    assert load_pretrained(model, source / name)
+    assert all(value.equal(weights[name]) for name, value in model.state_dict().items())
+
+
+def test_another_number_of_classes_keeps_the_new_classifier(source: Path, tmp_path: Path) -> None:
+    weights = load_file(source / "model.safetensors")
+    model = model_of(source, num_classes=7)
+    head = model.head.linear.weight.clone()
+    assert not load_pretrained(model, source)
+    assert_backbone_is(model, weights)
+    assert model.head.linear.weight.equal(head)
+
+    trained = model_of(source)
+    load_pretrained(trained, source)
+    checkpoint = tmp_path / "j.pth"
+    torch.save({"state_dict": pyskl_state_dict(trained), "meta": {"epoch": 16}}, checkpoint)
+    for num_classes in (3, 7):
+        model = model_of(source, num_classes)
+        assert load_pretrained(model, checkpoint) == (num_classes == 3)
+        assert_backbone_is(model, weights)
+
+
+def test_weights_that_do_not_fit(source: Path, tmp_path: Path) -> None:
+    wide = model_of(source, width=8)
+    with pytest.raises(InputError, match=r"mismatched \(.*instead of.*--channels"):
+        load_pretrained(wide, source)
+    torch.save(pyskl_state_dict(wide), tmp_path / "wide.pth")
+    with pytest.raises(InputError, match=r"wide\.pth.*mismatched.*instead of"):
+        load_pretrained(model_of(source), tmp_path / "wide.pth")
+    with pytest.raises(InputError, match="no such file"):
+        load_pretrained(wide, tmp_path / "nowhere.pth")
+    (tmp_path / "bad.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(InputError, match="damaged"):
+        load_pretrained(wide, tmp_path / "bad.safetensors")
+    save_file({"x": torch.ones(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match=r"missing.*1 unexpected \(x\)"):
+        load_pretrained(wide, tmp_path / "other.safetensors")
+
+
+def test_a_frozen_backbone_stays_as_it_is(source: Path, tmp_path: Path) -> None:
+    weights = load_file(source / "model.safetensors")
+    config = replace(Run.open(source).config, init=str(source), freeze_backbone=True, seed=1)
+    train(config, tmp_path / "run")
+    after = load_file(tmp_path / "run" / "model.safetensors")
+    assert_backbone_is(Run.open(tmp_path / "run").load_model(), weights)
+    assert not after["head.linear.weight"].equal(weights["head.linear.weight"])
+    with pytest.raises(InputError, match="leaves nothing to prune"):
+        train(replace(config, sparsity=0.5), tmp_path / "sparse")
+    assert not (tmp_path / "sparse").exists()
+
+
+def test_fine_tuning_starts_from_the_weights(source: Path, tmp_path: Path) -> None:
+    config = replace(Run.open(source).config, init=str(source), epochs=1, lr=1e-12)
+    train(config, tmp_path / "run")
+    weights = load_file(source / "model.safetensors")
+    after = load_file(tmp_path / "run" / "model.safetensors")
+    for name, value in after.items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(value, weights[name], rtol=0, atol=1e-6)
