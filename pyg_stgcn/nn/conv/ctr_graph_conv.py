@@ -71,7 +71,8 @@ class CTRGraphConv(AdaptiveGraphConv):
         refined = (self.alpha * weight) @ relation.flatten(-2)
         graph = refined.view(-1, *shared.shape) + shared
         out = channel_product(self.value(x), graph.flatten(1, 2))
-        return out.unflatten(-1, (self.num_partitions, -1)).sum(-2)
+        # Features last again: what follows is slower on a mixture of memory orders.
+        return out.unflatten(-1, (self.num_partitions, -1)).sum(-2).contiguous()
 
     def along_edges(self, x: Tensor, edges: TypedEdges) -> Tensor:
         """Convolves with the refined weights of the edges."""
