@@ -6,12 +6,23 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from pyg_stgcn.nn import Adjacency, AAGraphConv, CTRGraphConv, DGGraphConv, STGraphConv, TemporalConv
+from pyg_stgcn.nn import (
+    CTRMSTCN,
+    MSTCN,
+    AAGraphConv,
+    Adjacency,
+    CTRGraphConv,
+    DGGraphConv,
+    STCAttention,
+    STGraphConv,
+    TemporalConv,
+)
 from pyg_stgcn.nn.init import fan_out_
 from pyg_stgcn.nn.layout import features_last
 from pyg_stgcn.skeleton import SkeletonGraph
 
 GraphConv = STGraphConv | AAGraphConv | CTRGraphConv | DGGraphConv
+TemporalUnit = TemporalConv | MSTCN | CTRMSTCN
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ class SpatialUnit(nn.Module):
             :class:`Projection` where channels change. (default: :obj:`False`)
         silent (bool): If set to :obj:`True`, the batch norm starts with weights of :math:`10^{-6}`,
             so that at first only the residual path is heard. (default: :obj:`False`)
-        attention (torch.nn.Module, optional): What follows the ReLU.
+        attention (STCAttention, optional): What follows the ReLU.
 
     Shapes:
         - **input:** :math:`(P, T, V, C)`
@@ -87,7 +98,7 @@ class SpatialUnit(nn.Module):
         adaptive: str,
         residual: bool = False,
         silent: bool = False,
-        attention: nn.Module | None = None,
+        attention: STCAttention | None = None,
     ) -> None:
         super().__init__()
         self.silent = silent
@@ -139,7 +150,7 @@ class Block(nn.Module):
         - **output:** :math:`(P, \lceil T / \mathrm{stride} \rceil, V, C')`
     """
 
-    def __init__(self, stage: Stage, gcn: SpatialUnit, tcn: nn.Module) -> None:
+    def __init__(self, stage: Stage, gcn: SpatialUnit, tcn: TemporalUnit) -> None:
         super().__init__()
         self.gcn = gcn
         self.tcn = tcn

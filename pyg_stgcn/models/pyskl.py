@@ -100,7 +100,7 @@ def load_pyskl(
         raise InputError(
             f"weights: do not fit this {type(model).__name__} ({report}); make the model with the "
             f"skeleton, graph and width of the weights, or load what fits with strict=False"
-            + ("" if not head else "; another number of classes needs head=False")
+            + ("; another number of classes needs head=False" if head else "")
         )
     ours: dict[str, Tensor] = {}
     for entry in loadable:
@@ -183,14 +183,19 @@ def _stripped(content: Mapping[str, Any]) -> dict[str, Tensor]:
                 f"{name}: a {type(value).__name__}, not a tensor; give a state dict, or a "
                 f"checkpoint with one under 'state_dict'"
             )
+        # In half precision the faintest weights would become zeros, which are no edges.
+        if value.is_floating_point() and value.dtype.itemsize < 4:
+            value = value.float()
         stripped[name.removeprefix("module.").removeprefix(BACKBONE)] = value
     return stripped
 
 
 def _compare(entries: list[Entry], state: State) -> tuple[list[Entry], PysklReport]:
     """The entries that can be loaded, and a report on everything else."""
-    missing, mismatched, off_graph = [], [], []
-    loadable = []
+    missing: list[str] = []
+    mismatched: list[str] = []
+    off_graph: list[str] = []
+    loadable: list[Entry] = []
     known: set[str] = set()
     for entry in entries:
         known |= set(entry.theirs)
@@ -204,11 +209,12 @@ def _compare(entries: list[Entry], state: State) -> tuple[list[Entry], PysklRepo
         mismatched += wrong
         if absent or wrong:
             continue
-        lost = entry.off_graph(state) if isinstance(entry, EdgeEntry) else ()
-        if lost and not entry.is_factor:
-            mismatched += [f"{name} has edges that the model lacks" for name in lost]
-            continue
-        off_graph += lost
+        if isinstance(entry, EdgeEntry) and entry.exceeds(state):
+            (name,) = entry.theirs
+            if not entry.is_factor:
+                mismatched.append(f"{name} has edges that the model lacks")
+                continue
+            off_graph.append(name)
         loadable.append(entry)
     unexpected = [name for name in state if name not in known]
     report = PysklReport(*map(tuple, (missing, unexpected, mismatched, off_graph)))

@@ -112,11 +112,11 @@ class EdgeEntry(Entry):
         dense[self.place.to(weight.device)] = torch.where(weight == FAINT_WEIGHT, 0, weight)
         return {name: dense.view(shape)}
 
-    def off_graph(self, state: State) -> tuple[str, ...]:
-        """Their name, if it has numbers off our edges."""
+    def exceeds(self, state: State) -> bool:
+        """Whether theirs hold numbers where we have no edge."""
         values = _joined(state, self.theirs).clone()
         values[self.place.to(values.device)] = self.fill
-        return () if bool((values == self.fill).all()) else tuple(self.theirs)
+        return bool((values != self.fill).any())
 
 
 def _joined(state: State, shapes: Shapes) -> Tensor:
@@ -154,10 +154,9 @@ def entries(module: nn.Module, ours: str, theirs: str) -> Iterator[Entry]:
 def _(module: PersonNorm, ours: str, theirs: str) -> Iterator[Entry]:
     slots = [f"{ours}.slots.{number}" for number in range(len(module.slots))]
     for name in NORM:
-        size = module.slots[0].num_features
         yield Entry(
-            {f"{slot}.{name}": (size,) for slot in slots},
-            {f"{theirs}.{name}": (len(slots) * size,)},
+            {f"{slot}.{name}": (module.num_features,) for slot in slots},
+            {f"{theirs}.{name}": (len(slots) * module.num_features,)},
         )
     yield _counter(slots, [theirs])
 
@@ -258,9 +257,7 @@ def _(module: CTRMSTCN, ours: str, theirs: str) -> Iterator[Entry]:
     yield from _norm(f"{ours}.norm", present)
 
 
-def _branches(
-    module: TemporalBranches, ours: str, theirs: str, plain: str
-) -> Iterator[Entry]:
+def _branches(module: TemporalBranches, ours: str, theirs: str, plain: str) -> Iterator[Entry]:
     first = {f"{theirs}.{number}": width for number, width in enumerate(module.widths)}
     maps = {f"{name}.0": width for name, width in first.items()}
     yield from _affine(module.reduce, f"{ours}.reduce", maps, POINT)
@@ -286,15 +283,13 @@ def _edges(module: Adjacency, ours: str, theirs: str) -> Iterator[Entry]:
         yield EdgeEntry({f"{ours}.edge_weight": count}, {f"{theirs}.A": size}, place=place)
 
 
-def _partition_weight(
-    module: STGraphConv | AAGraphConv, ours: str, theirs: Sequence[str]
-) -> Entry:
+def _partition_weight(module: STGraphConv | AAGraphConv, ours: str, theirs: Sequence[str]) -> Entry:
     """Ours ``[C', K*C]``; theirs one or K tensors, the partitions below one another."""
     grid = (module.num_partitions, module.out_channels, module.in_channels)
     rows = grid[0] * grid[1] // len(theirs)
     return Entry(
         {ours: tuple(module.weight.shape)},
-        {name: (rows, module.in_channels, *POINT) for name in theirs},
+        dict.fromkeys(theirs, (rows, module.in_channels, *POINT)),
         grid,
         (1, 0, 2),
     )

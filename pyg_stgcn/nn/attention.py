@@ -45,8 +45,9 @@ class STCAttention(nn.Module):
         nn.init.kaiming_normal_(self.squeeze.weight)
         for layer in (self.frame_conv, self.excite):
             nn.init.zeros_(layer.weight)
-        for layer in (self.joint_conv, self.frame_conv, self.squeeze, self.excite):
-            nn.init.zeros_(layer.bias)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """Weighs joints, then frames, then channels."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -26,11 +28,12 @@ class PersonNorm(nn.Module):
 
     def __init__(self, num_features: int, num_slots: int = 2) -> None:
         super().__init__()
+        self.num_features = num_features
         self.slots = nn.ModuleList(nn.BatchNorm1d(num_features) for _ in range(num_slots))
 
     def reset_parameters(self) -> None:
         """Forgets what was learnt, and the statistics."""
-        for norm in self.slots:
+        for norm in cast(list[nn.BatchNorm1d], list(self.slots)):
             norm.reset_parameters()
 
     def forward(self, x: Tensor, num_persons: Tensor) -> Tensor:

@@ -221,10 +221,10 @@ GUARDED = {
         "num_partitions": 2,
         "in_channels": 6,
     },
-    "stgcnpp": {"name": "stgcnpp", "skeleton": "sbu15", "base_channels": 8},
+    "stgcnpp": {"name": "stgcnpp", "skeleton": "sbu15", "base_channels": 12},
     "aagcn": {"name": "aagcn", "skeleton": "kinect20", "base_channels": 6},
-    "ctrgcn": {"name": "ctrgcn", "skeleton": "sbu15", "graph": "uniform", "base_channels": 6},
-    "dgstgcn": {"name": "dgstgcn", "skeleton": "hand21", "num_partitions": 2, "base_channels": 8},
+    "ctrgcn": {"name": "ctrgcn", "skeleton": "sbu15", "graph": "uniform", "base_channels": 12},
+    "dgstgcn": {"name": "dgstgcn", "skeleton": "hand21", "num_partitions": 2, "base_channels": 12},
 }
 
 

@@ -47,7 +47,9 @@ def branch_by_branch(
             reach = (kernel_size - 1) * dilation // 2
             padded, frames = F.pad(reduced, (0, 0, reach, reach)), x.size(2)
             taps = [
-                torch.einsum("oi,pitv->potv", conv.weight[..., tap, 0], padded[:, :, at:][:, :, :frames])
+                torch.einsum(
+                    "oi,pitv->potv", conv.weight[..., tap, 0], padded[:, :, at:][:, :, :frames]
+                )
                 for tap, at in enumerate(range(0, kernel_size * dilation, dilation))
             ]
             outs.append((sum(taps) + conv.bias.view(-1, 1, 1))[:, :, ::stride])
@@ -125,9 +127,7 @@ def test_published_weights_have_room_for_25_joints() -> None:
 
 def test_reset_parameters(kind: str) -> None:
     layer = KINDS[kind](12)
-    before = {
-        name: value.clone() for name, value in layer.named_parameters() if "bias" not in name
-    }
+    before = {name: value.clone() for name, value in layer.named_parameters() if "bias" not in name}
     layer(torch.randn(2, 9, V, 12))
     layer.reset_parameters()
     for name in before:

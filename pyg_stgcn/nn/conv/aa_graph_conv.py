@@ -60,12 +60,11 @@ class AAGraphConv(AdaptiveGraphConv):
 
     def all_pairs(self, x: Tensor, prior: Tensor) -> Tensor:
         """Convolves with the similarities of all pairs, as batched matrix products."""
-        num_persons, num_frames, num_joints, _ = x.shape
         # [2, P, K, V, T, E]
         source, target = self._embeddings(x).permute(3, 0, 4, 2, 1, 5).flatten(4)
         similarity = (target @ source.transpose(2, 3) / source.size(-1)).tanh()
         graph = torch.addcmul(prior, self.alpha * (prior != 0), similarity)
-        rows = graph.transpose(1, 2).reshape(num_persons, 1, -1, num_joints)
+        rows = graph.transpose(1, 2).flatten(1, 2).unsqueeze(1)
         return self._linear(rows @ x)
 
     def along_edges(self, x: Tensor, edges: TypedEdges) -> Tensor:
