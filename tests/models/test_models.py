@@ -234,3 +234,6 @@ def test_wrong_options_get_one_clear_error(name: str) -> None:
         create_model(name, 6, TEN_JOINTS, base_channels=0)
     with pytest.raises(InputError, match="num_classes: 0"):
         create_model(name, 0, TEN_JOINTS)
+    if name in ("aagcn", "ctrgcn"):
+        with pytest.raises(InputError, match="person_slots: 0"):
+            create_model(name, 6, TEN_JOINTS, person_slots=0)

@@ -163,7 +163,7 @@ class Payload:
 def test_files_run_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": pyskl_state_dict(make()), "meta": Payload()}, "bad.pth")
-    Path("plain.pth").write_bytes(pickle.dumps(Payload()))
+    Path("plain.pth").write_bytes(pickle.dumps(Payload(), protocol=2))
     Path("noise.pth").write_bytes(b"nothing of the kind")
     Path("empty.pth").write_bytes(b"")
     for file in ("bad.pth", "plain.pth", "noise.pth", "empty.pth"):
