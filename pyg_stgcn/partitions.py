@@ -12,6 +12,10 @@ from torch import Tensor
 
 from pyg_stgcn.errors import InputError
 
+# A weight of zero means that there is no edge. This one is lost in any sum, in single precision
+# too, and a power of two, so that no conversion changes it.
+FAINT_WEIGHT = 2.0**-100
+
 PARTITIONS = ("stgcn_spatial", "spatial", "random", "uniform", "binary_adj", "distance-k")
 
 
@@ -42,6 +46,22 @@ class SkeletonGraph:
         adjacency = self.edge_weight.new_zeros(shape)
         adjacency[self.edge_type, self.edge_index[0], self.edge_index[1]] = self.edge_weight
         return adjacency
+
+    def complete(self) -> SkeletonGraph:
+        """The same graph with edges between all pairs of joints, in all partitions.
+
+        The added edges weigh next to nothing (:math:`2^{-100}`): they are there to be learnt, or
+        for a convolution to put on them what it learns from the data.
+        """
+        edge_type, source, target = torch.ones_like(self.dense()).nonzero(as_tuple=True)
+        weight = self.dense().flatten()
+        return SkeletonGraph(
+            edge_index=torch.stack([source, target]),
+            edge_type=edge_type,
+            edge_weight=torch.where(weight == 0, FAINT_WEIGHT, weight),
+            num_joints=self.num_joints,
+            num_partitions=self.num_partitions,
+        )
 
 
 def partition_graph(

@@ -146,6 +146,17 @@ def test_random_partition_is_dense_and_reproducible() -> None:
         skeleton.graph("random", num_partitions=0)
 
 
+def test_a_complete_graph_has_all_edges_and_the_same_sums() -> None:
+    graph = get_skeleton("coco17").graph("spatial")
+    complete = graph.complete()
+    assert complete.edge_index.shape == (2, 3 * 17 * 17)
+    assert (complete.edge_weight != 0).all()
+    torch.testing.assert_close(complete.dense(), graph.dense(), rtol=0, atol=1e-28)
+    is_edge = graph.dense() != 0
+    assert torch.equal(complete.dense()[is_edge], graph.dense()[is_edge])
+    assert complete.dense()[~is_edge].unique().numel() == 1
+
+
 def test_unknown_partition() -> None:
     with pytest.raises(InputError, match=r"'spacial'.*did you mean 'spatial'.*binary_adj"):
         get_skeleton("ntu25").graph("spacial")

@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+from pyg_stgcn.models.aagcn import AAGCN
+from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.models.ctrgcn import CTRGCN
+from pyg_stgcn.models.dgstgcn import DGSTGCN
+from pyg_stgcn.models.pyskl import PysklReport, load_pyskl, pyskl_state_dict
 from pyg_stgcn.models.registry import create_model, list_models, register_model
 from pyg_stgcn.models.stgcn import STGCN
+from pyg_stgcn.models.stgcnpp import STGCNPP
 
-__all__ = ["STGCN", "create_model", "list_models", "register_model"]
+__all__ = [
+    "AAGCN",
+    "CTRGCN",
+    "DGSTGCN",
+    "STGCN",
+    "STGCNPP",
+    "Backbone",
+    "PysklReport",
+    "create_model",
+    "list_models",
+    "load_pyskl",
+    "pyskl_state_dict",
+    "register_model",
+]

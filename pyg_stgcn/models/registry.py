@@ -1,4 +1,4 @@
-"""Models by name: a decorated factory function is the registry, and its signature the options."""
+"""Models by name: the decorated factories are the registry, and their signatures the options."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
 
 
 def register_model(factory: Factory) -> Factory:
-    """Registers a factory function under its own name.
+    """Registers a factory, a class or a function, under its own name in lower case.
 
     Its first two parameters are ``num_classes`` and ``skeleton``; the others are the options of
     :func:`create_model`.
     """
-    name = factory.__name__
+    name = factory.__name__.lower()
     if name in _FACTORIES:
         raise ValueError(f"a model named {name!r} is already registered")
     _FACTORIES[name] = factory
@@ -44,7 +44,7 @@ def create_model(
         name: One of :func:`list_models`.
         num_classes: Number of classes.
         skeleton: The skeleton of the data, or the name of a built-in one.
-        **options: The options of this model: the parameters of its factory function.
+        **options: The options of this model: the parameters of its class.
 
     Raises:
         InputError: If there is no such model, or it has no such option.

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from pyg_stgcn.nn.adjacency import Adjacency
-from pyg_stgcn.nn.conv import STGraphConv
+from pyg_stgcn.nn.attention import STCAttention
+from pyg_stgcn.nn.conv import AAGraphConv, CTRGraphConv, DGGraphConv, STGraphConv
 from pyg_stgcn.nn.head import ClassifierHead
+from pyg_stgcn.nn.input_norm import PersonNorm
+from pyg_stgcn.nn.multi_scale import CTRMSTCN, DGMSTCN, MSTCN
 from pyg_stgcn.nn.pool import person_pool
 from pyg_stgcn.nn.temporal import TemporalConv
 
-__all__ = ["Adjacency", "ClassifierHead", "STGraphConv", "TemporalConv", "person_pool"]
+__all__ = [
+    "CTRMSTCN",
+    "DGMSTCN",
+    "MSTCN",
+    "AAGraphConv",
+    "Adjacency",
+    "CTRGraphConv",
+    "ClassifierHead",
+    "DGGraphConv",
+    "PersonNorm",
+    "STCAttention",
+    "STGraphConv",
+    "TemporalConv",
+    "person_pool",
+]

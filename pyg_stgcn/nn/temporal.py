@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from pyg_stgcn.nn.init import fan_out_
+from pyg_stgcn.nn.layout import features_last
+
 
 class TemporalConv(nn.Module):
     r"""A convolution over the frames of every joint, with batch norm and dropout (``unit_tcn``).
@@ -18,6 +21,9 @@ class TemporalConv(nn.Module):
         stride (int): Step from one output frame to the next. (default: :obj:`1`)
         dilation (int): Step from one frame of the kernel to the next. (default: :obj:`1`)
         dropout (float): Probability of dropping an output. (default: :obj:`0.0`)
+        fan_out (bool): If set to :obj:`True`, weights start from
+            :math:`\mathcal{N}(0, 2 / \mathrm{fan\_out})` and biases at zero, instead of the
+            uniform start of :class:`torch.nn.Conv2d`. (default: :obj:`False`)
 
     Shapes:
         - **input:** :math:`(P, T, V, C)`
@@ -32,12 +38,14 @@ class TemporalConv(nn.Module):
         stride: int = 1,
         dilation: int = 1,
         dropout: float = 0.0,
+        fan_out: bool = False,
     ) -> None:
         super().__init__()
         # oneDNN writes past its workspace in the weight gradient of a strided 1x1 convolution over
         # few channels-last channels (github.com/uxlfoundation/oneDNN/issues/6035), so the frames
         # that such a convolution leaves out are left out before it.
         self.frame_step = stride if kernel_size == 1 else 1
+        self.fan_out = fan_out
         self.conv = nn.Conv2d(
             in_channels,
             out_channels,
@@ -48,13 +56,18 @@ class TemporalConv(nn.Module):
         )
         self.norm = nn.BatchNorm2d(out_channels)
         self.dropout = nn.Dropout(dropout)
+        if fan_out:
+            self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draws new weights and forgets the statistics."""
-        self.conv.reset_parameters()
+        if self.fan_out:
+            fan_out_(self.conv)
+        else:
+            self.conv.reset_parameters()
         self.norm.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves over time."""
-        out = self.norm(self.conv(x[:, :: self.frame_step].permute(0, 3, 1, 2)))
-        return self.dropout(out).permute(0, 2, 3, 1)
+        out = features_last(self.conv, x[:, :: self.frame_step])
+        return self.dropout(features_last(self.norm, out))

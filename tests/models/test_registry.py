@@ -1,17 +1,40 @@
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models import STGCN, create_model, list_models, register_model
+from pyg_stgcn.models import (
+    STGCN,
+    create_model,
+    list_models,
+    register_model,
+)
 
 
 def test_lists_and_makes_models() -> None:
-    assert "stgcn" in list_models()
+    assert list_models() == ["aagcn", "ctrgcn", "dgstgcn", "stgcn", "stgcnpp"]
     model = create_model("stgcn", 5, "coco17", base_channels=4, graph="uniform")
     assert isinstance(model, STGCN)
     assert model.num_features == 16
     assert model.stages[0].gcn.adjacency.num_partitions == 1
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_options_are_explicit_and_documented(name: str) -> None:
+    factory = type(create_model(name, 5, "coco17", base_channels=4))
+    parameters = inspect.signature(factory).parameters
+    assert list(parameters)[:5] == [
+        "num_classes",
+        "skeleton",
+        "in_channels",
+        "base_channels",
+        "graph",
+    ]
+    for option, parameter in parameters.items():
+        assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        assert f"        {option} (" in factory.__doc__
 
 
 def test_unknown_model_suggests_one() -> None:

@@ -10,7 +10,7 @@ from torch_geometric.nn.inits import uniform
 from torch_geometric.typing import Adj, OptPairTensor, OptTensor, SparseTensor, torch_sparse
 from torch_geometric.utils import scatter
 
-from pyg_stgcn.errors import InputError
+from pyg_stgcn.nn.conv.checks import check_matrix, check_types
 
 # Batched products of matrices with fewer columns than this are slower than one wide product with
 # the joints first, the two transposes included (measured in benchmarks/spatial_conv.py).
@@ -159,7 +159,7 @@ class STGraphConv(MessagePassing):
             InputError: If the edge types are missing, or the matrix has the wrong size.
         """
         if isinstance(edge_index, SparseTensor) or edge_index.is_floating_point():
-            self._check_matrix(x, edge_index, edge_weight, edge_type)
+            check_matrix(edge_index, x.size(-2), self.num_partitions, edge_weight, edge_type)
             arriving = _row_sum(edge_index, self.bias)
         else:
             edge_index, arriving = self._typed_edges(x, edge_index, edge_weight, edge_type)
@@ -187,11 +187,7 @@ class STGraphConv(MessagePassing):
         self, x: Tensor, edge_index: Tensor, edge_weight: OptTensor, edge_type: OptTensor
     ) -> tuple[Tensor, OptTensor]:
         """Splits every target node into K, one per partition; also sums what arrives there."""
-        if edge_type is None and self.num_partitions > 1:
-            raise InputError(
-                f"edge_type: missing, but this layer has {self.num_partitions} partitions; give "
-                f"the partition of every edge"
-            )
+        check_types(edge_type, self.num_partitions)
         target = edge_index[1]
         if edge_type is not None:
             target = target * self.num_partitions + edge_type
@@ -200,22 +196,6 @@ class STGraphConv(MessagePassing):
             ones = x.new_ones(edge_index.size(1)) if edge_weight is None else edge_weight
             arriving = scatter(ones, target, dim_size=x.size(-2) * self.num_partitions)
         return torch.stack([edge_index[0], target]), arriving
-
-    def _check_matrix(
-        self, x: Tensor, adj: Adj, edge_weight: OptTensor, edge_type: OptTensor
-    ) -> None:
-        if edge_weight is not None or edge_type is not None:
-            raise InputError(
-                "edge_weight, edge_type: the graph is given as one matrix, which holds both; leave "
-                "them out"
-            )
-        size = (adj.size(0), adj.size(1))
-        expected = (x.size(-2) * self.num_partitions, x.size(-2))
-        if size != expected:
-            raise InputError(
-                f"edge_index: a matrix of size {size}, but {x.size(-2)} nodes and "
-                f"{self.num_partitions} partitions need {expected}"
-            )
 
     def __repr__(self) -> str:
         return (

@@ -1,0 +1,192 @@
+"""What all backbones have in common: from a batch over ten stages to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch, Data
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models.blocks import Block, Stage
+from pyg_stgcn.nn import ClassifierHead, PersonNorm, person_pool
+from pyg_stgcn.skeleton import Skeleton, SkeletonGraph, get_skeleton
+
+
+class Backbone(nn.Module):
+    r"""Ten stages over the joints and frames of every person, pooling and a classifier.
+
+    Channels double at :obj:`inflate_stages`, frames halve at :obj:`down_stages`; the first stage
+    is left out where the input has :obj:`base_channels` channels already. Features are averaged
+    over frames and joints, then over the persons that are there.
+
+    Args:
+        num_classes (int): Number of classes.
+        skeleton (Skeleton or str): The skeleton of the data, or the name of a built-in one.
+        in_channels (int): Channels :math:`C` of the input.
+        base_channels (int): Width of the first stages.
+        graph (str): A partition of the skeleton, or :obj:`"random"`.
+        num_partitions (int): Number of partitions of the :obj:`"random"` graph.
+        dropout (float): Dropout before the classifier.
+        tcn_dropout (float): Dropout after the temporal convolutions of all stages but the first.
+        inflate_stages (collection of int): Stages, counted from 1, at which channels double.
+        down_stages (collection of int): Stages, counted from 1, at which frames halve.
+        make_block (callable): Makes one stage.
+        all_pairs (bool): If set to :obj:`True`, all pairs of joints are learnable edges.
+            (default: :obj:`False`)
+        person_slots (int): Number of persons with a normalisation of their own; the following
+            ones share the last. (default: :obj:`1`)
+
+    Shapes:
+        - **input:** a :class:`~torch_geometric.data.Data` or a
+          :class:`~torch_geometric.data.Batch` with **x** :math:`(P V, T, C)`, the joints of a
+          person together, and **num_persons**
+        - **output:** logits :math:`(N, \mathrm{classes})`
+
+    Raises:
+        InputError: If an option is out of range.
+    """
+
+    NUM_STAGES = 10
+
+    def __init__(
+        self,
+        num_classes: int,
+        skeleton: Skeleton | str,
+        in_channels: int,
+        base_channels: int,
+        graph: str,
+        num_partitions: int,
+        dropout: float,
+        tcn_dropout: float,
+        inflate_stages: Collection[int],
+        down_stages: Collection[int],
+        make_block: Callable[[Stage], Block],
+        all_pairs: bool = False,
+        person_slots: int = 1,
+    ) -> None:
+        super().__init__()
+        _check_counts(
+            num_classes=num_classes,
+            in_channels=in_channels,
+            base_channels=base_channels,
+            person_slots=person_slots,
+        )
+        self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.graph = graph
+        self.num_partitions = num_partitions
+        self.all_pairs = all_pairs
+        self.dropout = dropout
+        start = self.start_graph()
+
+        num_features = self.skeleton.num_joints * in_channels
+        self.data_norm: nn.BatchNorm1d | PersonNorm
+        if person_slots == 1:
+            self.data_norm = nn.BatchNorm1d(num_features)
+        else:
+            self.data_norm = PersonNorm(num_features, person_slots)
+        self.stages = nn.ModuleList()
+        channels, width = in_channels, base_channels
+        for number in range(1, self.NUM_STAGES + 1):
+            width *= 2 if number in inflate_stages else 1
+            if number == 1 and in_channels == base_channels:
+                continue
+            stage = Stage(
+                channels,
+                width,
+                stride=2 if number in down_stages else 1,
+                graph=start,
+                dropout=tcn_dropout if number > 1 else 0.0,
+                residual=number > 1,
+            )
+            self.stages.append(make_block(stage))
+            channels = width
+        self.num_features = channels
+        self.head = ClassifierHead(self.num_features, num_classes, dropout)
+
+    def start_graph(self) -> SkeletonGraph:
+        """The graph that all stages start with; a new draw where it is random."""
+        graph = self.skeleton.graph(self.graph, self.num_partitions)
+        return graph.complete() if self.all_pairs else graph
+
+    def reset_parameters(self) -> None:
+        """Draws new weights (and a new random graph) and forgets the statistics."""
+        start = self.start_graph()
+        self.data_norm.reset_parameters()
+        for block in cast(list[Block], list(self.stages)):
+            block.gcn.adjacency.restart_from(start)
+            block.reset_parameters()
+        self.head.reset_parameters()
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Puts a new, untrained classifier on the features.
+
+        Args:
+            num_classes: Number of classes.
+
+        Raises:
+            InputError: If it is less than 1.
+        """
+        _check_counts(num_classes=num_classes)
+        self.num_classes = num_classes
+        head = ClassifierHead(self.num_features, num_classes, self.dropout)
+        self.head = head.to(self.head.linear.weight).train(self.training)
+
+    def forward(self, batch: Data | Batch) -> Tensor:
+        """Maps a batch to logits."""
+        return self.head(self.forward_features(batch))
+
+    def forward_features(self, batch: Data | Batch) -> Tensor:
+        """Maps a batch to one vector per sample, shape :math:`(N, C')`."""
+        x, num_persons = self._static(batch)
+        return person_pool(self._maps(x, num_persons).mean(dim=(1, 2)), num_persons)
+
+    def forward_maps(self, batch: Data | Batch) -> Tensor:
+        """Maps a batch to the feature maps of its persons, shape :math:`(P, T', V, C')`."""
+        return self._maps(*self._static(batch))
+
+    def _maps(self, x: Tensor, num_persons: Tensor) -> Tensor:
+        if isinstance(self.data_norm, PersonNorm):
+            x = self.data_norm(x, num_persons)
+        else:
+            x = self.data_norm(x.flatten(2).flatten(0, 1)).view(x.shape)
+        for block in self.stages:
+            x = block(x)
+        return x
+
+    def _static(self, batch: Data | Batch) -> tuple[Tensor, Tensor]:
+        """The persons of a batch as ``[P, T, V, C]``, and how many of them every sample has."""
+        x, num_joints = batch.get("x"), self.skeleton.num_joints
+        if x is None or x.dim() != 3:
+            shape = None if x is None else tuple(x.shape)
+            raise InputError(
+                f"x: expected joints, frames and channels [M*V, T, C], got {shape}; see "
+                f"pyg_stgcn.datasets for the form of a sample"
+            )
+        if x.size(2) != self.in_channels:
+            raise InputError(
+                f"x: the data has {x.size(2)} channels, but the model was made for "
+                f"{self.in_channels}; use the same streams, or a model with in_channels={x.size(2)}"
+            )
+        if batch.get("num_persons") is None:
+            raise InputError("num_persons: missing; give the number of persons of every sample")
+        num_persons = torch.as_tensor(batch.num_persons, device=x.device).view(-1)
+        total = int(num_persons.sum())
+        if x.size(0) != total * num_joints:
+            joints = x.size(0) / max(total, 1)
+            raise InputError(
+                f"x: the data has {joints:g} joints per person ({x.size(0)} nodes, {total} "
+                f"persons), but the skeleton {self.skeleton.name!r} of the model has {num_joints}; "
+                f"use the skeleton of the data"
+            )
+        return x.view(total, num_joints, *x.shape[1:]).transpose(1, 2), num_persons
+
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise InputError(f"{name}: {count} is too few; give at least 1")

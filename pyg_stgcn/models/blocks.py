@@ -1,0 +1,177 @@
+"""The stages that all backbones are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from pyg_stgcn.nn import (
+    CTRMSTCN,
+    MSTCN,
+    AAGraphConv,
+    Adjacency,
+    CTRGraphConv,
+    DGGraphConv,
+    STCAttention,
+    STGraphConv,
+    TemporalConv,
+)
+from pyg_stgcn.nn.init import fan_out_
+from pyg_stgcn.nn.layout import features_last
+from pyg_stgcn.skeleton import SkeletonGraph
+
+GraphConv = STGraphConv | AAGraphConv | CTRGraphConv | DGGraphConv
+TemporalUnit = TemporalConv | MSTCN | CTRMSTCN
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a backbone asks of one of its stages.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        stride: Temporal stride.
+        graph: The graph that the stage starts with.
+        dropout: Dropout after the temporal convolution.
+        residual: Whether there is a residual path around the stage.
+    """
+
+    in_channels: int
+    out_channels: int
+    stride: int
+    graph: SkeletonGraph
+    dropout: float
+    residual: bool
+
+
+class Projection(nn.Module):
+    r"""A linear map and batch norm: the residual path where channels change (``down``).
+
+    Args:
+        in_channels (int): Channels :math:`C` of the input.
+        out_channels (int): Channels :math:`C'` of the output.
+
+    Shapes:
+        - **input:** :math:`(P, T, V, C)`
+        - **output:** :math:`(P, T, V, C')`
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_channels, out_channels)
+        self.norm = nn.BatchNorm2d(out_channels)
+
+    def reset_parameters(self) -> None:
+        """Draws new weights and forgets the statistics."""
+        self.linear.reset_parameters()
+        self.norm.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps the channels."""
+        return features_last(self.norm, self.linear(x))
+
+
+class SpatialUnit(nn.Module):
+    r"""A graph convolution with its own learnable graph, batch norm, a residual path and ReLU.
+
+    Args:
+        conv (torch.nn.Module): The graph convolution, :math:`C` to :math:`C'` channels.
+        graph (SkeletonGraph): The graph to start with.
+        adaptive (str): What is learnt of the graph, see :class:`~pyg_stgcn.nn.Adjacency`.
+        residual (bool): If set to :obj:`True`, the input is added before the ReLU, through a
+            :class:`Projection` where channels change. (default: :obj:`False`)
+        silent (bool): If set to :obj:`True`, the batch norm starts with weights of :math:`10^{-6}`,
+            so that at first only the residual path is heard. (default: :obj:`False`)
+        attention (STCAttention, optional): What follows the ReLU.
+
+    Shapes:
+        - **input:** :math:`(P, T, V, C)`
+        - **output:** :math:`(P, T, V, C')`
+    """
+
+    def __init__(
+        self,
+        conv: GraphConv,
+        graph: SkeletonGraph,
+        adaptive: str,
+        residual: bool = False,
+        silent: bool = False,
+        attention: STCAttention | None = None,
+    ) -> None:
+        super().__init__()
+        self.silent = silent
+        self.adjacency = Adjacency(graph, adaptive)
+        self.conv = conv
+        self.norm = nn.BatchNorm2d(conv.out_channels)
+        self.down: nn.Module | None = None
+        if residual and conv.in_channels == conv.out_channels:
+            self.down = nn.Identity()
+        elif residual:
+            self.down = Projection(conv.in_channels, conv.out_channels)
+        self.attention = attention
+        self._reset_residual()
+
+    def reset_parameters(self) -> None:
+        """Draws new weights and forgets the statistics."""
+        self.adjacency.reset_parameters()
+        self.conv.reset_parameters()
+        self._reset_residual()
+        if self.attention is not None:
+            self.attention.reset_parameters()
+
+    def _reset_residual(self) -> None:
+        self.norm.reset_parameters()
+        if isinstance(self.down, Projection):
+            self.down.reset_parameters()
+            if self.silent:
+                fan_out_(self.down.linear)
+        if self.silent:
+            nn.init.constant_(self.norm.weight, 1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolves every frame with the graph."""
+        out = features_last(self.norm, self.conv(x, self.adjacency()))
+        out = (out if self.down is None else out + self.down(x)).relu_()
+        return out if self.attention is None else self.attention(out)
+
+
+class Block(nn.Module):
+    r"""One stage: :math:`\mathrm{ReLU}(\mathrm{TCN}(\mathrm{GCN}(x)) + \mathrm{Res}(x))`.
+
+    Args:
+        stage (Stage): Channels, stride, and whether there is a residual path.
+        gcn (SpatialUnit): The spatial half.
+        tcn (torch.nn.Module): The temporal half.
+
+    Shapes:
+        - **input:** :math:`(P, T, V, C)`
+        - **output:** :math:`(P, \lceil T / \mathrm{stride} \rceil, V, C')`
+    """
+
+    def __init__(self, stage: Stage, gcn: SpatialUnit, tcn: TemporalUnit) -> None:
+        super().__init__()
+        self.gcn = gcn
+        self.tcn = tcn
+        self.residual: nn.Module | None
+        if not stage.residual:
+            self.residual = None
+        elif stage.in_channels == stage.out_channels and stage.stride == 1:
+            self.residual = nn.Identity()
+        else:
+            self.residual = TemporalConv(
+                stage.in_channels, stage.out_channels, kernel_size=1, stride=stage.stride
+            )
+
+    def reset_parameters(self) -> None:
+        """Draws new weights and forgets the statistics."""
+        self.gcn.reset_parameters()
+        self.tcn.reset_parameters()
+        if isinstance(self.residual, TemporalConv):
+            self.residual.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Runs the stage."""
+        out = self.tcn(self.gcn(x))
+        return out.relu() if self.residual is None else (out + self.residual(x)).relu_()

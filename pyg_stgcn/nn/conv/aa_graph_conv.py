@@ -1,0 +1,92 @@
+"""The adaptive graph convolution of AAGCN, on any PyG graph."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, TypedEdges
+from pyg_stgcn.nn.init import fan_out_
+
+
+class AAGraphConv(AdaptiveGraphConv):
+    r"""The adaptive graph convolution of the `"Skeleton-Based Action Recognition with Multi-Stream
+    Adaptive Graph Convolutional Networks" <https://arxiv.org/abs/1912.06971>`_ paper.
+
+    .. math::
+        \mathbf{x}^{\prime}_{tw} = \sum_{k=1}^{K} \mathbf{W}_k \sum_{v \in \mathcal{N}_k(w)}
+        \left( A_{kvw} + \alpha S_{kvw} \right) \mathbf{x}_{tv} + \mathbf{b}_k, \qquad
+        S_{kvw} = \tanh \Big( \frac{1}{E T} \sum_{t}
+        \mathbf{a}_{k}(\mathbf{x}_{tv})^{\top} \mathbf{b}_{k}(\mathbf{x}_{tw}) \Big)
+
+    where :math:`A_{kvw}` is the prior weight of an edge, and its similarity :math:`S_{kvw}`, of
+    linear embeddings :math:`\mathbf{a}_k, \mathbf{b}_k` over all :math:`T` frames, differs from
+    sample to sample. :math:`\alpha` starts at zero. An edge of weight zero carries no message.
+
+    Args:
+        in_channels (int): Size of each input feature :math:`C`.
+        out_channels (int): Size of each output feature :math:`C'`.
+        num_partitions (int): Number of edge types :math:`K`, each with its own weights.
+            (default: :obj:`1`)
+        reduction (int): Output channels per channel of the embeddings. (default: :obj:`4`)
+
+    Shapes:
+        - **input:** node features :math:`(*, T, V, C)` or :math:`(V, C)`, edge indices
+          :math:`(2, E)`, prior edge weights :math:`(E)` *(optional)*, edge types :math:`(E)`; or,
+          in place of the three, one matrix :math:`(V K, V)` whose row :math:`w K + k` holds the
+          weights :math:`A_{k \cdot w}`
+        - **output:** node features :math:`(*, T, V, C')` or :math:`(V, C')`
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, num_partitions: int = 1, reduction: int = 4
+    ) -> None:
+        super().__init__(in_channels, out_channels, num_partitions)
+        self.embed_channels = max(out_channels // reduction, 1)
+        self.embed = nn.Linear(in_channels, 2 * num_partitions * self.embed_channels)
+        self.weight = nn.Parameter(torch.empty(out_channels, num_partitions * in_channels))
+        self.bias = nn.Parameter(torch.empty(num_partitions * out_channels))
+        self.alpha = nn.Parameter(torch.empty(1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        r"""Draws weights from normal distributions; biases and :math:`\alpha` start at zero."""
+        super().reset_parameters()
+        fan_out_(self.embed, groups=2 * self.num_partitions)
+        nn.init.normal_(self.weight, std=(2 / self.weight.numel()) ** 0.5)
+        nn.init.zeros_(self.bias)
+        nn.init.zeros_(self.alpha)
+
+    def all_pairs(self, x: Tensor, prior: Tensor) -> Tensor:
+        """Convolves with the similarities of all pairs, as batched matrix products."""
+        # [2, P, K, V, T, E]
+        source, target = self._embeddings(x).permute(3, 0, 4, 2, 1, 5).flatten(4)
+        similarity = (target @ source.transpose(2, 3) / source.size(-1)).tanh()
+        graph = torch.addcmul(prior, self.alpha * (prior != 0), similarity)
+        rows = graph.transpose(1, 2).flatten(1, 2).unsqueeze(1)
+        return self._linear(rows @ x)
+
+    def along_edges(self, x: Tensor, edges: TypedEdges) -> Tensor:
+        """Convolves with the similarities of the edges' ends."""
+        num_nodes = x.size(2)
+        source, target = self._embeddings(x).transpose(2, 3).flatten(3, 4).unbind(2)
+        products = source[:, :, edges.typed_source] * target[:, :, edges.typed_target]
+        similarity = products.mean((1, 3)).tanh()
+        weight = edges.weight + self.alpha * (edges.weight != 0) * similarity
+        out = self.propagate(
+            torch.stack([edges.source, edges.typed_target]),
+            x=(x, None),
+            weight=weight[:, None, :, None],
+            size=(num_nodes, num_nodes * self.num_partitions),
+        )
+        return self._linear(out)
+
+    def _embeddings(self, x: Tensor) -> Tensor:
+        """Both embeddings of all partitions, ``[P, T, V, 2, K, E]``."""
+        return self.embed(x).view(*x.shape[:3], 2, self.num_partitions, self.embed_channels)
+
+    def _linear(self, z: Tensor) -> Tensor:
+        """Maps the K aggregated features of every joint, ``[P, T, V*K, C]``, to the output."""
+        bias = self.bias.view(self.num_partitions, -1).sum(0)
+        return F.linear(z.reshape(*z.shape[:2], -1, self.weight.size(1)), self.weight, bias)

@@ -1,0 +1,109 @@
+"""The channel-wise refined graph convolution of CTR-GCN, on any PyG graph."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, TypedEdges, channel_product
+from pyg_stgcn.nn.init import fan_out_
+
+
+class CTRGraphConv(AdaptiveGraphConv):
+    r"""The graph convolution of the `"Channel-wise Topology Refinement Graph Convolution for
+    Skeleton-Based Action Recognition" <https://arxiv.org/abs/2107.12213>`_ paper.
+
+    .. math::
+        \mathbf{x}^{\prime}_{tw} = \sum_{k=1}^{K} \sum_{v \in \mathcal{N}_k(w)}
+        \left( A_{kvw} + \alpha \, \mathbf{r}_k \big( \tanh ( \mathbf{p}_k(\bar{\mathbf{x}}_v) -
+        \mathbf{q}_k(\bar{\mathbf{x}}_w) ) \big) \right) \odot \mathbf{u}_k(\mathbf{x}_{tv})
+
+    where :math:`A_{kvw}` is the prior weight of an edge, shared by all channels,
+    :math:`\mathbf{p}, \mathbf{q}, \mathbf{r}, \mathbf{u}` are linear maps with bias and
+    :math:`\bar{\mathbf{x}}` is the mean over the frames. :math:`\alpha` starts at zero. An edge of
+    weight zero carries no message.
+
+    Args:
+        in_channels (int): Size of each input feature :math:`C`.
+        out_channels (int): Size of each output feature :math:`C'`.
+        num_partitions (int): Number of edge types :math:`K`, each with its own weights.
+            (default: :obj:`1`)
+        reduction (int): Input channels per channel of :math:`\mathbf{p}` and :math:`\mathbf{q}`,
+            which have 8 channels where the input has at most 16. (default: :obj:`8`)
+
+    Shapes:
+        - **input:** node features :math:`(*, T, V, C)` or :math:`(V, C)`, edge indices
+          :math:`(2, E)`, prior edge weights :math:`(E)` *(optional)*, edge types :math:`(E)`; or,
+          in place of the three, one matrix :math:`(V K, V)` whose row :math:`w K + k` holds the
+          weights :math:`A_{k \cdot w}`
+        - **output:** node features :math:`(*, T, V, C')` or :math:`(V, C')`
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, num_partitions: int = 1, reduction: int = 8
+    ) -> None:
+        super().__init__(in_channels, out_channels, num_partitions)
+        self.rel_channels = 8 if in_channels <= 16 else max(in_channels // reduction, 1)
+        self.relate = nn.Linear(in_channels, 2 * num_partitions * self.rel_channels)
+        self.value = nn.Linear(in_channels, num_partitions * out_channels)
+        # The maps r_k below one another: a linear layer only in how its weights are kept.
+        self.refine = nn.Linear(self.rel_channels, num_partitions * out_channels)
+        self.alpha = nn.Parameter(torch.empty(1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        r"""Draws weights from normal distributions; biases and :math:`\alpha` start at zero."""
+        super().reset_parameters()
+        fan_out_(self.relate, groups=2 * self.num_partitions)
+        fan_out_(self.value, groups=self.num_partitions)
+        fan_out_(self.refine, groups=self.num_partitions)
+        nn.init.zeros_(self.alpha)
+
+    def all_pairs(self, x: Tensor, prior: Tensor) -> Tensor:
+        """Convolves with the refined graphs of all pairs, as batched matrix products."""
+        weight, bias = self._refine()
+        kept = (prior != 0).unsqueeze(1)
+        # Everything that is the same for all persons, bias included: [K, C', W, V].
+        shared = prior.unsqueeze(1) + self.alpha * kept * bias[:, :, None, None]
+        source, target = self._relations(x).permute(2, 0, 3, 4, 1)
+        relation = (source.unsqueeze(-2) - target.unsqueeze(-1)).tanh() * kept
+        refined = (self.alpha * weight) @ relation.flatten(-2)
+        graph = refined.view(-1, *shared.shape) + shared
+        out = channel_product(self.value(x), graph.flatten(1, 2))
+        # Features last again: what follows is slower on a mixture of memory orders.
+        return out.unflatten(-1, (self.num_partitions, -1)).sum(-2).contiguous()
+
+    def along_edges(self, x: Tensor, edges: TypedEdges) -> Tensor:
+        """Convolves with the refined weights of the edges."""
+        num_nodes = x.size(2)
+        source, target = self._relations(x).transpose(1, 2).flatten(2, 3).unbind(1)
+        relation = (source[:, edges.typed_source] - target[:, edges.typed_target]).tanh()
+        refined = torch.cat(
+            [
+                F.linear(part, weight, bias)
+                for part, weight, bias in zip(
+                    relation.split(edges.per_kind, dim=1), *self._refine(), strict=True
+                )
+            ],
+            dim=1,
+        )
+        gate = self.alpha * (edges.weight != 0)
+        weight = edges.weight[:, None] + gate[:, None] * refined
+        value = self.value(x).view(*x.shape[:2], -1, self.out_channels)
+        return self.propagate(
+            torch.stack([edges.typed_source, edges.target]),
+            x=(value, None),
+            weight=weight.unsqueeze(1),
+            size=(num_nodes * self.num_partitions, num_nodes),
+        )
+
+    def _relations(self, x: Tensor) -> Tensor:
+        """The maps p and q of the mean over the frames, ``[P, V, 2, K, R]``."""
+        mean = x.mean(1)
+        return self.relate(mean).view(*mean.shape[:2], 2, self.num_partitions, self.rel_channels)
+
+    def _refine(self) -> tuple[Tensor, Tensor]:
+        """The weights ``[K, C', R]`` and biases ``[K, C']`` of the maps r."""
+        weight = self.refine.weight.view(self.num_partitions, self.out_channels, -1)
+        return weight, self.refine.bias.view(self.num_partitions, -1)

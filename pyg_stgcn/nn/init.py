@@ -1,0 +1,19 @@
+"""Starting weights that several layers share."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def fan_out_(layer: nn.Linear | nn.Conv2d, groups: int = 1) -> None:
+    r"""Draws weights from :math:`\mathcal{N}(0, 2 / \mathrm{fan\_out})` and clears the bias.
+
+    Args:
+        layer (torch.nn.Module): The layer.
+        groups (int): How many maps side by side the layer stands for: each of them has its own,
+            smaller, fan out. (default: :obj:`1`)
+    """
+    fan_out = layer.weight.size(0) * layer.weight[0, 0].numel() / groups
+    nn.init.normal_(layer.weight, std=(2 / fan_out) ** 0.5)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

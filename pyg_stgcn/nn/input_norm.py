@@ -1,0 +1,51 @@
+"""Normalisation of the data on its way into a model."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+
+class PersonNorm(nn.Module):
+    r"""A batch norm per person slot, joint and channel.
+
+    The published form pads every sample to the same number of persons and normalises person,
+    joint and channel together (``MVC``). Here nobody is padded: the first person of a sample is
+    normalised by the first slot, the second by the second, and whoever comes after the last slot
+    by the last. The statistics of a slot are those of the persons who are there; with every
+    sample padded to the number of slots they are the published ones.
+
+    Args:
+        num_features (int): Joints times channels, :math:`V C`.
+        num_slots (int): Number of person slots. (default: :obj:`2`)
+
+    Shapes:
+        - **x:** :math:`(P, T, V, C)`, **num_persons:** :math:`(N)` with sum :math:`P`
+        - **output:** :math:`(P, T, V, C)`
+    """
+
+    def __init__(self, num_features: int, num_slots: int = 2) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.slots = nn.ModuleList(nn.BatchNorm1d(num_features) for _ in range(num_slots))
+
+    def reset_parameters(self) -> None:
+        """Forgets what was learnt, and the statistics."""
+        for norm in cast(list[nn.BatchNorm1d], list(self.slots)):
+            norm.reset_parameters()
+
+    def forward(self, x: Tensor, num_persons: Tensor) -> Tensor:
+        """Normalises the persons of a batch."""
+        first = (num_persons.cumsum(0) - num_persons).repeat_interleave(num_persons)
+        position = torch.arange(x.size(0), device=x.device) - first
+        slot = position.clamp(max=len(self.slots) - 1)
+        members = [(slot == number).nonzero().view(-1) for number in range(len(self.slots))]
+        normalized = [
+            norm(x[persons].flatten(2).flatten(0, 1))
+            for norm, persons in zip(self.slots, members, strict=True)
+            if persons.numel()
+        ]
+        back = torch.cat(members).argsort()
+        return torch.cat(normalized).view(x.shape)[back]

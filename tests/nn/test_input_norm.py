@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pyg_stgcn.nn import PersonNorm
+
+T, V, C = 5, 4, 3
+
+
+def make(num_slots: int = 2) -> PersonNorm:
+    norm = PersonNorm(V * C, num_slots).double()
+    for parameter in norm.parameters():
+        nn.init.normal_(parameter)
+    return norm
+
+
+def features(num_persons: int) -> Tensor:
+    return torch.randn(num_persons, T, V, C, dtype=torch.float64)
+
+
+def test_equals_the_published_norm_where_nobody_is_missing() -> None:
+    norm, x = make(), features(6)
+    published = nn.BatchNorm1d(2 * V * C).double()
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            joined = torch.cat([getattr(slot, name) for slot in norm.slots])
+            getattr(published, name).copy_(joined)
+    # [N, M, T, V, C] to [N, M*V*C, T]
+    samples = x.view(3, 2, T, V, C)
+    for training in (True, True, False):
+        norm.train(training)
+        published.train(training)
+        flat = published(samples.permute(0, 1, 3, 4, 2).reshape(3, -1, T))
+        expected = flat.view(3, 2, V, C, T).permute(0, 1, 4, 2, 3).reshape(x.shape)
+        out = norm(x, torch.tensor([2, 2, 2]))
+        torch.testing.assert_close(out, expected)
+    for name in ("running_mean", "running_var"):
+        joined = torch.cat([getattr(slot, name) for slot in norm.slots])
+        torch.testing.assert_close(joined, getattr(published, name))
+
+
+def test_persons_are_normalised_by_their_place_in_the_sample() -> None:
+    norm, x = make().eval(), features(7)
+    out = norm(x, torch.tensor([1, 4, 2]))
+    first, second = (slot(x.view(-1, V * C)).view(x.shape) for slot in norm.slots)
+    is_first = torch.tensor([1, 1, 0, 0, 0, 1, 0]).bool()[:, None, None, None]
+    torch.testing.assert_close(out, torch.where(is_first, first, second))
+
+
+def test_an_empty_slot_learns_nothing() -> None:
+    norm = make()
+    norm(features(3), torch.tensor([1, 1, 1]))
+    first, second = norm.slots
+    assert first.running_mean.any()
+    assert not second.running_mean.any()
+    assert int(second.num_batches_tracked) == 0
+
+
+def test_gradients() -> None:
+    norm = make().eval()
+    x = features(4).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: norm(x, torch.tensor([3, 1])), x)
+
+
+def test_reset_parameters() -> None:
+    norm = make()
+    norm(features(4), torch.tensor([2, 2]))
+    norm.reset_parameters()
+    for slot in norm.slots:
+        assert torch.equal(slot.weight, torch.ones_like(slot.weight))
+        assert not slot.running_mean.any()
