@@ -31,9 +31,7 @@ def _from_name(name: str, skeleton: str, channels: int, graph: str | None) -> Ba
             param_hint="MODEL",
         )
     options: dict[str, Any] = {} if graph is None else {"graph": graph}
-    model: Any = create_model(
-        name, 60, skeleton, base_channels=channels, **options
-    )
+    model: Any = create_model(name, 60, skeleton, base_channels=channels, **options)
     return model
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.benchmark import Timer
 from torch_geometric.data import Batch, Data
 from torch_geometric.typing import SparseTensor
@@ -26,9 +28,11 @@ class LayerCost:
     Args:
         name: Its dotted name in the model.
         kind: Its class.
-        params: Its own parameters, those of its children not counted.
-        macs: Of the dense form: all weights, all pairs of joints in every partition.
-        effective_macs: Of the weights and edges that are not zero.
+        params: Numbers in its own weight and bias.
+        macs: Of the published dense form: all weights, all pairs of joints in every partition, and
+            linear maps before sums.
+        effective_macs: Of the weights and edges that are not zero, and sums before linear maps
+            where this package does it so.
     """
 
     name: str
@@ -76,7 +80,8 @@ def count_macs(model: Backbone, batch: Batch) -> list[LayerCost]:
     def record(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             dense, effective = _macs(module, inputs, output)
-            params = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+            own = [getattr(module, part, None) for part in ("weight", "bias")]
+            params = sum(part.numel() for part in own if isinstance(part, Tensor))
             if dense:
                 found[name] = LayerCost(name, _kind(module), params, dense, effective)
 
@@ -106,8 +111,8 @@ def measure_forward(model: Backbone, batch: Batch, min_seconds: float = 1.0) -> 
         min_seconds: How long to repeat the pass.
 
     Returns:
-        Median time in milliseconds, and the most bytes that the pass had allocated at any time
-        beyond the weights and the batch.
+        Median time in milliseconds, and the most bytes that the tensors of the pass take at any
+        time, without the weights, the batch and what an operation needs inside.
 
     Raises:
         InputError: The time to measure is not above zero.
@@ -122,24 +127,36 @@ def measure_forward(model: Backbone, batch: Batch, min_seconds: float = 1.0) -> 
         num_threads=torch.get_num_threads(),
     )
     seconds = timer.blocked_autorange(min_run_time=min_seconds).median
-    return 1000 * seconds, _peak_bytes(model, batch)
+    with _LiveTensors() as tensors:
+        model(batch)
+    return 1000 * seconds, tensors.peak
 
 
-def _peak_bytes(model: Backbone, batch: Batch) -> int:
-    device = next(model.parameters()).device
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        model(batch)
-        return torch.cuda.max_memory_allocated(device) - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
-        model(batch)
-    held = peak = 0
-    for event in sorted(trace.events(), key=lambda event: event.time_range.start):
-        if event.name == "[memory]":
-            held += event.cpu_memory_usage
-            peak = max(peak, held)
-    return peak
+class _LiveTensors(TorchDispatchMode):
+    """Adds up the tensors that are alive after every operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live: dict[int, tuple[StorageWeakRef, int]] = {}
+        self.peak = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        outputs = func(*args, **(kwargs or {}))
+        given = {part.untyped_storage()._cdata for part in _tensors((args, kwargs))}
+        for output in _tensors(outputs):
+            storage = output.untyped_storage()
+            # What is given and not ours, a weight or the batch, is seen again in views of it.
+            if storage._cdata not in given:
+                self.live[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
+        self.live = {key: entry for key, entry in self.live.items() if not entry[0].expired()}
+        self.peak = max(self.peak, sum(size for _, size in self.live.values()))
+        return outputs
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def _kind(module: nn.Module) -> str:
@@ -188,10 +205,11 @@ def _(module: nn.Linear, inputs: Any, output: Tensor) -> tuple[int, int]:
 @_macs.register
 def _(module: STGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
     x, adjacency = inputs
-    return _sum(
-        _pairs(x[..., 0, :].numel(), adjacency),
-        _linear(module.weight, x[..., 0].numel()),
-    )
+    frames = x[..., 0, 0].numel()
+    # The published form has mapped the features already when it sums over the neighbours.
+    dense, _ = _pairs(frames * module.out_channels, adjacency)
+    _, effective = _pairs(frames * module.in_channels, adjacency)
+    return _sum((dense, effective), _linear(module.weight, x[..., 0].numel()))
 
 
 @_macs.register
@@ -213,7 +231,10 @@ def _(module: CTRGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
     # Each partition's edges with each partition's own weights.
     edges = _edges_per_partition(adjacency, module.num_partitions)
     weights = refine.view(module.num_partitions, -1).count_nonzero(1)
+    # The published form maps every frame and takes the mean then.
+    frames_more = x.size(0) * (x.size(1) - 1) * joints
     return _sum(
+        (frames_more * module.relate.weight.numel(), 0),
         (
             x.size(0) * joints * joints * refine.numel(),
             x.size(0) * int((edges * weights.cpu()).sum()),

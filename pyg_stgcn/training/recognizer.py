@@ -82,16 +82,13 @@ class ActionRecognizer(pl.LightningModule):
         """Share of the masked weights that are pruned now."""
         return 0.0 if self.controller is None else self.controller.sparsity
 
-    def train(self, mode: bool = True) -> ActionRecognizer:
-        """Switch between training and evaluation; a frozen backbone stays in evaluation."""
-        super().train(mode)
-        if self.freeze_backbone:
-            self.model.eval()
-            cast(nn.Module, self.model.head).train(mode)
-        return self
-
     def forward(self, batch: Batch) -> Tensor:
         return self.model(batch)
+
+    def on_train_epoch_start(self) -> None:
+        if self.freeze_backbone:
+            self.model.eval()
+            cast(nn.Module, self.model.head).train()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # A resumed run must draw what the undisturbed one would have drawn.
