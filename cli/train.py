@@ -141,6 +141,11 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option("--channels", type=_POSITIVE, help="Width of the first stage.  [default: 64 or 16]")
 @click.option("--clip-frames", type=_POSITIVE, help="Frames a clip.  [default: 100 or 48]")
 @click.option(
+    "--pad-persons",
+    type=_POSITIVE,
+    help="Fill clips up to so many persons, as older toolboxes do with 2.  [default: none]",
+)
+@click.option(
     "--scale/--no-scale",
     default=True,
     show_default=True,

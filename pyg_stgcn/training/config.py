@@ -71,6 +71,8 @@ class TrainConfig:
             by ``"+"``.
         channels: Width of the first stage.
         clip_frames: Frames sampled from each clip.
+        pad_persons: Fill every clip up to so many persons with zeros, and drop further ones, as
+            older toolboxes do with 2 (default: every clip has the persons that are in it).
         scale: Whether 3-D clips are divided by their mean bone length, which differs between
             subjects and sensors.
         rotation: Random rotations are drawn from ``[-rotation, rotation]`` radians an axis.
@@ -114,6 +116,7 @@ class TrainConfig:
     stream: str = "joint"
     channels: int | None = None
     clip_frames: int | None = None
+    pad_persons: int | None = None
     scale: bool = True
     rotation: float = 0.3
     scaling: float = 0.1

@@ -96,6 +96,7 @@ def clip_transform(
         rotation=config.rotation,
         scaling=config.scaling,
         scale=config.scale,
+        num_persons=config.pad_persons,
     )
 
 
