@@ -181,6 +181,13 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     help="Keep the largest weights, or those with the highest learned scores.",
 )
 @click.option(
+    "--allocation",
+    type=click.Choice(["erk", "uniform", "global"]),
+    default="erk",
+    show_default=True,
+    help="Spare small layers, prune all alike, or by one threshold.",
+)
+@click.option(
     "--schedule",
     type=click.Choice(["constant", "step", "linear", "cubic"]),
     default="cubic",

@@ -1,5 +1,6 @@
 """Masks over the parameters of any module, with schedules, reports and a sparse weight file."""
 
+from pyg_stgcn.sparsity.allocation import ALLOCATIONS
 from pyg_stgcn.sparsity.controller import SparsityController, sparsify
 from pyg_stgcn.sparsity.files import load_sparse, save_sparse
 from pyg_stgcn.sparsity.mask import (
@@ -17,6 +18,7 @@ from pyg_stgcn.sparsity.schedule import SCHEDULES, Schedule, SparsitySchedule, m
 from pyg_stgcn.sparsity.select import Pattern
 
 __all__ = [
+    "ALLOCATIONS",
     "METHODS",
     "SCHEDULES",
     "LayerReport",

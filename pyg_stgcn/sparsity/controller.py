@@ -11,19 +11,18 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity.allocation import ALLOCATIONS
 from pyg_stgcn.sparsity.mask import METHODS, add_mask, fold_mask, masked_parameters
 from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, check_sparsity, rescale
 from pyg_stgcn.sparsity.select import Pattern, select_parameters
 from pyg_stgcn.sparsity.threshold import update_masks
-
-SCOPES = ("global", "layer")
 
 
 def check_plan(
     sparsity: float | None,
     edge_sparsity: float,
     schedule: Schedule | None,
-    scope: str,
+    allocation: str,
     freeze_after: int | None,
 ) -> None:
     """Raise an error unless the settings of a controller fit together."""
@@ -32,8 +31,10 @@ def check_plan(
     elif schedule is not None:
         raise InputError("a schedule needs its target; give the sparsity too")
     check_sparsity(edge_sparsity, "edge_sparsity")
-    if scope not in SCOPES:
-        raise InputError(f"scope {scope!r} is unknown; choose one of {', '.join(SCOPES)}")
+    if allocation not in ALLOCATIONS:
+        raise InputError(
+            f"allocation {allocation!r} is unknown; choose one of {', '.join(ALLOCATIONS)}"
+        )
     if isinstance(schedule, SparsitySchedule) and schedule.target != sparsity:
         raise InputError(
             f"the schedule leads to sparsity {schedule.target}, not to {sparsity}; "
@@ -63,8 +64,9 @@ class SparsityController:
         edge_sparsity (float): The same over all masked edge weights, a pool of its own.
         schedule (callable, optional): Sparsity of the weights after so many optimiser steps; edges
             follow the same course, scaled (default: ``sparsity`` throughout).
-        scope (str): ``"global"``: one threshold for all weights (and one for all edge weights).
-            ``"layer"``: one per parameter.
+        allocation (str): How many weights each layer loses: ``"erk"``, small layers a smaller share
+            (:func:`~pyg_stgcn.sparsity.allocation.erk_densities`); ``"uniform"``, all the same
+            share; ``"global"``, whatever lies below one threshold. Edge weights likewise.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
 
     Raises:
@@ -78,15 +80,15 @@ class SparsityController:
         *,
         edge_sparsity: float = 0.0,
         schedule: Schedule | None = None,
-        scope: str = "global",
+        allocation: str = "erk",
         freeze_after: int | None = None,
     ) -> None:
-        check_plan(sparsity, edge_sparsity, schedule, scope, freeze_after)
+        check_plan(sparsity, edge_sparsity, schedule, allocation, freeze_after)
         self.module = module
         self.masked = masked_parameters(module)
         if not self.masked:
             raise InputError(f"{type(module).__name__} has no masks; call sparsify() on it first")
-        self.scope = scope
+        self.allocation = allocation
         self.freeze_after = freeze_after
         self.num_steps = 0
         target = sparsity or 0.0
@@ -164,11 +166,8 @@ class SparsityController:
         edges = [entry for entry in self.masked if entry.is_edge]
         weights = [entry for entry in self.masked if not entry.is_edge]
         for pool, share in ((weights, sparsity), (edges, edge_sparsity)):
-            if self.scope == "layer":
-                for entry in pool:
-                    update_masks([entry], share)
-            elif pool:
-                update_masks(pool, share)
+            if pool:
+                update_masks(pool, share, self.allocation)
 
 
 def _share_of_zeros(masks: list[Tensor]) -> float:
@@ -188,7 +187,7 @@ def sparsify(
     schedule: Schedule | None = None,
     include: Pattern | None = None,
     exclude: Pattern = (),
-    scope: str = "global",
+    allocation: str = "erk",
     score_scale: str = "fan_in",
     freeze_after: int | None = None,
     generator: torch.Generator | None = None,
@@ -212,7 +211,7 @@ def sparsify(
             parameter names, or a predicate ``(name, parameter) -> bool`` (default: parameters
             named ``weight`` with two or more dimensions, of all but norms and embeddings).
         exclude (str, sequence of str or callable): The same, for what to leave dense.
-        scope (str): ``"global"``: one threshold for all weights; ``"layer"``: one for each.
+        allocation (str): How many weights each layer loses, see :class:`SparsityController`.
         score_scale (str): How magnitudes or scores of different layers compare, see :class:`Mask`.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
         generator (torch.Generator, optional): Source of the first scores (default: torch's own).
@@ -221,7 +220,7 @@ def sparsify(
         InputError: If an argument is unknown or out of range, nothing is left to mask, a parameter
             is shared, or the module has masks already.
     """
-    check_plan(sparsity, edge_sparsity, schedule, scope, freeze_after)
+    check_plan(sparsity, edge_sparsity, schedule, allocation, freeze_after)
     if method not in METHODS:
         raise InputError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
     if isinstance(module, DistributedDataParallel | DataParallel):
@@ -242,7 +241,7 @@ def sparsify(
         sparsity,
         edge_sparsity=edge_sparsity,
         schedule=schedule,
-        scope=scope,
+        allocation=allocation,
         freeze_after=freeze_after,
     )
     controller.update()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pyg_stgcn.sparsity.allocation import num_pruned_per_layer
 from pyg_stgcn.sparsity.mask import MaskedParameter
 
 
@@ -22,10 +23,10 @@ def keep_highest(keys: Tensor, pruned: int) -> Tensor:
 
     Args:
         keys (torch.Tensor): One value per weight, 1-D.
-        pruned (int): How many to prune, fewer than there are.
+        pruned (int): How many to prune.
     """
-    if pruned == 0:
-        return torch.ones_like(keys, dtype=torch.bool)
+    if pruned in (0, keys.numel()):
+        return torch.full_like(keys, pruned == 0, dtype=torch.bool)
     if keys.device.type == "cpu":
         # numpy's vectorised selection: 3 to 12 times as fast as torch.kthvalue at 3 million.
         order = keys.clone()
@@ -42,12 +43,14 @@ def keep_highest(keys: Tensor, pruned: int) -> Tensor:
 
 
 @torch.no_grad()
-def update_masks(pool: list[MaskedParameter], sparsity: float) -> None:
-    """Prune the least important weights of a pool, compared by one threshold.
+def update_masks(pool: list[MaskedParameter], sparsity: float, allocation: str) -> None:
+    """Prune the least important weights of a pool.
 
     Args:
         pool (list of MaskedParameter): Whose masks to write.
         sparsity (float): Share to prune, in [0, 1).
+        allocation (str): ``"global"``: compared by one threshold; otherwise layer by layer, as many
+            as :func:`~pyg_stgcn.sparsity.allocation.num_pruned_per_layer` says.
     """
     masks = [entry.mask for entry in pool]
     sizes = [mask.numel() for mask in masks]
@@ -56,8 +59,14 @@ def update_masks(pool: list[MaskedParameter], sparsity: float) -> None:
         for mask in masks:
             mask.fill_(True)
         return
-    kept = keep_highest(_keys(pool, sizes), pruned)
-    for mask, part in zip(masks, kept.split(sizes), strict=True):
+    keys = _keys(pool, sizes)
+    if allocation == "global":
+        parts = keep_highest(keys, pruned).split(sizes)
+    else:
+        shares = num_pruned_per_layer(allocation, [mask.shape for mask in masks], pruned)
+        layers = zip(keys.split(sizes), shares, strict=True)
+        parts = tuple(keep_highest(layer, share) for layer, share in layers)
+    for mask, part in zip(masks, parts, strict=True):
         mask.copy_(part.view_as(mask))
 
 

@@ -81,6 +81,7 @@ class TrainConfig:
         edge_sparsity: Share of the graph's edges to prune, in ``[0, 1)``.
         method: What is kept: ``"magnitude"``, the largest weights, or ``"score"``, those with the
             highest learned scores (the generator of the paper).
+        allocation: How many weights each layer loses: ``"erk"``, ``"uniform"`` or ``"global"``.
         schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``.
         warmup: Share of the training steps before the sparsity starts to grow.
         ramp_end: Share of the training steps after which a linear or cubic schedule has reached
@@ -123,6 +124,7 @@ class TrainConfig:
     sparsity: float = 0.0
     edge_sparsity: float = 0.0
     method: str = "magnitude"
+    allocation: str = "erk"
     schedule: str = "cubic"
     warmup: float = 0.0
     ramp_end: float | None = None

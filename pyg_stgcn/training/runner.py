@@ -133,6 +133,7 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
         model,
         config.sparsity,
         method=config.method,
+        allocation=config.allocation,
         edge_sparsity=config.edge_sparsity,
         schedule=schedule,
         exclude=UNMASKED,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import (
+    ALLOCATIONS,
     METHODS,
     SparsityController,
     make_schedule,
@@ -72,31 +73,29 @@ class TestSparsify:
     @given(
         sizes=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=4),
         sparsity=st.floats(0, 1, exclude_max=True),
-        scope=st.sampled_from(["global", "layer"]),
+        allocation=st.sampled_from(ALLOCATIONS),
         tied=st.booleans(),
     )
     def test_achieved_is_asked_to_within_one_weight(
-        self, sizes: list[tuple[int, int]], sparsity: float, scope: str, tied: bool
+        self, sizes: list[tuple[int, int]], sparsity: float, allocation: str, tied: bool
     ) -> None:
         model = nn.ModuleList(nn.Linear(*size) for size in sizes)
-        controller = sparsify(model, sparsity, scope=scope, method="score")
+        controller = sparsify(model, sparsity, allocation=allocation, method="score")
         if tied:
             set_scores(model, *(torch.zeros_like(score) for score in score_parameters(model)))
             controller.step()
         pruned = [int((~mask).sum()) for mask in masks(model)]
-        pools = [(p, a * b) for p, (a, b) in zip(pruned, sizes, strict=True)]
-        if scope == "global":
-            pools = [(sum(pruned), sum(a * b for a, b in sizes))]
-        for achieved, n in pools:
-            assert achieved == round(sparsity * (n - 1))
-            assert abs(achieved - round(sparsity * n)) <= 1
         total = sum(a * b for a, b in sizes)
+        assert sum(pruned) == round(sparsity * (total - 1))
+        if allocation == "uniform":
+            for (a, b), achieved in zip(sizes, pruned, strict=True):
+                assert abs(achieved - sum(pruned) / total * a * b) < 1
         assert controller.sparsity == pytest.approx(sum(pruned) / total)
         assert controller.target == sparsity
 
     def test_one_threshold_over_all_layers(self) -> None:
         model = two_layers()
-        controller = sparsify(model, 0.9, score_scale="none", method="score")
+        controller = sparsify(model, 0.9, allocation="global", score_scale="none", method="score")
         train(model, controller, optimizer(model), range(5))
         scores = np.concatenate([s.detach().numpy().ravel() for s in score_parameters(model)])
         lowest_kept = np.sort(scores)[num_pruned(0.9, len(scores))]
@@ -105,7 +104,7 @@ class TestSparsify:
 
     def test_scaled_scores_are_compared_by_fan_in(self) -> None:
         model = two_layers()
-        controller = sparsify(model, 0.5, method="score")
+        controller = sparsify(model, 0.5, allocation="global", method="score")
         # 0.3 * sqrt(20 / 6) = 0.548 lies below 0.29 * sqrt(30 / 6) = 0.648.
         set_scores(model, torch.full((600,), 0.3), torch.full((300,), 0.29))
         controller.step()
@@ -114,19 +113,19 @@ class TestSparsify:
         assert int(first.sum()) == 900 - round(0.5 * 899) - 300
         # Unscaled, the first layer would be the higher one.
         plain = two_layers()
-        controller = sparsify(plain, 0.5, score_scale="none", method="score")
+        controller = sparsify(plain, 0.5, allocation="global", score_scale="none", method="score")
         set_scores(plain, torch.full((600,), 0.3), torch.full((300,), 0.29))
         controller.step()
         assert int(masks(plain)[1].sum()) == 0
 
     def test_scale_starts_all_layers_equally_dense(self, stgcn_shapes: nn.Module) -> None:
-        sparsify(stgcn_shapes, 0.95, method="score")
+        sparsify(stgcn_shapes, 0.95, allocation="global", method="score")
         for layer in report(stgcn_shapes):
             deviation = math.sqrt(0.05 * 0.95 / layer.numel)
             assert abs(layer.kept / layer.numel - 0.05) < 5 * deviation, layer.name
 
     def test_unscaled_scores_starve_wide_layers_as_released(self, stgcn_shapes: nn.Module) -> None:
-        sparsify(stgcn_shapes, 0.95, score_scale="none", method="score")
+        sparsify(stgcn_shapes, 0.95, allocation="global", score_scale="none", method="score")
         density = {layer.name: 1 - layer.sparsity for layer in report(stgcn_shapes)}
         for stage in range(1, 10):
             assert 0.16 < density[f"gcn.{stage}.weight"] < 0.46
@@ -199,7 +198,7 @@ class TestSparsify:
             ({"sparsity": 1.2}, r"sparsity 1\.2"),
             ({"sparsity": -0.1}, r"sparsity -0\.1"),
             ({"edge_sparsity": 1.5}, r"edge_sparsity 1\.5"),
-            ({"scope": "stage"}, "global, layer"),
+            ({"allocation": "stage"}, "global, uniform, erk"),
             ({"method": "random"}, "magnitude, score"),
             ({"score_scale": "kaiming"}, "fan_in, none"),
             ({"schedule": make_schedule("step", 0.8, 10)}, r"leads to sparsity 0\.8, not to 0\.5"),
@@ -273,7 +272,7 @@ class TestSteps:
     def test_magnitude_keeps_the_largest_weights_of_all_layers(self) -> None:
         model = two_layers()
         schedule = make_schedule("linear", 0.9, 20, ramp_end=10)
-        controller = sparsify(model, 0.9, schedule=schedule)
+        controller = sparsify(model, 0.9, allocation="global", schedule=schedule)
         train(model, controller, optimizer(model), range(20))
         weights = [entry.weight.detach().abs() for entry in masked_parameters(model)]
         # Layers start as U(-b, b) with b proportional to 1 / sqrt(fan-in): compare |w| / b.
