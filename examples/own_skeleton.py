@@ -14,18 +14,18 @@ BONES = ((1, 0), (2, 1), (3, 1), (4, 3), (5, 1), (6, 5), (7, 0), (8, 0), (9, 0))
 MOVING = {"wave": 4, "kick": 8, "wag": 9}  # which joint each action moves
 
 
-def main(folder: Path, epochs: int = 40) -> float:
+def main(folder: Path, epochs: int = 30) -> float:
     """Make clips, write them as one pickle, train; return the accuracy on the last third."""
     rng = np.random.default_rng(0)
     body, clips = rng.normal(size=(10, 3)), []
-    for number in range(90):
+    for number in range(150):
         motion = np.tile(body, (1, 30, 1, 1)) + rng.normal(0, 0.05, (1, 30, 10, 3))
-        wave = np.sin(np.arange(30) / 3 + rng.uniform(0, 6))
+        wave = 2 * np.sin(np.arange(30) / 3 + rng.uniform(0, 6))
         motion[0, :, list(MOVING.values())[number % 3], 1] += wave  # [persons, frames, joints, xyz]
         clip = {"frame_dir": f"clip{number}", "label": number % 3, "total_frames": 30}
         clips.append(clip | {"keypoint": motion.astype(np.float32)})
     names = [clip["frame_dir"] for clip in clips]
-    splits = {"train": names[:60], "val": names[60:]}
+    splits = {"train": names[:100], "val": names[100:]}
     data = {"split": splits, "annotations": clips}
     (folder / "mine.pkl").write_bytes(pickle.dumps(data))
     Skeleton("mine10", JOINTS, BONES, center=1).to_json(folder / "mine.json")

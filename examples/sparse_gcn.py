@@ -1,8 +1,8 @@
-"""A tenth of the weights and half of the edges of a stock PyG network."""
+"""A fifth of the weights and 70 % of the edges of a stock PyG network."""
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.datasets import FakeDataset
+from torch_geometric.datasets import KarateClub
 from torch_geometric.nn import GCN
 
 from pyg_stgcn.sparsity import make_schedule, sparsify, summary
@@ -21,20 +21,20 @@ class EdgeWeightedGCN(nn.Module):
 
 
 def main(steps: int = 200) -> float:
-    """Train on 80 % of the nodes of a random graph; return the accuracy on the others."""
+    """Train on all but ten members of the club; return the accuracy on those ten."""
     torch.manual_seed(0)
-    options = {"avg_num_nodes": 500, "avg_degree": 8, "num_channels": 32, "num_classes": 5}
-    graph = FakeDataset(num_graphs=1, task="node", **options)[0]
-    test = torch.rand(graph.num_nodes) < 0.2
+    club = KarateClub()[0]
+    test = torch.zeros(club.num_nodes, dtype=torch.bool)
+    test[torch.randperm(club.num_nodes)[:10]] = True
 
-    model = EdgeWeightedGCN(graph.num_features, 5, graph.num_edges)
-    schedule = make_schedule("cubic", 0.9, total_steps=steps)
-    controller = sparsify(model, 0.9, edge_sparsity=0.5, schedule=schedule)
+    model = EdgeWeightedGCN(club.num_features, int(club.y.max()) + 1, club.num_edges)
+    schedule = make_schedule("cubic", 0.8, total_steps=steps)
+    controller = sparsify(model, 0.8, edge_sparsity=0.3, schedule=schedule)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02, weight_decay=5e-4)
     for _ in range(steps):
         optimizer.zero_grad()
-        logits = model(graph.x, graph.edge_index)
-        nn.functional.cross_entropy(logits[~test], graph.y[~test]).backward()
+        logits = model(club.x, club.edge_index)
+        nn.functional.cross_entropy(logits[~test], club.y[~test]).backward()
         optimizer.step()
         controller.step()
 
@@ -42,7 +42,7 @@ def main(steps: int = 200) -> float:
     counts = summary(model, edges=True)
     print(f"weights kept: {counts.maskable_kept} of {counts.params_maskable}")
     print(f"edges kept:   {counts.edges_kept} of {counts.edges_maskable}")
-    hits = model.eval()(graph.x, graph.edge_index).argmax(1) == graph.y
+    hits = model.eval()(club.x, club.edge_index).argmax(1) == club.y
     return float(hits[test].float().mean())
 
 
