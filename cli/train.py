@@ -182,10 +182,10 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 )
 @click.option(
     "--allocation",
-    type=click.Choice(["erk", "uniform", "global"]),
-    default="erk",
+    type=click.Choice(["global", "uniform", "erk"]),
+    default="global",
     show_default=True,
-    help="Spare small layers, prune all alike, or by one threshold.",
+    help="Prune by one threshold, all layers alike, or small layers less.",
 )
 @click.option(
     "--schedule",
@@ -204,7 +204,7 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option(
     "--ramp-end",
     type=click.FloatRange(0, 1),
-    help="Share of the training at which it is reached.  [default: half-way after the warm-up]",
+    help="Share of the training at which it is reached.  [default: 0.3, counted from the warm-up]",
 )
 @click.option(
     "--score-lr",

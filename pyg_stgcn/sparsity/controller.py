@@ -64,9 +64,9 @@ class SparsityController:
         edge_sparsity (float): The same over all masked edge weights, a pool of its own.
         schedule (callable, optional): Sparsity of the weights after so many optimiser steps; edges
             follow the same course, scaled (default: ``sparsity`` throughout).
-        allocation (str): How many weights each layer loses: ``"erk"``, small layers a smaller share
-            (:func:`~pyg_stgcn.sparsity.allocation.erk_densities`); ``"uniform"``, all the same
-            share; ``"global"``, whatever lies below one threshold. Edge weights likewise.
+        allocation (str): How many weights each layer loses: ``"global"``, whatever lies below one
+            threshold; ``"uniform"``, all the same share; ``"erk"``, small layers a smaller share
+            (:func:`~pyg_stgcn.sparsity.allocation.erk_densities`). Edge weights likewise.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
 
     Raises:
@@ -80,7 +80,7 @@ class SparsityController:
         *,
         edge_sparsity: float = 0.0,
         schedule: Schedule | None = None,
-        allocation: str = "erk",
+        allocation: str = "global",
         freeze_after: int | None = None,
     ) -> None:
         check_plan(sparsity, edge_sparsity, schedule, allocation, freeze_after)
@@ -187,7 +187,7 @@ def sparsify(
     schedule: Schedule | None = None,
     include: Pattern | None = None,
     exclude: Pattern = (),
-    allocation: str = "erk",
+    allocation: str = "global",
     score_scale: str = "fan_in",
     freeze_after: int | None = None,
     generator: torch.Generator | None = None,

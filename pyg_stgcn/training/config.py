@@ -28,6 +28,8 @@ PUBLISHED_RECIPE = Recipe(
 )
 #: Learning rate of the scores of method "score", for a learning rate of one.
 SCORE_LR = 10.0
+#: Share of the training after the warm-up in which a ramp reaches its target.
+RAMP = 0.3
 #: Below this many training clips the published width and batch size only cost time. What weight
 #: decay does in a whole training is the sum of learning rate times decay over its steps: about 0.6
 #: for the published recipe on NTU RGB+D 60, and as much for this one on a few hundred clips, which
@@ -81,11 +83,11 @@ class TrainConfig:
         edge_sparsity: Share of the graph's edges to prune, in ``[0, 1)``.
         method: What is kept: ``"magnitude"``, the largest weights, or ``"score"``, those with the
             highest learned scores (the generator of the paper).
-        allocation: How many weights each layer loses: ``"erk"``, ``"uniform"`` or ``"global"``.
+        allocation: How many weights each layer loses: ``"global"``, ``"uniform"`` or ``"erk"``.
         schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``.
         warmup: Share of the training steps before the sparsity starts to grow.
         ramp_end: Share of the training steps after which a linear or cubic schedule has reached
-            the full sparsity (default: half-way between the warm-up and the end).
+            the full sparsity (default: 0.3 of the way between the warm-up and the end).
         score_lr: Learning rate of the scores of method ``"score"`` at the start (default: ten times
             ``lr``).
         epochs: Passes over the training clips.
@@ -124,7 +126,7 @@ class TrainConfig:
     sparsity: float = 0.0
     edge_sparsity: float = 0.0
     method: str = "magnitude"
-    allocation: str = "erk"
+    allocation: str = "global"
     schedule: str = "cubic"
     warmup: float = 0.0
     ramp_end: float | None = None

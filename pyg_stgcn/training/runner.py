@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -20,7 +21,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import SparsityController, make_schedule, sparsify
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
 from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
-from pyg_stgcn.training.config import TrainConfig
+from pyg_stgcn.training.config import RAMP, TrainConfig
 from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset, split_held_out
 from pyg_stgcn.training.evaluation import predict
 from pyg_stgcn.training.files import write_json
@@ -121,13 +122,15 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
         raise InputError(
             "--freeze-backbone: leaves nothing to prune; leave it out, or give no sparsity"
         )
-    ramp_end = None if config.ramp_end is None else round(config.ramp_end * total_steps)
+    ramp_end = config.ramp_end
+    if ramp_end is None and config.schedule in ("linear", "cubic"):
+        ramp_end = config.warmup + RAMP * (1 - config.warmup)
     schedule = make_schedule(
         config.schedule,
         config.sparsity,
         total_steps,
         warmup=round(config.warmup * total_steps),
-        ramp_end=ramp_end,
+        ramp_end=None if ramp_end is None else math.ceil(ramp_end * total_steps),
     )
     return sparsify(
         model,

@@ -67,7 +67,7 @@ def test_shares_add_up_exactly(
 
 
 def test_every_layer_keeps_its_best(stgcn_shapes: nn.Module) -> None:
-    controller = sparsify(stgcn_shapes, 0.95)
+    controller = sparsify(stgcn_shapes, 0.95, allocation="erk")
     expected = num_pruned_per_layer(
         "erk", [entry.mask.shape for entry in controller.masked], round(0.95 * 3_052_095)
     )
