@@ -1,0 +1,177 @@
+"""Times a forward pass and a training step of every backbone against the form usual elsewhere.
+
+    python benchmarks/train_step.py --threads 2
+
+Batches of 8 clips of 100 frames and 25 joints, width 64, all other options at the published values.
+"two" has two persons in every clip; "mix" has 40 clips in five batches, 80 % of them with one
+person, which the usual form pads to two. Both forms have the same weights and are checked to give
+the same logits first. Every round times both, one after the other; shown are the medians of their
+milliseconds a batch, of the ratios within a round, and the spread of these ratios. Memory is what
+three training steps add to a process of their own, at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import re
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch_geometric.data import Batch, Data
+from usual import UsualModel
+
+from pyg_stgcn.models import create_model, list_models, pyskl_state_dict
+
+CLIPS, FRAMES, JOINTS, CLASSES, SKELETON = 8, 100, 25, 60, "ntu25"
+GRAPHS = {"stgcn": "stgcn_spatial", "dgstgcn": "random"}
+PERSONS = {
+    "two": [[2] * CLIPS],
+    "mix": [[1] * (CLIPS - twos) + [2] * twos for twos in (2, 1, 2, 1, 2)],
+}
+FORMS = ("usual", "ours")
+
+Step = Callable[[], Tensor]
+
+
+def make_models(name: str) -> dict[str, nn.Module]:
+    """Both forms of a backbone, with the same weights."""
+    torch.manual_seed(0)
+    graph = GRAPHS.get(name, "spatial")
+    ours = create_model(name, CLASSES, SKELETON, graph=graph)
+    usual = UsualModel(name, CLASSES, SKELETON, graph)
+    usual.load_state_dict(pyskl_state_dict(ours))
+    return {"usual": usual, "ours": ours}
+
+
+def make_batches(persons: Sequence[Sequence[int]]) -> dict[str, list[Tensor] | list[Batch]]:
+    """The same clips in the two forms; the usual one has two persons in each."""
+    usual, ours = [], []
+    for numbers in persons:
+        clips = torch.randn(CLIPS, 2, FRAMES, JOINTS, 3)
+        samples = []
+        for clip, number in zip(clips, numbers, strict=True):
+            clip[number:] = 0
+            x = clip[:number].transpose(1, 2).flatten(0, 1).contiguous()
+            samples.append(Data(x=x, num_persons=number))
+        usual.append(clips)
+        ours.append(Batch.from_data_list(samples))
+    return {"usual": usual, "ours": ours}
+
+
+def make_step(model: nn.Module, batches: Sequence[Tensor | Batch]) -> Callable[[], None]:
+    """A training step on every batch."""
+    target = torch.arange(CLIPS)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
+
+    def step() -> None:
+        model.train()
+        for batch in batches:
+            optimizer.zero_grad()
+            cross_entropy(model(batch), target).backward()
+            optimizer.step()
+
+    return step
+
+
+def make_forward(model: nn.Module, batches: Sequence[Tensor | Batch]) -> Callable[[], None]:
+    """A forward pass on every batch."""
+
+    @torch.inference_mode()
+    def forward() -> None:
+        model.eval()
+        for batch in batches:
+            model(batch)
+
+    return forward
+
+
+def alternate(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of functions that take turns, after one round to warm up."""
+    taken: dict[str, list[float]] = {form: [] for form in runs}
+    for turn in range(rounds + 1):
+        for form, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                taken[form].append(1e3 * (time.perf_counter() - start))
+    return taken
+
+
+def check_equal(models: dict[str, nn.Module]) -> None:
+    """Raises an error unless both forms give the same logits for two persons."""
+    batches = make_batches(PERSONS["two"])
+    with torch.inference_mode():
+        usual, ours = (models[form].eval()(batches[form][0]) for form in FORMS)
+    torch.testing.assert_close(ours, usual, rtol=1e-4, atol=1e-4)
+
+
+def resident() -> int:
+    """The most memory that this process has had so far, in KiB; Linux only."""
+    # Not getrusage: what it says of a new process includes its parent.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0])
+
+
+def _memory(name: str, form: str, persons: str, threads: int, result: Any) -> None:
+    torch.set_num_threads(threads)
+    step = make_step(make_models(name)[form], make_batches(PERSONS[persons])[form][:1])
+    before = resident()
+    for _ in range(3):
+        step()
+    result.put(resident() - before)
+
+
+def peak_memory(name: str, form: str, persons: str, threads: int) -> float:
+    """MiB that training steps add to a fresh process, at most."""
+    context = multiprocessing.get_context("spawn")
+    result = context.Queue()
+    process = context.Process(target=_memory, args=(name, form, persons, threads, result))
+    process.start()
+    kib = result.get()
+    process.join()
+    return kib / 1024
+
+
+def show(what: str, taken: dict[str, list[float]], batches: int) -> str:
+    usual, ours = (statistics.median(taken[form]) / batches for form in FORMS)
+    ratios = sorted(a / b for a, b in zip(taken["usual"], taken["ours"], strict=True))
+    return (
+        f"{what} {usual:6.0f} / {ours:6.0f} ms  {statistics.median(ratios):4.2f}x "
+        f"({ratios[0]:4.2f} to {ratios[-1]:4.2f})"
+    )
+
+
+def main() -> None:
+    """Runs the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=list_models(), choices=list_models())
+    parser.add_argument("--persons", nargs="+", default=list(PERSONS), choices=list(PERSONS))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print("usual / ours")
+    for name in arguments.models:
+        models = make_models(name)
+        check_equal(models)
+        for persons in arguments.persons:
+            batches = make_batches(PERSONS[persons])
+            count = len(PERSONS[persons])
+            lines = []
+            for what, make in (("forward", make_forward), ("step", make_step)):
+                runs = {form: make(models[form], batches[form]) for form in FORMS}
+                lines.append(show(what, alternate(runs, arguments.rounds), count))
+            used = [peak_memory(name, form, persons, arguments.threads) for form in FORMS]
+            lines.append(f"memory {used[0]:5.0f} / {used[1]:5.0f} MiB")
+            print(f"{name:8} {persons:3}  {'   '.join(lines)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
