@@ -175,10 +175,11 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 )
 @click.option(
     "--method",
-    type=click.Choice(["magnitude", "score"]),
-    default="magnitude",
+    type=click.Choice(["feedback", "magnitude", "score"]),
+    default="feedback",
     show_default=True,
-    help="Keep the largest weights, or those with the highest learned scores.",
+    help="Keep the largest weights, and train pruned ones along or leave them alone; or keep those "
+    "with the highest learned scores.",
 )
 @click.option(
     "--allocation",

@@ -5,6 +5,7 @@ from pyg_stgcn.sparsity.controller import SparsityController, sparsify
 from pyg_stgcn.sparsity.files import load_sparse, save_sparse
 from pyg_stgcn.sparsity.mask import (
     METHODS,
+    FeedbackMask,
     MagnitudeMask,
     Mask,
     MaskedParameter,
@@ -21,6 +22,7 @@ __all__ = [
     "ALLOCATIONS",
     "METHODS",
     "SCHEDULES",
+    "FeedbackMask",
     "LayerReport",
     "MagnitudeMask",
     "Mask",

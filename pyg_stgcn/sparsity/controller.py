@@ -182,7 +182,7 @@ def sparsify(
     module: nn.Module,
     sparsity: float,
     *,
-    method: str = "magnitude",
+    method: str = "feedback",
     edge_sparsity: float = 0.0,
     schedule: Schedule | None = None,
     include: Pattern | None = None,
@@ -201,8 +201,10 @@ def sparsify(
     Args:
         module (torch.nn.Module): Any module, with its weights initialised.
         sparsity (float): Final share of zeros over all masked weights, in [0, 1).
-        method (str): What is kept: ``"magnitude"``, the largest weights (:class:`MagnitudeMask`),
-            or ``"score"``, those with the highest learned scores (:class:`ScoreMask`).
+        method (str): What is kept: the largest weights, while pruned ones are trained along
+            (``"feedback"``, :class:`FeedbackMask`) or left alone (``"magnitude"``,
+            :class:`MagnitudeMask`); or those with the highest learned scores (``"score"``,
+            :class:`ScoreMask`).
         edge_sparsity (float): The same for all edge weights (1-D parameters whose name ends in
             ``edge_weight``), a pool of their own. At 0 they get no masks.
         schedule (callable, optional): Sparsity after so many optimiser steps, such as

@@ -39,6 +39,22 @@ class _StraightThroughMask(torch.autograd.Function):
         return grad_weight, grad_score, None
 
 
+class _FeedbackMask(torch.autograd.Function):
+    """``w * m`` with the gradient of the identity."""
+
+    @staticmethod
+    def forward(weight: Tensor, mask: Tensor) -> Tensor:
+        return torch.where(mask, weight, 0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        """Nothing of the forward pass is needed again."""
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0], None
+
+
 def fan_in(shape: torch.Size) -> int:
     """Number of inputs of one output: all dimensions but the first (of a vector, its length)."""
     return math.prod(shape[1:]) if len(shape) > 1 else math.prod(shape)
@@ -115,6 +131,23 @@ class MagnitudeMask(Mask):
         return weight.abs()
 
 
+class FeedbackMask(MagnitudeMask):
+    r"""Keeps the weights of largest magnitude, and trains the pruned ones along.
+
+    .. math::
+        \frac{\partial L}{\partial w} = G, \qquad
+        G = \frac{\partial L}{\partial \tilde{w}}
+
+    for all weights, pruned or not: each moves as the network without it asks, and one that was
+    pruned too early grows until it returns. From "Dynamic Model Pruning with Feedback" (Lin et
+    al., 2020).
+    """
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the weight with pruned entries set to (positive) zero."""
+        return cast(Tensor, _FeedbackMask.apply(weight, self.mask))
+
+
 class ScoreMask(Mask):
     r"""Keeps the weights of highest score, which is learned with a straight-through gradient.
 
@@ -162,7 +195,11 @@ class ScoreMask(Mask):
         return super().forward(weight)
 
 
-METHODS: dict[str, type[Mask]] = {"magnitude": MagnitudeMask, "score": ScoreMask}
+METHODS: dict[str, type[Mask]] = {
+    "feedback": FeedbackMask,
+    "magnitude": MagnitudeMask,
+    "score": ScoreMask,
+}
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,9 @@ class TrainConfig:
         scaling: Random factors of the axes are drawn from ``[1 - scaling, 1 + scaling]``.
         sparsity: Share of the maskable weights to prune, in ``[0, 1)``.
         edge_sparsity: Share of the graph's edges to prune, in ``[0, 1)``.
-        method: What is kept: ``"magnitude"``, the largest weights, or ``"score"``, those with the
-            highest learned scores (the generator of the paper).
+        method: What is kept: the largest weights, while pruned ones are trained along
+            (``"feedback"``) or left alone (``"magnitude"``); or those with the highest learned
+            scores (``"score"``, the generator of the paper).
         allocation: How many weights each layer loses: ``"global"``, ``"uniform"`` or ``"erk"``.
         schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``.
         warmup: Share of the training steps before the sparsity starts to grow.
@@ -125,7 +126,7 @@ class TrainConfig:
     scaling: float = 0.1
     sparsity: float = 0.0
     edge_sparsity: float = 0.0
-    method: str = "magnitude"
+    method: str = "feedback"
     allocation: str = "global"
     schedule: str = "cubic"
     warmup: float = 0.0

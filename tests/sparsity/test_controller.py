@@ -199,7 +199,7 @@ class TestSparsify:
             ({"sparsity": -0.1}, r"sparsity -0\.1"),
             ({"edge_sparsity": 1.5}, r"edge_sparsity 1\.5"),
             ({"allocation": "stage"}, "global, uniform, erk"),
-            ({"method": "random"}, "magnitude, score"),
+            ({"method": "random"}, "feedback, magnitude, score"),
             ({"score_scale": "kaiming"}, "fan_in, none"),
             ({"schedule": make_schedule("step", 0.8, 10)}, r"leads to sparsity 0\.8, not to 0\.5"),
             ({"freeze_after": -1}, "freeze_after -1"),
@@ -272,7 +272,9 @@ class TestSteps:
     def test_magnitude_keeps_the_largest_weights_of_all_layers(self) -> None:
         model = two_layers()
         schedule = make_schedule("linear", 0.9, 20, ramp_end=10)
-        controller = sparsify(model, 0.9, allocation="global", schedule=schedule)
+        controller = sparsify(
+            model, 0.9, allocation="global", schedule=schedule, method="magnitude"
+        )
         train(model, controller, optimizer(model), range(20))
         weights = [entry.weight.detach().abs() for entry in masked_parameters(model)]
         # Layers start as U(-b, b) with b proportional to 1 / sqrt(fan-in): compare |w| / b.
@@ -284,7 +286,7 @@ class TestSteps:
     def test_magnitude_of_a_pruned_weight_only_decays(self) -> None:
         layer = nn.Linear(4, 1, bias=False)
         layer.weight = nn.Parameter(torch.tensor([[0.1, -0.4, 0.3, -0.2]]))
-        controller = sparsify(layer, 0.6)  # prunes two of four
+        controller = sparsify(layer, 0.6, method="magnitude")  # prunes two of four
         assert score_parameters(layer) == []
         assert masks(layer)[0].tolist() == [[False, True, True, False]]
         weight = layer.parametrizations.weight.original
@@ -297,6 +299,44 @@ class TestSteps:
         expected = torch.tensor([[0.095, -0.38, 0.085, -0.19]])
         torch.testing.assert_close(weight.detach(), expected)
         assert masks(layer)[0].tolist() == [[False, True, False, True]]
+
+    def test_feedback_trains_pruned_weights_along(self) -> None:
+        layer = nn.Linear(4, 1, bias=False)
+        layer.weight = nn.Parameter(torch.tensor([[0.1, -0.4, 0.3, -0.2]]))
+        controller = sparsify(layer, 0.6, method="feedback")  # prunes two of four
+        assert score_parameters(layer) == []
+        assert masks(layer)[0].tolist() == [[False, True, True, False]]
+        weight = layer.parametrizations.weight.original
+        optim = torch.optim.SGD([weight], lr=0.1, weight_decay=0.5)
+        output = layer(torch.tensor([9.0, 0.0, 2.0, -1.0]))
+        assert output.item() == pytest.approx(0.3 * 2)
+        output.sum().backward()
+        assert weight.grad.tolist() == [[9.0, 0.0, 2.0, -1.0]]
+        optim.step()
+        controller.step()
+        # (1 - 0.05) w - 0.1 * gradient: the first has outgrown the third
+        expected = torch.tensor([[-0.805, -0.38, 0.085, -0.09]])
+        torch.testing.assert_close(weight.detach(), expected)
+        assert masks(layer)[0].tolist() == [[True, True, False, False]]
+
+    def test_feedback_finds_the_weights_that_matter(self) -> None:
+        # Regression on orthonormal inputs: the best two of six weights are the largest targets,
+        # which start the smallest.
+        def recovered(method: str) -> list[bool]:
+            layer = nn.Linear(6, 1, bias=False)
+            layer.weight = nn.Parameter(torch.tensor([[0.6, 0.5, 0.4, 0.3, 0.02, 0.01]]))
+            controller = sparsify(layer, 0.8, method=method)
+            optim = torch.optim.SGD(layer.parameters(), lr=0.1)
+            target = torch.tensor([0.1, 0.1, 0.1, 0.1, 2.0, 3.0])
+            for _ in range(100):
+                optim.zero_grad()
+                (layer(torch.eye(6)).squeeze() - target).square().sum().backward()
+                optim.step()
+                controller.step()
+            return masks(layer)[0][0].tolist()
+
+        assert recovered("feedback") == [False] * 4 + [True] * 2
+        assert recovered("magnitude")[4:] == [False, False]
 
     def test_frozen_masks_stay(self) -> None:
         model = two_layers()
