@@ -11,7 +11,7 @@ from pyg_stgcn.training import TrainConfig, train
 
 JOINTS = ("hip", "chest", "head", "elbow1", "hand1", "elbow2", "hand2", "foot1", "foot2", "tail")
 BONES = ((1, 0), (2, 1), (3, 1), (4, 3), (5, 1), (6, 5), (7, 0), (8, 0), (9, 0))
-MOVING = {"wave": 4, "kick": 8, "wag": 9}  # which joint each action moves
+MOVING = {"nod": 2, "wave": 4, "kick": 8}  # which joint each action moves
 
 
 def main(folder: Path, epochs: int = 30) -> float:
@@ -30,7 +30,7 @@ def main(folder: Path, epochs: int = 30) -> float:
     (folder / "mine.pkl").write_bytes(pickle.dumps(data))
     Skeleton("mine10", JOINTS, BONES, center=1).to_json(folder / "mine.json")
     files = {"dataset": str(folder / "mine.pkl"), "skeleton": str(folder / "mine.json")}
-    size = {"channels": 8, "clip_frames": 24, "epochs": epochs, "graph": "spatial"}
+    size = {"channels": 8, "clip_frames": 24, "batch_size": 8, "epochs": epochs, "graph": "spatial"}
     return train(TrainConfig(**files, **size, sparsity=0.8), folder / "run")["top1"]
 
 
