@@ -37,8 +37,6 @@ PERSONS = {
 }
 FORMS = ("usual", "ours")
 
-Step = Callable[[], Tensor]
-
 
 def make_models(name: str) -> dict[str, nn.Module]:
     """Both forms of a backbone, with the same weights."""
