@@ -189,6 +189,13 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     help="Prune by one threshold, all layers alike, or small layers less.",
 )
 @click.option(
+    "--floor",
+    type=click.FloatRange(0, 1),
+    default=0.25,
+    show_default=True,
+    help="What each layer keeps at least, as a share of what it would keep if all kept alike.",
+)
+@click.option(
     "--schedule",
     type=click.Choice(["constant", "step", "linear", "cubic"]),
     default="cubic",

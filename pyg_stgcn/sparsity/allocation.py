@@ -5,40 +5,50 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 ALLOCATIONS = ("global", "uniform", "erk")
+#: What every layer keeps at least, as a share of what it would keep if all kept alike.
+FLOOR = 0.25
 
 
-def erk_densities(shapes: Sequence[Sequence[int]], density: float) -> list[float]:
+def erk_densities(
+    shapes: Sequence[Sequence[int]], density: float, floor: float = 0.0
+) -> list[float]:
     r"""Shares to keep of layers of different shapes (Erdős-Rényi kernel).
 
     .. math::
-        \epsilon_l = \min\left(1, \kappa \frac{\sum_i d_{li}}{\prod_i d_{li}}\right), \qquad
+        \epsilon_l = \min\left(1, \max\left(
+            \kappa \frac{\sum_i d_{li}}{\prod_i d_{li}}, \phi \epsilon\right)\right), \qquad
         \sum_l \epsilon_l n_l = \epsilon \sum_l n_l
 
     so that small layers, of which all information has to pass through few weights, keep a larger
-    share. From "Rigging the Lottery: Making All Tickets Winners" (Evci et al., 2020). Vectors, such
-    as edge weights, all keep the same share.
+    share. From "Rigging the Lottery: Making All Tickets Winners" (Evci et al., 2020), where
+    :math:`\phi = 0`. Vectors, such as edge weights, all keep the same share.
 
     Args:
         shapes (sequence): Shape of every layer.
-        density (float): Share to keep of all, in (0, 1].
+        density (float): Share :math:`\epsilon` to keep of all, in (0, 1].
+        floor (float): Least share :math:`\phi` of it that a layer keeps, in [0, 1].
     """
     sizes = [math.prod(shape) for shape in shapes]
     raw = [sum(s) / n if len(s) > 1 else 1.0 for s, n in zip(shapes, sizes, strict=True)]
-    whole: set[int] = set()
-    while len(whole) < len(sizes):
-        rest = [layer for layer in range(len(sizes)) if layer not in whole]
-        budget = density * sum(sizes) - sum(sizes[layer] for layer in whole)
-        kappa = budget / sum(raw[layer] * sizes[layer] for layer in rest)
-        full = {layer for layer in rest if kappa * raw[layer] > 1}
-        if not full:
-            return [1.0 if layer in whole else kappa * raw[layer] for layer in range(len(sizes))]
-        whole |= full
-    return [1.0] * len(sizes)
+    least = floor * density
+
+    def densities(kappa: float) -> list[float]:
+        return [min(1.0, max(kappa * share, least)) for share in raw]
+
+    def kept(kappa: float) -> float:
+        return sum(share * n for share, n in zip(densities(kappa), sizes, strict=True))
+
+    # The sum is linear in kappa between the points where a layer meets one of its two bounds.
+    bends = sorted({bound / share for bound in (least, 1.0) for share in raw})
+    kappa = np.interp(density * sum(sizes), [kept(bend) for bend in bends], bends)
+    return densities(float(kappa))
 
 
 def num_pruned_per_layer(
-    allocation: str, shapes: Sequence[Sequence[int]], pruned: int
+    allocation: str, shapes: Sequence[Sequence[int]], pruned: int, floor: float = 0.0
 ) -> list[int]:
     """Share ``pruned`` weights out among layers, each within one weight of its share.
 
@@ -46,11 +56,12 @@ def num_pruned_per_layer(
         allocation (str): ``"uniform"``, the same share of every layer, or ``"erk"``.
         shapes (sequence): Shape of every layer.
         pruned (int): How many weights to prune of all.
+        floor (float): As for :func:`erk_densities`.
     """
     sizes = [math.prod(shape) for shape in shapes]
     density = 1 - pruned / sum(sizes)
     densities = (
-        [density] * len(sizes) if allocation == "uniform" else erk_densities(shapes, density)
+        [density] * len(sizes) if allocation == "uniform" else erk_densities(shapes, density, floor)
     )
     exact = [(1 - share) * size for share, size in zip(densities, sizes, strict=True)]
     counts = [min(max(int(part), 0), size) for part, size in zip(exact, sizes, strict=True)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity.allocation import ALLOCATIONS
+from pyg_stgcn.sparsity.allocation import ALLOCATIONS, FLOOR
 from pyg_stgcn.sparsity.mask import METHODS, add_mask, fold_mask, masked_parameters
 from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, check_sparsity, rescale
 from pyg_stgcn.sparsity.select import Pattern, select_parameters
@@ -23,6 +23,7 @@ def check_plan(
     edge_sparsity: float,
     schedule: Schedule | None,
     allocation: str,
+    floor: float,
     freeze_after: int | None,
 ) -> None:
     """Raise an error unless the settings of a controller fit together."""
@@ -34,6 +35,11 @@ def check_plan(
     if allocation not in ALLOCATIONS:
         raise InputError(
             f"allocation {allocation!r} is unknown; choose one of {', '.join(ALLOCATIONS)}"
+        )
+    if not 0 <= floor <= 1:
+        raise InputError(
+            f"floor {floor!r} is not in [0, 1]; give what each layer keeps at least, as a share of "
+            f"what it would keep if all kept alike"
         )
     if isinstance(schedule, SparsitySchedule) and schedule.target != sparsity:
         raise InputError(
@@ -67,6 +73,9 @@ class SparsityController:
         allocation (str): How many weights each layer loses: ``"global"``, whatever lies below one
             threshold; ``"uniform"``, all the same share; ``"erk"``, small layers a smaller share
             (:func:`~pyg_stgcn.sparsity.allocation.erk_densities`). Edge weights likewise.
+        floor (float): What every layer keeps at least, rounded down, as a share of what it would
+            keep under ``"uniform"``, in [0, 1]. At 0 a layer may lose everything, and one of two
+            such layers in a row gets no gradient any more that would bring it back.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
 
     Raises:
@@ -81,14 +90,16 @@ class SparsityController:
         edge_sparsity: float = 0.0,
         schedule: Schedule | None = None,
         allocation: str = "global",
+        floor: float = FLOOR,
         freeze_after: int | None = None,
     ) -> None:
-        check_plan(sparsity, edge_sparsity, schedule, allocation, freeze_after)
+        check_plan(sparsity, edge_sparsity, schedule, allocation, floor, freeze_after)
         self.module = module
         self.masked = masked_parameters(module)
         if not self.masked:
             raise InputError(f"{type(module).__name__} has no masks; call sparsify() on it first")
         self.allocation = allocation
+        self.floor = floor
         self.freeze_after = freeze_after
         self.num_steps = 0
         target = sparsity or 0.0
@@ -167,7 +178,7 @@ class SparsityController:
         weights = [entry for entry in self.masked if not entry.is_edge]
         for pool, share in ((weights, sparsity), (edges, edge_sparsity)):
             if pool:
-                update_masks(pool, share, self.allocation)
+                update_masks(pool, share, self.allocation, self.floor)
 
 
 def _share_of_zeros(masks: list[Tensor]) -> float:
@@ -188,6 +199,7 @@ def sparsify(
     include: Pattern | None = None,
     exclude: Pattern = (),
     allocation: str = "global",
+    floor: float = FLOOR,
     score_scale: str = "fan_in",
     freeze_after: int | None = None,
     generator: torch.Generator | None = None,
@@ -214,6 +226,7 @@ def sparsify(
             named ``weight`` with two or more dimensions, of all but norms and embeddings).
         exclude (str, sequence of str or callable): The same, for what to leave dense.
         allocation (str): How many weights each layer loses, see :class:`SparsityController`.
+        floor (float): What every layer keeps at least, see :class:`SparsityController`.
         score_scale (str): How magnitudes or scores of different layers compare, see :class:`Mask`.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
         generator (torch.Generator, optional): Source of the first scores (default: torch's own).
@@ -222,7 +235,7 @@ def sparsify(
         InputError: If an argument is unknown or out of range, nothing is left to mask, a parameter
             is shared, or the module has masks already.
     """
-    check_plan(sparsity, edge_sparsity, schedule, allocation, freeze_after)
+    check_plan(sparsity, edge_sparsity, schedule, allocation, floor, freeze_after)
     if method not in METHODS:
         raise InputError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
     if isinstance(module, DistributedDataParallel | DataParallel):
@@ -244,6 +257,7 @@ def sparsify(
         edge_sparsity=edge_sparsity,
         schedule=schedule,
         allocation=allocation,
+        floor=floor,
         freeze_after=freeze_after,
     )
     controller.update()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -43,7 +46,9 @@ def keep_highest(keys: Tensor, pruned: int) -> Tensor:
 
 
 @torch.no_grad()
-def update_masks(pool: list[MaskedParameter], sparsity: float, allocation: str) -> None:
+def update_masks(
+    pool: list[MaskedParameter], sparsity: float, allocation: str, floor: float
+) -> None:
     """Prune the least important weights of a pool.
 
     Args:
@@ -51,6 +56,8 @@ def update_masks(pool: list[MaskedParameter], sparsity: float, allocation: str) 
         sparsity (float): Share to prune, in [0, 1).
         allocation (str): ``"global"``: compared by one threshold; otherwise layer by layer, as many
             as :func:`~pyg_stgcn.sparsity.allocation.num_pruned_per_layer` says.
+        floor (float): What every layer keeps, rounded down, as a share of what it would keep if all
+            kept the same share.
     """
     masks = [entry.mask for entry in pool]
     sizes = [mask.numel() for mask in masks]
@@ -61,13 +68,22 @@ def update_masks(pool: list[MaskedParameter], sparsity: float, allocation: str) 
         return
     keys = _keys(pool, sizes)
     if allocation == "global":
+        _lift_best(keys.split(sizes), floor * (1 - pruned / len(keys)))
         parts = keep_highest(keys, pruned).split(sizes)
     else:
-        shares = num_pruned_per_layer(allocation, [mask.shape for mask in masks], pruned)
+        shares = num_pruned_per_layer(allocation, [mask.shape for mask in masks], pruned, floor)
         layers = zip(keys.split(sizes), shares, strict=True)
         parts = tuple(keep_highest(layer, share) for layer, share in layers)
     for mask, part in zip(masks, parts, strict=True):
         mask.copy_(part.view_as(mask))
+
+
+def _lift_best(layers: Iterable[Tensor], share: float) -> None:
+    """Lift a share of each layer's keys, its highest, above every threshold."""
+    for layer in layers:
+        lifted = int(share * layer.numel())
+        if lifted:
+            layer.masked_fill_(keep_highest(layer, layer.numel() - lifted), math.inf)
 
 
 def _keys(pool: list[MaskedParameter], sizes: list[int]) -> Tensor:

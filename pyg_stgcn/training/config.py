@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity.allocation import FLOOR
 from pyg_stgcn.training.files import write_json
 
 
@@ -85,6 +86,8 @@ class TrainConfig:
             (``"feedback"``) or left alone (``"magnitude"``); or those with the highest learned
             scores (``"score"``, the generator of the paper).
         allocation: How many weights each layer loses: ``"global"``, ``"uniform"`` or ``"erk"``.
+        floor: What every layer keeps at least, as a share of what it would keep under
+            ``"uniform"``, in ``[0, 1]``.
         schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``.
         warmup: Share of the training steps before the sparsity starts to grow.
         ramp_end: Share of the training steps after which a linear or cubic schedule has reached
@@ -128,6 +131,7 @@ class TrainConfig:
     edge_sparsity: float = 0.0
     method: str = "feedback"
     allocation: str = "global"
+    floor: float = FLOOR
     schedule: str = "cubic"
     warmup: float = 0.0
     ramp_end: float | None = None

@@ -137,6 +137,7 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
         config.sparsity,
         method=config.method,
         allocation=config.allocation,
+        floor=config.floor,
         edge_sparsity=config.edge_sparsity,
         schedule=schedule,
         exclude=UNMASKED,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pyg_stgcn.sparsity import masked_parameters, report, sparsify
-from pyg_stgcn.sparsity.allocation import erk_densities, num_pruned_per_layer
+from pyg_stgcn.sparsity.allocation import FLOOR, erk_densities, num_pruned_per_layer
 
 SHAPES = st.lists(
     st.one_of(
@@ -22,22 +22,26 @@ SHAPES = st.lists(
 )
 
 
-@given(shapes=SHAPES, density=st.floats(1e-3, 1))
+@given(shapes=SHAPES, density=st.floats(1e-3, 1), floor=st.floats(0, 1))
 def test_erk_densities_follow_their_definition(
-    shapes: list[tuple[int, ...]], density: float
+    shapes: list[tuple[int, ...]], density: float, floor: float
 ) -> None:
-    found = erk_densities(shapes, density)
+    found = erk_densities(shapes, density, floor)
     sizes = [math.prod(shape) for shape in shapes]
     assert sum(e * n for e, n in zip(found, sizes, strict=True)) == pytest.approx(
         density * sum(sizes)
     )
-    # One factor for all that are not kept whole, and no smaller one for those that are.
+    # One factor for all between the bounds; one too large for those kept whole, too small for those
+    # at the floor.
+    least = floor * density
     raw = [sum(s) / n if len(s) > 1 else 1.0 for s, n in zip(shapes, sizes, strict=True)]
-    factors = [e / r for e, r in zip(found, raw, strict=True) if e < 1]
-    assert all(0 < e <= 1 for e in found)
+    assert all(least <= e <= 1 for e in found)
+    factors = [e / r for e, r in zip(found, raw, strict=True) if least < e < 1]
     if factors:
         assert max(factors) == pytest.approx(min(factors))
         assert all(factors[0] * r >= 1 - 1e-9 for e, r in zip(found, raw, strict=True) if e == 1)
+        at_floor = [r for e, r in zip(found, raw, strict=True) if e == least]
+        assert all(factors[0] * r <= least + 1e-9 for r in at_floor)
 
 
 def test_erk_of_a_small_st_gcn_by_hand() -> None:
@@ -51,17 +55,20 @@ def test_erk_of_a_small_st_gcn_by_hand() -> None:
     shapes=SHAPES,
     share=st.floats(0, 1, exclude_max=True),
     allocation=st.sampled_from(["uniform", "erk"]),
+    floor=st.floats(0, 1),
 )
 def test_shares_add_up_exactly(
-    shapes: list[tuple[int, ...]], share: float, allocation: str
+    shapes: list[tuple[int, ...]], share: float, allocation: str, floor: float
 ) -> None:
     sizes = [math.prod(shape) for shape in shapes]
     pruned = round(share * (sum(sizes) - 1))
-    counts = num_pruned_per_layer(allocation, shapes, pruned)
+    counts = num_pruned_per_layer(allocation, shapes, pruned, floor)
     assert sum(counts) == pruned
     assert all(0 <= count <= size for count, size in zip(counts, sizes, strict=True))
     density = 1 - pruned / sum(sizes)
-    expected = [density] * len(sizes) if allocation == "uniform" else erk_densities(shapes, density)
+    expected = (
+        [density] * len(sizes) if allocation == "uniform" else erk_densities(shapes, density, floor)
+    )
     for count, size, wanted in zip(counts, sizes, expected, strict=True):
         assert abs(size - count - wanted * size) < 1 + 1e-6
 
@@ -69,7 +76,7 @@ def test_shares_add_up_exactly(
 def test_every_layer_keeps_its_best(stgcn_shapes: nn.Module) -> None:
     controller = sparsify(stgcn_shapes, 0.95, allocation="erk")
     expected = num_pruned_per_layer(
-        "erk", [entry.mask.shape for entry in controller.masked], round(0.95 * 3_052_095)
+        "erk", [entry.mask.shape for entry in controller.masked], round(0.95 * 3_052_095), FLOOR
     )
     for entry, pruned in zip(masked_parameters(stgcn_shapes), expected, strict=True):
         kept = entry.weight.detach().abs()[entry.mask]

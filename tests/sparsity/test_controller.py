@@ -74,13 +74,19 @@ class TestSparsify:
         sizes=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=4),
         sparsity=st.floats(0, 1, exclude_max=True),
         allocation=st.sampled_from(ALLOCATIONS),
+        floor=st.floats(0, 1),
         tied=st.booleans(),
     )
     def test_achieved_is_asked_to_within_one_weight(
-        self, sizes: list[tuple[int, int]], sparsity: float, allocation: str, tied: bool
+        self,
+        sizes: list[tuple[int, int]],
+        sparsity: float,
+        allocation: str,
+        floor: float,
+        tied: bool,
     ) -> None:
         model = nn.ModuleList(nn.Linear(*size) for size in sizes)
-        controller = sparsify(model, sparsity, allocation=allocation, method="score")
+        controller = sparsify(model, sparsity, allocation=allocation, floor=floor, method="score")
         if tied:
             set_scores(model, *(torch.zeros_like(score) for score in score_parameters(model)))
             controller.step()
@@ -90,12 +96,15 @@ class TestSparsify:
         if allocation == "uniform":
             for (a, b), achieved in zip(sizes, pruned, strict=True):
                 assert abs(achieved - sum(pruned) / total * a * b) < 1
+        density = 1 - sum(pruned) / total
+        for (a, b), achieved in zip(sizes, pruned, strict=True):
+            assert a * b - achieved > floor * density * a * b - 1
         assert controller.sparsity == pytest.approx(sum(pruned) / total)
         assert controller.target == sparsity
 
     def test_one_threshold_over_all_layers(self) -> None:
         model = two_layers()
-        controller = sparsify(model, 0.9, allocation="global", score_scale="none", method="score")
+        controller = sparsify(model, 0.9, floor=0, score_scale="none", method="score")
         train(model, controller, optimizer(model), range(5))
         scores = np.concatenate([s.detach().numpy().ravel() for s in score_parameters(model)])
         lowest_kept = np.sort(scores)[num_pruned(0.9, len(scores))]
@@ -104,7 +113,7 @@ class TestSparsify:
 
     def test_scaled_scores_are_compared_by_fan_in(self) -> None:
         model = two_layers()
-        controller = sparsify(model, 0.5, allocation="global", method="score")
+        controller = sparsify(model, 0.5, floor=0, method="score")
         # 0.3 * sqrt(20 / 6) = 0.548 lies below 0.29 * sqrt(30 / 6) = 0.648.
         set_scores(model, torch.full((600,), 0.3), torch.full((300,), 0.29))
         controller.step()
@@ -113,7 +122,7 @@ class TestSparsify:
         assert int(first.sum()) == 900 - round(0.5 * 899) - 300
         # Unscaled, the first layer would be the higher one.
         plain = two_layers()
-        controller = sparsify(plain, 0.5, allocation="global", score_scale="none", method="score")
+        controller = sparsify(plain, 0.5, floor=0, score_scale="none", method="score")
         set_scores(plain, torch.full((600,), 0.3), torch.full((300,), 0.29))
         controller.step()
         assert int(masks(plain)[1].sum()) == 0
@@ -125,11 +134,43 @@ class TestSparsify:
             assert abs(layer.kept / layer.numel - 0.05) < 5 * deviation, layer.name
 
     def test_unscaled_scores_starve_wide_layers_as_released(self, stgcn_shapes: nn.Module) -> None:
-        sparsify(stgcn_shapes, 0.95, allocation="global", score_scale="none", method="score")
+        sparsify(stgcn_shapes, 0.95, floor=0, score_scale="none", method="score")
         density = {layer.name: 1 - layer.sparsity for layer in report(stgcn_shapes)}
         for stage in range(1, 10):
             assert 0.16 < density[f"gcn.{stage}.weight"] < 0.46
             assert density[f"tcn.{stage}.weight"] < (0.008 if stage < 4 else 1e-6)
+
+    @pytest.mark.parametrize("score_scale", ["fan_in", "none"])
+    def test_a_floor_holds_layers_up_and_their_best_weights(
+        self, stgcn_shapes: nn.Module, score_scale: str
+    ) -> None:
+        sparsify(stgcn_shapes, 0.95, floor=0.25, method="score", score_scale=score_scale)
+        lost = [layer for layer in report(stgcn_shapes) if layer.kept < int(0.0125 * layer.numel)]
+        assert not lost
+        for entry in masked_parameters(stgcn_shapes):
+            assert entry.ranking[entry.mask].min() >= entry.ranking[~entry.mask].max()
+
+    def test_a_floor_of_one_prunes_all_layers_alike(self, stgcn_shapes: nn.Module) -> None:
+        sparsify(stgcn_shapes, 0.95, floor=1, score_scale="none")
+        for layer in report(stgcn_shapes):
+            assert abs(layer.kept - 0.05 * layer.numel) < 25  # one weight rounded down in each
+
+    def test_feedback_through_emptied_layers_needs_a_floor(self) -> None:
+        """Two all-zero layers in a row send each other no gradient."""
+        for floor, returns in ((0.0, False), (0.5, True)):
+            model = nn.Sequential(nn.Linear(4, 8, bias=False), nn.Linear(8, 2, bias=False))
+            bypass = nn.Linear(4, 2, bias=False)
+            with torch.no_grad():
+                for layer in model:
+                    layer.weight.mul_(1e-3)
+            whole = nn.ModuleList([model, bypass])
+            sparsify(whole, 0.9, floor=floor)
+            x = torch.randn(16, 4)
+            (model(x) + bypass(x)).square().sum().backward()
+            gradients = [
+                entry.weight.grad for entry in masked_parameters(whole) if entry.name[0] == "0"
+            ]
+            assert any(bool(grad.any()) for grad in gradients) == returns
 
     def test_scale_changes_no_order_within_a_layer(self) -> None:
         found = []
@@ -199,6 +240,7 @@ class TestSparsify:
             ({"sparsity": -0.1}, r"sparsity -0\.1"),
             ({"edge_sparsity": 1.5}, r"edge_sparsity 1\.5"),
             ({"allocation": "stage"}, "global, uniform, erk"),
+            ({"floor": 1.5}, r"floor 1\.5 is not in \[0, 1\]"),
             ({"method": "random"}, "feedback, magnitude, score"),
             ({"score_scale": "kaiming"}, "fan_in, none"),
             ({"schedule": make_schedule("step", 0.8, 10)}, r"leads to sparsity 0\.8, not to 0\.5"),
@@ -272,9 +314,7 @@ class TestSteps:
     def test_magnitude_keeps_the_largest_weights_of_all_layers(self) -> None:
         model = two_layers()
         schedule = make_schedule("linear", 0.9, 20, ramp_end=10)
-        controller = sparsify(
-            model, 0.9, allocation="global", schedule=schedule, method="magnitude"
-        )
+        controller = sparsify(model, 0.9, floor=0, schedule=schedule, method="magnitude")
         train(model, controller, optimizer(model), range(20))
         weights = [entry.weight.detach().abs() for entry in masked_parameters(model)]
         # Layers start as U(-b, b) with b proportional to 1 / sqrt(fan-in): compare |w| / b.
