@@ -184,7 +184,7 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option(
     "--allocation",
     type=click.Choice(["global", "uniform", "erk"]),
-    default="global",
+    default="erk",
     show_default=True,
     help="Prune by one threshold, all layers alike, or small layers less.",
 )
@@ -226,7 +226,7 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option(
     "--lr",
     type=click.FloatRange(0, min_open=True),
-    help="Learning rate at the start; cosine to zero.  [default: 0.1 for a batch of 128 or 0.05 "
+    help="Learning rate at the start; cosine to zero.  [default: 0.1 for a batch of 128 or 0.025 "
     "for one of 16, in proportion for others]",
 )
 @click.option(

@@ -89,7 +89,7 @@ class SparsityController:
         *,
         edge_sparsity: float = 0.0,
         schedule: Schedule | None = None,
-        allocation: str = "global",
+        allocation: str = "erk",
         floor: float = FLOOR,
         freeze_after: int | None = None,
     ) -> None:
@@ -198,7 +198,7 @@ def sparsify(
     schedule: Schedule | None = None,
     include: Pattern | None = None,
     exclude: Pattern = (),
-    allocation: str = "global",
+    allocation: str = "erk",
     floor: float = FLOOR,
     score_scale: str = "fan_in",
     freeze_after: int | None = None,

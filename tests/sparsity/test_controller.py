@@ -104,7 +104,9 @@ class TestSparsify:
 
     def test_one_threshold_over_all_layers(self) -> None:
         model = two_layers()
-        controller = sparsify(model, 0.9, floor=0, score_scale="none", method="score")
+        controller = sparsify(
+            model, 0.9, allocation="global", floor=0, score_scale="none", method="score"
+        )
         train(model, controller, optimizer(model), range(5))
         scores = np.concatenate([s.detach().numpy().ravel() for s in score_parameters(model)])
         lowest_kept = np.sort(scores)[num_pruned(0.9, len(scores))]
@@ -113,7 +115,7 @@ class TestSparsify:
 
     def test_scaled_scores_are_compared_by_fan_in(self) -> None:
         model = two_layers()
-        controller = sparsify(model, 0.5, floor=0, method="score")
+        controller = sparsify(model, 0.5, allocation="global", floor=0, method="score")
         # 0.3 * sqrt(20 / 6) = 0.548 lies below 0.29 * sqrt(30 / 6) = 0.648.
         set_scores(model, torch.full((600,), 0.3), torch.full((300,), 0.29))
         controller.step()
@@ -122,7 +124,9 @@ class TestSparsify:
         assert int(first.sum()) == 900 - round(0.5 * 899) - 300
         # Unscaled, the first layer would be the higher one.
         plain = two_layers()
-        controller = sparsify(plain, 0.5, floor=0, score_scale="none", method="score")
+        controller = sparsify(
+            plain, 0.5, allocation="global", floor=0, score_scale="none", method="score"
+        )
         set_scores(plain, torch.full((600,), 0.3), torch.full((300,), 0.29))
         controller.step()
         assert int(masks(plain)[1].sum()) == 0
@@ -134,7 +138,9 @@ class TestSparsify:
             assert abs(layer.kept / layer.numel - 0.05) < 5 * deviation, layer.name
 
     def test_unscaled_scores_starve_wide_layers_as_released(self, stgcn_shapes: nn.Module) -> None:
-        sparsify(stgcn_shapes, 0.95, floor=0, score_scale="none", method="score")
+        sparsify(
+            stgcn_shapes, 0.95, allocation="global", floor=0, score_scale="none", method="score"
+        )
         density = {layer.name: 1 - layer.sparsity for layer in report(stgcn_shapes)}
         for stage in range(1, 10):
             assert 0.16 < density[f"gcn.{stage}.weight"] < 0.46
@@ -144,14 +150,21 @@ class TestSparsify:
     def test_a_floor_holds_layers_up_and_their_best_weights(
         self, stgcn_shapes: nn.Module, score_scale: str
     ) -> None:
-        sparsify(stgcn_shapes, 0.95, floor=0.25, method="score", score_scale=score_scale)
+        sparsify(
+            stgcn_shapes,
+            0.95,
+            allocation="global",
+            floor=0.25,
+            method="score",
+            score_scale=score_scale,
+        )
         lost = [layer for layer in report(stgcn_shapes) if layer.kept < int(0.0125 * layer.numel)]
         assert not lost
         for entry in masked_parameters(stgcn_shapes):
             assert entry.ranking[entry.mask].min() >= entry.ranking[~entry.mask].max()
 
     def test_a_floor_of_one_prunes_all_layers_alike(self, stgcn_shapes: nn.Module) -> None:
-        sparsify(stgcn_shapes, 0.95, floor=1, score_scale="none")
+        sparsify(stgcn_shapes, 0.95, allocation="global", floor=1, score_scale="none")
         for layer in report(stgcn_shapes):
             assert abs(layer.kept - 0.05 * layer.numel) < 25  # one weight rounded down in each
 
@@ -164,7 +177,7 @@ class TestSparsify:
                 for layer in model:
                     layer.weight.mul_(1e-3)
             whole = nn.ModuleList([model, bypass])
-            sparsify(whole, 0.9, floor=floor)
+            sparsify(whole, 0.9, allocation="global", floor=floor)
             x = torch.randn(16, 4)
             (model(x) + bypass(x)).square().sum().backward()
             gradients = [
@@ -314,7 +327,9 @@ class TestSteps:
     def test_magnitude_keeps_the_largest_weights_of_all_layers(self) -> None:
         model = two_layers()
         schedule = make_schedule("linear", 0.9, 20, ramp_end=10)
-        controller = sparsify(model, 0.9, floor=0, schedule=schedule, method="magnitude")
+        controller = sparsify(
+            model, 0.9, allocation="global", floor=0, schedule=schedule, method="magnitude"
+        )
         train(model, controller, optimizer(model), range(20))
         weights = [entry.weight.detach().abs() for entry in masked_parameters(model)]
         # Layers start as U(-b, b) with b proportional to 1 / sqrt(fan-in): compare |w| / b.
