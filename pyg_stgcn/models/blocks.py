@@ -132,9 +132,16 @@ class SpatialUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves every frame with the graph."""
-        out = features_last(self.norm, self.conv(x, self.adjacency()))
-        out = (out if self.down is None else out + self.down(x)).relu_()
+        out = features_last(self._normalize, self.conv(x, self.adjacency()))
+        if self.down is not None:
+            out = (out + self.down(x)).relu_()
         return out if self.attention is None else self.attention(out)
+
+    def _normalize(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(x)
+        # Here and not on the features last, a view: gradients of what is written into a view are
+        # copied three times over.
+        return out if self.down is not None else out.relu_()
 
 
 class Block(nn.Module):

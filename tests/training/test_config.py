@@ -16,6 +16,13 @@ def test_recipe_depends_on_the_amount_of_data() -> None:
     assert small.benchmark == "xsub"
 
 
+@pytest.mark.parametrize(
+    ("clips", "epochs"), [(0, 400), (50, 400), (227, 190), (431, 100), (4_999, 100), (5_000, 80)]
+)
+def test_fewer_clips_are_seen_more_often(clips: int, epochs: int) -> None:
+    assert TrainConfig("mine.pkl").with_recipe(clips, None).epochs == epochs
+
+
 def test_learning_rate_grows_with_the_batch_and_scores_follow_it() -> None:
     config = TrainConfig("ntu60", batch_size=32).with_recipe(40_091, None)
     assert config.lr == pytest.approx(0.025)
