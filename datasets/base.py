@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch_geometric.data import Data, Dataset
 
-from pyg_stgcn.datasets.fingerprint import describe_transform, file_fingerprint, same_file
+from pyg_stgcn.datasets.fingerprint import describe_transform, same_source, source_fingerprint
 from pyg_stgcn.datasets.items import clip_to_data, data_to_clip
 from pyg_stgcn.datasets.reading import ClipSource, check_clip, find_benchmarks
 from pyg_stgcn.datasets.store import Clip, ClipStore
@@ -38,8 +38,9 @@ class SkeletonDataset(Dataset):
     second waits and uses what the first has built.
 
     **Writing a reader:** set :attr:`name`, implement :meth:`read`, and if there is a source file,
-    :attr:`raw_file_names` (and :meth:`download`, where it can be fetched). Options that change what
-    is read belong into :meth:`store_options`. The base class checks every clip, drops persons that
+    :attr:`raw_file_names` (and :meth:`download`, where it can be fetched; and
+    :attr:`source_suffixes`, where it can be a folder). Options that change what is read belong into
+    :meth:`store_options`. The base class checks every clip, drops persons that
     are zero over the whole clip, applies :obj:`pre_transform` and writes the store.
 
     Args:
@@ -50,7 +51,8 @@ class SkeletonDataset(Dataset):
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
         force_reload: Whether to build the store again.
-        source: The source file, if it is not in ``<root>/raw``.
+        source: The source file (or folder, where the dataset takes one), if it is not in
+            ``<root>/raw``.
 
     Shapes:
         - **item:** :class:`~torch_geometric.data.Data` with ``x``
@@ -64,6 +66,8 @@ class SkeletonDataset(Dataset):
     """
 
     name: str = ""
+    #: Endings of the files that are read where the source is a folder; empty if it is a file.
+    source_suffixes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -81,8 +85,8 @@ class SkeletonDataset(Dataset):
         self.source = None if source is None else Path(source)
         if self.source is not None and not self.raw_file_names:
             raise InputError(f"{self.source}: {self.name} has no source file; leave out --source")
-        if self.source is not None and not self.source.is_file():
-            raise InputError(f"{self.source}: no such file; check --source")
+        if self.source is not None and not self._exists(self.source):
+            raise InputError(f"{self.source}: {self._no_such()}; check --source")
         super().__init__(os.fspath(root), transform, pre_transform, force_reload=force_reload)
         self.skeleton = Skeleton.from_dict(self._store.meta["skeleton"])
         self.classes: list[str] = self._store.meta["classes"]
@@ -113,7 +117,7 @@ class SkeletonDataset(Dataset):
 
     @property
     def source_path(self) -> Path | None:
-        """The file to read from, there or not; ``None`` for a dataset without one."""
+        """The file or folder to read from, there or not; ``None`` for a dataset without one."""
         if self.source is not None:
             return self.source
         return Path(self.raw_paths[0]) if self.raw_file_names else None
@@ -235,7 +239,7 @@ class SkeletonDataset(Dataset):
         if exists and not self.force_reload:
             logger.warning("%s: building the store again (%s)", self._store_folder, reason)
         source = self.source_path
-        if source is not None and not source.is_file():
+        if source is not None and not self._exists(source):
             try:
                 self.download()
             except InputError as error:
@@ -261,7 +265,11 @@ class SkeletonDataset(Dataset):
                 return f"{key} is {value!r}, the store was built with {stored.get(key)!r}"
         source = self.source_path
         # Who has removed the source to save space keeps the store.
-        if source is not None and source.is_file() and not same_file(source, stored["source"]):
+        if (
+            source is not None
+            and self._exists(source)
+            and not same_source(source, stored["source"], self.source_suffixes)
+        ):
             return f"{source} has changed since"
         self._store = store
         return None
@@ -277,8 +285,14 @@ class SkeletonDataset(Dataset):
         source = self.source_path
         return {
             **self._options(),
-            "source": None if source is None else file_fingerprint(source),
+            "source": None if source is None else source_fingerprint(source, self.source_suffixes),
         }
+
+    def _exists(self, source: Path) -> bool:
+        return source.is_file() or (bool(self.source_suffixes) and source.is_dir())
+
+    def _no_such(self) -> str:
+        return "no such file or folder" if self.source_suffixes else "no such file"
 
     def _lock(self) -> FileLock:
         path = Path(self.processed_dir) / f"{self.name}.lock"

@@ -1,8 +1,9 @@
-"""Recognise whether a store still fits the file and the transform that it was built from."""
+"""Recognise whether a store still fits the source and the transform that it was built from."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import types
 import zlib
@@ -13,16 +14,29 @@ from typing import Any
 from torch_geometric.transforms import Compose
 
 
-def file_fingerprint(path: Path) -> dict[str, Any]:
-    """Size, modification time and SHA-256 of a file."""
+def source_fingerprint(path: Path, suffixes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What is needed to recognise a source.
+
+    Args:
+        path: A file or a folder.
+        suffixes: Endings of the files that count in a folder.
+
+    Returns:
+        Of a file its size, modification time and SHA-256. Of a folder the number of its files and
+        the SHA-256 of their names, sizes and modification times: contents would take too long.
+    """
+    if path.is_dir():
+        return _folder_fingerprint(path, suffixes)
     stat = path.stat()
     return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": _sha256(path)}
 
 
-def same_file(path: Path, fingerprint: Mapping[str, Any]) -> bool:
-    """Whether the file has the contents that were recorded; a mere copy of it has."""
+def same_source(path: Path, fingerprint: Mapping[str, Any], suffixes: tuple[str, ...] = ()) -> bool:
+    """Whether a source has the contents that were recorded; a mere copy of a file has."""
+    if path.is_dir():
+        return _folder_fingerprint(path, suffixes) == fingerprint
     stat = path.stat()
-    if stat.st_size != fingerprint["size"]:
+    if stat.st_size != fingerprint.get("size"):
         return False
     if stat.st_mtime_ns == fingerprint["mtime_ns"]:
         return True
@@ -53,6 +67,18 @@ def describe_transform(transform: Callable[..., Any] | None) -> str | None:
 
 def _without_addresses(text: str) -> str:
     return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+
+
+def _folder_fingerprint(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Any]:
+    lines = []
+    for parent, _, names in os.walk(folder):
+        within = Path(parent).relative_to(folder).as_posix()
+        for name in names:
+            if name.endswith(suffixes):
+                stat = os.stat(os.path.join(parent, name))  # noqa: PTH116, PTH118 (five times faster)
+                lines.append(f"{within}/{name} {stat.st_size} {stat.st_mtime_ns}\n")
+    text = "".join(sorted(lines))
+    return {"files": len(lines), "sha256": hashlib.sha256(os.fsencode(text)).hexdigest()}
 
 
 def _sha256(path: Path) -> str:

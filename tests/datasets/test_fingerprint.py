@@ -10,7 +10,7 @@ import pytest
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose, ToUndirected
 
-from pyg_stgcn.datasets.fingerprint import describe_transform, file_fingerprint, same_file
+from pyg_stgcn.datasets.fingerprint import describe_transform, same_source, source_fingerprint
 
 
 class Scale(BaseTransform):
@@ -28,14 +28,42 @@ def multiply(factor: float) -> Callable[[Any], Any]:
 def test_a_file_is_known_by_its_contents(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"12345")
-    fingerprint = file_fingerprint(path)
-    assert same_file(path, fingerprint)
+    fingerprint = source_fingerprint(path)
+    assert same_source(path, fingerprint)
     os.utime(path, (1, 1))
-    assert same_file(path, fingerprint)
+    assert same_source(path, fingerprint)
     path.write_bytes(b"12354")
-    assert not same_file(path, fingerprint)
+    assert not same_source(path, fingerprint)
     path.write_bytes(b"123456")
-    assert not same_file(path, fingerprint)
+    assert not same_source(path, fingerprint)
+
+
+def test_a_folder_is_known_by_the_files_that_count(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "inner").mkdir(parents=True)
+    (source / "inner/a.raw").write_bytes(b"12345")
+    (source / "b.raw").write_bytes(b"1")
+    fingerprint = source_fingerprint(source, (".raw",))
+    assert fingerprint["files"] == 2
+    (source / "other.txt").write_bytes(b"")
+    assert same_source(source, fingerprint, (".raw",))
+    source = source.rename(tmp_path / "moved")
+    assert same_source(source, fingerprint, (".raw",))
+    (source / "inner").rename(source / "other")
+    assert not same_source(source, fingerprint, (".raw",))
+    (source / "other").rename(source / "inner")
+    assert same_source(source, fingerprint, (".raw",))
+    stat = (source / "b.raw").stat()
+    os.utime(source / "b.raw", ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert not same_source(source, fingerprint, (".raw",))
+
+
+def test_a_folder_and_a_file_are_never_the_same(tmp_path: Path) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    file.write_bytes(b"")
+    assert not same_source(file, source_fingerprint(folder))
+    assert not same_source(folder, source_fingerprint(file))
 
 
 @pytest.mark.parametrize(
