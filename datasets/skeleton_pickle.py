@@ -125,11 +125,25 @@ class SkeletonPickle(SkeletonDataset):
         raise InputError(f"{self.path}: no such file; check the path")
 
     def read(self) -> ClipSource:
-        content = load_pickle(self.path)
-        try:
-            return _read_content(content, self._given_skeleton, self.name)
-        except ValueError as error:  # An InputError, or a number too long to be printed.
-            raise InputError(f"{self.path}: {error}") from error
+        return read_annotations(self.path, self._given_skeleton, self.name)
+
+
+def read_annotations(path: Path, skeleton: Skeleton | None, name: str) -> ClipSource:
+    """Read a pickle in the annotation form, see :class:`SkeletonPickle`.
+
+    Args:
+        path: The pickle.
+        skeleton: The skeleton of the clips; ``None`` finds it as :class:`SkeletonPickle` does.
+        name: Name of the dataset, and of a skeleton that only the pickle knows.
+
+    Raises:
+        InputError: If the file or something in it cannot be used.
+    """
+    content = load_pickle(path)
+    try:
+        return _read_content(content, skeleton, name)
+    except ValueError as error:  # An InputError, or a number too long to be printed.
+        raise InputError(f"{path}: {error}") from error
 
 
 def _default_root(path: Path) -> Path:
