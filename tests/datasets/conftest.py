@@ -4,7 +4,7 @@ import io
 import multiprocessing
 import pickle
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,24 @@ def make_pickle(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+def recording(*frames: Mapping[int, np.ndarray]) -> bytes:
+    """The text of a ``.skeleton`` file: for every frame, the joints [25, 3] by body."""
+    lines = [str(len(frames))]
+    for bodies in frames:
+        lines.append(str(len(bodies)))
+        for body, joints in bodies.items():
+            lines += [f"{72057594037931101 + body} 0 1 1 0 1 0 -0.027 0.057 2", "25"]
+            for number, (x, y, z) in enumerate(joints):
+                state = number % 3
+                lines.append(f"{x} {y} {z} 277.4 191.8 1036.2 519.1 -0.2 0.05 0.96 -0.1 {state}")
+    return ("\n".join(lines) + "\n").encode()
+
+
+@pytest.fixture
+def make_recording() -> Callable[..., bytes]:
+    return recording
 
 
 class Children:
