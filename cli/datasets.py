@@ -14,7 +14,9 @@ _name = click.argument("name", metavar="NAME|FILE.pkl")
 _root = click.option(
     "--root", help="Folder of the datasets.  [default: data; a pickle's own folder]"
 )
-_source = click.option("--source", metavar="FILE", help="Local copy of the dataset's archive.")
+_source = click.option(
+    "--source", metavar="FILE|FOLDER", help="Local copy of the dataset's archive or raw files."
+)
 _skeleton = click.option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -109,7 +109,9 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.command("train")
 @click.option("--dataset", metavar="NAME|FILE.pkl", help="Dataset, or a pickle in PYSKL form.")
 @click.option("--root", help="Folder of the datasets.  [default: data; a pickle's own folder]")
-@click.option("--source", metavar="FILE", help="Local copy of the dataset's archive.")
+@click.option(
+    "--source", metavar="FILE|FOLDER", help="Local copy of the dataset's archive or raw files."
+)
 @click.option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
 @click.option("--benchmark", help="Train/validation split, e.g. xsub.  [default: the first]")
 @click.option(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyg_stgcn.datasets.base import SkeletonDataset
+    from pyg_stgcn.datasets.ntu60 import NTU60
+    from pyg_stgcn.datasets.ntu120 import NTU120
     from pyg_stgcn.datasets.skeleton_pickle import SkeletonPickle
     from pyg_stgcn.datasets.store import Clip, ClipStore
     from pyg_stgcn.datasets.synthetic import SyntheticActions
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DATASETS",
+    "NTU60",
+    "NTU120",
     "UTDMHAD",
     "Clip",
     "ClipStore",
@@ -25,6 +29,8 @@ __all__ = [
 ]
 
 _HOME_OF = {
+    "NTU60": "ntu60",
+    "NTU120": "ntu120",
     "UTDMHAD": "utd_mhad",
     "Clip": "store",
     "ClipStore": "store",
@@ -32,7 +38,7 @@ _HOME_OF = {
     "SkeletonPickle": "skeleton_pickle",
     "SyntheticActions": "synthetic",
 }
-_NAMED = ("SyntheticActions", "UTDMHAD")
+_NAMED = ("SyntheticActions", "UTDMHAD", "NTU60", "NTU120")
 
 
 def __getattr__(name: str) -> Any:

@@ -69,7 +69,7 @@ class TrainConfig:
         dataset: A name from :data:`pyg_stgcn.datasets.DATASETS` or the path of a pickle in PYSKL's
             annotation form.
         root: Folder of the datasets' files (default: ``data``; beside the file for a pickle).
-        source: A local copy of the dataset's archive, used instead of the download.
+        source: A local copy of the dataset's archive or raw files, used instead of the download.
         skeleton: Built-in name or JSON file; only for pickles.
         benchmark: Name of the train/validation split, such as ``"xsub"``.
         hold_out: Share of every class's training clips that is not trained on, so that fusion

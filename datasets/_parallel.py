@@ -1,0 +1,61 @@
+"""Work through many things on all cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_CHUNK = 16
+_AHEAD = 4
+#: With fewer items, starting processes costs more than it saves.
+MIN_ITEMS = 256
+
+
+def map_chunks(
+    function: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]
+) -> Iterator[Result]:
+    """Apply :obj:`function` to chunks of :obj:`items`, in several processes if there are many.
+
+    Results come in the order of the items. No more than a few chunks per process are computed
+    ahead of those taken, so that memory stays bounded however slow the taker is.
+
+    Args:
+        function: Turns some items into as many results; has to be picklable.
+        items: What to work through.
+
+    Raises:
+        Exception: Whatever :obj:`function` raises, when the results before are taken.
+    """
+    chunks = (items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK))
+    workers = _num_cores() if len(items) >= MIN_ITEMS else 1
+    if workers == 1:
+        for chunk in chunks:
+            yield from function(chunk)
+        return
+    pending: deque[Future[list[Result]]] = deque()
+    with ProcessPoolExecutor(workers) as pool:
+        try:
+            for chunk in chunks:
+                if len(pending) == _AHEAD * workers:
+                    yield from pending.popleft().result()
+                pending.append(pool.submit(function, chunk))
+            while pending:
+                yield from pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _num_cores() -> int:
+    if multiprocessing.current_process().daemon:  # It may not start processes.
+        return 1
+    if hasattr(os, "sched_getaffinity"):  # In a container these may be fewer than the machine's.
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
