@@ -94,3 +94,9 @@ def test_wheel_holds_skeletons_and_the_mark_of_types(wheel_names: set[str]) -> N
     layouts = [f.name for f in (REPOSITORY / "pyg_stgcn" / "skeletons").glob("*.json")]
     assert layouts
     assert {"pyg_stgcn/py.typed", *(f"pyg_stgcn/skeletons/{f}" for f in layouts)} <= wheel_names
+
+
+def test_wheel_holds_the_facts_about_datasets(wheel_names: set[str]) -> None:
+    facts = [f.name for f in (REPOSITORY / "datasets" / "facts").iterdir()]
+    assert facts
+    assert {f"pyg_stgcn/datasets/facts/{f}" for f in facts} <= wheel_names

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -98,13 +99,36 @@ def test_inspect(run: Path) -> None:
 
 
 def test_datasets(tiny_pickle: Path, tmp_path: Path) -> None:
-    assert {"utd-mhad", "synthetic"} <= json.loads(call("datasets", "list", "--json").stdout).keys()
+    named = json.loads(call("datasets", "list", "--json").stdout)
+    assert {"utd-mhad", "synthetic", "ntu60", "ntu120"} <= named.keys()
     assert "synthetic" in call("datasets", "list").stdout
     info = json.loads(call("datasets", "info", tiny_pickle, "--root", tmp_path, "--json").stdout)
     assert info["clips"] == 54 and info["persons"] == {"1": 36, "2": 18}
     assert info["benchmarks"] == {"xsub": {"train": 36, "val": 18}}
     assert sum(info["clips_per_class"]) == 54
     assert "xsub" in call("datasets", "prepare", tiny_pickle, "--root", tmp_path).stdout
+
+
+def test_a_named_dataset_from_a_source(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    annotations = [
+        {
+            "frame_dir": f"S001C{camera:03}P001R001A{action:03}",
+            "label": action - 1,
+            "keypoint": rng.normal(size=(1, 20, 25, 3)).astype(np.float16),
+        }
+        for camera in (1, 2, 3)
+        for action in (1, 50, 60)
+    ]
+    source = tmp_path / "annotations.pkl"
+    source.write_bytes(pickle.dumps({"annotations": annotations}))
+    train = options("ntu60", tmp_path / "run")
+    result = call(*train, "--source", source, "--benchmark", "xview", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["benchmark"] == "xview"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert f"{empty}: holds no .skeleton file" in failed(call(*train, "--source", empty), 1)
 
 
 def test_wrong_usage_is_exit_code_2(tiny_pickle: Path, tmp_path: Path) -> None:

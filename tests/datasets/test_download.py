@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyg_stgcn.datasets import UTDMHAD
+from pyg_stgcn.datasets import NTU60, UTDMHAD
 from pyg_stgcn.datasets.download import download_file
 from pyg_stgcn.errors import InputError
 
@@ -180,5 +180,35 @@ def test_a_page_instead_of_the_archive_is_not_kept(server: Server, tmp_path: Pat
         url = server.url
 
     with pytest.raises(InputError, match=r"the server sends no zip archive.*--source"):
+        Local(tmp_path)
+    assert files(tmp_path / "raw" / "any") == []
+
+
+def test_ntu_fetches_only_annotations(
+    server: Server,
+    make_pickle: Callable[..., Path],
+    make_annotation: Callable[..., dict],
+    tmp_path: Path,
+) -> None:
+    content = {"annotations": [make_annotation("S001C001P001R001A001")]}
+    server.content = make_pickle(content).read_bytes()
+
+    class Local(NTU60):
+        url = server.url
+
+    with pytest.raises(InputError, match=r"only raw files hold all bodies"):
+        Local(tmp_path / "root", split="all", raw_bodies=True)
+    assert server.asked_ranges == []
+    assert len(Local(tmp_path / "root", split="all")) == 1
+    assert (tmp_path / "root/raw/ntu60_3danno.pkl").read_bytes() == server.content
+
+
+def test_a_page_instead_of_annotations_is_not_kept(server: Server, tmp_path: Path) -> None:
+    server.content = b"<html>Please log in</html>"
+
+    class Local(NTU60):
+        url = server.url
+
+    with pytest.raises(InputError, match=r"the server sends no pickle.*agreement.*--source"):
         Local(tmp_path)
     assert files(tmp_path / "raw" / "any") == []
