@@ -35,8 +35,8 @@ def parse_decimals(
     negative = chars[starts] == ord("-")
     first = starts + negative
     length = ends - first
-    digits = np.zeros(len(starts), np.int64)
-    places = np.zeros(len(starts), np.int64)
+    digits = np.zeros(len(starts))
+    places = np.zeros(len(starts), np.uint8)
     after_point = np.zeros(len(starts), bool)
     simple = length <= _MAX_LENGTH
     for k in range(min(int(length.max(initial=0)), _MAX_LENGTH)):
