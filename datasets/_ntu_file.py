@@ -152,8 +152,9 @@ def _find_fields(rows: list[bytes]) -> tuple[bytes, NDArray[np.int64], NDArray[n
     starts = np.concatenate([[0], ends[:-1] + 1])
     if len(ends) != _JOINT_FIELDS * len(rows) or (starts == ends).any():
         return None
-    starts, ends = starts.reshape(-1, _JOINT_FIELDS), ends.reshape(-1, _JOINT_FIELDS)
-    return (text, starts, ends) if (chars[ends[:, -1]] == ord("\n")).all() else None
+    if (chars[ends[_JOINT_FIELDS - 1 :: _JOINT_FIELDS]] != ord("\n")).any():
+        return None
+    return text, starts.reshape(-1, _JOINT_FIELDS), ends.reshape(-1, _JOINT_FIELDS)
 
 
 def _group(
