@@ -18,7 +18,7 @@ _SPARSITIES = {"dense": 0.0, "sparse": 0.9}
 _OPTIONS = {
     "--dataset": "synthetic",
     "--channels": "16",
-    "--clip-frames": "32",
+    "--clip-frames": "24",
     "--epochs": "18",
     "--batch-size": "16",
     "--lr": "0.025",
