@@ -31,20 +31,15 @@ def erk_densities(
         density (float): Share :math:`\epsilon` to keep of all, in (0, 1].
         floor (float): Least share :math:`\phi` of it that a layer keeps, in [0, 1].
     """
-    sizes = [math.prod(shape) for shape in shapes]
-    raw = [sum(s) / n if len(s) > 1 else 1.0 for s, n in zip(shapes, sizes, strict=True)]
+    sizes = np.array([math.prod(shape) for shape in shapes])
+    raw = np.array([sum(s) / math.prod(s) if len(s) > 1 else 1.0 for s in shapes])
     least = floor * density
-
-    def densities(kappa: float) -> list[float]:
-        return [min(1.0, max(kappa * share, least)) for share in raw]
-
-    def kept(kappa: float) -> float:
-        return sum(share * n for share, n in zip(densities(kappa), sizes, strict=True))
-
     # The sum is linear in kappa between the points where a layer meets one of its two bounds.
-    bends = sorted({bound / share for bound in (least, 1.0) for share in raw})
-    kappa = np.interp(density * sum(sizes), [kept(bend) for bend in bends], bends)
-    return densities(float(kappa))
+    bends = np.unique([least / raw, 1 / raw])
+    kept = np.clip(np.outer(bends, raw), least, 1) @ sizes
+    kappa = np.interp(density * sizes.sum(), kept, bends)
+    densities: list[float] = np.clip(kappa * raw, least, 1).tolist()
+    return densities
 
 
 def num_pruned_per_layer(

@@ -74,8 +74,8 @@ class SparsityController:
             threshold; ``"uniform"``, all the same share; ``"erk"``, small layers a smaller share
             (:func:`~pyg_stgcn.sparsity.allocation.erk_densities`). Edge weights likewise.
         floor (float): What every layer keeps at least, rounded down, as a share of what it would
-            keep under ``"uniform"``, in [0, 1]. At 0 a layer may lose everything, and one of two
-            such layers in a row gets no gradient any more that would bring it back.
+            keep under ``"uniform"``, in [0, 1]. At 0 a layer may lose everything, and two such
+            layers in a row get no gradient any more that would bring them back.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
 
     Raises:
