@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import requests
@@ -53,6 +54,24 @@ def download_file(url: str, path: Path, attempts: int = 4) -> None:
             f"{path}: cannot be written ({error.strerror or error}); make room or choose another "
             "folder"
         ) from error
+
+
+def download_checked(url: str, path: Path, kind: str, is_kind: Callable[[Path], bool]) -> None:
+    """Download as :func:`download_file` does, and keep only what was asked for.
+
+    Args:
+        url: Address of the file.
+        path: Where to put it.
+        kind: What it should be, for the error.
+        is_kind: Whether a file is that; a server may send a page instead.
+
+    Raises:
+        InputError: If the file cannot be fetched or written, or is something else.
+    """
+    download_file(url, path)
+    if not is_kind(path):
+        path.unlink()
+        raise InputError(f"{url}: the server sends no {kind}")
 
 
 def _fetch_with_retries(url: str, part: Path, attempts: int) -> None:

@@ -22,7 +22,7 @@ from pyg_stgcn.datasets._ntu_names import (
 )
 from pyg_stgcn.datasets._ntu_source import list_raw_files, read_clips
 from pyg_stgcn.datasets.base import SkeletonDataset, Split
-from pyg_stgcn.datasets.download import download_file
+from pyg_stgcn.datasets.download import download_checked
 from pyg_stgcn.datasets.reading import ClipSource
 from pyg_stgcn.datasets.skeleton_pickle import read_annotations
 from pyg_stgcn.datasets.store import Clip
@@ -84,12 +84,7 @@ class NTUDataset(SkeletonDataset):
             if self.raw_bodies:
                 raise InputError(f"{folder}: no such folder, and only raw files hold all bodies")
             logger.warning("%s. Downloading PYSKL's conversion of them from %s", ask, self.url)
-            download_file(self.url, target)
-            with target.open("rb") as file:
-                is_pickle = file.read(1) == b"\x80"
-            if not is_pickle:
-                target.unlink()
-                raise InputError(f"{self.url}: the server sends no pickle")
+            download_checked(self.url, target, "pickle", _is_pickle)
         except InputError as error:
             raise InputError(
                 f"{error}. {ask}, and put the archives or the .skeleton files into {folder} or "
@@ -177,6 +172,11 @@ class NTUDataset(SkeletonDataset):
             clips=found,
             total=len(clips),
         )
+
+
+def _is_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) == b"\x80"
 
 
 def _check_annotation(path: Path, clip: Clip) -> ClipName:

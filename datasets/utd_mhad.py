@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.datasets.base import SkeletonDataset
-from pyg_stgcn.datasets.download import download_file
+from pyg_stgcn.datasets.download import download_checked
 from pyg_stgcn.datasets.reading import ClipSource
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
@@ -119,10 +119,7 @@ class UTDMHAD(SkeletonDataset):
     def download(self) -> None:
         target = Path(self.raw_paths[0])
         try:
-            download_file(self.url, target)
-            if not zipfile.is_zipfile(target):
-                target.unlink()
-                raise InputError(f"{self.url}: the server sends no zip archive")
+            download_checked(self.url, target, "zip archive", zipfile.is_zipfile)
         except InputError as error:
             raise InputError(
                 f"{error}; or fetch Skeleton.zip by other means (see {self.page}) and put it at "
