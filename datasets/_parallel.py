@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ MIN_ITEMS = 256
 
 def map_chunks(
     function: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Apply :obj:`function` to chunks of :obj:`items`, in several processes if there are many.
 
     Results come in the order of the items. No more than a few chunks per process are computed

@@ -48,5 +48,5 @@ def test_an_error_comes_after_the_results_before_it() -> None:
 def test_who_stops_early_gets_no_more() -> None:
     results = map_chunks(square, range(100_000))
     assert next(results)[0] == 0
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert list(results) == []
