@@ -18,6 +18,9 @@ _source = click.option(
     "--source", metavar="FILE|FOLDER", help="Local copy of the dataset's archive or raw files."
 )
 _skeleton = click.option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
+_strict = click.option(
+    "--strict", is_flag=True, help="Stop at a clip that cannot be used, do not leave it out."
+)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -27,14 +30,14 @@ def command() -> None:
 
 
 def _describe(
-    name: str, root: str | None, source: str | None, skeleton: str | None
+    name: str, root: str | None, source: str | None, skeleton: str | None, strict: bool
 ) -> dict[str, Any]:
     import numpy as np
 
     from pyg_stgcn.training import TrainConfig
     from pyg_stgcn.training.data import open_dataset
 
-    config = TrainConfig(dataset=name, root=root, source=source, skeleton=skeleton)
+    config = TrainConfig(dataset=name, root=root, source=source, skeleton=skeleton, strict=strict)
     dataset = open_dataset(config, "all")
     frames, persons = dataset.num_frames, dataset.num_persons
     splits = {name: dataset.split_sizes(name) for name in dataset.benchmarks}
@@ -55,6 +58,9 @@ def _describe(
         },
         "clips_per_class": np.bincount(dataset.labels, minlength=dataset.num_classes).tolist(),
         "benchmarks": splits,
+        "skipped": dataset.skipped,
+        "duplicates": dataset.duplicates,
+        "leaks": {name: dataset.leaks(name) for name in dataset.benchmarks},
         "folder": str(Path(dataset.processed_dir)),
     }
 
@@ -75,6 +81,13 @@ def _print_description(facts: dict[str, Any]) -> None:
                 for name, sizes in facts["benchmarks"].items()
                 for split, size in sizes.items()
             ),
+            *(
+                (f"{name}, val that are copies of train", f"{len(leaks):,}")
+                for name, leaks in facts["leaks"].items()
+                if leaks
+            ),
+            ("copies of other clips", f"{sum(len(same) - 1 for same in facts['duplicates']):,}"),
+            ("left out, cannot be used", f"{len(facts['skipped']):,}"),
             ("prepared in", facts["folder"]),
         ],
         title=facts["dataset"],
@@ -103,12 +116,11 @@ def list_command(as_json: bool) -> None:
 @_root
 @_source
 @_skeleton
+@_strict
 @_json
-def info_command(
-    name: str, root: str | None, source: str | None, skeleton: str | None, as_json: bool
-) -> None:
+def info_command(as_json: bool, **where: Any) -> None:
     """Describe a dataset (prepares it first where needed)."""
-    facts = _describe(name, root, source, skeleton)
+    facts = _describe(**where)
     if as_json:
         print_json(facts)
         return
@@ -122,12 +134,11 @@ def info_command(
 @_root
 @_source
 @_skeleton
+@_strict
 @_json
-def prepare_command(
-    name: str, root: str | None, source: str | None, skeleton: str | None, as_json: bool
-) -> None:
+def prepare_command(as_json: bool, **where: Any) -> None:
     """Read the raw files into the store that training opens."""
-    facts = _describe(name, root, source, skeleton)
+    facts = _describe(**where)
     if as_json:
         print_json(facts)
     else:

@@ -115,6 +115,14 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
 @click.option("--benchmark", help="Train/validation split, e.g. xsub.  [default: the first]")
 @click.option(
+    "--strict", is_flag=True, help="Stop at a clip that cannot be used, do not leave it out."
+)
+@click.option(
+    "--drop-leaks",
+    is_flag=True,
+    help="Leave out validation clips that are copies of training clips.",
+)
+@click.option(
     "--hold-out",
     type=_SHARE,
     default=0.0,

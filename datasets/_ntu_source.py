@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
@@ -13,6 +13,7 @@ from pyg_stgcn.datasets._ntu_file import parse_recording
 from pyg_stgcn.datasets._ntu_names import parse_name
 from pyg_stgcn.datasets._ntu_persons import all_bodies, select_persons
 from pyg_stgcn.datasets._parallel import map_chunks
+from pyg_stgcn.datasets.reading import BadClip
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
 
@@ -56,15 +57,12 @@ def list_raw_files(path: Path) -> list[RawFile]:
     return [files[clip] for clip in sorted(files)]
 
 
-def read_clips(files: Sequence[RawFile], raw_bodies: bool) -> Iterator[Clip]:
+def read_clips(files: Sequence[RawFile], raw_bodies: bool) -> Iterator[Clip | BadClip]:
     """Read raw files, on all cores if there are many.
 
     Args:
         files: What to read.
         raw_bodies: Whether to give all bodies with their tracking states instead of the persons.
-
-    Raises:
-        InputError: If a file cannot be read.
     """
     try:
         yield from map_chunks(partial(_read_chunk, raw_bodies=raw_bodies), files)
@@ -110,9 +108,15 @@ def _shared_zip(path: Path, process: int) -> zipfile.ZipFile:
     return _open_zip(path)
 
 
-def _read_chunk(files: Sequence[RawFile], raw_bodies: bool) -> list[Clip]:
-    read: Callable[[RawFile], Clip] = partial(_read_clip, raw_bodies=raw_bodies)
-    return [read(file) for file in files]
+def _read_chunk(files: Sequence[RawFile], raw_bodies: bool) -> list[Clip | BadClip]:
+    return [_read_or_explain(file, raw_bodies) for file in files]
+
+
+def _read_or_explain(file: RawFile, raw_bodies: bool) -> Clip | BadClip:
+    try:
+        return _read_clip(file, raw_bodies)
+    except InputError as error:
+        return BadClip(file.clip, str(error))
 
 
 def _read_clip(file: RawFile, raw_bodies: bool) -> Clip:

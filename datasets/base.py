@@ -6,19 +6,21 @@ import copy
 import logging
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch_geometric.data import Data, Dataset
 
+from pyg_stgcn.datasets._lock import building_lock
+from pyg_stgcn.datasets.duplicates import first_copies
 from pyg_stgcn.datasets.fingerprint import describe_transform, same_source, source_fingerprint
-from pyg_stgcn.datasets.items import clip_to_data, data_to_clip
-from pyg_stgcn.datasets.reading import ClipSource, check_clip, find_benchmarks
-from pyg_stgcn.datasets.store import Clip, ClipStore
+from pyg_stgcn.datasets.items import clip_to_data
+from pyg_stgcn.datasets.preparation import Preparation
+from pyg_stgcn.datasets.reading import ClipSource, find_benchmarks
+from pyg_stgcn.datasets.store import ClipStore
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
 
@@ -41,7 +43,8 @@ class SkeletonDataset(Dataset):
     :attr:`raw_file_names` (and :meth:`download`, where it can be fetched; and
     :attr:`source_suffixes`, where it can be a folder). Options that change what is read belong into
     :meth:`store_options`. The base class checks every clip, drops persons that
-    are zero over the whole clip, applies :obj:`pre_transform` and writes the store.
+    are zero over the whole clip, applies :obj:`pre_transform`, leaves out the few clips that cannot
+    be used, and writes the store.
 
     Args:
         root: Folder of the dataset. Files are looked for, and downloaded to, ``<root>/raw``.
@@ -53,6 +56,10 @@ class SkeletonDataset(Dataset):
         force_reload: Whether to build the store again.
         source: The source file (or folder, where the dataset takes one), if it is not in
             ``<root>/raw``.
+        strict: Whether a clip that cannot be used is an error. Otherwise up to one in a hundred are
+            left out with a warning; :attr:`skipped` says which and why.
+        drop_leaks: Whether to leave out the validation clips that are exact copies of training
+            clips of the same benchmark, see :meth:`leaks`.
 
     Shapes:
         - **item:** :class:`~torch_geometric.data.Data` with ``x``
@@ -78,10 +85,14 @@ class SkeletonDataset(Dataset):
         pre_transform: Callable[[Data], Data] | None = None,
         force_reload: bool = False,
         source: str | os.PathLike[str] | None = None,
+        strict: bool = False,
+        drop_leaks: bool = False,
     ) -> None:
         if split not in SPLITS:
             raise InputError(f"split {split!r} does not exist; choose one of {', '.join(SPLITS)}")
         self.split = split
+        self.strict = strict
+        self.drop_leaks = drop_leaks
         self.source = None if source is None else Path(source)
         if self.source is not None and not self.raw_file_names:
             raise InputError(f"{self.source}: {self.name} has no source file; leave out --source")
@@ -91,7 +102,6 @@ class SkeletonDataset(Dataset):
         self.skeleton = Skeleton.from_dict(self._store.meta["skeleton"])
         self.classes: list[str] = self._store.meta["classes"]
         self._edge_index = self.skeleton.edge_index()
-        self._benchmarks = find_benchmarks(self._store.splits)
         self.benchmark = self._choose_benchmark(benchmark)
         self._selection = self._select()
 
@@ -134,21 +144,22 @@ class SkeletonDataset(Dataset):
             "name": self.name,
             "skeleton": source.skeleton.to_dict(),
             "classes": list(source.classes),
-            "splits": source.splits,
             "has_score": source.has_score,
             # A pre_transform computes in single precision, which half precision would not keep.
             "dtype": source.dtype if self.pre_transform is None else "float32",
             "fingerprint": fingerprint,
         }
+        prepared = Preparation(source, self.pre_transform, self.strict)
         try:
             self._store = ClipStore.build(
-                self._store_folder, self._prepare(source), meta, source.total
+                self._store_folder, prepared, meta, source.total, prepared.facts
             )
         except InputError as error:
             where = self.source_path
             if where is None or str(error).startswith((str(where), str(self._store_folder))):
                 raise
             raise InputError(f"{where}: {error}") from error
+        self._report()
 
     def len(self) -> int:
         return len(self._selection)
@@ -184,10 +195,29 @@ class SkeletonDataset(Dataset):
 
     def split_sizes(self, benchmark: str) -> dict[str, int]:
         """Number of clips of each split of a benchmark: ``{"train": ..., "val": ...}``."""
-        return {
-            split: len(self._store.split(stored))
-            for split, stored in self._benchmarks[benchmark].items()
-        }
+        return {part: len(self._part(benchmark, part)) for part in self._benchmarks[benchmark]}
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Why clips of the source are not in the dataset, by name."""
+        return dict(self._store.meta["skipped"])
+
+    @property
+    def duplicates(self) -> list[list[str]]:
+        """Names of the clips that have exactly the same coordinates, in the whole dataset."""
+        copies: dict[int, list[str]] = {}
+        first = first_copies(self._store)
+        for i in np.flatnonzero(np.bincount(first)[first] > 1).tolist():
+            copies.setdefault(int(first[i]), []).append(self._store.name(i))
+        return list(copies.values())
+
+    def leaks(self, benchmark: str) -> list[str]:
+        """Names of the validation clips of a benchmark that are exact copies of, or are themselves,
+        training clips of it.
+        """
+        val = self._clips_of(benchmark, "val")
+        leaked = self._leaked(benchmark, first_copies(self._store))
+        return [self._store.name(i) for i in val[leaked].tolist()]
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -225,14 +255,11 @@ class SkeletonDataset(Dataset):
         reason = "force_reload" if self.force_reload else self._open()
         if reason is None:
             return
-        lock = self._lock()
-        try:
+        with building_lock(self._store_folder):
             # Another process may have built the store while this one waited for the lock.
             reason = "force_reload" if self.force_reload else self._open()
             if reason is not None:
                 self._build(reason)
-        finally:
-            lock.release()
 
     def _build(self, reason: str) -> None:
         exists = self._store_folder.exists()
@@ -271,8 +298,52 @@ class SkeletonDataset(Dataset):
             and not same_source(source, stored["source"], self.source_suffixes)
         ):
             return f"{source} has changed since"
+        if self.strict and store.meta["skipped"]:
+            return f"{len(store.meta['skipped'])} clips were left out of it"
         self._store = store
         return None
+
+    def _report(self) -> None:
+        """Warn of what somebody who trusts the numbers of this dataset should know."""
+        skipped = self.skipped
+        if skipped:
+            logger.warning(
+                "%s: %d clips cannot be used and are left out; the first: %s",
+                self._store_folder,
+                len(skipped),
+                next(iter(skipped.values())),
+            )
+        first = first_copies(self._store)
+        for benchmark in self._benchmarks:
+            leaks = np.count_nonzero(self._leaked(benchmark, first))
+            if leaks:
+                logger.warning(
+                    "%s: %d validation clips of benchmark %s are exact copies of training clips; "
+                    "leave them out with --drop-leaks (drop_leaks=True)",
+                    self._store_folder,
+                    leaks,
+                    benchmark,
+                )
+
+    @property
+    def _benchmarks(self) -> dict[str, dict[str, str]]:
+        return find_benchmarks(self._store.splits)
+
+    def _part(self, benchmark: str, part: str) -> NDArray[np.int64]:
+        """Numbers of the clips of a part of a benchmark."""
+        clips = self._clips_of(benchmark, part)
+        if part == "val" and self.drop_leaks:
+            return clips[~self._leaked(benchmark, first_copies(self._store))]
+        return clips
+
+    def _leaked(self, benchmark: str, first: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which validation clips of a benchmark are copies of its training clips."""
+        train, val = (first[self._clips_of(benchmark, part)] for part in ("train", "val"))
+        return np.isin(val, train)
+
+    def _clips_of(self, benchmark: str, part: str) -> NDArray[np.int64]:
+        split = self._benchmarks[benchmark].get(part)
+        return np.empty(0, np.int64) if split is None else self._store.split(split)
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -293,32 +364,6 @@ class SkeletonDataset(Dataset):
 
     def _no_such(self) -> str:
         return "no such file or folder" if self.source_suffixes else "no such file"
-
-    def _lock(self) -> FileLock:
-        path = Path(self.processed_dir) / f"{self.name}.lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                logger.info("%s: waiting for the process that is building it", self._store_folder)
-                lock.acquire()
-        except OSError as error:
-            raise InputError(
-                f"{path.parent}: the store cannot be written ({error.strerror or error}); make "
-                "it writable or choose another folder with --root"
-            ) from error
-        return lock
-
-    def _prepare(self, source: ClipSource) -> Iterator[Clip]:
-        edge_index = source.skeleton.edge_index()
-        for clip in source.clips:
-            clip = check_clip(clip, source)
-            if self.pre_transform is not None:
-                data = self.pre_transform(clip_to_data(clip, edge_index))
-                clip = data_to_clip(data, clip, edge_index)
-            yield clip
 
     def _choose_benchmark(self, benchmark: str | None) -> str | None:
         if benchmark is None:
@@ -345,7 +390,7 @@ class SkeletonDataset(Dataset):
                 f"{self.source_path}: benchmark {self.benchmark!r} has no {self.split} clips, "
                 f"only the split {', '.join(parts.values())}; add the missing split"
             )
-        selection = self._store.split(parts[self.split])
+        selection = self._part(self.benchmark, self.split)
         if not len(selection):
             raise InputError(f"{self.source_path}: split {parts[self.split]!r} is empty")
         return selection

@@ -23,7 +23,7 @@ from pyg_stgcn.datasets._ntu_names import (
 from pyg_stgcn.datasets._ntu_source import list_raw_files, read_clips
 from pyg_stgcn.datasets.base import SkeletonDataset, Split
 from pyg_stgcn.datasets.download import download_checked
-from pyg_stgcn.datasets.reading import ClipSource
+from pyg_stgcn.datasets.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.skeleton_pickle import read_annotations
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
@@ -57,9 +57,21 @@ class NTUDataset(SkeletonDataset):
         force_reload: bool = False,
         source: str | os.PathLike[str] | None = None,
         raw_bodies: bool = False,
+        strict: bool = False,
+        drop_leaks: bool = False,
     ) -> None:
         self.raw_bodies = raw_bodies
-        super().__init__(root, benchmark, split, transform, pre_transform, force_reload, source)
+        super().__init__(
+            root,
+            benchmark,
+            split,
+            transform,
+            pre_transform,
+            force_reload,
+            source,
+            strict,
+            drop_leaks,
+        )
 
     @property
     def raw_file_names(self) -> list[str]:
@@ -164,7 +176,9 @@ class NTUDataset(SkeletonDataset):
         logger.info("%s: %d of %d clips left out", path, len(clips) - len(chosen), len(clips))
         return chosen
 
-    def _make_source(self, clips: dict[str, ClipName], found: Iterator[Clip]) -> ClipSource:
+    def _make_source(
+        self, clips: dict[str, ClipName], found: Iterator[Clip | BadClip]
+    ) -> ClipSource:
         return ClipSource(
             skeleton=get_skeleton("ntu25"),
             classes=class_names(self.num_actions),
@@ -179,8 +193,10 @@ def _is_pickle(path: Path) -> bool:
         return file.read(1) == b"\x80"
 
 
-def _check_annotation(path: Path, clip: Clip) -> ClipName:
+def _check_annotation(path: Path, clip: Clip | BadClip) -> ClipName:
     name = parse_name(clip.name, f"{path}: an annotation")
+    if isinstance(clip, BadClip):
+        return name
     if clip.label != name.label:
         raise InputError(
             f"{path}: clip {clip.name!r} has label {clip.label}, its name says {name.label}; "

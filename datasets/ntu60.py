@@ -35,6 +35,8 @@ class NTU60(NTUDataset):
             recorded, zero in frames without them, with the tracking state of a joint (0: not
             tracked, 1: inferred, 2: tracked) as a fourth channel. For looking at the recordings:
             the transforms take three channels.
+        strict: Whether a clip that cannot be used is an error instead of being left out.
+        drop_leaks: Whether to leave out validation clips that are copies of training clips.
 
     Raises:
         InputError: If the source cannot be used.

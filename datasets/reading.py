@@ -18,6 +18,19 @@ _SPLIT_NAME = re.compile(r"(?:(?P<name>.+)[_-])?(?P<part>train|val|validation|te
 
 
 @dataclass(frozen=True)
+class BadClip:
+    """Stands in for a clip that a reader cannot read.
+
+    Args:
+        name: Name of the clip.
+        reason: What is wrong with it, where, and what to do.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class ClipSource:
     """What a reader has found: facts about a dataset, and its clips one after the other.
 
@@ -26,8 +39,9 @@ class ClipSource:
         classes: Class names in label order.
         splits: Names of the clips of every split. A split is called ``<benchmark>_train`` or
             ``<benchmark>_val``, see :func:`find_benchmarks`.
-        clips: The clips, read while they are asked for and never all in memory.
-        total: Number of clips, if known before reading.
+        clips: The clips, read while they are asked for and never all in memory. One that cannot be
+            read is given as a :class:`BadClip`, so that those after it can be.
+        total: Number of clips, the bad ones among them, if known before reading.
         has_score: Whether the last channel of 2-D data is the score of the joint.
         dtype: Type in which coordinates are kept, ``"float16"`` or ``"float32"``.
     """
@@ -35,7 +49,7 @@ class ClipSource:
     skeleton: Skeleton
     classes: Sequence[str]
     splits: Mapping[str, Sequence[str]]
-    clips: Iterable[Clip]
+    clips: Iterable[Clip | BadClip]
     total: int | None = None
     has_score: bool = False
     dtype: str = "float32"

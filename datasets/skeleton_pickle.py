@@ -6,9 +6,9 @@ import hashlib
 import logging
 import os
 import reprlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch_geometric
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from pyg_stgcn.datasets.base import SkeletonDataset, Split
-from pyg_stgcn.datasets.reading import ClipSource
+from pyg_stgcn.datasets.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.datasets.unpickle import load_pickle
 from pyg_stgcn.errors import InputError
@@ -64,6 +64,8 @@ class SkeletonPickle(SkeletonDataset):
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
         force_reload: Whether to read the pickle again.
+        strict: Whether a clip that cannot be used is an error instead of being left out.
+        drop_leaks: Whether to leave out validation clips that are copies of training clips.
 
     Raises:
         InputError: If the file or something in it cannot be used.
@@ -100,6 +102,8 @@ class SkeletonPickle(SkeletonDataset):
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         force_reload: bool = False,
+        strict: bool = False,
+        drop_leaks: bool = False,
     ) -> None:
         self.path = Path(path).absolute()
         self.name = self.path.stem
@@ -107,7 +111,16 @@ class SkeletonPickle(SkeletonDataset):
             skeleton = get_skeleton(skeleton)
         self._given_skeleton = skeleton
         root = _default_root(self.path) if root is None else root
-        super().__init__(root, benchmark, split, transform, pre_transform, force_reload)
+        super().__init__(
+            root,
+            benchmark,
+            split,
+            transform,
+            pre_transform,
+            force_reload,
+            strict=strict,
+            drop_leaks=drop_leaks,
+        )
 
     @property
     def raw_dir(self) -> str:
@@ -167,28 +180,44 @@ def _read_content(content: Any, skeleton: Skeleton | None, name: str) -> ClipSou
     annotations = content["annotations"]
     if not annotations:
         raise InputError("has no annotations; check that it is the right file")
-    names = [_read_name(i, annotation) for i, annotation in enumerate(annotations)]
-    labels = [_read_label(*pair) for pair in zip(names, annotations, strict=True)]
-    keypoints = [_read_keypoint(*pair) for pair in zip(names, annotations, strict=True)]
-    is_2d, sized = _is_2d(names, annotations, keypoints)
+    found = [_read_annotation(i, annotation) for i, annotation in enumerate(annotations)]
+    good = [annotation for annotation in found if isinstance(annotation, _Annotation)]
+    if not good:
+        raise InputError(next(bad.reason for bad in found if isinstance(bad, BadClip)))
+    is_2d, sized = _is_2d(good)
     meta = content.get("meta", {})
     if not isinstance(meta, dict):
         raise InputError(f"meta is a {type(meta).__name__}, not a dict; remove or correct it")
-    half = all(keypoint.dtype == np.float16 for keypoint in keypoints)
+    half = all(annotation.keypoint.dtype == np.float16 for annotation in good)
     return ClipSource(
-        skeleton=skeleton or _find_skeleton(meta, keypoints[0].shape[2], is_2d, name),
-        classes=_read_classes(meta, labels),
+        skeleton=skeleton or _find_skeleton(meta, good[0].keypoint.shape[2], is_2d, name),
+        classes=_read_classes(meta, max(annotation.label for annotation in good) + 1),
         splits=_read_splits(content.get("split", {})),
-        clips=_read_clips(names, labels, keypoints, annotations, sized),
-        total=len(names),
+        clips=(_make_clip(annotation, sized) for annotation in found),
+        total=len(found),
         has_score=is_2d,
         dtype="float16" if half else "float32",
     )
 
 
-def _read_name(i: int, annotation: Any) -> str:
-    if not isinstance(annotation, dict):
-        raise InputError(f"annotation {i} is a {type(annotation).__name__}, not a dict")
+class _Annotation(NamedTuple):
+    name: str
+    label: int
+    keypoint: NDArray[Any]
+    fields: dict[str, Any]
+
+
+def _read_annotation(i: int, fields: Any) -> _Annotation | BadClip:
+    if not isinstance(fields, dict):
+        raise InputError(f"annotation {i} is a {type(fields).__name__}, not a dict")
+    name = _read_name(i, fields)
+    try:
+        return _Annotation(name, _read_label(name, fields), _read_keypoint(name, fields), fields)
+    except InputError as error:
+        return BadClip(name, str(error))
+
+
+def _read_name(i: int, annotation: dict[str, Any]) -> str:
     name = annotation.get("frame_dir", annotation.get("filename"))
     if name is None:
         raise InputError(
@@ -248,24 +277,22 @@ def _read_keypoint(name: str, annotation: dict[str, Any]) -> NDArray[Any]:
     return keypoint
 
 
-def _is_2d(
-    names: Sequence[str], annotations: Sequence[dict[str, Any]], keypoints: Sequence[NDArray[Any]]
-) -> tuple[bool, bool]:
+def _is_2d(annotations: Sequence[_Annotation]) -> tuple[bool, bool]:
     """Whether the data are 2-D, and whether the size of their pictures is known."""
-    is_2d = keypoints[0].shape[3] == 2
-    sized = all("img_shape" in annotation for annotation in annotations)
-    for name, annotation, keypoint in zip(names, annotations, keypoints, strict=True):
+    is_2d = annotations[0].keypoint.shape[3] == 2
+    sized = all("img_shape" in annotation.fields for annotation in annotations)
+    for name, _, keypoint, fields in annotations:
         channels = keypoint.shape[3]
         if channels not in (2, 3) or (channels == 2) != is_2d:
             raise InputError(
                 f"clip {name!r} has {channels} channels; all clips must have 2, or all 3"
             )
-        if "keypoint_score" in annotation and not is_2d:
+        if "keypoint_score" in fields and not is_2d:
             raise InputError(
                 f"clip {name!r} has 3-D keypoint and keypoint_score, which only 2-D data can have; "
                 "remove one of x, y, z or the score"
             )
-        if is_2d and not sized and "img_shape" in annotation:
+        if is_2d and not sized and "img_shape" in fields:
             raise InputError(f"clip {name!r} has img_shape, others have none; add it to all clips")
     return is_2d, is_2d and sized
 
@@ -303,8 +330,7 @@ def _skeleton_of_meta(meta: dict[str, Any], joints: int, name: str) -> Skeleton:
     return next((other for other in known if shape(other) == shape(skeleton)), skeleton)
 
 
-def _read_classes(meta: dict[str, Any], labels: Sequence[int]) -> list[str]:
-    needed = max(labels) + 1
+def _read_classes(meta: dict[str, Any], needed: int) -> list[str]:
     names = meta.get("classes", range(needed))
     if not isinstance(names, list | tuple | range | np.ndarray):
         raise InputError(f"meta has a {type(names).__name__} as classes, not a list of names")
@@ -330,20 +356,17 @@ def _read_splits(splits: Any) -> dict[str, list[str]]:
     return out
 
 
-def _read_clips(
-    names: Sequence[str],
-    labels: Sequence[int],
-    keypoints: Sequence[NDArray[Any]],
-    annotations: Sequence[dict[str, Any]],
-    sized: bool,
-) -> Iterator[Clip]:
-    for name, label, keypoint, annotation in zip(
-        names, labels, keypoints, annotations, strict=True
-    ):
+def _make_clip(annotation: _Annotation | BadClip, sized: bool) -> Clip | BadClip:
+    if isinstance(annotation, BadClip):
+        return annotation
+    name, label, keypoint, fields = annotation
+    try:
         if keypoint.shape[3] == 2:
-            keypoint = np.concatenate([keypoint, _read_score(name, keypoint, annotation)], axis=-1)
-        size = _read_image_size(name, annotation["img_shape"]) if sized else None
-        yield Clip(name, label, keypoint, size)
+            keypoint = np.concatenate([keypoint, _read_score(name, keypoint, fields)], axis=-1)
+        size = _read_image_size(name, fields["img_shape"]) if sized else None
+    except InputError as error:
+        return BadClip(name, str(error))
+    return Clip(name, label, keypoint, size)
 
 
 def _read_score(name: str, keypoint: NDArray[Any], annotation: dict[str, Any]) -> NDArray[Any]:

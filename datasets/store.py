@@ -10,7 +10,7 @@ import sys
 import tempfile
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pyg_stgcn.datasets._npy import NpyWriter
 from pyg_stgcn.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 
 _META = "meta.json"
 _KEYPOINT, _TABLE, _NAMES, _SPLITS = "keypoint.npy", "table.npy", "names.npy", "splits.npy"
@@ -101,6 +101,7 @@ class ClipStore:
         clips: Iterable[Clip],
         meta: Mapping[str, Any],
         total: int | None = None,
+        facts: Callable[[], Mapping[str, Any]] = dict,
     ) -> ClipStore:
         """Write :obj:`clips`, one after the other, into a new store at :obj:`folder`.
 
@@ -112,6 +113,7 @@ class ClipStore:
             meta: JSON-serialisable facts to keep. ``meta["splits"]`` maps the name of a split to
                 the names of its clips, ``meta["dtype"]`` is ``"float16"`` or ``"float32"``.
             total: Number of clips, if known, for the progress bar.
+            facts: Gives entries of :obj:`meta` that are known only after the last clip.
 
         Raises:
             InputError: If the folder cannot be written, the disk is full, there is no clip, a name
@@ -124,7 +126,7 @@ class ClipStore:
             _remove_leftovers(folder)
             prefix = _temporary_prefix(folder)
             temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
-            _write(temporary, _with_progress(clips, total, folder.name), meta)
+            _write(temporary, _with_progress(clips, total, folder.name), meta, facts)
             _replace_folder(temporary, folder)
         except OSError as error:
             raise _write_error(folder, error) from error
@@ -182,6 +184,11 @@ class ClipStore:
     def num_persons(self) -> NDArray[np.int64]:
         """Numbers of persons of all clips."""
         return self._map()[_TABLE]["persons"].astype(np.int64)
+
+    @property
+    def checksums(self) -> NDArray[np.uint32]:
+        """CRC-32 of the coordinates of all clips."""
+        return self._map()[_TABLE]["crc32"].astype(np.uint32)
 
     @property
     def num_channels(self) -> int:
@@ -257,7 +264,12 @@ def _open_file(path: Path, meta: dict[str, Any]) -> NDArray[Any]:
     return array
 
 
-def _write(folder: Path, clips: Iterable[Clip], meta: Mapping[str, Any]) -> None:
+def _write(
+    folder: Path,
+    clips: Iterable[Clip],
+    meta: Mapping[str, Any],
+    facts: Callable[[], Mapping[str, Any]],
+) -> None:
     numbers: dict[str, int] = {}
     shape: tuple[int, ...] = ()
     with ExitStack() as stack:
@@ -290,15 +302,16 @@ def _write(folder: Path, clips: Iterable[Clip], meta: Mapping[str, Any]) -> None
             table.append(np.array([entry], _TABLE_DTYPE))
         if keypoint is None:
             raise InputError("there is no clip in it; check that it is the right file")
+        meta = {**meta, **facts()}
         splits = create(_SPLITS, "<i4")
         ranges = _write_splits(splits, meta["splits"], numbers)
         writers = {_KEYPOINT: keypoint, _TABLE: table, _NAMES: names, _SPLITS: splits}
         files = {name: writer.finish() for name, writer in writers.items()}
     own = {"format": FORMAT, "id": uuid.uuid4().hex, "files": files, "splits": ranges}
     # Through JSON and back, so that what is summed is what will be read.
-    facts = json.loads(json.dumps({**meta, **own}))
+    stored = json.loads(json.dumps({**meta, **own}))
     with (folder / _META).open("w") as file:
-        json.dump({"crc32": _json_crc32(facts), "store": facts}, file, indent=1)
+        json.dump({"crc32": _json_crc32(stored), "store": stored}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
 

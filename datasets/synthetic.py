@@ -270,6 +270,8 @@ class SyntheticActions(SkeletonDataset):
         seed: The same seed gives the same clips on every machine.
         num_subjects: Persons, at least 4.
         repetitions: Clips of every action and subject.
+        strict: Whether a clip that cannot be used is an error instead of being left out.
+        drop_leaks: Whether to leave out validation clips that are copies of training clips.
 
     **STATS:**
 
@@ -311,6 +313,8 @@ class SyntheticActions(SkeletonDataset):
         seed: int = 0,
         num_subjects: int = 24,
         repetitions: int = 4,
+        strict: bool = False,
+        drop_leaks: bool = False,
     ) -> None:
         if num_subjects < 4:
             raise InputError(f"num_subjects: {num_subjects} are too few; two a split need 4")
@@ -320,7 +324,15 @@ class SyntheticActions(SkeletonDataset):
         self.num_subjects = num_subjects
         self.repetitions = repetitions
         super().__init__(
-            root, benchmark, split, transform, pre_transform, force_reload, source=source
+            root,
+            benchmark,
+            split,
+            transform,
+            pre_transform,
+            force_reload,
+            source,
+            strict,
+            drop_leaks,
         )
 
     def store_options(self) -> dict[str, Any]:

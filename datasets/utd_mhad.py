@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.datasets.download import download_checked
-from pyg_stgcn.datasets.reading import ClipSource
+from pyg_stgcn.datasets.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import get_skeleton
@@ -84,6 +84,8 @@ class UTDMHAD(SkeletonDataset):
         pre_transform: Applied to every clip once, before it is stored.
         force_reload: Whether to read ``Skeleton.zip`` again.
         source: Path of ``Skeleton.zip``, if it is not in ``<root>/raw``.
+        strict: Whether a clip that cannot be used is an error instead of being left out.
+        drop_leaks: Whether to leave out validation clips that are copies of training clips.
 
     **STATS:**
 
@@ -173,12 +175,16 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
 
-def _read_clips(path: Path, members: list[_Member]) -> Iterator[Clip]:
+def _read_clips(path: Path, members: list[_Member]) -> Iterator[Clip | BadClip]:
     with _open_zip(path) as archive:
         for member in members:
-            skeleton = _read_skeleton(path, archive, member.path)
-            keypoint = skeleton.transpose(2, 0, 1)[None].astype(np.float32)
-            yield Clip(member.clip, member.action - 1, keypoint)
+            try:
+                skeleton = _read_skeleton(path, archive, member.path)
+            except InputError as error:
+                yield BadClip(member.clip, str(error))
+            else:
+                keypoint = skeleton.transpose(2, 0, 1)[None].astype(np.float32)
+                yield Clip(member.clip, member.action - 1, keypoint)
 
 
 def _read_skeleton(path: Path, archive: zipfile.ZipFile, member: str) -> NDArray[Any]:

@@ -72,6 +72,8 @@ class TrainConfig:
         source: A local copy of the dataset's archive or raw files, used instead of the download.
         skeleton: Built-in name or JSON file; only for pickles.
         benchmark: Name of the train/validation split, such as ``"xsub"``.
+        strict: Whether a clip that cannot be used is an error instead of being left out.
+        drop_leaks: Whether to leave out validation clips that are copies of training clips.
         hold_out: Share of every class's training clips that is not trained on, so that fusion
             weights can be chosen on it.
         model: A name from :func:`pyg_stgcn.models.list_models`.
@@ -124,6 +126,8 @@ class TrainConfig:
     source: str | None = None
     skeleton: str | None = None
     benchmark: str | None = None
+    strict: bool = False
+    drop_leaks: bool = False
     hold_out: float = 0.0
     model: str = "stgcn"
     init: str | None = None

@@ -35,7 +35,13 @@ def open_dataset(config: TrainConfig, split: str, **options: Any) -> SkeletonDat
     Raises:
         InputError: There is no such dataset, file or benchmark, or it cannot be read.
     """
-    options = {"benchmark": config.benchmark, "split": split, **options}
+    options = {
+        "benchmark": config.benchmark,
+        "split": split,
+        "strict": config.strict,
+        "drop_leaks": config.drop_leaks,
+        **options,
+    }
     if config.dataset in DATASETS:
         if config.skeleton is not None:
             raise InputError(

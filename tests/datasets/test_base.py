@@ -17,7 +17,7 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.datasets.base import SkeletonDataset
-from pyg_stgcn.datasets.reading import ClipSource
+from pyg_stgcn.datasets.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
@@ -321,3 +321,72 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"store cannot be written .*--root"):
         Toy(tmp_path / "file")
+
+
+class Worn(SkeletonDataset):
+    """200 clips, some of which cannot be used and some of which are copies."""
+
+    name = "worn"
+    bad: tuple[int, ...] = (7, 150)
+
+    def read(self) -> ClipSource:
+        names = [f"clip {i}" for i in range(200)]
+        splits = {"x_train": names[:120], "x_val": names[120:], "y_train": names}
+        return ClipSource(CHAIN, ["a", "b"], splits, self._clips(), total=200)
+
+    def _clips(self) -> Iterator[Clip | BadClip]:
+        for i in range(200):
+            if i in self.bad[:1]:
+                yield BadClip(f"clip {i}", f"line 3 of clip {i} is missing")
+            elif i in self.bad:
+                yield Clip(f"clip {i}", 0, np.full((1, 2, 3, 2), np.nan))
+            else:
+                # 130 and 131 are recordings of 5, and 140 is a recording of 139.
+                original = {130: 5, 131: 5, 140: 139}.get(i, i)
+                yield Clip(f"clip {i}", i % 2, keypoint(original))
+
+
+def test_a_few_bad_clips_are_left_out_with_a_report(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = Worn(tmp_path, split="all")
+    assert len(dataset) == 198
+    assert set(dataset.skipped) == {"clip 7", "clip 150"}
+    assert dataset.skipped["clip 7"] == "line 3 of clip 7 is missing"
+    assert "NaN" in dataset.skipped["clip 150"]
+    assert dataset.split_sizes("x") == {"train": 119, "val": 79}
+    assert "2 clips cannot be used and are left out; the first: line 3 of clip 7" in caplog.text
+    assert Worn(tmp_path, split="all").skipped == dataset.skipped
+
+
+def test_strict_refuses_what_is_otherwise_left_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line 3 of clip 7 is missing"):
+        Worn(tmp_path / "new", strict=True)
+    assert not list((tmp_path / "new").rglob("*.npy"))
+    lenient = Worn(tmp_path)
+    with pytest.raises(InputError, match="line 3 of clip 7 is missing"):
+        Worn(tmp_path, strict=True)
+    assert len(Worn(tmp_path)) == len(lenient), "the store that was there is not lost"
+
+
+def test_many_bad_clips_are_an_error(tmp_path: Path) -> None:
+    class Worse(Worn):
+        bad = (7, 8, 9)
+
+    with pytest.raises(InputError, match=r"clip 7 is missing; 2 more of 10 clips cannot be used"):
+        Worse(tmp_path)
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_copies_of_clips_are_found_reported_and_left_out_on_demand(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = Worn(tmp_path, "x", "val")
+    assert dataset.duplicates == [["clip 5", "clip 130", "clip 131"], ["clip 139", "clip 140"]]
+    assert dataset.leaks("x") == ["clip 130", "clip 131"]
+    assert dataset.leaks("y") == []
+    assert "2 validation clips of benchmark x are exact copies of training clips" in caplog.text
+    clean = Worn(tmp_path, "x", "val", drop_leaks=True)
+    assert sorted(set(dataset.names) - set(clean.names)) == ["clip 130", "clip 131"]
+    assert clean.split_sizes("x") == {"train": 119, "val": 77}
+    assert len(Worn(tmp_path, "x", "train", drop_leaks=True)) == 119

@@ -140,8 +140,11 @@ def test_many_files_are_read_by_several_processes(
     check_items(NTU60(tmp_path / "b", split="all", source=archive), names)
     bad = folder / f"{names[-1]}.skeleton"
     bad.write_bytes(b"1\n1\n")
+    dataset = NTU60(tmp_path / "a", split="all", source=folder)
+    assert list(dataset.skipped) == names[-1:]
+    check_items(dataset, names[:-1])
     with pytest.raises(InputError, match=rf"^{bad}: line 2 ends in the middle of a body"):
-        NTU60(tmp_path / "a", split="all", source=folder)
+        NTU60(tmp_path / "a", split="all", source=folder, strict=True)
 
 
 def test_raw_bodies(
