@@ -20,19 +20,24 @@ def spread(values: list[float]) -> str:
 
 
 def main(folders: list[str]) -> None:
-    groups: dict[tuple[str, str, float], list[dict[str, Any]]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for folder in folders:
         result = json.loads(Path(folder, "summary.json").read_text(encoding="utf-8"))
-        nominal = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))["options"]
-        groups[result["dataset"], result["benchmark"], nominal["sparsity"]].append(result)
-    print("| data | sparsity | kept of all | top-1 by seed | top-1 | mean class | minutes |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for (dataset, benchmark, sparsity), results in sorted(groups.items()):
+        options = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))["options"]
+        data = f"{Path(result['dataset']).name} {result['benchmark']}"
+        key = (data, options["model"], options["stream"], options["sparsity"])
+        groups[key].append(result)
+    print(
+        "| data | model | stream | sparsity | kept of all | top-1 by seed | top-1 | mean class "
+        "| minutes |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for (data, model, stream, sparsity), results in sorted(groups.items()):
         results.sort(key=lambda result: result["seed"])
         each = ", ".join(f"{100 * result['top1']:.2f}" for result in results)
         minutes = ", ".join(f"{result['seconds'] / 60:.1f}" for result in results)
         print(
-            f"| {Path(dataset).name} {benchmark} | {100 * sparsity:g} % "
+            f"| {data} | {model} | {stream} | {100 * sparsity:g} % "
             f"| {100 * results[0]['density']:.1f} % | {each} "
             f"| {spread([result['top1'] for result in results])} "
             f"| {spread([result['mean_class'] for result in results])} | {minutes} |"
