@@ -1,4 +1,4 @@
-"""Random changes of viewpoint and size, for training."""
+"""Random changes of viewpoint, size and position, for training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.transforms.layout import clip_name, num_axes, rotate
+from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.transforms.layout import clip_name, num_axes, present_joints, rotate, split_joints
 
 
 @functional_transform("random_rotation")
@@ -85,6 +86,89 @@ class RandomScaling(BaseTransform):
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.scale})"
+
+
+@functional_transform("random_mirror")
+class RandomMirror(BaseTransform):
+    r"""Mirrors some of the clips (functional name: :obj:`random_mirror`).
+
+    The x axis is turned round at the origin and the left and right joints of all persons change
+    places, so that a wave with the left hand becomes one with the right. Drawn from torch's global
+    generator.
+
+    Args:
+        skeleton: The skeleton of the clips.
+        p: The probability that a clip is mirrored.
+
+    Shapes:
+        - **input x, output x:** :math:`(M \cdot V, T, C)`
+
+    Raises:
+        InputError: If the skeleton does not know left from right, :obj:`p` is no probability, or
+            a clip does not fit the skeleton or its channels are not coordinates.
+    """
+
+    def __init__(self, skeleton: Skeleton, p: float = 0.5) -> None:
+        if not skeleton.pairs:
+            raise InputError(
+                f"skeleton {skeleton.name!r}: a mirror needs its field 'pairs', the left and right "
+                f"joints; add it or do not mirror"
+            )
+        if not 0 <= p <= 1:
+            raise InputError(f"p: {p:g} is not a probability; give 0 to 1")
+        self.skeleton = skeleton
+        self.p = p
+        self.mirrored = torch.arange(skeleton.num_joints)
+        for left, right in skeleton.pairs:
+            self.mirrored[left], self.mirrored[right] = right, left
+
+    def forward(self, data: Data) -> Data:
+        num_axes(data)
+        joints = split_joints(data, self.skeleton)
+        if torch.rand(()) < self.p:
+            signs = data.x.new_ones(data.x.size(-1))
+            signs[0] = -1
+            data.x = (joints.index_select(1, self.mirrored) * signs).flatten(0, 1)
+        return data
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}({self.skeleton.name}, p={self.p})"
+
+
+@functional_transform("gaussian_noise")
+class GaussianNoise(BaseTransform):
+    r"""Moves every joint in every frame a little (functional name: :obj:`gaussian_noise`).
+
+    Adds :math:`\mathcal{N}(0, \sigma^2)` to each coordinate, from torch's global generator. Missing
+    joints, at exactly zero, stay missing; the score of 2-D clips is not touched.
+
+    Args:
+        std: The standard deviation :math:`\sigma`, in units of the coordinates: mean bone lengths
+            after :class:`PreNormalize3D` with :obj:`scale`, half images after
+            :class:`PreNormalize2D`.
+
+    Shapes:
+        - **input x, output x:** :math:`(M \cdot V, T, C)`
+
+    Raises:
+        InputError: If the deviation is negative or not finite, or the channels of a clip are not
+            coordinates.
+    """
+
+    def __init__(self, std: float) -> None:
+        if not 0 <= std < math.inf:
+            raise InputError(f"std: {std:g} is not a standard deviation; give 0 or more")
+        self.std = std
+
+    def forward(self, data: Data) -> Data:
+        axes, present = num_axes(data), present_joints(data)
+        noise = torch.zeros_like(data.x)
+        noise[..., :axes] = torch.randn(*data.x.shape[:-1], axes) * self.std
+        data.x = data.x + noise * present.unsqueeze(-1)
+        return data
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}({self.std})"
 
 
 def rotation_2d(angle: float) -> Tensor:

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.skeleton import Skeleton
 
 
 def has_score(data: Data) -> bool:
@@ -41,6 +42,30 @@ def split_persons(data: Data) -> Tensor:
             f"every person needs all joints"
         )
     return data.x.view(data.num_persons, nodes // data.num_persons, frames, channels)
+
+
+def split_joints(data: Data, skeleton: Skeleton) -> Tensor:
+    r"""The joints of a clip by person, :math:`(M, V, T, C)`, checked against a skeleton.
+
+    Raises:
+        InputError: If the persons do not have the joints of the skeleton.
+    """
+    joints = split_persons(data)
+    if joints.size(1) != skeleton.num_joints:
+        raise InputError(
+            f"{clip_name(data)}: {joints.size(1)} joints a person do not fit skeleton "
+            f"{skeleton.name!r} with {skeleton.num_joints}"
+        )
+    return joints
+
+
+def present_joints(data: Data) -> Tensor:
+    r"""Where joints are present, :math:`(M \cdot V, T)`: a joint at exactly zero is missing.
+
+    Raises:
+        InputError: If the channels of a clip are not coordinates.
+    """
+    return (data.x[..., : num_axes(data)] != 0).any(dim=-1)
 
 
 def rotate(points: Tensor, rotation: Tensor) -> Tensor:

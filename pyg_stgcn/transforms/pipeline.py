@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_stgcn.skeleton import Skeleton
@@ -25,9 +27,13 @@ def standard_transform(
     align_spine: bool | None = None,
     scale: bool = False,
     num_persons: int | None = None,
+    extra: Sequence[BaseTransform] = (),
 ) -> Compose:
     """The pipeline from a stored clip to the input of a model: normalise, augment, make the
     stream, sample frames.
+
+    Losses of frames belong into :obj:`extra`: normalisation would remove the empty frames, and
+    bones and motion are made of what is left.
 
     Args:
         skeleton: The skeleton of the clips.
@@ -43,6 +49,8 @@ def standard_transform(
         scale: Whether to scale 3-D clips to a mean bone length of one.
         num_persons: The number of persons to fill up to, see :class:`PadPersons`; by default
             clips keep theirs.
+        extra: Further steps right after the normalisation, such as augmentations for training, or
+            losses and repair for judging; used whether or not :obj:`train` is set.
 
     Raises:
         InputError: If an option is wrong.
@@ -52,6 +60,7 @@ def standard_transform(
         if has_score
         else PreNormalize3D(skeleton, align_spine=align_spine, scale=scale)
     ]
+    steps += extra
     if train and scaling:
         steps.append(RandomScaling(scaling))
     if train and rotation:

@@ -12,7 +12,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.transforms.layout import clip_name, has_score, split_persons
+from pyg_stgcn.transforms.layout import clip_name, has_score, split_joints
 
 STREAMS = ("joint", "bone", "joint-motion", "bone-motion")
 
@@ -57,12 +57,7 @@ class ToStream(BaseTransform):
                 f"{clip_name(data)}: its frames have been sampled already; motion needs them all, "
                 f"apply ToStream before UniformSample"
             )
-        joints = split_persons(data)
-        if joints.size(1) != self.skeleton.num_joints:
-            raise InputError(
-                f"{clip_name(data)}: {joints.size(1)} joints a person do not fit skeleton "
-                f"{self.skeleton.name!r} with {self.skeleton.num_joints}"
-            )
+        joints = split_joints(data, self.skeleton)
         scored = has_score(data)
         streams = []
         for stream in self.streams:

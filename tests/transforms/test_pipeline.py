@@ -10,11 +10,18 @@ from torch_geometric.loader import DataLoader
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import get_skeleton
 from pyg_stgcn.transforms import (
+    GaussianNoise,
+    Interpolate,
+    JointDropout,
     PadPersons,
     PreNormalize2D,
     PreNormalize3D,
+    RandomMirror,
     RandomRotation,
     RandomScaling,
+    RandomSpeed,
+    TemporalCorruption,
+    TemporalCrop,
     ToStream,
     UniformSample,
     standard_transform,
@@ -69,6 +76,36 @@ def test_testing_in_the_plane_is_the_same_as_step_by_step(clips: SimpleNamespace
     assert output.x.shape == (34, 48, 3)
 
 
+@pytest.mark.parametrize("train", [True, False])
+def test_extra_steps_follow_the_normalisation(clips: SimpleNamespace, train: bool) -> None:
+    clip = clips.random(persons=2, frames=40)
+    losses = [TemporalCorruption("severe"), JointDropout(0.2)]
+    transform = standard_transform(
+        NTU, stream="bone-motion", clip_frames=16, train=train, has_score=False, extra=losses
+    )
+    torch.manual_seed(1)
+    output = transform(clip)
+    torch.manual_seed(1)
+    steps = [PreNormalize3D(NTU), *losses, *([RandomRotation(0.3)] if train else [])]
+    for step in (*steps, ToStream("bone-motion", NTU), UniformSample(16, train=train)):
+        clip = step(clip)
+    assert torch.equal(output.x, clip.x)
+
+
+def test_lost_frames_reach_the_model_and_repaired_ones_do_not(clips: SimpleNamespace) -> None:
+    clip = clips.random(persons=2, frames=40)
+
+    def empty_frames(*extra) -> int:
+        transform = standard_transform(
+            NTU, stream="joint", clip_frames=40, train=False, has_score=False, extra=extra
+        )
+        return int((transform(clip).x == 0).all(dim=2).all(dim=0).sum())
+
+    assert empty_frames() == 0
+    assert empty_frames(TemporalCorruption("severe")) == 30
+    assert empty_frames(TemporalCorruption("severe"), Interpolate()) == 0
+
+
 def test_testing_is_not_random(clips: SimpleNamespace) -> None:
     clip = clips.random(frames=40)
     transform = standard_transform(
@@ -106,6 +143,16 @@ def test_functional_form(clips: SimpleNamespace) -> None:
         NTU, stream="bone", clip_frames=10, train=False, has_score=False, num_persons=2
     )(clip)
     torch.testing.assert_close(next(iter(pipe)).x, expected.x)
+    damaged = IterableWrapper([clip]).temporal_corruption(0.5).joint_dropout(0.2)
+    assert torch.equal(next(iter(damaged)).x, JointDropout(0.2)(TemporalCorruption(0.5)(clip)).x)
+    assert torch.equal(next(iter(damaged.interpolate())).x, Interpolate()(next(iter(damaged))).x)
+    changed = IterableWrapper([clip]).random_mirror(NTU).temporal_crop(0.5).random_speed(0.5)
+    torch.manual_seed(1)
+    found = next(iter(changed.gaussian_noise(0.1))).x
+    torch.manual_seed(1)
+    for step in (RandomMirror(NTU), TemporalCrop(0.5), RandomSpeed(0.5), GaussianNoise(0.1)):
+        clip = step(clip)
+    assert torch.equal(found, clip.x)
     flat = clips.flat()
     assert torch.equal(
         next(iter(IterableWrapper([flat]).pre_normalize_2d())).x, PreNormalize2D()(flat).x

@@ -1,0 +1,171 @@
+"""Losses of frames and joints, for judging and for training."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.transforms.layout import clip_name, split_persons
+
+#: Shares of the frames that are lost. Only "severe" is published, as about 75 %.
+SEVERITIES = {"minor": 0.25, "moderate": 0.5, "severe": 0.75}
+PATTERNS = ("random", "block", "prefix", "suffix", "periodic")
+
+
+@functional_transform("temporal_corruption")
+class TemporalCorruption(BaseTransform):
+    r"""Loses a share of a clip's frames, as in `"FineTec" <https://arxiv.org/abs/2512.25067>`_
+    (functional name: :obj:`temporal_corruption`).
+
+    Lost frames are zero for all persons, scores included; the clip keeps its length. The lost ones
+    are any (``"random"``), one piece anywhere (``"block"``), the first (``"prefix"``), the last
+    (``"suffix"``), or spread evenly (``"periodic"``). Of :math:`T` frames
+    :math:`\mathrm{round}(r T)` are lost, but never all.
+
+    Which frames are lost depends on the seed, the name and length of the clip and the options
+    alone. Of the same clip, a higher share loses the frames of a lower one and more, if they are
+    random. Without a seed they are drawn from torch's global generator.
+
+    :class:`PreNormalize3D` removes empty frames, so this comes after it.
+
+    Args:
+        severity: ``"minor"`` (0.25), ``"moderate"`` (0.5), ``"severe"`` (0.75), or the share
+            :math:`r` in :math:`[0, 1)`. Of the three only the last is published, as about 75 %.
+        pattern: One of the names above.
+        seed: The seed of the losses, or :obj:`None` for random ones in training.
+
+    Shapes:
+        - **input x, output x:** :math:`(M \cdot V, T, C)`
+
+    Raises:
+        InputError: If there is no such severity or pattern.
+    """
+
+    def __init__(
+        self, severity: str | float = "severe", pattern: str = "random", seed: int | None = 0
+    ) -> None:
+        if pattern not in PATTERNS:
+            raise InputError(
+                f"pattern {pattern!r}: there is no such pattern; choose from {', '.join(PATTERNS)}"
+            )
+        self.ratio = lost_share(severity)
+        self.pattern = pattern
+        self.seed = seed
+
+    def forward(self, data: Data) -> Data:
+        num_frames = data.x.size(1)
+        num_lost = _num_lost(self.ratio, num_frames)
+        if num_lost:
+            draws = _draw(data, num_frames, self.seed)
+            lost = lost_frames(self.pattern, num_frames, num_lost, draws)
+            data.x = data.x.index_fill(1, lost, 0)
+        return data
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}({self.ratio}, {self.pattern!r}, seed={self.seed})"
+
+
+@functional_transform("joint_dropout")
+class JointDropout(BaseTransform):
+    r"""Loses random joints (functional name: :obj:`joint_dropout`).
+
+    A lost joint of a person is zero in the whole clip, score included, like the occluded body
+    parts of `"Richly Activated Graph Convolutional Network" <https://arxiv.org/abs/2008.03791>`_:
+    what hides a joint seldom comes and goes with the frame. Every person loses others. Of
+    :math:`V` joints :math:`\mathrm{round}(r V)` are lost, but never all.
+
+    Which joints are lost depends on the seed, the name and length of the clip and the ratio alone.
+    Without a seed they are drawn from torch's global generator.
+
+    Args:
+        ratio: The share :math:`r` in :math:`[0, 1)`.
+        seed: The seed of the losses, or :obj:`None` for random ones in training.
+
+    Shapes:
+        - **input x, output x:** :math:`(M \cdot V, T, C)`
+
+    Raises:
+        InputError: If the ratio is not such a share.
+    """
+
+    def __init__(self, ratio: float, seed: int | None = 0) -> None:
+        if not 0 <= ratio < 1:
+            raise InputError(f"ratio: {ratio:g} of the joints cannot be lost; give 0 to below 1")
+        self.ratio = ratio
+        self.seed = seed
+
+    def forward(self, data: Data) -> Data:
+        persons = split_persons(data)
+        num_persons, num_joints = persons.shape[:2]
+        num_lost = _num_lost(self.ratio, num_joints)
+        draws = _draw(data, num_persons * num_joints, self.seed).view(num_persons, num_joints)
+        lost = torch.zeros(num_persons, num_joints, dtype=torch.bool)
+        lost.scatter_(1, draws.argsort(dim=1, stable=True)[:, :num_lost], True)
+        data.x = persons.masked_fill(lost[..., None, None], 0).flatten(0, 1)
+        return data
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}({self.ratio}, seed={self.seed})"
+
+
+def lost_share(severity: str | float) -> float:
+    """The share of the frames that a severity loses; a share may be written out.
+
+    Raises:
+        InputError: If it is neither a severity nor a share in :math:`[0, 1)`.
+    """
+    try:
+        share = float(SEVERITIES.get(str(severity), severity))
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise InputError(
+            f"severity {severity!r}: choose from {', '.join(SEVERITIES)}, or give the share of the "
+            f"frames to lose, from 0 to below 1"
+        )
+    return share
+
+
+def lost_frames(pattern: str, num_frames: int, num_lost: int, draws: Tensor) -> Tensor:
+    r"""The numbers of the frames that a pattern loses.
+
+    Args:
+        pattern: One of :data:`PATTERNS`.
+        num_frames: Frames of the clip.
+        num_lost: How many to lose, from 1 to all but one.
+        draws: Uniform random numbers in :math:`[0, 1)`, one a frame.
+
+    Shapes:
+        - **draws:** :math:`(T)`, double precision
+        - **output:** :math:`(\text{num\_lost})`
+    """
+    if pattern == "random":
+        return draws.argsort(stable=True)[:num_lost]
+    steps = torch.arange(num_lost)
+    if pattern == "periodic":
+        phase = int(draws[0] * num_frames)
+        return (steps * num_frames // num_lost + phase) % num_frames
+    kept = num_frames - num_lost
+    start = {"prefix": 0, "suffix": kept, "block": int(draws[0] * (kept + 1))}
+    return steps + start[pattern]
+
+
+def _num_lost(ratio: float, total: int) -> int:
+    return max(0, min(round(ratio * total), total - 1))
+
+
+def _draw(data: Data, count: int, seed: int | None) -> Tensor:
+    if seed is None:
+        return torch.rand(count, dtype=torch.double)
+    text = f"{seed} {data.x.size(1)} {clip_name(data)}"
+    digest = hashlib.sha256(text.encode()).digest()
+    # The legacy generator: its stream is the same in all versions of NumPy.
+    generator = np.random.RandomState(int.from_bytes(digest[:4], "little"))
+    return torch.from_numpy(generator.random_sample(count))

@@ -1,0 +1,99 @@
+"""Random changes of the beginning, the end and the speed, for training."""
+
+from __future__ import annotations
+
+import torch
+from torch_geometric.data import Data
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.transforms.layout import present_joints
+
+
+@functional_transform("temporal_crop")
+class TemporalCrop(BaseTransform):
+    r"""Keeps a random contiguous part of a clip (functional name: :obj:`temporal_crop`).
+
+    All lengths from :math:`\mathrm{round}(s T)` (at least one) to :math:`T` frames are equally
+    likely, and then all positions; drawn from torch's global generator.
+
+    Args:
+        min_share: The smallest share :math:`s` in :math:`(0, 1]`.
+
+    Shapes:
+        - **input x:** :math:`(M \cdot V, T, C)`
+        - **output x:** :math:`(M \cdot V, T', C)`, :math:`T' \leq T`
+
+    Raises:
+        InputError: If the share is not in that range.
+    """
+
+    def __init__(self, min_share: float) -> None:
+        if not 0 < min_share <= 1:
+            raise InputError(
+                f"min_share: {min_share:g} is no part of a clip; give more than 0, up to 1"
+            )
+        self.min_share = min_share
+
+    def forward(self, data: Data) -> Data:
+        num_frames = data.x.size(1)
+        shortest = min(max(1, round(self.min_share * num_frames)), num_frames)
+        length = int(torch.randint(shortest, num_frames + 1, ()))
+        start = int(torch.randint(num_frames - length + 1, ()))
+        data.x = data.x[:, start : start + length]
+        return data
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}({self.min_share})"
+
+
+@functional_transform("random_speed")
+class RandomSpeed(BaseTransform):
+    r"""Plays a clip faster or slower (functional name: :obj:`random_speed`).
+
+    The speed :math:`s` is uniform in :math:`[1 - c, 1 + c]`, from torch's global generator. The
+    :math:`\mathrm{round}(T / s)` new frames (at least one) are spread evenly from the first to the
+    last; each lies on the line between its two neighbours. Where a joint is missing (exactly zero)
+    in one of the two, the nearer one counts alone.
+
+    :class:`UniformSample` spreads its frames over clips of any length, so the speed shows in
+    motion streams, and in clips too short to fill the sample.
+
+    Args:
+        max_change: The largest change :math:`c` in :math:`[0, 1)`.
+
+    Shapes:
+        - **input x:** :math:`(M \cdot V, T, C)`
+        - **output x:** :math:`(M \cdot V, T', C)`
+
+    Raises:
+        InputError: If the change is not in that range, or the channels of a clip are not
+            coordinates.
+    """
+
+    def __init__(self, max_change: float) -> None:
+        if not 0 <= max_change < 1:
+            raise InputError(
+                f"max_change: {max_change:g} would stop or turn back a clip; give 0 to below 1"
+            )
+        self.max_change = max_change
+
+    def forward(self, data: Data) -> Data:
+        speed = 1 + (2 * float(torch.rand(())) - 1) * self.max_change
+        x, present, num_frames = data.x, present_joints(data), data.x.size(1)
+        if num_frames == 0:
+            return data
+        length = max(1, round(num_frames / speed))
+        position = torch.linspace(0, num_frames - 1, length, dtype=torch.double)
+        earlier = position.floor().long()
+        later = (earlier + 1).clamp(max=num_frames - 1)
+        weight = (position - earlier).to(x.dtype).view(1, -1, 1)
+        line = torch.lerp(x.index_select(1, earlier), x.index_select(1, later), weight)
+        both = present.index_select(1, earlier) & present.index_select(1, later)
+        nearer = x.index_select(1, position.round().long())
+        data.x = torch.where(both.unsqueeze(-1), line, nearer)
+        return data
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}({self.max_change})"
