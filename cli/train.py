@@ -24,6 +24,23 @@ _SHARE = click.FloatRange(0, 1, max_open=True)
 _POSITIVE = click.IntRange(min=1)
 
 
+def _parse_augment(
+    ctx: click.Context, param: click.Parameter, words: tuple[str, ...]
+) -> dict[str, float]:
+    if not words:
+        return {}
+    from pyg_stgcn.errors import InputError
+    from pyg_stgcn.skeleton import get_skeleton
+    from pyg_stgcn.training.augmentation import make_augmentations, parse_augmentations
+
+    try:
+        values = parse_augmentations(words)
+        make_augmentations(values, get_skeleton("ntu25"))
+    except InputError as error:
+        raise click.BadParameter(str(error)) from None
+    return values
+
+
 def _check_names(model: str, graph: str, stream: str) -> None:
     from pyg_stgcn.errors import InputError
     from pyg_stgcn.models import list_models
@@ -174,6 +191,14 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     default=0.1,
     show_default=True,
     help="Random factors of the axes, up to so much from 1.",
+)
+@click.option(
+    "--augment",
+    metavar="NAME[=VALUE]",
+    multiple=True,
+    callback=_parse_augment,
+    help="mirror=0.5 (probability), crop=0.5 (smallest share), speed=0.2 (largest change), "
+    "noise=0.01 (deviation), joint-dropout=0.1 or frame-loss=0.25 (share). Repeatable.",
 )
 @click.option("--sparsity", type=_SHARE, default=0.0, show_default=True, help="Weights to prune.")
 @click.option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,6 +91,8 @@ class TrainConfig:
             subjects and sensors.
         rotation: Random rotations are drawn from ``[-rotation, rotation]`` radians an axis.
         scaling: Random factors of the axes are drawn from ``[1 - scaling, 1 + scaling]``.
+        augment: Further augmentations and the number of each, such as ``{"mirror": 0.5}``; see
+            :data:`pyg_stgcn.training.augmentation.AUGMENTATIONS`.
         sparsity: Share of the maskable weights to prune, in ``[0, 1)``.
         edge_sparsity: Share of the graph's edges to prune, in ``[0, 1)``.
         method: What is kept: the largest weights, while pruned ones are trained along
@@ -140,6 +142,7 @@ class TrainConfig:
     scale: bool = True
     rotation: float = 0.3
     scaling: float = 0.1
+    augment: dict[str, float] = field(default_factory=dict)
     sparsity: float = 0.0
     edge_sparsity: float = 0.0
     method: str = "feedback"
@@ -182,7 +185,7 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any], source: Path) -> TrainConfig:
         """Rebuild a configuration that :meth:`to_dict` made; ``source`` is named in errors."""
-        known = {field.name for field in fields(cls)}
+        known = {option.name for option in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise InputError(
                 f"{source}: unknown options {', '.join(unknown)}; "

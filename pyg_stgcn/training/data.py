@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,11 @@ from sklearn.model_selection import train_test_split
 from torch.utils.data import Sampler
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
-from torch_geometric.transforms import Compose
+from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_stgcn.datasets import DATASETS, SkeletonDataset, SkeletonPickle
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.training.augmentation import make_augmentations
 from pyg_stgcn.transforms import standard_transform
 
 if TYPE_CHECKING:
@@ -88,10 +89,27 @@ def split_held_out(
 
 
 def clip_transform(
-    config: TrainConfig, dataset: SkeletonDataset, *, train: bool, num_clips: int
+    config: TrainConfig,
+    dataset: SkeletonDataset,
+    *,
+    train: bool,
+    num_clips: int,
+    extra: Sequence[BaseTransform] = (),
 ) -> Compose:
-    """The transform that turns a stored clip into the model's input."""
+    """The transform that turns a stored clip into the model's input.
+
+    Args:
+        config: Complete, as :meth:`TrainConfig.with_recipe` leaves it.
+        dataset: The clips.
+        train: Whether to augment, and to sample at random.
+        num_clips: How often to sample.
+        extra: Steps after the normalisation, besides the augmentations.
+
+    Raises:
+        InputError: The augmentations are wrong, or do not fit the skeleton.
+    """
     assert config.clip_frames is not None, "the configuration lacks its recipe"
+    augmentations = make_augmentations(config.augment, dataset.skeleton) if train else []
     return standard_transform(
         dataset.skeleton,
         stream=config.stream,
@@ -103,6 +121,7 @@ def clip_transform(
         scaling=config.scaling,
         scale=config.scale,
         num_persons=config.pad_persons,
+        extra=[*augmentations, *extra],
     )
 
 

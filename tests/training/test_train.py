@@ -101,12 +101,14 @@ def command_line(config: TrainConfig, folder: Path, *more: str) -> list[str]:
         "edge-sparsity": config.edge_sparsity,
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    words += [f"--augment={name}={value}" for name, value in config.augment.items()]
     start = [sys.executable, "-c", "from pyg_stgcn.cli import main; main()", "train"]
     return [*start, *words, "--out", str(folder), *more]
 
 
 def test_killed_and_resumed(config: TrainConfig, tmp_path: Path) -> None:
-    config = replace(config, epochs=12, sparsity=0.8, edge_sparsity=0.5)
+    augment = {"crop": 0.8, "speed": 0.2, "noise": 0.01, "joint-dropout": 0.1, "frame-loss": 0.1}
+    config = replace(config, epochs=12, sparsity=0.8, edge_sparsity=0.5, augment=augment)
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     train(config, undisturbed)
     process = subprocess.Popen(command_line(config, killed), stderr=subprocess.DEVNULL)
