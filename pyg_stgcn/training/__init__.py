@@ -4,6 +4,7 @@ from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.evaluation import evaluate_run
 from pyg_stgcn.training.fusion import fuse_runs
 from pyg_stgcn.training.recognizer import ActionRecognizer, TrainingDivergedError
+from pyg_stgcn.training.robustness import evaluate_robustness
 from pyg_stgcn.training.rundir import Run
 from pyg_stgcn.training.runner import train
 
@@ -12,6 +13,7 @@ __all__ = [
     "Run",
     "TrainConfig",
     "TrainingDivergedError",
+    "evaluate_robustness",
     "evaluate_run",
     "fuse_runs",
     "train",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch_geometric.data import Batch
+from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
@@ -68,7 +70,28 @@ def predict(
     Raises:
         InputError: The data are not there, or are not those of the run.
     """
-    config = run.config if root is None else replace(run.config, root=root)
+    config = _config(run, root)
+    dataset = open_validation(run, root)
+    if config.hold_out:
+        _, held_out = split_held_out(open_dataset(config, "train"), config.hold_out)
+        held_out_predictions = judge(model, held_out, config, num_clips=num_clips, device=device)
+        held_out_predictions.save(run.held_out_predictions)
+    predictions = judge(model, dataset, config, num_clips=num_clips, device=device)
+    predictions.save(run.predictions)
+    return predictions
+
+
+def open_validation(run: Run, root: str | None = None) -> SkeletonDataset:
+    """The validation clips of a run.
+
+    Args:
+        run: Names the data.
+        root: Folder of the datasets, if it is no longer the one of the run.
+
+    Raises:
+        InputError: The data are not there, or are not those of the run.
+    """
+    config = _config(run, root)
     dataset = open_dataset(config, "val")
     if dataset.skeleton != run.skeleton or dataset.num_classes != len(run.classes):
         raise InputError(
@@ -76,23 +99,36 @@ def predict(
             f"but {run.folder} was trained for {len(run.classes)} on {run.skeleton.name}; "
             "evaluate on the data the run was trained with"
         )
-    model = model.to(device)
-    if config.hold_out:
-        _, held_out = split_held_out(open_dataset(config, "train"), config.hold_out)
-        _judge(model, held_out, config, num_clips, device).save(run.held_out_predictions)
-    predictions = _judge(model, dataset, config, num_clips, device)
-    predictions.save(run.predictions)
-    return predictions
+    return dataset
 
 
-def _judge(
+def _config(run: Run, root: str | None) -> TrainConfig:
+    return run.config if root is None else replace(run.config, root=root)
+
+
+def judge(
     model: nn.Module,
     dataset: SkeletonDataset,
     config: TrainConfig,
+    *,
     num_clips: int,
-    device: torch.device | str,
+    device: torch.device | str = "cpu",
+    extra: Sequence[BaseTransform] = (),
 ) -> Predictions:
-    dataset.transform = clip_transform(config, dataset, train=False, num_clips=num_clips)
+    """What a model says of some clips.
+
+    Args:
+        model: In evaluation mode; moved to ``device``.
+        dataset: The clips; their transform is replaced.
+        config: Of the model's run.
+        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        device: Where to compute.
+        extra: Steps after the normalisation, such as losses of frames.
+    """
+    dataset.transform = clip_transform(
+        config, dataset, train=False, num_clips=num_clips, extra=extra
+    )
+    model = model.to(device)
     loader = make_loader(dataset, _BATCH_SIZE, config.seed, shuffle=False)
     parts = []
     with torch.inference_mode():

@@ -83,6 +83,27 @@ def plot_fusion(path: Path, runs: Sequence[Mapping[str, Any]], fused: float) -> 
     _save(figure, path)
 
 
+def plot_robustness(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Accuracy over the share of frames that are lost, one line a pattern.
+
+    Args:
+        path: The picture.
+        rows: ``lost``, ``pattern`` and ``top1`` of each case, the intact clips first.
+    """
+    intact, losses = rows[0], rows[1:]
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.axhline(100 * intact["top1"], color="gray", linestyle=":", label="intact")
+    for pattern in dict.fromkeys(row["pattern"] for row in losses):
+        points = [intact, *(row for row in losses if row["pattern"] == pattern)]
+        lost, top1 = ([100 * row[name] for row in points] for name in ("lost", "top1"))
+        axes.plot(lost, top1, marker="o", label=pattern)
+    axes.set(ylim=(0, 102), xlabel="lost frames (%)", ylabel="top-1 accuracy (%)")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    _save(figure, path)
+
+
 def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -> None:
     """A confusion matrix; the colour is the share of the true class.
 

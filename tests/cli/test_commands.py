@@ -86,6 +86,31 @@ def test_evaluate(run: Path) -> None:
     assert "mean class" in call("evaluate", run).stdout
 
 
+def test_evaluate_with_lost_frames(run: Path) -> None:
+    result = call("evaluate", run, "--clips", 1, "--corruption", "all", "--json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert len(content["rows"]) == 1 + 5 * 3 and content["samples"] == 18
+    assert Path(content["robustness_png"]) == run / "robustness.png"
+    options = ["--corruption", 0.6, "--pattern", "block", "--repair", "interpolate"]
+    result = call("evaluate", run, "--clips", 1, *options)
+    assert result.exit_code == 0, result.output
+    assert "60 %" in result.stdout and "repair: interpolate" in result.stdout
+    assert str(run / "robustness-0.6-block-interpolate.csv") in result.stdout
+
+
+def test_evaluate_with_lost_frames_is_used_wrongly(run: Path) -> None:
+    def message(*words: object) -> str:
+        return failed(call("evaluate", run, *words), 2)
+
+    assert "minor, moderate, severe" in message("--corruption", "heavy")
+    assert "or 'all'" in message("--corruption", 1.5)
+    assert "--pattern needs --corruption" in message("--pattern", "block")
+    assert "--repair needs --corruption" in message("--repair", "interpolate")
+    assert "every --pattern" in message("--corruption", "all", "--pattern", "block")
+    assert "periodic" in message("--corruption", "severe", "--pattern", "gaps")
+
+
 def test_inspect(run: Path) -> None:
     content = json.loads(call("inspect", run, "--json").stdout)
     layers = content["layers"]
@@ -139,6 +164,9 @@ def test_wrong_usage_is_exit_code_2(tiny_pickle: Path, tmp_path: Path) -> None:
     assert "bone-motion" in failed(call(*train, "--stream", "muscle"), 2)
     assert "'xview'; it has xsub" in failed(call(*train, "--benchmark", "xview"), 2)
     assert "spatial" in failed(call(*train, "--graph", "spiral"), 2)
+    answer = failed(call(*train, "--augment", "flip"), 2)
+    assert "--augment" in answer and "mirror=0.5, crop=0.5" in answer
+    assert "give 0 to 1" in failed(call(*train, "--augment", "mirror=3"), 2)
     assert "--out" in failed(call("train", "--resume"), 2)
     assert not (tmp_path / "run").exists()
 
@@ -186,6 +214,27 @@ def test_resume_refuses_another_configuration(tiny_pickle: Path, tmp_path: Path)
     assert "--lr 0.3" in failed(call("train", "--resume", "--out", run, "--lr", 0.3), 2)
     assert call("train", "--resume", "--out", run).exit_code == 0
     assert (run / "summary.json").exists()
+
+
+def test_augmentations_are_kept_and_resumed(tiny_pickle: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    augment = ["--augment", "crop", "--augment", "noise=0.02", "--augment", "frame-loss"]
+    result = call(*options(tiny_pickle, run), *augment)
+    assert result.exit_code == 0, result.output
+    config = json.loads((run / "config.json").read_text())
+    expected = {"crop": 0.5, "noise": 0.02, "frame-loss": 0.25}
+    assert config["options"]["augment"] == expected
+    (run / "summary.json").unlink()
+    assert "noise" in failed(call("train", "--resume", "--out", run, "--augment", "noise"), 2)
+    again = call("train", "--resume", "--out", run, *augment)
+    assert again.exit_code == 0, again.output
+    assert json.loads((run / "config.json").read_text())["options"]["augment"] == expected
+
+
+def test_a_mirror_needs_pairs(tiny_pickle: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert "'pairs'" in failed(call(*options(tiny_pickle, run), "--augment", "mirror"), 1)
+    assert not run.exists()
 
 
 def test_demo_does_not_show_another_run_as_its_own(run: Path, tmp_path: Path) -> None:

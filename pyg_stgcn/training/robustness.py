@@ -1,0 +1,126 @@
+"""Judging a trained model on clips that have lost frames."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch_geometric.transforms import BaseTransform
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.training.evaluation import judge, open_validation
+from pyg_stgcn.training.files import write_csv, write_json
+from pyg_stgcn.training.metrics import classification_metrics
+from pyg_stgcn.training.plots import plot_robustness
+from pyg_stgcn.training.rundir import Run
+from pyg_stgcn.transforms import PATTERNS, SEVERITIES, Interpolate, TemporalCorruption
+
+#: Of the losses: all runs are judged on the same ones.
+SEED = 0
+REPAIRS = {"interpolate": Interpolate}
+COLUMNS = ("lost", "pattern", "top1", "top5", "mean_class")
+
+
+def evaluate_robustness(
+    folder: str | Path,
+    corruption: str | float = "all",
+    *,
+    pattern: str = "random",
+    repair: str | None = None,
+    num_clips: int = 10,
+    device: torch.device | str = "cpu",
+    root: str | None = None,
+) -> dict[str, Any]:
+    """Evaluate a finished run on its validation clips, intact and with lost frames.
+
+    Writes ``robustness.json``, ``.csv`` and ``.png``. The names say what is not the default: a
+    single loss, as in ``robustness-0.75-block.json``, and the repair, as in
+    ``robustness-interpolate.json``.
+
+    Args:
+        folder: The run directory.
+        corruption: ``"all"`` severities with all patterns; or one severity or share of the frames,
+            see :class:`~pyg_stgcn.transforms.TemporalCorruption`. Zero loses nothing.
+        pattern: Which frames a single loss takes.
+        repair: ``"interpolate"`` for :class:`~pyg_stgcn.transforms.Interpolate`, of all clips: the
+            intact ones may lack joints that the sensor did not see.
+        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        device: Where to compute.
+        root: Folder of the datasets, if it is no longer the one of the run.
+
+    Returns:
+        ``rows``, one of the intact clips and one of each loss, with ``lost`` (share of the frames),
+        ``pattern``, ``top1``, ``top5`` and ``mean_class``; ``dataset``, ``benchmark``, ``stream``,
+        ``repair``, ``clips``, ``samples``, ``seed`` and the files.
+
+    Raises:
+        InputError: There is no such loss or repair, the folder holds no finished run, or its data
+            are missing.
+    """
+    name, losses = _losses(corruption, pattern)
+    repairs: list[BaseTransform] = []
+    if repair is not None:
+        if repair not in REPAIRS:
+            raise InputError(f"repair {repair!r}: choose from {', '.join(REPAIRS)}")
+        name, repairs = f"{name}-{repair}", [REPAIRS[repair]()]
+    run = Run.open(folder)
+    model, dataset = run.load_model(), open_validation(run, root)
+    rows: list[dict[str, Any]] = []
+    for loss in _with_progress([None, *losses]):
+        extra = repairs if loss is None else [loss, *repairs]
+        judged = judge(model, dataset, run.config, num_clips=num_clips, device=device, extra=extra)
+        rows.append(
+            {
+                "lost": 0.0 if loss is None else loss.ratio,
+                "pattern": None if loss is None else loss.pattern,
+                **classification_metrics(judged.probabilities, judged.labels),
+            }
+        )
+    facts = {"repair": repair, "clips": num_clips, "samples": len(dataset), "seed": SEED}
+    return _write(run, name, rows, facts)
+
+
+def _losses(corruption: str | float, pattern: str) -> tuple[str, list[TemporalCorruption]]:
+    """The losses, and the name of the files about them."""
+    if corruption == "all":
+        return "robustness", [
+            TemporalCorruption(severity, pattern, SEED)
+            for pattern in PATTERNS
+            for severity in SEVERITIES
+        ]
+    loss = TemporalCorruption(corruption, pattern, SEED)
+    return f"robustness-{loss.ratio:g}-{pattern}", [loss] if loss.ratio else []
+
+
+def _with_progress(
+    losses: Sequence[TemporalCorruption | None],
+) -> Iterable[TemporalCorruption | None]:
+    if not sys.stderr.isatty():
+        return losses
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(losses, "Judging", console=Console(stderr=True), transient=True)
+
+
+def _write(
+    run: Run, name: str, rows: Sequence[dict[str, Any]], facts: dict[str, Any]
+) -> dict[str, Any]:
+    table, picture = run.folder / f"{name}.csv", run.folder / f"{name}.png"
+    write_csv(table, COLUMNS, rows)
+    plot_robustness(picture, rows)
+    result = {
+        "run": str(run.folder),
+        "dataset": run.config.dataset,
+        "benchmark": run.config.benchmark,
+        "stream": run.config.stream,
+        **facts,
+        "rows": rows,
+        "robustness_csv": str(table),
+        "robustness_png": str(picture),
+    }
+    write_json(run.folder / f"{name}.json", result)
+    return result
