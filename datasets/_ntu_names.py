@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from importlib import resources
 from typing import NamedTuple
 
+from pyg_stgcn.datasets._facts import read_facts
 from pyg_stgcn.errors import InputError
 
 #: Performers whose clips are for training in ``xsub``; NTU-60 has those up to 40.
@@ -69,7 +69,7 @@ def missing_names() -> frozenset[str]:
     The authors of the dataset publish them as to be ignored in training and judging.
     """
     names: set[str] = set()
-    for line in _read_facts("ntu_missing.txt"):
+    for line in read_facts("ntu_missing.txt"):
         take, *runs = line.split()
         for run in runs:
             first, _, last = run.partition("-")
@@ -80,7 +80,7 @@ def missing_names() -> frozenset[str]:
 
 def class_names(count: int) -> tuple[str, ...]:
     """Names of the first :obj:`count` actions; NTU-60's are the first 60 of NTU-120's."""
-    return tuple(_read_facts("ntu_classes.txt")[:count])
+    return tuple(read_facts("ntu_classes.txt")[:count])
 
 
 def official_splits(
@@ -106,8 +106,3 @@ def official_splits(
         for name, clip in clips.items():
             splits[train if is_for_training[benchmark](clip) else val].append(name)
     return splits
-
-
-def _read_facts(name: str) -> list[str]:
-    folder = resources.files("pyg_stgcn.datasets") / "facts"
-    return (folder / name).read_text(encoding="utf-8").splitlines()

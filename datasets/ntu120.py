@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pyg_stgcn.datasets.ntu import NTUDataset
+from pyg_stgcn.datasets.ntu_3d import NTU3DDataset
 
 
-class NTU120(NTUDataset):
+class NTU120(NTU3DDataset):
     r"""NTU RGB+D 120, from `"NTU RGB+D 120: A Large-Scale Benchmark for 3D Human Activity
     Understanding" <https://arxiv.org/abs/1905.04757>`_ (Liu et al., TPAMI 2020).
 
@@ -58,6 +58,7 @@ class NTU120(NTUDataset):
     """
 
     name = "ntu120"
+    file_name = "ntu120_3danno.pkl"
     num_actions = 120
     num_clips = 113_945
     official_benchmarks = ("xsub", "xset")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pyg_stgcn.datasets.ntu import NTUDataset
+from pyg_stgcn.datasets.ntu_3d import NTU3DDataset
 
 
-class NTU60(NTUDataset):
+class NTU60(NTU3DDataset):
     r"""NTU RGB+D, from `"NTU RGB+D: A Large Scale Dataset for 3D Human Activity Analysis"
     <https://arxiv.org/abs/1604.02808>`_ (Shahroudy et al., CVPR 2016).
 
@@ -65,6 +65,7 @@ class NTU60(NTUDataset):
     """
 
     name = "ntu60"
+    file_name = "ntu60_3danno.pkl"
     num_actions = 60
     num_clips = 56_578
     official_benchmarks = ("xsub", "xview")

@@ -93,7 +93,8 @@ def check_clip(clip: Clip, source: ClipSource) -> Clip:
     if keypoint.shape[2] != joints:
         raise InputError(
             f"{where} has {keypoint.shape[2]} joints, the skeleton {source.skeleton.name!r} has "
-            f"{joints}; give the skeleton of the data with --skeleton FILE.json"
+            f"{joints}; open a pickle by its path, with the skeleton of its data (--skeleton "
+            "FILE.json)"
         )
     with np.errstate(over="ignore"):
         keypoint = keypoint.astype(source.dtype, copy=False)

@@ -15,6 +15,13 @@ import torch_geometric
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from pyg_stgcn.datasets._fields import (
+    read_image_size,
+    read_label,
+    read_name,
+    read_splits,
+    text,
+)
 from pyg_stgcn.datasets.base import SkeletonDataset, Split
 from pyg_stgcn.datasets.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.store import Clip
@@ -24,7 +31,6 @@ from pyg_stgcn.skeleton import Skeleton, get_skeleton, list_skeletons
 
 logger = logging.getLogger(__name__)
 
-_MAX_CLASSES = 2**16
 _REMEDY = "name the skeleton of the data with --skeleton NAME or FILE.json"
 
 
@@ -192,7 +198,7 @@ def _read_content(content: Any, skeleton: Skeleton | None, name: str) -> ClipSou
     return ClipSource(
         skeleton=skeleton or _find_skeleton(meta, good[0].keypoint.shape[2], is_2d, name),
         classes=_read_classes(meta, max(annotation.label for annotation in good) + 1),
-        splits=_read_splits(content.get("split", {})),
+        splits=read_splits(content.get("split", {})),
         clips=(_make_clip(annotation, sized) for annotation in found),
         total=len(found),
         has_score=is_2d,
@@ -210,41 +216,11 @@ class _Annotation(NamedTuple):
 def _read_annotation(i: int, fields: Any) -> _Annotation | BadClip:
     if not isinstance(fields, dict):
         raise InputError(f"annotation {i} is a {type(fields).__name__}, not a dict")
-    name = _read_name(i, fields)
+    name = read_name(i, fields)
     try:
-        return _Annotation(name, _read_label(name, fields), _read_keypoint(name, fields), fields)
+        return _Annotation(name, read_label(name, fields), _read_keypoint(name, fields), fields)
     except InputError as error:
         return BadClip(name, str(error))
-
-
-def _read_name(i: int, annotation: dict[str, Any]) -> str:
-    name = annotation.get("frame_dir", annotation.get("filename"))
-    if name is None:
-        raise InputError(
-            f"annotation {i} has neither frame_dir nor filename; give every clip a name"
-        )
-    return _text(name, f"the name of annotation {i}")
-
-
-def _text(value: Any, what: str) -> str:
-    # The text of a nested container could be as long as its author likes.
-    if not isinstance(value, str | int | np.integer):
-        raise InputError(f"{what} is {reprlib.repr(value)}, not a text")
-    return str(value)
-
-
-def _read_label(name: str, annotation: dict[str, Any]) -> int:
-    label = annotation.get("label")
-    if isinstance(label, np.ndarray) and label.ndim == 0:
-        label = label[()]
-    if isinstance(label, bool) or not isinstance(label, int | np.integer):
-        raise InputError(f"clip {name!r} has label {reprlib.repr(label)}, which is no integer")
-    if not 0 <= label < _MAX_CLASSES:
-        raise InputError(
-            f"clip {name!r} has label {label}; labels are class numbers counted from 0, below "
-            f"{_MAX_CLASSES}"
-        )
-    return int(label)
 
 
 def _read_keypoint(name: str, annotation: dict[str, Any]) -> NDArray[Any]:
@@ -315,11 +291,11 @@ def _skeleton_of_meta(meta: dict[str, Any], joints: int, name: str) -> Skeleton:
         names = meta.get("joints", [f"joint_{j}" for j in range(joints)])
         skeleton = Skeleton(
             name=name,
-            joints=tuple(_text(joint, "a joint name") for joint in names),
+            joints=tuple(text(joint, "a joint name") for joint in names),
             bones=tuple((int(child), int(parent)) for child, parent in meta["edges"]),
             center=int(meta.get("center", 0)),
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"meta describes no skeleton ({error}); {_REMEDY}") from error
 
     def shape(skeleton: Skeleton) -> tuple[Any, ...]:
@@ -332,28 +308,15 @@ def _skeleton_of_meta(meta: dict[str, Any], joints: int, name: str) -> Skeleton:
 
 def _read_classes(meta: dict[str, Any], needed: int) -> list[str]:
     names = meta.get("classes", range(needed))
-    if not isinstance(names, list | tuple | range | np.ndarray):
+    names = names.tolist() if isinstance(names, np.ndarray) else names
+    if not isinstance(names, list | tuple | range):
         raise InputError(f"meta has a {type(names).__name__} as classes, not a list of names")
-    classes = [_text(name, "a class name in meta") for name in names]
+    classes = [text(name, "a class name in meta") for name in names]
     if len(classes) < needed:
         raise InputError(
             f"meta names {len(classes)} classes, but there is a label {needed - 1}; name them all"
         )
     return classes
-
-
-def _read_splits(splits: Any) -> dict[str, list[str]]:
-    if not isinstance(splits, dict):
-        raise InputError(f"split is a {type(splits).__name__}, not a dict of lists of clip names")
-    out = {}
-    for key, names in splits.items():
-        split = _text(key, "the name of a split")
-        if not isinstance(names, list | tuple | set | np.ndarray):
-            raise InputError(f"split {split!r} is a {type(names).__name__}, not a list of names")
-        texts = [_text(name, f"a clip of split {split!r}") for name in names]
-        # The order of a set of texts differs from process to process.
-        out[split] = sorted(texts) if isinstance(names, set) else texts
-    return out
 
 
 def _make_clip(annotation: _Annotation | BadClip, sized: bool) -> Clip | BadClip:
@@ -363,7 +326,7 @@ def _make_clip(annotation: _Annotation | BadClip, sized: bool) -> Clip | BadClip
     try:
         if keypoint.shape[3] == 2:
             keypoint = np.concatenate([keypoint, _read_score(name, keypoint, fields)], axis=-1)
-        size = _read_image_size(name, fields["img_shape"]) if sized else None
+        size = read_image_size(name, fields["img_shape"]) if sized else None
     except InputError as error:
         return BadClip(name, str(error))
     return Clip(name, label, keypoint, size)
@@ -379,15 +342,3 @@ def _read_score(name: str, keypoint: NDArray[Any], annotation: dict[str, Any]) -
             f"keypoint of shape {keypoint.shape}; it must have one number for every joint"
         )
     return score[..., None]
-
-
-def _read_image_size(name: str, size: Any) -> tuple[float, float]:
-    try:
-        height, width = (float(length) for length in size)
-    except (TypeError, ValueError):
-        height = width = 0.0
-    if not (height > 0 and width > 0):
-        raise InputError(
-            f"clip {name!r} has img_shape {reprlib.repr(size)}; it must be (height, width)"
-        )
-    return height, width

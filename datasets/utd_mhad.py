@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pyg_stgcn.datasets._raw_files import open_zip
 from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.datasets.download import download_checked
 from pyg_stgcn.datasets.reading import BadClip, ClipSource
@@ -52,7 +53,7 @@ CLASSES = (
     "squat (two arms stretch out)",
 )
 
-_MEMBER = re.compile(r"a(\d+)_s(\d+)_t(\d+)_skeleton\.mat")
+_MEMBER = re.compile(r"a(\d{1,4})_s(\d{1,4})_t(\d{1,4})_skeleton\.mat", re.ASCII)
 _LARGEST_MEMBER = 64 * 2**20
 
 
@@ -147,7 +148,7 @@ class UTDMHAD(SkeletonDataset):
 
 
 def _list_members(path: Path) -> list[_Member]:
-    with _open_zip(path) as archive:
+    with open_zip(path) as archive:
         names = archive.namelist()
     matches = [(_MEMBER.fullmatch(name.rsplit("/", 1)[-1]), name) for name in names]
     members = [
@@ -163,20 +164,8 @@ def _list_members(path: Path) -> list[_Member]:
     return sorted(members)
 
 
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise InputError(
-            f"{path}: not a complete zip archive of {path.stat().st_size:,} bytes ({error}); "
-            "fetch it again"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-
-
 def _read_clips(path: Path, members: list[_Member]) -> Iterator[Clip | BadClip]:
-    with _open_zip(path) as archive:
+    with open_zip(path) as archive:
         for member in members:
             try:
                 skeleton = _read_skeleton(path, archive, member.path)

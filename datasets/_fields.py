@@ -1,0 +1,81 @@
+"""What the fields of an annotation in PYSKL's form have to look like.
+
+All functions raise one InputError that names the clip or annotation and the value.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from typing import Any
+
+import numpy as np
+
+from pyg_stgcn.errors import InputError
+
+_MAX_CLASSES = 2**16
+
+
+def text(value: Any, what: str) -> str:
+    """A text, or a number as one; :obj:`what` is what an error calls it."""
+    # The text of a nested container could be as long as its author likes.
+    if not isinstance(value, str | int | np.integer):
+        raise InputError(f"{what} is {reprlib.repr(value)}, not a text")
+    # Half of a surrogate pair, which Python takes for a character, cannot be written as UTF-8.
+    if any("\ud800" <= char <= "\udfff" for char in str(value)):
+        raise InputError(f"{what} is {reprlib.repr(value)}, which is no valid Unicode")
+    return str(value)
+
+
+def read_name(i: int, annotation: dict[str, Any]) -> str:
+    """The name of annotation number :obj:`i`."""
+    name = annotation.get("frame_dir", annotation.get("filename"))
+    if name is None:
+        raise InputError(
+            f"annotation {i} has neither frame_dir nor filename; give every clip a name"
+        )
+    return text(name, f"the name of annotation {i}")
+
+
+def read_label(name: str, annotation: dict[str, Any]) -> int:
+    """The class number of the clip :obj:`name`."""
+    label = annotation.get("label")
+    if isinstance(label, np.ndarray) and label.ndim == 0:
+        label = label[()]
+    if isinstance(label, bool) or not isinstance(label, int | np.integer):
+        raise InputError(f"clip {name!r} has label {reprlib.repr(label)}, which is no integer")
+    if not 0 <= label < _MAX_CLASSES:
+        raise InputError(
+            f"clip {name!r} has label {label}; labels are class numbers counted from 0, below "
+            f"{_MAX_CLASSES}"
+        )
+    return int(label)
+
+
+def read_splits(splits: Any) -> dict[str, list[str]]:
+    """The names of the clips of every split."""
+    if not isinstance(splits, dict):
+        raise InputError(f"split is a {type(splits).__name__}, not a dict of lists of clip names")
+    out = {}
+    for key, names in splits.items():
+        split = text(key, "the name of a split")
+        names = names.tolist() if isinstance(names, np.ndarray) else names
+        if not isinstance(names, list | tuple | set):
+            raise InputError(f"split {split!r} is a {type(names).__name__}, not a list of names")
+        texts = [text(name, f"a clip of split {split!r}") for name in names]
+        # The order of a set of texts differs from process to process.
+        out[split] = sorted(texts) if isinstance(names, set) else texts
+    return out
+
+
+def read_image_size(name: str, size: Any) -> tuple[float, float]:
+    """Height and width of the picture of the clip :obj:`name`."""
+    try:
+        height, width = (float(length) for length in size)
+    except (TypeError, ValueError, OverflowError):
+        height = width = 0.0
+    if not (0 < height < math.inf and 0 < width < math.inf):
+        raise InputError(
+            f"clip {name!r} has img_shape {reprlib.repr(size)}; it must be (height, width)"
+        )
+    return height, width
