@@ -7,38 +7,59 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyg_stgcn.datasets.base import SkeletonDataset
+    from pyg_stgcn.datasets.finegym99 import FineGYM99
+    from pyg_stgcn.datasets.finegym288 import FineGYM288
+    from pyg_stgcn.datasets.hmdb51 import HMDB51
     from pyg_stgcn.datasets.ntu60 import NTU60
     from pyg_stgcn.datasets.ntu120 import NTU120
     from pyg_stgcn.datasets.skeleton_pickle import SkeletonPickle
     from pyg_stgcn.datasets.store import Clip, ClipStore
     from pyg_stgcn.datasets.synthetic import SyntheticActions
+    from pyg_stgcn.datasets.ucf101 import UCF101
     from pyg_stgcn.datasets.utd_mhad import UTDMHAD
 
     DATASETS: dict[str, type[SkeletonDataset]]
 
 __all__ = [
     "DATASETS",
+    "HMDB51",
     "NTU60",
     "NTU120",
+    "UCF101",
     "UTDMHAD",
     "Clip",
     "ClipStore",
+    "FineGYM99",
+    "FineGYM288",
     "SkeletonDataset",
     "SkeletonPickle",
     "SyntheticActions",
 ]
 
 _HOME_OF = {
+    "HMDB51": "hmdb51",
     "NTU60": "ntu60",
     "NTU120": "ntu120",
+    "UCF101": "ucf101",
     "UTDMHAD": "utd_mhad",
     "Clip": "store",
     "ClipStore": "store",
+    "FineGYM99": "finegym99",
+    "FineGYM288": "finegym288",
     "SkeletonDataset": "base",
     "SkeletonPickle": "skeleton_pickle",
     "SyntheticActions": "synthetic",
 }
-_NAMED = ("SyntheticActions", "UTDMHAD", "NTU60", "NTU120")
+_NAMED = (
+    "SyntheticActions",
+    "UTDMHAD",
+    "NTU60",
+    "NTU120",
+    "FineGYM99",
+    "FineGYM288",
+    "HMDB51",
+    "UCF101",
+)
 
 
 def __getattr__(name: str) -> Any:
