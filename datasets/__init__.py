@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from pyg_stgcn.datasets.finegym288 import FineGYM288
     from pyg_stgcn.datasets.hmdb51 import HMDB51
     from pyg_stgcn.datasets.ntu60 import NTU60
+    from pyg_stgcn.datasets.ntu60_hrnet import NTU60HRNet
     from pyg_stgcn.datasets.ntu120 import NTU120
+    from pyg_stgcn.datasets.ntu120_hrnet import NTU120HRNet
     from pyg_stgcn.datasets.skeleton_pickle import SkeletonPickle
     from pyg_stgcn.datasets.store import Clip, ClipStore
     from pyg_stgcn.datasets.synthetic import SyntheticActions
@@ -31,6 +33,8 @@ __all__ = [
     "ClipStore",
     "FineGYM99",
     "FineGYM288",
+    "NTU60HRNet",
+    "NTU120HRNet",
     "SkeletonDataset",
     "SkeletonPickle",
     "SyntheticActions",
@@ -46,6 +50,8 @@ _HOME_OF = {
     "ClipStore": "store",
     "FineGYM99": "finegym99",
     "FineGYM288": "finegym288",
+    "NTU60HRNet": "ntu60_hrnet",
+    "NTU120HRNet": "ntu120_hrnet",
     "SkeletonDataset": "base",
     "SkeletonPickle": "skeleton_pickle",
     "SyntheticActions": "synthetic",
@@ -55,6 +61,8 @@ _NAMED = (
     "UTDMHAD",
     "NTU60",
     "NTU120",
+    "NTU60HRNet",
+    "NTU120HRNet",
     "FineGYM99",
     "FineGYM288",
     "HMDB51",
