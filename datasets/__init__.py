@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyg_stgcn.datasets.ntu60_hrnet import NTU60HRNet
     from pyg_stgcn.datasets.ntu120 import NTU120
     from pyg_stgcn.datasets.ntu120_hrnet import NTU120HRNet
+    from pyg_stgcn.datasets.sbu import SBU
     from pyg_stgcn.datasets.skeleton_pickle import SkeletonPickle
     from pyg_stgcn.datasets.store import Clip, ClipStore
     from pyg_stgcn.datasets.synthetic import SyntheticActions
@@ -27,6 +28,7 @@ __all__ = [
     "HMDB51",
     "NTU60",
     "NTU120",
+    "SBU",
     "UCF101",
     "UTDMHAD",
     "Clip",
@@ -44,6 +46,7 @@ _HOME_OF = {
     "HMDB51": "hmdb51",
     "NTU60": "ntu60",
     "NTU120": "ntu120",
+    "SBU": "sbu",
     "UCF101": "ucf101",
     "UTDMHAD": "utd_mhad",
     "Clip": "store",
@@ -65,6 +68,7 @@ _NAMED = (
     "NTU120HRNet",
     "FineGYM99",
     "FineGYM288",
+    "SBU",
     "HMDB51",
     "UCF101",
 )
