@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyg_stgcn.datasets.ntu60_hrnet import NTU60HRNet
     from pyg_stgcn.datasets.ntu120 import NTU120
     from pyg_stgcn.datasets.ntu120_hrnet import NTU120HRNet
+    from pyg_stgcn.datasets.nw_ucla import NWUCLA
     from pyg_stgcn.datasets.sbu import SBU
     from pyg_stgcn.datasets.skeleton_pickle import SkeletonPickle
     from pyg_stgcn.datasets.store import Clip, ClipStore
@@ -28,6 +29,7 @@ __all__ = [
     "HMDB51",
     "NTU60",
     "NTU120",
+    "NWUCLA",
     "SBU",
     "UCF101",
     "UTDMHAD",
@@ -46,6 +48,7 @@ _HOME_OF = {
     "HMDB51": "hmdb51",
     "NTU60": "ntu60",
     "NTU120": "ntu120",
+    "NWUCLA": "nw_ucla",
     "SBU": "sbu",
     "UCF101": "ucf101",
     "UTDMHAD": "utd_mhad",
@@ -68,6 +71,7 @@ _NAMED = (
     "NTU120HRNet",
     "FineGYM99",
     "FineGYM288",
+    "NWUCLA",
     "SBU",
     "HMDB51",
     "UCF101",
