@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyg_stgcn.datasets.ntu120_hrnet import NTU120HRNet
     from pyg_stgcn.datasets.nw_ucla import NWUCLA
     from pyg_stgcn.datasets.sbu import SBU
+    from pyg_stgcn.datasets.skeleton_arrays import SkeletonArrays
     from pyg_stgcn.datasets.skeleton_pickle import SkeletonPickle
     from pyg_stgcn.datasets.store import Clip, ClipStore
     from pyg_stgcn.datasets.synthetic import SyntheticActions
@@ -39,6 +40,7 @@ __all__ = [
     "FineGYM288",
     "NTU60HRNet",
     "NTU120HRNet",
+    "SkeletonArrays",
     "SkeletonDataset",
     "SkeletonPickle",
     "SyntheticActions",
@@ -58,6 +60,7 @@ _HOME_OF = {
     "FineGYM288": "finegym288",
     "NTU60HRNet": "ntu60_hrnet",
     "NTU120HRNet": "ntu120_hrnet",
+    "SkeletonArrays": "skeleton_arrays",
     "SkeletonDataset": "base",
     "SkeletonPickle": "skeleton_pickle",
     "SyntheticActions": "synthetic",

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pyg_stgcn.datasets import SkeletonArrays
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.skeleton import Skeleton
+
+ARM = Skeleton("arm", ("shoulder", "elbow", "hand"), ((1, 0), (2, 1)), center=0)
+
+
+def clips(count: int = 4) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(1 + i % 2, 3 + i, 3, 3)) for i in range(count)]
+
+
+def make(root: Path, **changes: Any) -> SkeletonArrays:
+    splits = {"train": [0, 2], "val": ["clip1"]}
+    options = {"arrays": clips(), "labels": [0, 1, 2, 1], "skeleton": ARM, "splits": splits}
+    return SkeletonArrays(root, **{**options, **changes})
+
+
+def test_items_are_the_arrays(tmp_path: Path) -> None:
+    dataset = make(tmp_path, split="all")
+    assert dataset.names == ["clip0", "clip1", "clip2", "clip3"]
+    assert dataset.labels.tolist() == [0, 1, 2, 1]
+    assert (dataset.skeleton, dataset.classes) == (ARM, ["0", "1", "2"])
+    for data, array in zip(dataset, clips(), strict=True):
+        x = data.x.view(len(array), 3, -1, 3).transpose(1, 2)
+        assert np.array_equal(x, array.astype(np.float32))
+    assert make(tmp_path).names == ["clip0", "clip2"]
+    assert make(tmp_path, split="val").names == ["clip1"]
+    assert make(tmp_path, split="all", splits=None).benchmarks == ()
+
+
+def test_names_classes_and_pictures(tmp_path: Path) -> None:
+    dataset = make(
+        tmp_path,
+        names=["d", "c", "b", "a"],
+        classes=["nod", "wave", "kick", "never"],
+        splits={"x_train": ["d", 1], "x_val": np.array([3])},
+        image_sizes=np.array([[240, 320]] * 4),
+    )
+    assert dataset.names == ["d", "c"]
+    assert (dataset.benchmarks, dataset.classes[3]) == (("x",), "never")
+    assert dataset.has_score
+    assert dataset[0].image_size.tolist() == [[240, 320]]
+
+
+def test_the_store_is_used_while_nothing_changes(tmp_path: Path) -> None:
+    table = tmp_path / "processed/arrays/table.npy"
+    make(tmp_path)
+    before = table.stat().st_mtime_ns, table.stat().st_ino
+    make(tmp_path, split="val")
+    assert (table.stat().st_mtime_ns, table.stat().st_ino) == before
+    other = clips()
+    other[3][0, 0, 0, 0] += 1
+    for changes in (
+        {"arrays": other},
+        {"labels": [0, 1, 2, 0]},
+        {"splits": {"train": [0], "val": [1]}},
+        {"names": ["clip0", "clip1", "clip2", "other"]},
+        {"classes": ["x", "y", "z"]},
+        {"image_sizes": [(1, 1)] * 4},
+    ):
+        dataset = make(tmp_path, **changes)
+        after = table.stat().st_mtime_ns, table.stat().st_ino
+        assert after != before, changes
+        before = after
+    assert dataset[0].image_size.tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, int])
+def test_precision(tmp_path: Path, kind: Any) -> None:
+    make(tmp_path, arrays=[(10 * array).astype(kind) for array in clips()])
+    kept = np.load(tmp_path / "processed/arrays/keypoint.npy").dtype
+    assert kept == (np.float16 if kind is np.float16 else np.float32)
+
+
+def with_array(array: Any) -> dict[str, Any]:
+    return {"arrays": [*clips(3), array]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (with_array(np.ones((4, 3, 3))), r"^arrays\[3\] has shape \(4, 3, 3\) and type float64"),
+        (with_array(np.ones((1, 4, 3, 2))), r"^arrays\[3\] has shape \(1, 4, 3, 2\)"),
+        (with_array("abc"), r"^arrays\[3\] has shape \(\) and type <U3"),
+        (with_array(np.ones((1, 4, 5, 3))), r"^arrays\[3\]: clip 'clip3' has 5 joints"),
+        (with_array(np.zeros((1, 4, 3, 3))), r"^arrays\[3\]: clip 'clip3' is empty"),
+        (with_array(np.full((1, 4, 3, 3), np.nan)), r"^arrays\[3\]: .*NaN"),
+        ({"labels": [0, 1, 2]}, r"^4 arrays, but 3 labels"),
+        ({"names": ["a"]}, r"^4 arrays, but 1 names"),
+        ({"labels": [0, 1, 2, 0.5]}, r"^labels\[3\] is 0.5, no whole number"),
+        ({"labels": [0, 1, 2, -1]}, r"^arrays\[3\]: clip 'clip3' has label -1"),
+        ({"classes": ["x", "y"]}, r"^arrays\[2\]: clip 'clip2' has label 2, but there are 2"),
+        ({"names": ["a", "b", "c", "a"]}, r"clip name 'a' occurs twice"),
+        ({"splits": {"train": [4]}}, r"^split 'train' has clip number 4, but there are 4 arrays"),
+        ({"splits": {"train": [-1]}}, r"^split 'train' has clip number -1"),
+        ({"splits": {"train": ["z"]}}, r"split 'train' names 1 clips that are not in .*'z'"),
+        ({"splits": {"train": [0.5]}}, r"^a clip of split 'train' is 0.5, no whole number"),
+        ({"image_sizes": [(1, 1)] * 3 + [(0, 1)]}, r"^image_sizes\[3\] is \(0, 1\)"),
+        ({"image_sizes": [(1, 1)] * 3 + [5]}, r"^image_sizes\[3\] is 5"),
+        ({"arrays": [], "labels": [], "splits": None}, r"there is no clip in it"),
+    ],
+)
+def test_wrong_arguments(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make(tmp_path, **changes)
+    assert list(tmp_path.rglob("*.npy")) == []
