@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from pyg_stgcn.datasets.finegym99 import FineGYM99
     from pyg_stgcn.datasets.finegym288 import FineGYM288
     from pyg_stgcn.datasets.hmdb51 import HMDB51
+    from pyg_stgcn.datasets.kinetics400_hrnet import Kinetics400HRNet
+    from pyg_stgcn.datasets.kinetics400_skeleton import Kinetics400Skeleton
     from pyg_stgcn.datasets.ntu60 import NTU60
     from pyg_stgcn.datasets.ntu60_hrnet import NTU60HRNet
     from pyg_stgcn.datasets.ntu120 import NTU120
@@ -38,6 +40,8 @@ __all__ = [
     "ClipStore",
     "FineGYM99",
     "FineGYM288",
+    "Kinetics400HRNet",
+    "Kinetics400Skeleton",
     "NTU60HRNet",
     "NTU120HRNet",
     "SkeletonArrays",
@@ -58,6 +62,8 @@ _HOME_OF = {
     "ClipStore": "store",
     "FineGYM99": "finegym99",
     "FineGYM288": "finegym288",
+    "Kinetics400HRNet": "kinetics400_hrnet",
+    "Kinetics400Skeleton": "kinetics400_skeleton",
     "NTU60HRNet": "ntu60_hrnet",
     "NTU120HRNet": "ntu120_hrnet",
     "SkeletonArrays": "skeleton_arrays",
@@ -72,6 +78,8 @@ _NAMED = (
     "NTU120",
     "NTU60HRNet",
     "NTU120HRNet",
+    "Kinetics400Skeleton",
+    "Kinetics400HRNet",
     "FineGYM99",
     "FineGYM288",
     "NWUCLA",
