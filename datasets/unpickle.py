@@ -176,7 +176,8 @@ class _RestrictedUnpickler(pickle._Unpickler):
         try:
             return _ALLOWED[module, name]
         except KeyError:
-            raise _RefusedError(f"{module}.{name}") from None
+            # As Python would write it: a damaged name may hold anything.
+            raise _RefusedError(repr(f"{module}.{name}"[:80])) from None
 
     def load_build(self) -> None:
         # Any other object would have its attributes overwritten.
