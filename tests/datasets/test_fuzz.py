@@ -39,7 +39,7 @@ CLIP = "S001C001P001R001A001"
 Open = Callable[[Path, Path], SkeletonDataset]
 
 FUZZ = settings(
-    max_examples=40,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
