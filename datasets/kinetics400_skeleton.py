@@ -162,7 +162,9 @@ def _read(name: str, file: RawFile) -> Clip:
             )
         persons = check_type(frame.get("skeleton"), list, where, f"{what}: skeleton")
         best = _best_persons([_read_person(p, where, what) for p in persons[:_PERSONS_READ]])
-        keypoint[: len(best), index] = best
+        # What is too large becomes infinite, and is refused as that.
+        with np.errstate(over="ignore"):
+            keypoint[: len(best), index] = best
     return Clip(name, label, keypoint, image_size=(1.0, 1.0))
 
 

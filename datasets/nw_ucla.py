@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from pyg_stgcn.datasets._json import parse_numbers, parse_object
 from pyg_stgcn.datasets._raw_files import (
     RawFile,
@@ -149,4 +147,4 @@ def _read(name: str, file: RawFile) -> Clip:
     content = parse_object(read_bytes(file), where)
     skeletons = parse_numbers(content.get("skeletons"), (None, 20, 3), where, "skeletons")
     label, _ = _parse_name(name, file)
-    return Clip(name, label, skeletons[None, :, _ORDER].astype(np.float32))
+    return Clip(name, label, skeletons[None, :, _ORDER])

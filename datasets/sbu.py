@@ -155,7 +155,7 @@ def _parse_path(file: RawFile) -> _ClipName:
 
 def _read(name: str, file: RawFile) -> Clip:
     keypoint = _parse_frames(read_bytes(file), str(file))
-    return Clip(name, _parse_path(file).action - 1, keypoint.astype(np.float32))
+    return Clip(name, _parse_path(file).action - 1, keypoint)
 
 
 def _parse_frames(data: bytes, where: str) -> NDArray[np.float64]:

@@ -172,8 +172,7 @@ def _read_clips(path: Path, members: list[_Member]) -> Iterator[Clip | BadClip]:
             except InputError as error:
                 yield BadClip(member.clip, str(error))
             else:
-                keypoint = skeleton.transpose(2, 0, 1)[None].astype(np.float32)
-                yield Clip(member.clip, member.action - 1, keypoint)
+                yield Clip(member.clip, member.action - 1, skeleton.transpose(2, 0, 1)[None])
 
 
 def _read_skeleton(path: Path, archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
