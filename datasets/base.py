@@ -105,6 +105,15 @@ class SkeletonDataset(Dataset):
         self.benchmark = self._choose_benchmark(benchmark)
         self._selection = self._select()
 
+    @staticmethod
+    def from_arrays(*args: Any, **options: Any) -> SkeletonDataset:
+        """Make a dataset of arrays in memory; takes what
+        :class:`~pyg_stgcn.datasets.skeleton_arrays.SkeletonArrays` takes.
+        """
+        from pyg_stgcn.datasets.skeleton_arrays import SkeletonArrays
+
+        return SkeletonArrays(*args, **options)
+
     @abstractmethod
     def read(self) -> ClipSource:
         """Read the source. Called only while a store is built.

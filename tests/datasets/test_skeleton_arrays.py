@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyg_stgcn.datasets import SkeletonArrays
+from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
 
@@ -18,10 +18,10 @@ def clips(count: int = 4) -> list[np.ndarray]:
     return [rng.normal(size=(1 + i % 2, 3 + i, 3, 3)) for i in range(count)]
 
 
-def make(root: Path, **changes: Any) -> SkeletonArrays:
+def make(root: Path, **changes: Any) -> SkeletonDataset:
     splits = {"train": [0, 2], "val": ["clip1"]}
     options = {"arrays": clips(), "labels": [0, 1, 2, 1], "skeleton": ARM, "splits": splits}
-    return SkeletonArrays(root, **{**options, **changes})
+    return SkeletonDataset.from_arrays(root, **{**options, **changes})
 
 
 def test_items_are_the_arrays(tmp_path: Path) -> None:
