@@ -210,11 +210,11 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 )
 @click.option(
     "--method",
-    type=click.Choice(["feedback", "magnitude", "score"]),
+    type=click.Choice(["feedback", "magnitude", "score", "rigl", "set", "random"]),
     default="feedback",
     show_default=True,
-    help="Keep the largest weights, and train pruned ones along or leave them alone; or keep those "
-    "with the highest learned scores.",
+    help="Keep the largest weights, and train pruned ones along or leave them alone; those with "
+    "the highest learned scores; a few that are exchanged by gradient or by lot; or any.",
 )
 @click.option(
     "--allocation",
@@ -233,9 +233,17 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option(
     "--schedule",
     type=click.Choice(["constant", "step", "linear", "cubic"]),
-    default="cubic",
-    show_default=True,
-    help="How the sparsity grows.",
+    help="How the sparsity grows.  [default: constant for rigl, set and random; else cubic]",
+)
+@click.option(
+    "--mask-update-every",
+    type=_POSITIVE,
+    help="Steps from one change of the masks to the next.  [default: 100 for rigl and set; else 1]",
+)
+@click.option(
+    "--freeze-after",
+    type=click.FloatRange(0, 1),
+    help="Share of the training after which masks stand still.  [default: 0.75 for rigl and set]",
 )
 @click.option(
     "--warmup",

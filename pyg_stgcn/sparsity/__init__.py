@@ -4,15 +4,21 @@ from pyg_stgcn.sparsity.allocation import ALLOCATIONS
 from pyg_stgcn.sparsity.controller import SparsityController, sparsify
 from pyg_stgcn.sparsity.files import load_sparse, save_sparse
 from pyg_stgcn.sparsity.mask import (
-    METHODS,
-    FeedbackMask,
-    MagnitudeMask,
     Mask,
     MaskedParameter,
-    ScoreMask,
     masked_parameters,
     score_parameters,
     weight_parameters,
+)
+from pyg_stgcn.sparsity.methods import (
+    METHODS,
+    DynamicMask,
+    FeedbackMask,
+    MagnitudeMask,
+    RandomMask,
+    RigLMask,
+    ScoreMask,
+    SETMask,
 )
 from pyg_stgcn.sparsity.report import LayerReport, SparsitySummary, report, summary
 from pyg_stgcn.sparsity.schedule import SCHEDULES, Schedule, SparsitySchedule, make_schedule
@@ -22,12 +28,16 @@ __all__ = [
     "ALLOCATIONS",
     "METHODS",
     "SCHEDULES",
+    "DynamicMask",
     "FeedbackMask",
     "LayerReport",
     "MagnitudeMask",
     "Mask",
     "MaskedParameter",
     "Pattern",
+    "RandomMask",
+    "RigLMask",
+    "SETMask",
     "Schedule",
     "ScoreMask",
     "SparsityController",

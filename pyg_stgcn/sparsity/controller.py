@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,19 +13,26 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity.allocation import ALLOCATIONS, FLOOR
-from pyg_stgcn.sparsity.mask import METHODS, add_mask, fold_mask, masked_parameters
+from pyg_stgcn.sparsity.mask import MaskedParameter, add_mask, fold_mask, masked_parameters
+from pyg_stgcn.sparsity.methods import METHODS, DynamicMask, RigLMask
 from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, check_sparsity, rescale
 from pyg_stgcn.sparsity.select import Pattern, select_parameters
 from pyg_stgcn.sparsity.threshold import update_masks
 
+#: Share of the kept weights that dynamic methods put up for replacement at first (RigL).
+DROP_FRACTION = 0.3
+
 
 def check_plan(
     sparsity: float | None,
+    *,
     edge_sparsity: float,
     schedule: Schedule | None,
     allocation: str,
     floor: float,
     freeze_after: int | None,
+    update_every: int,
+    drop_fraction: float,
 ) -> None:
     """Raise an error unless the settings of a controller fit together."""
     if sparsity is not None:
@@ -45,6 +53,13 @@ def check_plan(
         raise InputError(
             f"the schedule leads to sparsity {schedule.target}, not to {sparsity}; "
             f"make it with the same target"
+        )
+    if update_every < 1:
+        raise InputError(f"update_every {update_every} is not positive; count optimiser steps")
+    if not 0 < drop_fraction <= 1:
+        raise InputError(
+            f"drop_fraction {drop_fraction!r} is not in (0, 1]; give the share of the kept weights "
+            "to replace, such as 0.3"
         )
     if freeze_after is not None and freeze_after < 0:
         raise InputError(f"freeze_after {freeze_after} is negative; count optimiser steps from 0")
@@ -77,6 +92,10 @@ class SparsityController:
             keep under ``"uniform"``, in [0, 1]. At 0 a layer may lose everything, and two such
             layers in a row get no gradient any more that would bring them back.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
+        update_every (int): Optimiser steps from one change of the masks to the next.
+        drop_fraction (float): Share of the kept weights that a :class:`DynamicMask` puts up for
+            replacement at an update. With :obj:`freeze_after` it falls to zero until then, along a
+            cosine.
 
     Raises:
         InputError: If the module has no masks or an argument is out of range.
@@ -92,8 +111,19 @@ class SparsityController:
         allocation: str = "erk",
         floor: float = FLOOR,
         freeze_after: int | None = None,
+        update_every: int = 1,
+        drop_fraction: float = DROP_FRACTION,
     ) -> None:
-        check_plan(sparsity, edge_sparsity, schedule, allocation, floor, freeze_after)
+        check_plan(
+            sparsity,
+            edge_sparsity=edge_sparsity,
+            schedule=schedule,
+            allocation=allocation,
+            floor=floor,
+            freeze_after=freeze_after,
+            update_every=update_every,
+            drop_fraction=drop_fraction,
+        )
         self.module = module
         self.masked = masked_parameters(module)
         if not self.masked:
@@ -101,12 +131,15 @@ class SparsityController:
         self.allocation = allocation
         self.floor = floor
         self.freeze_after = freeze_after
+        self.update_every = update_every
+        self.drop_fraction = drop_fraction
         self.num_steps = 0
         target = sparsity or 0.0
         self._sparsity = sparsity
         self._edge_sparsity = float(edge_sparsity)
         self.schedule = schedule or SparsitySchedule("constant", target)
         self.edge_schedule = rescale(self.schedule, target, self._edge_sparsity)
+        self._listen()
 
     @property
     def target(self) -> float:
@@ -130,16 +163,33 @@ class SparsityController:
             return True
         return self.freeze_after is not None and self.num_steps >= self.freeze_after
 
-    def step(self) -> None:
-        """Recompute the masks; call after each ``optimizer.step()``."""
+    def step(self, optimizer: torch.optim.Optimizer | None = None) -> None:
+        """Recompute the masks where it is time to; call after each ``optimizer.step()``.
+
+        Args:
+            optimizer (torch.optim.Optimizer, optional): Forgets what it has of weights that grow
+                (:class:`DynamicMask`), such as their momentum.
+        """
         held = self.frozen
         self.num_steps += 1
-        if not held:
-            self.update()
+        # The last update before the masks freeze brings them to the target.
+        if not held and (self._is_update(self.num_steps) or self.frozen):
+            self.update(optimizer)
+        self._listen()
 
-    def update(self) -> None:
+    def update(self, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Recompute the masks at the sparsity of the present step."""
+        dynamic = [
+            (entry, entry.parametrization, entry.mask.clone())
+            for entry in self.masked
+            if isinstance(entry.parametrization, DynamicMask)
+        ]
+        for _, mask, _ in dynamic:
+            mask.drop = self._drop_share()
         self._apply(self.schedule(self.num_steps), self.edge_schedule(self.num_steps))
+        for entry, mask, before in dynamic:
+            _start_at_zero(entry, entry.mask & ~before, optimizer)
+            mask.end_update()
 
     @contextmanager
     def at_target(self) -> Iterator[None]:
@@ -161,6 +211,8 @@ class SparsityController:
         Its state dict is that of the module before :func:`sparsify`, with zeros. Nothing holds
         the zeros any more: further training would revive them.
         """
+        if not self.frozen and not self._is_update(self.num_steps):
+            self._apply(self.schedule(self.num_steps), self.edge_schedule(self.num_steps))
         for entry in masked_parameters(self.module):
             fold_mask(entry.owner, entry.attribute)
         return self.module
@@ -172,6 +224,24 @@ class SparsityController:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved step. The masks come with the module's state dict."""
         self.num_steps = int(state["num_steps"])
+        self._listen()
+
+    def _is_update(self, step: int) -> bool:
+        return step % self.update_every == 0
+
+    def _drop_share(self) -> float:
+        if self.freeze_after is None:
+            return self.drop_fraction
+        share = min(self.num_steps / max(self.freeze_after, 1), 1)
+        return self.drop_fraction * (1 + math.cos(math.pi * share)) / 2
+
+    def _listen(self) -> None:
+        """Tell the masks whether the next step is the last before an update."""
+        next_step = self.num_steps + 1
+        listening = not self.frozen and self._is_update(next_step)
+        for entry in self.masked:
+            if isinstance(entry.parametrization, RigLMask):
+                entry.parametrization.listening = listening
 
     def _apply(self, sparsity: float, edge_sparsity: float) -> None:
         edges = [entry for entry in self.masked if entry.is_edge]
@@ -179,6 +249,18 @@ class SparsityController:
         for pool, share in ((weights, sparsity), (edges, edge_sparsity)):
             if pool:
                 update_masks(pool, share, self.allocation, self.floor)
+
+
+@torch.no_grad()
+def _start_at_zero(
+    entry: MaskedParameter, grown: Tensor, optimizer: torch.optim.Optimizer | None
+) -> None:
+    """Let weights that have grown start at zero and at rest."""
+    entry.weight.masked_fill_(grown, 0)
+    state = {} if optimizer is None else optimizer.state.get(entry.weight, {})
+    for value in state.values():
+        if isinstance(value, Tensor) and value.shape == grown.shape:
+            value.masked_fill_(grown, 0)
 
 
 def _share_of_zeros(masks: list[Tensor]) -> float:
@@ -202,6 +284,8 @@ def sparsify(
     floor: float = FLOOR,
     score_scale: str = "fan_in",
     freeze_after: int | None = None,
+    update_every: int = 1,
+    drop_fraction: float = DROP_FRACTION,
     generator: torch.Generator | None = None,
 ) -> SparsityController:
     """Put masks on the weights of a module, in place.
@@ -215,8 +299,10 @@ def sparsify(
         sparsity (float): Final share of zeros over all masked weights, in [0, 1).
         method (str): What is kept: the largest weights, while pruned ones are trained along
             (``"feedback"``, :class:`FeedbackMask`) or left alone (``"magnitude"``,
-            :class:`MagnitudeMask`); or those with the highest learned scores (``"score"``,
-            :class:`ScoreMask`).
+            :class:`MagnitudeMask`); those with the highest learned scores (``"score"``,
+            :class:`ScoreMask`); a few that are exchanged now and then, the smallest for those of
+            largest gradient (``"rigl"``, :class:`RigLMask`) or by lot (``"set"``,
+            :class:`SETMask`); or any (``"random"``, :class:`RandomMask`).
         edge_sparsity (float): The same for all edge weights (1-D parameters whose name ends in
             ``edge_weight``), a pool of their own. At 0 they get no masks.
         schedule (callable, optional): Sparsity after so many optimiser steps, such as
@@ -229,13 +315,26 @@ def sparsify(
         floor (float): What every layer keeps at least, see :class:`SparsityController`.
         score_scale (str): How magnitudes or scores of different layers compare, see :class:`Mask`.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
-        generator (torch.Generator, optional): Source of the first scores (default: torch's own).
+        update_every (int): Optimiser steps from one change of the masks to the next. ``"rigl"`` and
+            ``"set"`` want about 100.
+        drop_fraction (float): For ``"rigl"`` and ``"set"``, see :class:`SparsityController`.
+        generator (torch.Generator, optional): Source of first scores and of lots (default: torch's
+            own).
 
     Raises:
         InputError: If an argument is unknown or out of range, nothing is left to mask, a parameter
             is shared, or the module has masks already.
     """
-    check_plan(sparsity, edge_sparsity, schedule, allocation, floor, freeze_after)
+    plan: dict[str, Any] = {
+        "edge_sparsity": edge_sparsity,
+        "schedule": schedule,
+        "allocation": allocation,
+        "floor": floor,
+        "freeze_after": freeze_after,
+        "update_every": update_every,
+        "drop_fraction": drop_fraction,
+    }
+    check_plan(sparsity, **plan)
     if method not in METHODS:
         raise InputError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
     if isinstance(module, DistributedDataParallel | DataParallel):
@@ -251,14 +350,6 @@ def sparsify(
     masks = [METHODS[method](entry.parameter, score_scale, generator) for entry in chosen]
     for entry, mask in zip(chosen, masks, strict=True):
         add_mask(entry.owner, entry.attribute, mask)
-    controller = SparsityController(
-        module,
-        sparsity,
-        edge_sparsity=edge_sparsity,
-        schedule=schedule,
-        allocation=allocation,
-        floor=floor,
-        freeze_after=freeze_after,
-    )
+    controller = SparsityController(module, sparsity, **plan)
     controller.update()
     return controller

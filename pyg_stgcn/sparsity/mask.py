@@ -1,4 +1,4 @@
-"""The mask of one parameter, as a parametrization, and the methods that rank its weights."""
+"""The mask of one parameter, as a parametrization."""
 
 from __future__ import annotations
 
@@ -16,43 +16,6 @@ from torch.nn.utils import parametrize
 from pyg_stgcn.errors import InputError
 
 SCORE_SCALES = ("fan_in", "none")
-
-
-class _StraightThroughMask(torch.autograd.Function):
-    """``w * m`` whose step function ``m = 1[s >= tau]`` has the gradient of the identity."""
-
-    @staticmethod
-    def forward(weight: Tensor, score: Tensor, mask: Tensor) -> Tensor:
-        return torch.where(mask, weight, 0)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        weight, _, mask = inputs
-        ctx.save_for_backward(weight, mask)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        weight, mask = ctx.saved_tensors
-        (grad,) = grads
-        grad_weight = torch.where(mask, grad, 0) if ctx.needs_input_grad[0] else None
-        grad_score = grad * weight if ctx.needs_input_grad[1] else None
-        return grad_weight, grad_score, None
-
-
-class _FeedbackMask(torch.autograd.Function):
-    """``w * m`` with the gradient of the identity."""
-
-    @staticmethod
-    def forward(weight: Tensor, mask: Tensor) -> Tensor:
-        return torch.where(mask, weight, 0)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        """Nothing of the forward pass is needed again."""
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0], None
 
 
 def fan_in(shape: torch.Size) -> int:
@@ -118,90 +81,6 @@ class Mask(nn.Module):
         return f"{tuple(self.mask.shape)}, score_scale={self.score_scale!r}"
 
 
-class MagnitudeMask(Mask):
-    r"""Keeps the weights of largest magnitude.
-
-    A pruned weight gets no gradient and decays where it stands; it returns only if those that were
-    kept instead become smaller still. Along a ramp this is the gradual pruning of "To Prune, or Not
-    to Prune: Exploring the Efficacy of Pruning for Model Compression" (Zhu and Gupta, 2017).
-    """
-
-    def ranking(self, weight: Tensor) -> Tensor:
-        """Importance :math:`|w|`."""
-        return weight.abs()
-
-
-class FeedbackMask(MagnitudeMask):
-    r"""Keeps the weights of largest magnitude, and trains the pruned ones along.
-
-    .. math::
-        \frac{\partial L}{\partial w} = G, \qquad
-        G = \frac{\partial L}{\partial \tilde{w}}
-
-    for all weights, pruned or not: each moves as the network without it asks, and one that was
-    pruned too early grows until it returns. From "Dynamic Model Pruning with Feedback" (Lin et
-    al., 2020).
-    """
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return the weight with pruned entries set to (positive) zero."""
-        return cast(Tensor, _FeedbackMask.apply(weight, self.mask))
-
-
-class ScoreMask(Mask):
-    r"""Keeps the weights of highest score, which is learned with a straight-through gradient.
-
-    .. math::
-        \frac{\partial L}{\partial w} = G \odot m, \qquad
-        \frac{\partial L}{\partial s} = G \odot w, \qquad
-        G = \frac{\partial L}{\partial \tilde{w}}
-
-    so a pruned weight gets no gradient, but its score does: it can return. Scores start as
-    :math:`s \sim U(-b, b)`, :math:`b = \sqrt{6 / \mathrm{fan\_in}}`. ``score_scale`` enters the
-    comparison only and is no part of the gradient: order within a layer evolves alike under both
-    settings.
-
-    The generator of "Are Spatial-Temporal Graph Convolution Networks for Human Action Recognition
-    Over-Parameterized?" (CVPR 2025), whose release compares scores as they are
-    (``score_scale="none"``).
-    """
-
-    score: nn.Parameter
-
-    def __init__(
-        self,
-        weight: Tensor,
-        score_scale: str = "fan_in",
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(weight, score_scale, generator)
-        # Drawn on the generator's device, in single precision at least: the same seed gives the
-        # same masks on every device, and half precision does not fill the pool with ties.
-        drawn = torch.empty(
-            weight.shape,
-            dtype=torch.promote_types(weight.dtype, torch.float32),
-            device=generator.device if generator is not None else "cpu",
-        ).uniform_(-self.bound, self.bound, generator=generator)
-        self.score = nn.Parameter(drawn.to(weight))
-
-    def ranking(self, weight: Tensor) -> Tensor:
-        """Importance :math:`s`, signed."""
-        return self.score
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return the weight with pruned entries set to (positive) zero."""
-        if torch.is_grad_enabled():
-            return cast(Tensor, _StraightThroughMask.apply(weight, self.score, self.mask))
-        return super().forward(weight)
-
-
-METHODS: dict[str, type[Mask]] = {
-    "feedback": FeedbackMask,
-    "magnitude": MagnitudeMask,
-    "score": ScoreMask,
-}
-
-
 @dataclass(frozen=True)
 class MaskedParameter:
     """One masked parameter of a module, by the dotted name it has in the dense module."""
@@ -259,8 +138,8 @@ def score_parameters(module: nn.Module) -> list[nn.Parameter]:
 
     Give them an optimiser group of their own, without weight decay.
     """
-    masks = [entry.parametrization for entry in _masked_parameters(module)]
-    return [mask.score for mask in masks if isinstance(mask, ScoreMask)]
+    entries = _masked_parameters(module)
+    return [score for entry in entries for score in entry.parametrization.parameters()]
 
 
 def weight_parameters(module: nn.Module) -> list[nn.Parameter]:

@@ -12,6 +12,14 @@ from pyg_stgcn.sparsity.allocation import FLOOR
 from pyg_stgcn.training.files import write_json
 
 
+class MaskTiming(NamedTuple):
+    """When the masks of a method move."""
+
+    schedule: str
+    mask_update_every: int
+    freeze_after: float | None
+
+
 class Recipe(NamedTuple):
     """What suits an amount of training data; the learning rate is that for the batch size."""
 
@@ -31,6 +39,16 @@ PUBLISHED_RECIPE = Recipe(
 SCORE_LR = 10.0
 #: Share of the training after the warm-up in which a ramp reaches its target.
 RAMP = 0.3
+#: How each method moves its masks, where the user does not say: the schedule, the steps between
+#: updates, and the share of the training after which the masks stand still. Dynamic methods are
+#: sparse from the start, and keep what they have found for the last quarter, as published.
+MASK_TIMING: dict[str, MaskTiming] = {
+    "rigl": MaskTiming("constant", 100, 0.75),
+    "set": MaskTiming("constant", 100, 0.75),
+    "random": MaskTiming("constant", 1, None),
+}
+#: That of all other methods.
+DEFAULT_MASK_TIMING = MaskTiming("cubic", 1, None)
 #: Below this many training clips the published width and batch size only cost time. What weight
 #: decay does in a whole training is the sum of learning rate times decay over its steps: about 0.6
 #: for the published recipe on NTU RGB+D 60. With its decay it would be 0.02 for this one on a few
@@ -61,9 +79,10 @@ class TrainConfig:
     """Everything that decides the outcome of a run.
 
     ``None`` in :attr:`channels`, :attr:`clip_frames`, :attr:`epochs`, :attr:`batch_size`,
-    :attr:`lr`, :attr:`weight_decay` or :attr:`score_lr` asks for :func:`default_recipe`, and in
-    :attr:`benchmark` for the dataset's first one; the ``config.json`` of a run holds the values
-    that were used.
+    :attr:`lr`, :attr:`weight_decay` or :attr:`score_lr` asks for :func:`default_recipe`, in
+    :attr:`schedule`, :attr:`mask_update_every` or :attr:`freeze_after` for the :attr:`method`'s own
+    timing (:data:`MASK_TIMING`), and in :attr:`benchmark` for the dataset's first one;
+    the ``config.json`` of a run holds the values that were used.
 
     Args:
         dataset: A name from :data:`pyg_stgcn.datasets.DATASETS` or the path of a pickle in PYSKL's
@@ -96,12 +115,19 @@ class TrainConfig:
         sparsity: Share of the maskable weights to prune, in ``[0, 1)``.
         edge_sparsity: Share of the graph's edges to prune, in ``[0, 1)``.
         method: What is kept: the largest weights, while pruned ones are trained along
-            (``"feedback"``) or left alone (``"magnitude"``); or those with the highest learned
-            scores (``"score"``, the generator of the paper).
+            (``"feedback"``) or left alone (``"magnitude"``); those with the highest learned
+            scores (``"score"``, the generator of the paper); a few that are exchanged now and then
+            (``"rigl"``, ``"set"``); or any (``"random"``).
         allocation: How many weights each layer loses: ``"global"``, ``"uniform"`` or ``"erk"``.
         floor: What every layer keeps at least, as a share of what it would keep under
             ``"uniform"``, in ``[0, 1]``.
-        schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``.
+        schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``
+            (default: ``"constant"`` for ``"rigl"``, ``"set"`` and ``"random"``, ``"cubic"`` for the
+            others).
+        mask_update_every: Optimiser steps from one change of the masks to the next (default: 100
+            for ``"rigl"`` and ``"set"``, 1 for the others).
+        freeze_after: Share of the training steps after which the masks no longer change (default:
+            0.75 for ``"rigl"`` and ``"set"``, never for the others).
         warmup: Share of the training steps before the sparsity starts to grow.
         ramp_end: Share of the training steps after which a linear or cubic schedule has reached
             the full sparsity (default: 0.3 of the way between the warm-up and the end).
@@ -148,7 +174,9 @@ class TrainConfig:
     method: str = "feedback"
     allocation: str = "erk"
     floor: float = FLOOR
-    schedule: str = "cubic"
+    schedule: str | None = None
+    mask_update_every: int | None = None
+    freeze_after: float | None = None
     warmup: float = 0.0
     ramp_end: float | None = None
     score_lr: float | None = None
@@ -171,8 +199,10 @@ class TrainConfig:
         recipe = default_recipe(num_training_clips)
         if self.batch_size is not None:
             recipe = recipe._replace(lr=recipe.lr * self.batch_size / recipe.batch_size)
+        timing = MASK_TIMING.get(self.method, DEFAULT_MASK_TIMING)
+        defaults = recipe._asdict() | timing._asdict()
         open_options = {
-            name: value for name, value in recipe._asdict().items() if getattr(self, name) is None
+            name: value for name, value in defaults.items() if getattr(self, name) is None
         }
         config = replace(self, benchmark=benchmark, **open_options)
         assert config.lr is not None

@@ -110,7 +110,7 @@ class ActionRecognizer(pl.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.controller is not None:
-            self.controller.step()
+            self.controller.step(self.trainer.optimizers[0])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         logits = self.model(batch)

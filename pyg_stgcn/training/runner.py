@@ -122,6 +122,7 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
         raise InputError(
             "--freeze-backbone: leaves nothing to prune; leave it out, or give no sparsity"
         )
+    assert config.schedule is not None and config.mask_update_every is not None
     ramp_end = config.ramp_end
     if ramp_end is None and config.schedule in ("linear", "cubic"):
         ramp_end = config.warmup + RAMP * (1 - config.warmup)
@@ -132,6 +133,9 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
         warmup=round(config.warmup * total_steps),
         ramp_end=None if ramp_end is None else math.ceil(ramp_end * total_steps),
     )
+    freeze_after = config.freeze_after
+    if freeze_after is not None:
+        freeze_after = round(freeze_after * total_steps)
     return sparsify(
         model,
         config.sparsity,
@@ -140,6 +144,8 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
         floor=config.floor,
         edge_sparsity=config.edge_sparsity,
         schedule=schedule,
+        update_every=config.mask_update_every,
+        freeze_after=freeze_after,
         exclude=UNMASKED,
     )
 

@@ -254,7 +254,9 @@ class TestSparsify:
             ({"edge_sparsity": 1.5}, r"edge_sparsity 1\.5"),
             ({"allocation": "stage"}, "global, uniform, erk"),
             ({"floor": 1.5}, r"floor 1\.5 is not in \[0, 1\]"),
-            ({"method": "random"}, "feedback, magnitude, score"),
+            ({"method": "ticket"}, "feedback, magnitude, score, rigl, set, random"),
+            ({"update_every": 0}, "update_every 0 is not positive"),
+            ({"drop_fraction": 0.0}, r"drop_fraction 0\.0 is not in \(0, 1\]"),
             ({"score_scale": "kaiming"}, "fan_in, none"),
             ({"schedule": make_schedule("step", 0.8, 10)}, r"leads to sparsity 0\.8, not to 0\.5"),
             ({"freeze_after": -1}, "freeze_after -1"),
@@ -483,7 +485,7 @@ class TestFinalize:
     @pytest.mark.parametrize("method", METHODS)
     def test_the_plain_module_loads_what_is_left(self, method: str) -> None:
         model = two_layers()
-        controller = sparsify(model, 0.9, method=method)
+        controller = sparsify(model, 0.9, method=method, update_every=4, freeze_after=8)
         optim = optimizer(model)
         train(model, controller, optim, range(10))
         x = torch.randn(4, 20)

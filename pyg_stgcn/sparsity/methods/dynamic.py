@@ -1,0 +1,64 @@
+"""Dynamic sparse training: now and then the weakest weights make room for others."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_stgcn.sparsity.mask import Mask
+from pyg_stgcn.sparsity.methods.random import draw_uniform
+from pyg_stgcn.sparsity.threshold import keep_highest
+
+
+class DynamicMask(Mask):
+    r"""Base of the methods that drop and grow.
+
+    At an update the share :attr:`drop` of the kept weights, those of smallest magnitude, is put up
+    for replacement; of these and of the pruned ones, those with the highest :meth:`growth` fill the
+    places. What has grown starts at zero (:class:`SparsityController` sees to that). Between
+    updates the mask stands still.
+
+    The first mask is drawn by lot.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        score_scale: str = "fan_in",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(weight, score_scale, generator)
+        #: Share of the kept weights that the next update puts up for replacement.
+        self.drop = 0.0
+        self._first: Tensor | None = draw_uniform(weight, generator)
+
+    @property
+    def rank_scale(self) -> float:
+        """One: the ranking of each layer is in units of its own largest value."""
+        return 1.0
+
+    def growth(self, weight: Tensor) -> Tensor:
+        """How much each entry deserves to grow, not negative."""
+        raise NotImplementedError
+
+    def ranking(self, weight: Tensor) -> Tensor:
+        """Importance: above 1 for those that stay, in the order of their magnitude, and up to 1 for
+        those that compete for the other places.
+        """
+        if self._first is not None:  # Nothing has been pruned yet.
+            return self._first
+        magnitude = weight.abs().to(torch.promote_types(weight.dtype, torch.float32))
+        kept = int(torch.count_nonzero(self.mask))
+        staying = kept - int(self.drop * kept)
+        held = torch.where(self.mask, magnitude, -1).flatten()
+        stays = keep_highest(held, held.numel() - staying).view_as(self.mask)
+        return torch.where(stays, 2 + _unit(magnitude), _unit(self.growth(weight)))
+
+    def end_update(self) -> None:
+        """Forget what only this update needed."""
+        self._first = None
+        self.drop = 0.0
+
+
+def _unit(values: Tensor) -> Tensor:
+    return values / values.amax().clamp_min(torch.finfo(values.dtype).tiny)

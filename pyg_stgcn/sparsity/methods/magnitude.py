@@ -1,0 +1,20 @@
+"""Keep the largest weights."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pyg_stgcn.sparsity.mask import Mask
+
+
+class MagnitudeMask(Mask):
+    r"""Keeps the weights of largest magnitude.
+
+    A pruned weight gets no gradient and decays where it stands; it returns only if those that were
+    kept instead become smaller still. Along a ramp this is the gradual pruning of "To Prune, or Not
+    to Prune: Exploring the Efficacy of Pruning for Model Compression" (Zhu and Gupta, 2017).
+    """
+
+    def ranking(self, weight: Tensor) -> Tensor:
+        """Importance :math:`|w|`."""
+        return weight.abs()

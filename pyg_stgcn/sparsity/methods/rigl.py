@@ -1,0 +1,68 @@
+"""RigL: weights grow where the gradient is largest."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, distributed
+
+from pyg_stgcn.sparsity.methods.dynamic import DynamicMask
+
+
+class _ListeningMask(torch.autograd.Function):
+    """``w * m`` that hands on the gradient of all entries to a mask."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, mask: RigLMask) -> Tensor:
+        ctx.mask = mask
+        return torch.where(mask.mask, weight, 0)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (grad,) = grads
+        ctx.mask.hear(grad)
+        return torch.where(ctx.mask.mask, grad, 0), None
+
+
+class RigLMask(DynamicMask):
+    r"""Replaces the weakest weights by those whose gradient :math:`|\partial L / \partial
+    \tilde{w}|` is largest.
+
+    The gradient of pruned weights is taken in the last step before an update only; in all others
+    they cost nothing. From "Rigging the Lottery: Making All Tickets Winners" (Evci et al., 2020).
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        score_scale: str = "fan_in",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(weight, score_scale, generator)
+        #: Whether the next step is the last before an update.
+        self.listening = False
+        self._heard: Tensor | None = None
+
+    def hear(self, grad: Tensor) -> None:
+        """Add to the gradient of this step."""
+        self._heard = grad.clone() if self._heard is None else self._heard + grad
+
+    def growth(self, weight: Tensor) -> Tensor:
+        """Magnitude of the gradient, over all processes."""
+        heard = torch.zeros_like(weight) if self._heard is None else self._heard
+        if distributed.is_available() and distributed.is_initialized():
+            heard = heard.clone()
+            distributed.all_reduce(heard)
+        return heard.abs()
+
+    def end_update(self) -> None:
+        """Forget the gradient."""
+        super().end_update()
+        self._heard = None
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the weight with pruned entries set to (positive) zero."""
+        if self.listening and torch.is_grad_enabled():
+            return cast(Tensor, _ListeningMask.apply(weight, self))
+        return super().forward(weight)
