@@ -42,6 +42,23 @@ def table(folder: Path) -> list[dict[str, str]]:
     return rows
 
 
+@pytest.mark.parametrize("method", ["rigl", "set", "random"])
+def test_methods_that_are_sparse_from_the_start(
+    config: TrainConfig, tmp_path: Path, method: str
+) -> None:
+    config = replace(config, sparsity=0.8, method=method, mask_update_every=2, epochs=2)
+    summary = train(config, tmp_path / "run")
+    options = json.loads((tmp_path / "run" / "config.json").read_text())["options"]
+    assert options["schedule"] == "constant"
+    assert options["freeze_after"] == (None if method == "random" else 0.75)
+    assert [float(row["sparsity"]) for row in table(tmp_path / "run")] == pytest.approx(
+        [0.8, 0.8], abs=1e-3
+    )
+    # What has grown where no gradient arrives is still zero.
+    kept = summary["maskable_kept"] / (0.2 * summary["params_maskable"])
+    assert 0.98 < kept < 1.001
+
+
 def test_run_directory(config: TrainConfig, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     config = replace(config, sparsity=0.8)
