@@ -3,90 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
 from pyg_stgcn.cli._output import percent, print_json, print_table
 
 _SPARSITIES = {"dense": 0.0, "sparse": 0.9}
-_OPTIONS = {
-    "--dataset": "synthetic",
-    "--channels": "16",
-    "--clip-frames": "24",
-    "--epochs": "18",
-    "--batch-size": "16",
-    "--lr": "0.025",
-    "--eval-clips": "1",
-    "--accelerator": "cpu",
+_OPTIONS: dict[str, object] = {
+    "dataset": "synthetic",
+    "channels": 16,
+    "clip_frames": 24,
+    "epochs": 18,
+    "batch_size": 16,
+    "lr": 0.025,
+    "eval_clips": 1,
+    "accelerator": "cpu",
 }
-
-
-def _relay(label: str, lines: IO[str]) -> None:
-    for line in lines:
-        click.echo(f"{label:>6}: {line}", nl=False, err=True)
-
-
-def _options(label: str, seed: int) -> dict[str, str]:
-    return {**_OPTIONS, "--seed": str(seed), "--sparsity": str(_SPARSITIES[label])}
-
-
-def _is_finished(folder: Path, options: dict[str, str]) -> bool:
-    from pyg_stgcn.errors import InputError
-    from pyg_stgcn.training.config import load_config
-
-    if not (folder / "summary.json").exists():
-        return False
-    config, _ = load_config(folder / "config.json")
-    for option, value in options.items():
-        found = getattr(config, option.removeprefix("--").replace("-", "_"))
-        if str(found) != value:
-            raise InputError(
-                f"{folder}: holds a run with {option} {found}, the demo needs {value}; "
-                "name another folder with --out"
-            )
-    return True
-
-
-def _start(folder: Path, options: dict[str, str], root: str) -> subprocess.Popen[str]:
-    """Start a training in a process of its own: two small ones fill two cores, one does not."""
-    options = {**options, "--root": root, "--out": str(folder)}
-    words = [word for option in options.items() for word in option]
-    if (folder / "config.json").exists():
-        words.append("--resume")
-    threads = str(max(1, (os.cpu_count() or 1) // len(_SPARSITIES)))
-    return subprocess.Popen(
-        [sys.executable, "-c", "from pyg_stgcn.cli import main; main()", "train", *words],
-        env={"OMP_NUM_THREADS": threads, **os.environ},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _train(folders: dict[str, Path], root: str, seed: int) -> None:
-    processes = {
-        label: _start(folder, _options(label, seed), root) for label, folder in folders.items()
-    }
-    relays = []
-    for label, process in processes.items():
-        assert process.stderr is not None
-        relays.append(threading.Thread(target=_relay, args=(label, process.stderr)))
-        relays[-1].start()
-    try:
-        failed = [label for label, process in processes.items() if process.wait()]
-    finally:
-        for process in processes.values():
-            process.kill()
-        for relay in relays:
-            relay.join()
-    if failed:
-        raise click.ClickException(f"the {failed[0]} training failed, see above")
 
 
 @click.command("demo")
@@ -108,18 +42,23 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
     """
     from pyg_stgcn.datasets import SyntheticActions
     from pyg_stgcn.training.callbacks import read_metrics
+    from pyg_stgcn.training.jobs import Job, run_jobs
     from pyg_stgcn.training.plots import plot_curves
 
-    folders = {label: out / f"{label}-seed{seed}" for label in _SPARSITIES}
-    missing = {
-        label: folder
-        for label, folder in folders.items()
-        if not _is_finished(folder, _options(label, seed))
-    }
+    jobs = [
+        Job(
+            label,
+            out / f"{label}-seed{seed}",
+            {**_OPTIONS, "sparsity": sparsity, "seed": seed, "root": root},
+        )
+        for label, sparsity in _SPARSITIES.items()
+    ]
+    missing = [job for job in jobs if not job.is_finished()]
     if missing:
         SyntheticActions(root)
-        click.echo(f"training in {' and '.join(map(str, missing.values()))}", err=True)
-        _train(missing, root, seed)
+        click.echo(f"training in {' and '.join(str(job.folder) for job in missing)}", err=True)
+        run_jobs(missing, parallel=len(missing))
+    folders = {job.label: job.folder for job in jobs}
     results: dict[str, dict[str, Any]] = {
         label: json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         for label, folder in folders.items()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from pyg_stgcn.cli._numbers import Numbers, NumbersCommand
+from pyg_stgcn.cli._lists import ListsCommand, Numbers
 from pyg_stgcn.cli._output import percent, print_json, print_table
 
 
-@click.command("fuse", cls=NumbersCommand)
+@click.command("fuse", cls=ListsCommand)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option(
     "--weights",

@@ -60,6 +60,37 @@ def plot_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
     _save(figure, path)
 
 
+def plot_sweep(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Accuracy over the share of weights kept, one line a method, and that of the dense network.
+
+    Args:
+        path: The picture.
+        rows: ``method``, ``sparsity``, ``top1`` and ``top1_deviation`` of each point.
+    """
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for number, method in enumerate(dict.fromkeys(row["method"] for row in rows)):
+        points = [row for row in rows if row["method"] == method]
+        values = np.array([100 * row["top1"] for row in points])
+        spread = np.array([100 * (row["top1_deviation"] or 0) for row in points])
+        if method == "dense":
+            axes.axhline(values[0], color="0.4", linestyle="--", label=method)
+            axes.axhspan(values[0] - spread[0], values[0] + spread[0], color="0.9", zorder=0)
+            continue
+        kept = [100 * (1 - row["sparsity"]) for row in points]
+        axes.plot(kept, values, "o-", color=f"C{number}", label=method)
+        axes.fill_between(kept, values - spread, values + spread, color=f"C{number}", alpha=0.15)
+    axes.set(
+        xscale="log",
+        xlabel="kept of the maskable weights (%)",
+        ylabel="top-1 accuracy (%); bands: one standard deviation over the seeds",
+    )
+    axes.invert_xaxis()
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    _save(figure, path)
+
+
 def plot_fusion(path: Path, runs: Sequence[Mapping[str, Any]], fused: float) -> None:
     """Accuracy of every run, and of their fusion.
 

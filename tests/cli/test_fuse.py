@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
-from pyg_stgcn.cli._numbers import Numbers, NumbersCommand
+from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
 
 
 def call(*words: object) -> Result:
@@ -27,7 +27,7 @@ def call(*words: object) -> Result:
     ],
 )
 def test_an_option_takes_all_numbers_that_follow(words: list[str], expected: tuple) -> None:
-    @click.command(cls=NumbersCommand)
+    @click.command(cls=ListsCommand)
     @click.argument("names", nargs=-1)
     @click.option("--weights", type=Numbers())
     def command(names: tuple[str, ...], weights: tuple[float, ...] | None) -> None:
@@ -35,6 +35,19 @@ def test_an_option_takes_all_numbers_that_follow(words: list[str], expected: tup
 
     result = CliRunner().invoke(command, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
+
+
+def test_an_option_takes_all_names_that_follow() -> None:
+    @click.command(cls=ListsCommand)
+    @click.argument("others", nargs=-1)
+    @click.option("--methods", type=Names(["score", "set"]))
+    def command(others: tuple[str, ...], methods: tuple[str, ...]) -> None:
+        assert (methods, others) == (("set", "score"), ("other",))
+
+    result = CliRunner().invoke(command, ["--methods", "set", "score", "other"])
+    assert result.exit_code == 0, result.output
+    wrong = CliRunner().invoke(command, ["--methods", "other"])
+    assert "'other' are not all among score, set" in wrong.output
 
 
 @pytest.fixture(scope="module")

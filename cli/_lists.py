@@ -1,0 +1,95 @@
+"""Options that take as many values as are given, such as ``--weights 2 2 1 1``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+
+class ListType(click.ParamType):
+    """Values, separated by blanks, commas or colons."""
+
+    def accepts(self, word: str) -> bool:
+        """Whether a word on the command line is one more value."""
+        raise NotImplementedError
+
+    def split(self, value: object, error: str) -> list[str]:
+        """The words of a value, all of them good."""
+        words = str(value).replace(",", " ").replace(":", " ").split()
+        if not words or not all(map(self.accepts, words)):
+            self.fail(f"{value!r} {error}")
+        return words
+
+
+class Numbers(ListType):
+    """Numbers."""
+
+    name = "numbers"
+
+    def accepts(self, word: str) -> bool:
+        try:
+            float(word)
+        except ValueError:
+            return False
+        return True
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(map(float, self.split(value, "are not numbers; write, for example, 2 2 1 1")))
+
+
+class Names(ListType):
+    """Names out of a few.
+
+    Args:
+        choices: All that there are.
+    """
+
+    name = "names"
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        self.choices = choices
+
+    def accepts(self, word: str) -> bool:
+        return word in self.choices
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(self.split(value, f"are not all among {', '.join(self.choices)}"))
+
+
+class ListsCommand(click.Command):
+    """Gives each option of a :class:`ListType` all the values that follow it.
+
+    click itself knows options with a fixed number of values only.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        types = {
+            name: parameter.type
+            for parameter in self.params
+            if isinstance(parameter.type, ListType)
+            for name in parameter.opts
+        }
+        words: list[str] = []
+        gathering: ListType | None = None
+        for word in args:
+            if gathering is not None and gathering.accepts(word):
+                words[-1] = f"{words[-1]} {word}".strip()
+                continue
+            if gathering is not None and not words[-1]:
+                words.pop()
+            words.append(word)
+            gathering = types.get(word)
+            if gathering is not None:
+                words.append("")
+        if gathering is not None and not words[-1]:
+            words.pop()
+        return super().parse_args(ctx, words)

@@ -1,0 +1,135 @@
+"""``pyg-stgcn sweep``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from pyg_stgcn.cli import train
+from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
+from pyg_stgcn.cli._output import percent, print_json, print_table
+
+_METHODS = next(
+    parameter.type.choices
+    for parameter in train.command.params
+    if parameter.name == "method" and isinstance(parameter.type, click.Choice)
+)
+#: Of 'train', what a sweep varies or decides itself.
+_OWN = {"sparsity", "method", "seed", "out", "resume", "as_json"}
+
+
+@click.command("sweep", cls=ListsCommand)
+@click.option(
+    "--sparsities",
+    type=Numbers(),
+    default=(0.0, 0.8, 0.9, 0.95, 0.99),
+    show_default="0 0.8 0.9 0.95 0.99",
+    help="Shares of the weights to prune; 0 is the dense network.",
+)
+@click.option(
+    "--methods",
+    type=Names(_METHODS),
+    default=("feedback",),
+    show_default="feedback",
+    help=f"Any of {', '.join(_METHODS)}.",
+)
+@click.option(
+    "--seeds", type=Numbers(), default=(0.0, 1.0, 2.0), show_default="0 1 2", help="Runs of each."
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time."
+)
+@click.option(
+    "--print-commands",
+    is_flag=True,
+    help="Train nothing; print a line for each run that is not finished.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/sweep"),
+    show_default=True,
+    help="Folder of the runs and the result.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    sparsities: tuple[float, ...],
+    methods: tuple[str, ...],
+    seeds: tuple[float, ...],
+    jobs: int,
+    print_commands: bool,
+    out: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train at several sparsities, by several methods, with several seeds, and compare.
+
+    All other options are those of 'train'. Runs that are finished are not trained again, and
+    unfinished ones are continued. Writes sweep.json, sweep.csv and sweep.png into --out: means,
+    deviations, and differences to the dense runs of the same seeds with confidence intervals.
+
+    Each line of --print-commands is independent of the others, for a job runner; when all are done,
+    the same call without it makes the table. For Slurm, with N lines in commands.txt:
+    sbatch --array=1-N --wrap 'eval "$(sed -n "${SLURM_ARRAY_TASK_ID}p" commands.txt)"'
+    """
+    if options["dataset"] is None:
+        raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
+    for name, values in (("--sparsities", sparsities), ("--seeds", seeds)):
+        if any(value < 0 or (value >= 1 and name == "--sparsities") for value in values):
+            raise click.BadParameter(f"{values} are out of range", param_hint=name)
+    if any(seed != int(seed) for seed in seeds):
+        raise click.BadParameter(f"{seeds} are not whole numbers", param_hint="--seeds")
+
+    from pyg_stgcn.training.jobs import run_jobs
+    from pyg_stgcn.training.sweep import plan_sweep, summarise_sweep
+
+    given = {
+        name: value
+        for name, value in options.items()
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    planned = plan_sweep(out, given, sparsities, methods, [int(seed) for seed in seeds])
+    missing = [job for job in planned if not job.is_finished()]
+    if print_commands:
+        for job in missing:
+            click.echo(job.command)
+        return
+    click.echo(f"{len(planned) - len(missing)} of {len(planned)} runs are finished", err=True)
+    run_jobs(missing, jobs)
+    result = summarise_sweep(planned, out)
+    if as_json:
+        print_json(result)
+        return
+    print_table(
+        ("method", "sparsity", "seeds", "top-1", "mean class", "to dense (95 %)", "kept of all"),
+        [_cells(row) for row in result["rows"]],
+        title=f"{options['dataset']}",
+    )
+    click.echo(f"table: {result['csv']}\npicture: {result['png']}")
+
+
+command.params += [parameter for parameter in train.command.params if parameter.name not in _OWN]
+
+
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    top1 = percent(row["top1"])
+    if row["top1_deviation"] is not None:
+        top1 += f" ± {100 * row['top1_deviation']:.2f}"
+    difference = "" if row["difference"] is None else f"{100 * row['difference']:+.2f}"
+    if row["difference_low"] is not None:
+        low, high = 100 * row["difference_low"], 100 * row["difference_high"]
+        difference += f" ({low:+.2f} to {high:+.2f})"
+    return (
+        row["method"],
+        f"{row['sparsity']:g}",
+        row["seeds"],
+        top1,
+        percent(row["mean_class"]),
+        difference,
+        percent(row["density"]),
+    )

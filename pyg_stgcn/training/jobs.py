@@ -1,0 +1,127 @@
+"""Several trainings, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import click
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.training.config import load_config
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of ``pyg-stgcn train``.
+
+    Args:
+        label: Precedes its lines of progress.
+        folder: The run directory.
+        options: Values of the command's options, by name without dashes; a flag that is set is
+            ``True``.
+    """
+
+    label: str
+    folder: Path
+    options: dict[str, object]
+
+    @property
+    def words(self) -> list[str]:
+        """Arguments that start the run, or go on with it where it has been started."""
+        words = ["train"]
+        for name, value in self.options.items():
+            flag = f"--{name.replace('_', '-')}"
+            if value is True:
+                words.append(flag)
+            elif value is False:
+                words.append(f"--no-{flag.removeprefix('--')}")
+            else:
+                words += [flag, str(value)]
+        words += ["--out", str(self.folder)]
+        if (self.folder / "config.json").exists():
+            words.append("--resume")
+        return words
+
+    @property
+    def command(self) -> str:
+        """The same as a line for a shell."""
+        return shlex.join(["pyg-stgcn", *self.words])
+
+    def is_finished(self) -> bool:
+        """Whether the run is there and complete.
+
+        Raises:
+            InputError: The folder holds a run with other options.
+        """
+        if not (self.folder / "config.json").exists():
+            return False
+        config, _ = load_config(self.folder / "config.json")
+        for name, value in self.options.items():
+            if (found := getattr(config, name)) != value:
+                raise InputError(
+                    f"{self.folder}: holds a run with --{name.replace('_', '-')} {found}, not "
+                    f"{value}; name another folder with --out"
+                )
+        return (self.folder / "summary.json").exists()
+
+
+def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
+    """Run trainings, several at a time, with the cores shared out among them.
+
+    Small ones fill the cores better side by side than one after the other with all threads each.
+    When one fails, those that have not been started are not, and those that run end.
+
+    Args:
+        jobs: What to run.
+        parallel: How many at a time.
+
+    Raises:
+        InputError: A training has failed; what it said is above.
+    """
+    threads = str(max(1, (os.cpu_count() or 1) // min(parallel, len(jobs) or 1)))
+    width = max((len(job.label) for job in jobs), default=0)
+    stop = threading.Event()
+    failed: list[Job] = []
+
+    def run(job: Job) -> None:
+        if stop.is_set():
+            return
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from pyg_stgcn.cli import main; main()", *job.words],
+            env={"OMP_NUM_THREADS": threads, **os.environ},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        reader = threading.Thread(target=_relay, args=(f"{job.label:>{width}}", process.stderr))
+        reader.start()
+        while process.poll() is None:
+            if stop.wait(0.2):
+                process.kill()
+        reader.join()
+        if process.returncode and not stop.is_set():
+            failed.append(job)
+            stop.set()
+
+    with ThreadPoolExecutor(parallel) as pool:
+        try:
+            list(pool.map(run, jobs))
+        finally:
+            stop.set()
+    if failed:
+        raise InputError(f"the training {failed[0].label} failed, see above")
+
+
+def _relay(label: str, lines: IO[str]) -> None:
+    for line in lines:
+        click.echo(f"{label}: {line}", nl=False, err=True)

@@ -1,0 +1,126 @@
+"""Runs over several sparsities, methods and seeds, and what they say together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from pyg_stgcn.training.files import write_csv, write_json
+from pyg_stgcn.training.jobs import Job
+from pyg_stgcn.training.plots import plot_sweep
+
+#: Of the confidence intervals.
+CONFIDENCE = 0.95
+_DENSE = "dense"
+_COLUMNS = (
+    "method",
+    "sparsity",
+    "seeds",
+    "top1",
+    "top1_deviation",
+    "mean_class",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "density",
+    "minutes",
+)
+
+
+def plan_sweep(
+    folder: Path,
+    options: Mapping[str, object],
+    sparsities: Sequence[float],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+) -> list[Job]:
+    """One training for each combination; of dense ones, one a seed.
+
+    Args:
+        folder: Of the whole sweep; a run's folder in it is named after what is varied.
+        options: Options that all have in common.
+        sparsities: With 0 for the dense ones.
+        methods: Ways to prune.
+        seeds: Of each.
+    """
+    jobs = {}
+    for seed in seeds:
+        for sparsity in sparsities:
+            for method in methods if sparsity else [_DENSE]:
+                label = _DENSE if method == _DENSE else f"{method}-{sparsity:g}"
+                varied: dict[str, object] = {"sparsity": sparsity, "seed": seed}
+                if sparsity:
+                    varied["method"] = method
+                label = f"{label}-seed{seed}"
+                jobs[label] = Job(label, folder / label, {**options, **varied})
+    return list(jobs.values())
+
+
+def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
+    """Table and figure of finished runs, as ``sweep.json``, ``sweep.csv`` and ``sweep.png``.
+
+    ``difference`` is the mean difference in top-1 between a run and the dense one of the same seed,
+    with the limits of its 95 % confidence interval (Student's t, for paired samples); missing where
+    there are no two seeds, or no dense runs.
+
+    Args:
+        jobs: All finished.
+        folder: Where to write.
+
+    Returns:
+        ``rows`` and ``runs``, and the files.
+    """
+    runs = [{**_read(job), "folder": str(job.folder)} for job in jobs]
+    groups: dict[tuple[float, str], list[dict[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault((run["target"], run["method"]), []).append(run)
+    dense = {run["seed"]: run["top1"] for run in runs if run["method"] == _DENSE}
+    rows = [_row(group, dense) for _, group in sorted(groups.items())]
+    files = {kind: folder / f"sweep.{kind}" for kind in ("json", "csv", "png")}
+    write_csv(files["csv"], _COLUMNS, rows)
+    plot_sweep(files["png"], rows)
+    result = {"rows": rows, "runs": runs, "csv": str(files["csv"]), "png": str(files["png"])}
+    write_json(files["json"], result)
+    return result
+
+
+def _read(job: Job) -> dict[str, Any]:
+    summary = json.loads((job.folder / "summary.json").read_text(encoding="utf-8"))
+    kept = ("top1", "mean_class", "density", "seconds", "seed")
+    method = job.options.get("method", _DENSE)
+    return {"method": method, "target": job.options["sparsity"]} | {k: summary[k] for k in kept}
+
+
+def _row(group: Sequence[dict[str, Any]], dense: Mapping[int, float]) -> dict[str, Any]:
+    top1 = [run["top1"] for run in group]
+    row = {
+        "method": group[0]["method"],
+        "sparsity": group[0]["target"],
+        "seeds": len(group),
+        "top1": float(np.mean(top1)),
+        "mean_class": float(np.mean([run["mean_class"] for run in group])),
+        "density": float(np.mean([run["density"] for run in group])),
+        "minutes": float(np.mean([run["seconds"] for run in group])) / 60,
+        "top1_deviation": float(np.std(top1, ddof=1)) if len(group) > 1 else None,
+    }
+    pairs = [run["top1"] - dense[run["seed"]] for run in group if run["seed"] in dense]
+    compared = row["method"] != _DENSE and len(pairs) == len(group)
+    low, high = paired_interval(pairs) if compared and len(pairs) > 1 else (None, None)
+    difference = float(np.mean(pairs)) if compared else None
+    return row | {"difference": difference, "difference_low": low, "difference_high": high}
+
+
+def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
+    """Confidence interval of the mean of paired differences.
+
+    Args:
+        differences: Of two pairs at least.
+    """
+    test = stats.ttest_1samp(differences, 0.0)
+    low, high = test.confidence_interval(CONFIDENCE)
+    return float(low), float(high)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shlex
+import shutil
+import statistics
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pyg_stgcn.cli import main
+from pyg_stgcn.training.sweep import paired_interval, plan_sweep
+
+SEEDS = (3, 4)
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def words(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    folder = tmp_path_factory.mktemp("sweep")
+    size = ["--channels", 4, "--clip-frames", 12, "--epochs", 2, "--batch-size", 12]
+    size += ["--eval-clips", 1, "--accelerator", "cpu", "--no-scale"]
+    data = ["--dataset", tiny_pickle, "--root", folder / "data", "--out", folder / "out"]
+    varied = ["--sparsities", 0, 0.8, "--methods", "random", "--seeds", *SEEDS, "--jobs", 2]
+    return ["sweep", *varied, *data, *size]
+
+
+@pytest.fixture(scope="module")
+def out(words: list[object]) -> Path:
+    result = call(*words)
+    assert result.exit_code == 0, result.output
+    return Path(str(words[words.index("--out") + 1]))
+
+
+def test_each_run_is_there_with_its_options(out: Path) -> None:
+    for label, sparsity in (("dense", 0), ("random-0.8", 0.8)):
+        for seed in SEEDS:
+            options = json.loads((out / f"{label}-seed{seed}/config.json").read_text())["options"]
+            assert (options["sparsity"], options["seed"]) == (sparsity, seed)
+            assert (options["channels"], options["scale"]) == (4, False)
+
+
+def test_the_table_is_that_of_the_runs(out: Path) -> None:
+    with (out / "sweep.csv").open() as stream:
+        rows = {row["method"]: row for row in csv.DictReader(stream)}
+    top1 = {
+        label: [
+            json.loads((out / f"{label}-seed{s}/summary.json").read_text())["top1"] for s in SEEDS
+        ]
+        for label in ("dense", "random-0.8")
+    }
+    assert float(rows["dense"]["top1"]) == pytest.approx(statistics.mean(top1["dense"]))
+    assert rows["dense"]["difference"] == ""
+    row = rows["random"]
+    assert float(row["top1_deviation"]) == pytest.approx(statistics.stdev(top1["random-0.8"]))
+    differences = [a - b for a, b in zip(top1["random-0.8"], top1["dense"], strict=True)]
+    assert float(row["difference"]) == pytest.approx(statistics.mean(differences))
+    assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_second_call_trains_what_is_missing_only(words: list[object], out: Path) -> None:
+    table = (out / "sweep.csv").read_text()
+    lines = call(*words, "--print-commands").stdout
+    assert lines == ""
+    shutil.rmtree(out / "dense-seed4")
+    (line,) = call(*words, "--print-commands").stdout.splitlines()
+    program, *arguments = shlex.split(line)
+    assert program == "pyg-stgcn"
+    assert call(*arguments).exit_code == 0
+    started = (out / "dense-seed3/summary.json").stat().st_mtime_ns
+    result = call(*words, "--json")
+    assert result.exit_code == 0, result.output
+    assert (out / "dense-seed3/summary.json").stat().st_mtime_ns == started
+
+    # Seconds apart, the same seed gives the same run.
+    def without_time(text: str) -> list[list[str]]:
+        return [line.split(",")[:-1] for line in text.splitlines()]
+
+    assert without_time((out / "sweep.csv").read_text()) == without_time(table)
+    assert {row["method"] for row in json.loads(result.stdout)["rows"]} == {"dense", "random"}
+
+
+def test_runs_with_other_options_are_not_mistaken(words: list[object], out: Path) -> None:
+    result = call(*words, "--epochs", 3)
+    assert result.exit_code == 1
+    assert "holds a run with --epochs 2, not 3; name another folder" in result.stderr
+
+
+def test_a_failed_training_is_named(words: list[object], tmp_path: Path) -> None:
+    result = call(*words, "--out", tmp_path / "out", "--lr", 1e30, "--seeds", 3)
+    assert result.exit_code == 1
+    assert "failed, see above" in result.stderr
+    assert not (tmp_path / "out/sweep.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--sparsities", 1.2], "out of range"),
+        (["--seeds", 0.5], "not whole numbers"),
+        (["--methods", "lottery"], "lottery"),
+        ([], "--dataset is missing"),
+    ],
+)
+def test_wrong_usage(given: list[object], message: str) -> None:
+    result = call("sweep", *given, *([] if not given else ["--dataset", "synthetic"]))
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_dense_runs_are_planned_once_a_seed(tmp_path: Path) -> None:
+    jobs = plan_sweep(tmp_path, {"epochs": 1}, (0, 0.9, 0.95), ("rigl", "set"), (0, 1, 2))
+    assert len(jobs) == 3 * (1 + 2 * 2)
+    assert sum("method" not in job.options for job in jobs) == 3
+    assert len({job.folder for job in jobs}) == len(jobs)
+
+
+def test_the_interval_is_students() -> None:
+    differences = [0.01, -0.02, 0.03, 0.0]
+    # The 97.5 % quantile of t with three degrees of freedom, from a table.
+    half = 3.18244630528 * statistics.stdev(differences) / math.sqrt(4)
+    mean = statistics.mean(differences)
+    assert paired_interval(differences) == pytest.approx((mean - half, mean + half))
