@@ -26,8 +26,7 @@ class Job:
     Args:
         label: Precedes its lines of progress.
         folder: The run directory.
-        options: Values of the command's options, by name without dashes; a flag that is set is
-            ``True``.
+        options: Values of the command's options, by their names in :class:`TrainConfig`.
     """
 
     label: str
@@ -44,6 +43,8 @@ class Job:
                 words.append(flag)
             elif value is False:
                 words.append(f"--no-{flag.removeprefix('--')}")
+            elif isinstance(value, dict):
+                words += [word for key in value for word in (flag, f"{key}={value[key]}")]
             else:
                 words += [flag, str(value)]
         words += ["--out", str(self.folder)]

@@ -121,6 +121,19 @@ def test_dense_runs_are_planned_once_a_seed(tmp_path: Path) -> None:
     assert len({job.folder for job in jobs}) == len(jobs)
 
 
+def test_a_command_has_all_options(tmp_path: Path) -> None:
+    options: dict[str, object] = {"dataset": "synthetic", "scale": False}
+    options |= {"freeze_backbone": True, "clip_frames": 8}
+    (job,) = plan_sweep(
+        tmp_path, options | {"augment": {"mirror": 0.5, "noise": 0.1}}, (0,), (), (1,)
+    )
+    assert job.words == [
+        *("train", "--dataset", "synthetic", "--no-scale", "--freeze-backbone"),
+        *("--clip-frames", "8", "--augment", "mirror=0.5", "--augment", "noise=0.1"),
+        *("--sparsity", "0", "--seed", "1", "--out", str(tmp_path / "dense-seed1")),
+    ]
+
+
 def test_the_interval_is_students() -> None:
     differences = [0.01, -0.02, 0.03, 0.0]
     # The 97.5 % quantile of t with three degrees of freedom, from a table.
