@@ -25,7 +25,9 @@ def test_a_stock_pyg_gcn_learns_with_a_tenth_of_its_weights(method: str) -> None
     data = KarateClub()[0]
     model = GCN(data.num_features, 32, 2, 4)
     schedule = make_schedule("cubic", 0.9, 120, ramp_end=80)
-    controller = sparsify(model, 0.9, method=method, schedule=schedule)
+    dynamic = method in ("rigl", "set")
+    timing = {"update_every": 10, "freeze_after": 100} if dynamic else {}
+    controller = sparsify(model, 0.9, method=method, schedule=schedule, **timing)
     optim = torch.optim.Adam(
         [
             {"params": weight_parameters(model), "weight_decay": 5e-4},
@@ -37,7 +39,7 @@ def test_a_stock_pyg_gcn_learns_with_a_tenth_of_its_weights(method: str) -> None
         optim.zero_grad()
         nn.functional.cross_entropy(model(data.x, data.edge_index), data.y).backward()
         optim.step()
-        controller.step()
+        controller.step(optim)
     model.eval()
     logits = model(data.x, data.edge_index)
     n = 34 * 32 + 32 * 4
@@ -46,7 +48,10 @@ def test_a_stock_pyg_gcn_learns_with_a_tenth_of_its_weights(method: str) -> None
     plain = GCN(data.num_features, 32, 2, 4)
     plain.load_state_dict(controller.finalize().state_dict(), strict=True)
     assert plain.eval()(data.x, data.edge_index).equal(logits)
-    assert sum(int((c.lin.weight == 0).sum()) for c in plain.convs) == round(0.9 * (n - 1))
+    zeros = sum(int((c.lin.weight == 0).sum()) for c in plain.convs)
+    pruned = round(0.9 * (n - 1))
+    # What has grown where no gradient arrives is kept, and still zero.
+    assert pruned <= zeros <= (pruned + 30 if dynamic else pruned)
 
 
 PROCESS = """
