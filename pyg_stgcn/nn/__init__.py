@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyg_stgcn.nn.adjacency import Adjacency
+from pyg_stgcn.nn.adjacency import Adjacency, edge_strength
 from pyg_stgcn.nn.attention import STCAttention
 from pyg_stgcn.nn.conv import AAGraphConv, CTRGraphConv, DGGraphConv, STGraphConv
 from pyg_stgcn.nn.head import ClassifierHead
@@ -24,5 +24,6 @@ __all__ = [
     "STCAttention",
     "STGraphConv",
     "TemporalConv",
+    "edge_strength",
     "person_pool",
 ]

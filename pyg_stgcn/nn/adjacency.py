@@ -155,6 +155,33 @@ class Adjacency(nn.Module):
         )
 
 
+def edge_strength(model: nn.Module) -> Tensor:
+    r"""The mean of :math:`|\bar{A}_e|` over all graphs of a model and all their partitions.
+
+    Edges that are pruned, or not in a partition, count as zero.
+
+    Args:
+        model (torch.nn.Module): A model with an :class:`Adjacency` in every stage.
+
+    Shapes:
+        - **output:** :math:`(V, V)`, from joint :math:`v` (row) to joint :math:`w` (column)
+
+    Raises:
+        InputError: If the model has no such graph.
+    """
+    graphs = [module for module in model.modules() if isinstance(module, Adjacency)]
+    if not graphs:
+        raise InputError(f"{type(model).__name__}: has no learnt graph; give a model of joints")
+    strengths = []
+    with torch.no_grad():
+        for graph in graphs:
+            matrix = graph()
+            dense = matrix.to_dense() if isinstance(matrix, SparseTensor) else matrix
+            by_joint = dense.view(graph.num_joints, graph.num_partitions, graph.num_joints)
+            strengths.append(by_joint.abs().mean(dim=1).t())
+    return torch.stack(strengths).mean(dim=0)
+
+
 def _is_sparse_device(weight: Tensor) -> bool:
     return WITH_TORCH_SPARSE and weight.device.type == "cpu"
 

@@ -9,7 +9,7 @@ from torch.nn.utils import parametrize
 from torch_geometric.typing import SparseTensor
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.nn import Adjacency
+from pyg_stgcn.nn import Adjacency, edge_strength
 from pyg_stgcn.nn.adjacency import SPARSE_DENSITY
 from pyg_stgcn.skeleton import Skeleton, SkeletonGraph, get_skeleton
 
@@ -195,3 +195,25 @@ def test_unknown_kind() -> None:
 def test_repr_shows_the_size() -> None:
     shown = "num_joints=8, num_partitions=3, num_edges=22, adaptive='importance'"
     assert repr(Adjacency(DENSE)) == f"Adjacency({shown})"
+
+
+def test_edge_strength_is_a_mean_over_graphs_and_partitions() -> None:
+    first, second = Adjacency(SPARSE), Adjacency(SPARSE, "init")
+    with torch.no_grad():
+        first.edge_weight.normal_()
+        second.edge_weight.normal_()
+        second.edge_weight[:30] = 0
+    total = torch.zeros(SPARSE.num_joints, SPARSE.num_joints)
+    for adjacency, weight in (
+        (first, first.edge_weight * first.graph_weight),
+        (second, second.edge_weight),
+    ):
+        source, target = adjacency.edge_index
+        total.index_put_((source, target), weight.detach().abs(), accumulate=True)
+    expected = total / (2 * SPARSE.num_partitions)
+    torch.testing.assert_close(edge_strength(nn.Sequential(first, second)), expected)
+
+
+def test_edge_strength_needs_a_graph() -> None:
+    with pytest.raises(InputError, match="Linear: has no learnt graph"):
+        edge_strength(nn.Linear(2, 2))
