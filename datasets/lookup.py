@@ -1,0 +1,32 @@
+"""Find a clip by its name or number."""
+
+from __future__ import annotations
+
+import difflib
+
+from pyg_stgcn.datasets.base import SkeletonDataset
+from pyg_stgcn.errors import InputError
+
+
+def find_clip(dataset: SkeletonDataset, clip: str) -> int:
+    """The number of a clip in a dataset.
+
+    Args:
+        dataset: Where to look.
+        clip: The clip's name, or else its number, counted from 0.
+
+    Raises:
+        InputError: If there is no such clip; the message names those with a similar name.
+    """
+    names = dataset.names
+    if clip in names:
+        return names.index(clip)
+    # No dataset has a milliard clips, and Python refuses to read numbers of thousands of digits.
+    if clip.isdecimal() and len(clip) < 10 and int(clip) < len(names):
+        return int(clip)
+    close = difflib.get_close_matches(clip, names)
+    hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
+    raise InputError(
+        f"clip {clip!r}: {dataset.name} has no such clip{hint}; "
+        f"give a name, or a number from 0 to {len(names) - 1}"
+    )

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyg_stgcn.datasets import SkeletonPickle
+from pyg_stgcn.datasets.lookup import find_clip
+from pyg_stgcn.errors import InputError
+
+
+@pytest.fixture
+def dataset(
+    make_pickle: Callable[..., Path], make_annotation: Callable[..., dict[str, Any]], tmp_path: Path
+) -> SkeletonPickle:
+    names = ["jump_01", "jump_02", "3", "walk_01"]
+    content = [make_annotation(name) for name in names]
+    return SkeletonPickle(make_pickle(content), root=tmp_path, split="all")
+
+
+def test_a_name_goes_before_a_number(dataset: SkeletonPickle) -> None:
+    assert find_clip(dataset, "jump_02") == find_clip(dataset, "1") == 1
+    assert find_clip(dataset, "3") == 2
+    assert find_clip(dataset.copy([3, 0]), "jump_01") == 1
+
+
+def test_what_is_not_there_is_named_with_what_is_alike(dataset: SkeletonPickle) -> None:
+    with pytest.raises(InputError, match=r"'jump_2': .*mean 'jump_02'.* from 0 to 3"):
+        find_clip(dataset, "jump_2")
+    for clip in ("4", "-1", "9" * 5000, "²", ""):
+        with pytest.raises(InputError, match="no such clip; give a name"):
+            find_clip(dataset, clip)
