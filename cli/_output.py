@@ -17,7 +17,7 @@ def print_table(
 ) -> None:
     """Print a table to standard output; all columns but the first are flush right."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
+    from rich.console import Console, ConsoleRenderable
     from rich.table import Table
 
     console = Console()
@@ -28,7 +28,7 @@ def print_table(
     for number, name in enumerate(header):
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(cell if isinstance(cell, ConsoleRenderable) else str(cell) for cell in row))
     console.print(table)
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyg_stgcn.cli._output import print_json, print_table
+from pyg_stgcn.cli._output import percent, print_json, print_table
+from pyg_stgcn.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pyg_stgcn.datasets import SkeletonDataset
+
+#: Joints that are named for being missing most often, and the longest bar of a histogram.
+_WORST, _BAR = 3, 40
 
 _name = click.argument("name", metavar="NAME|FILE.pkl")
 _root = click.option(
@@ -29,16 +39,23 @@ def command() -> None:
     """List, prepare and describe datasets."""
 
 
-def _describe(
-    name: str, root: str | None, source: str | None, skeleton: str | None, strict: bool
-) -> dict[str, Any]:
-    import numpy as np
-
+def _open(
+    name: str,
+    root: str | None,
+    source: str | None,
+    skeleton: str | None,
+    strict: bool = False,
+) -> SkeletonDataset:
     from pyg_stgcn.training import TrainConfig
     from pyg_stgcn.training.data import open_dataset
 
     config = TrainConfig(dataset=name, root=root, source=source, skeleton=skeleton, strict=strict)
-    dataset = open_dataset(config, "all")
+    return open_dataset(config, "all")
+
+
+def _describe(name: str, dataset: SkeletonDataset) -> dict[str, Any]:
+    import numpy as np
+
     frames, persons = dataset.num_frames, dataset.num_persons
     splits = {name: dataset.split_sizes(name) for name in dataset.benchmarks}
     return {
@@ -65,7 +82,26 @@ def _describe(
     }
 
 
-def _print_description(facts: dict[str, Any]) -> None:
+def _look_through(dataset: SkeletonDataset) -> dict[str, Any]:
+    """What only a look at all lengths and coordinates tells."""
+    from pyg_stgcn.datasets.statistics import frame_histogram, missing_in
+
+    missing, names = missing_in(dataset), dataset.skeleton.joints
+    worst = sorted(zip(missing.joints.tolist(), names, strict=True), reverse=True)[:_WORST]
+    return {
+        "frame_histogram": [
+            {"from": low, "to": high, "clips": clips}
+            for low, high, clips in frame_histogram(dataset.num_frames)
+        ],
+        "missing_joints": {
+            "share": missing.share,
+            "worst": {joint: share for share, joint in worst if share > 0},
+        },
+        "frames_without_a_person": missing.frames,
+    }
+
+
+def _print_description(facts: dict[str, Any], more: Iterable[tuple[str, str]] = ()) -> None:
     frames = facts["frames"]
     print_table(
         ("", "value"),
@@ -88,10 +124,41 @@ def _print_description(facts: dict[str, Any]) -> None:
             ),
             ("copies of other clips", f"{sum(len(same) - 1 for same in facts['duplicates']):,}"),
             ("left out, cannot be used", f"{len(facts['skipped']):,}"),
+            *more,
             ("prepared in", facts["folder"]),
         ],
         title=facts["dataset"],
     )
+
+
+def _print_lengths(histogram: list[dict[str, int]]) -> None:
+    from rich.progress_bar import ProgressBar
+
+    most = max(row["clips"] for row in histogram)
+    print_table(
+        ("frames", "clips", ""),
+        [
+            (
+                f"{row['from']} to {row['to']}",
+                f"{row['clips']:,}",
+                ProgressBar(most, row["clips"], width=_BAR),
+            )
+            for row in histogram
+        ],
+    )
+
+
+def _trained_edges(run: Path, dataset: SkeletonDataset) -> Tensor:
+    from pyg_stgcn.nn import edge_strength
+    from pyg_stgcn.training.rundir import Run
+
+    trained = Run.open(run)
+    if trained.skeleton.joints != dataset.skeleton.joints:
+        raise InputError(
+            f"--run {run}: its graph has the joints of {trained.skeleton.name!r}, the clip those "
+            f"of {dataset.skeleton.name!r}; name a run on data with the same skeleton"
+        )
+    return edge_strength(trained.load_model())
 
 
 @command.command("list")
@@ -119,12 +186,26 @@ def list_command(as_json: bool) -> None:
 @_strict
 @_json
 def info_command(as_json: bool, **where: Any) -> None:
-    """Describe a dataset (prepares it first where needed)."""
-    facts = _describe(**where)
+    """Describe a dataset (prepares it first where needed).
+
+    A joint is missing where all its coordinates are zero. Joints are counted where their person is
+    there, and frames are without a person where at least one of the clip's persons is not.
+    """
+    dataset = _open(**where)
+    facts = {**_describe(where["name"], dataset), **_look_through(dataset)}
     if as_json:
         print_json(facts)
         return
-    _print_description(facts)
+    missing = facts["missing_joints"]
+    _print_description(
+        facts,
+        [
+            ("joints missing", percent(missing["share"])),
+            *((f"  {joint}", percent(share)) for joint, share in missing["worst"].items()),
+            ("frames without a person", percent(facts["frames_without_a_person"])),
+        ],
+    )
+    _print_lengths(facts["frame_histogram"])
     per_class = zip(facts["classes"], facts["clips_per_class"], strict=True)
     print_table(("class", "clips"), per_class)
 
@@ -138,8 +219,64 @@ def info_command(as_json: bool, **where: Any) -> None:
 @_json
 def prepare_command(as_json: bool, **where: Any) -> None:
     """Read the raw files into the store that training opens."""
-    facts = _describe(**where)
+    facts = _describe(where["name"], _open(**where))
     if as_json:
         print_json(facts)
     else:
         _print_description(facts)
+
+
+@command.command("show")
+@_name
+@_root
+@_source
+@_skeleton
+@click.option(
+    "--clip", required=True, metavar="NAME|NUMBER", help="The clip; numbers count from 0."
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.gif|FILE.png",
+    help="An animation (.gif) or a strip of poses over time (.png).",
+)
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="A trained run: its graph gives the widths of the lines.",
+)
+@click.option(
+    "--fps",
+    type=click.IntRange(1, 50),
+    default=20,
+    show_default=True,
+    help="Frames per second of an animation.",
+)
+def show_command(clip: str, out: Path, run: Path | None, fps: int, **where: Any) -> None:
+    """Draw a clip.
+
+    Bones are coloured by side; joints at zero are missing and not drawn. With --run, lines are as
+    wide as the mean weight of the trained graph, and its strongest edges besides the bones are
+    drawn too.
+    """
+    from pyg_stgcn.datasets.lookup import find_clip
+    from pyg_stgcn.drawing import check_picture, draw_clip
+
+    try:
+        check_picture(out)
+    except InputError as error:
+        raise click.BadParameter(str(error), param_hint="--out") from None
+    dataset = _open(**where)
+    data = dataset[find_clip(dataset, clip)]
+    draw_clip(
+        out,
+        data,
+        dataset.skeleton,
+        has_score=dataset.has_score,
+        title=f"{dataset.name}: {data.name}\nclass: {dataset.classes[int(data.y)]}",
+        edge_weight=None if run is None else _trained_edges(run, dataset),
+        fps=fps,
+    )
+    click.echo(f"picture: {out}")

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from pyg_stgcn.cli import main
+from pyg_stgcn.drawing import EDGE_COLOR
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def show(dataset: Path | str, root: Path, *options: object) -> Result:
+    return call("datasets", "show", dataset, "--root", root, *options)
+
+
+def failed(result: Result, code: int) -> str:
+    """The message of a command that failed without a traceback."""
+    assert result.exit_code == code, result.output
+    assert isinstance(result.exception, SystemExit)
+    return " ".join(result.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def run(tiny_pickle: Path, root: Path) -> Path:
+    folder = root / "run"
+    size = ["--channels", 4, "--clip-frames", 12, "--epochs", 1, "--batch-size", 12]
+    size += ["--eval-clips", 1, "--edge-sparsity", 0.9, "--accelerator", "cpu"]
+    result = call("train", "--dataset", tiny_pickle, "--root", root, *size, "--out", folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_info_looks_at_lengths_and_missing_joints(tiny_pickle: Path, tmp_path: Path) -> None:
+    content = pickle.loads(tiny_pickle.read_bytes())
+    for annotation in content["annotations"]:
+        annotation["keypoint"][:, :, :4] += 1  # No joint of the chain is at zero by itself.
+    frames = [len(annotation["keypoint"][0]) for annotation in content["annotations"]]
+    content["annotations"][3]["keypoint"][0, :2, 1] = 0
+    content["annotations"][4]["keypoint"][0, :3] = 0
+    path = tmp_path / "holes.pkl"
+    path.write_bytes(pickle.dumps(content))
+    info = json.loads(call("datasets", "info", path, "--root", tmp_path, "--json").stdout)
+    rows = sum(
+        len(annotation["keypoint"]) * len(annotation["keypoint"][0])
+        for annotation in content["annotations"]
+    )
+    assert info["missing_joints"]["share"] == pytest.approx(2 / (rows - 3) / 5)
+    assert info["missing_joints"]["worst"] == {"joint1": pytest.approx(2 / (rows - 3))}
+    assert info["frames_without_a_person"] == pytest.approx(3 / sum(frames))
+    histogram = info["frame_histogram"]
+    assert sum(row["clips"] for row in histogram) == 54
+    assert histogram[0]["from"] == min(frames) and histogram[-1]["to"] >= max(frames)
+    text = call("datasets", "info", path, "--root", tmp_path).stdout
+    assert "joint1" in text and "frames without a person" in text
+    assert f"{histogram[0]['from']} to {histogram[0]['to']}" in text
+
+
+def test_prepare_does_not_look_at_the_coordinates(tiny_pickle: Path, root: Path) -> None:
+    prepared = json.loads(call("datasets", "prepare", tiny_pickle, "--root", root, "--json").stdout)
+    assert "missing_joints" not in prepared
+
+
+def test_show_draws_a_clip(tiny_pickle: Path, root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "clip.gif"
+    result = show(tiny_pickle, root, "--clip", "clip01", "--out", path, "--fps", 25)
+    assert result.exit_code == 0 and str(path) in result.stdout
+    annotation = pickle.loads(tiny_pickle.read_bytes())["annotations"][1]
+    with Image.open(path) as image:
+        assert image.n_frames == annotation["total_frames"]
+        assert image.info["duration"] == 40
+    for name in ("clip01", 1):
+        assert show(tiny_pickle, root, "--clip", name, "--out", tmp_path / f"{name}.png").stdout
+    assert (tmp_path / "clip01.png").read_bytes() == (tmp_path / "1.png").read_bytes()
+
+
+def test_show_draws_the_graph_of_a_run(
+    tiny_pickle: Path, root: Path, run: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.png"
+    result = show(tiny_pickle, root, "--clip", 0, "--out", path, "--run", run)
+    assert result.exit_code == 0, result.output
+    red, green, blue = bytes.fromhex(EDGE_COLOR[1:])
+    with Image.open(path) as image:
+        colors = [color for _, color in image.convert("RGB").getcolors(2**24)]
+    assert (red, green, blue) in colors
+
+
+def test_what_cannot_be_shown(tiny_pickle: Path, root: Path, run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "clip.png"
+    message = failed(show("no-such", root, "--clip", 0, "--out", tmp_path / "clip.jpg"), 2)
+    assert "--out" in message and ".gif" in message and ".png" in message
+    message = failed(show(tiny_pickle, root, "--clip", "clip_1", "--out", path), 1)
+    assert "'clip_1'" in message and "did you mean 'clip" in message
+    content = pickle.loads(tiny_pickle.read_bytes())
+    content["meta"]["joints"] = list("abcde")
+    other = root / "other.pkl"
+    other.write_bytes(pickle.dumps(content))
+    message = failed(show(other, root, "--clip", 0, "--out", path, "--run", run), 1)
+    assert "'tiny'" in message and "'other'" in message
+    assert not any(tmp_path.iterdir())
+    locked = show(tiny_pickle, root, "--clip", 0, "--out", tmp_path / "nowhere" / "clip.png")
+    assert "clip.png" in failed(locked, 1)
