@@ -13,9 +13,13 @@ def print_json(content: object) -> None:
 
 
 def print_table(
-    header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    texts: int = 1,
 ) -> None:
-    """Print a table to standard output; all columns but the first are flush right."""
+    """Print a table to standard output; the first :obj:`texts` columns are flush left."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console, ConsoleRenderable
     from rich.table import Table
@@ -26,7 +30,7 @@ def print_table(
         console.width = 160
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(header):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+        table.add_column(name, justify="left" if number < texts else "right", overflow="fold")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, ConsoleRenderable) else str(cell) for cell in row))
     console.print(table)

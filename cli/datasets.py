@@ -174,7 +174,7 @@ def list_command(as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    print_table(("name", "what it is"), rows.items())
+    print_table(("name", "what it is"), rows.items(), texts=2)
     click.echo("Anything else: a pickle in PYSKL's annotation form, named by its path.")
 
 
