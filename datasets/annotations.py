@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pyg_stgcn.datasets.base import SkeletonDataset
-from pyg_stgcn.datasets.download import download_checked
+from pyg_stgcn.datasets.download import RemoteFile, download_file
 from pyg_stgcn.datasets.reading import ClipSource
 from pyg_stgcn.datasets.skeleton_pickle import read_annotations
 from pyg_stgcn.errors import InputError
@@ -71,7 +72,7 @@ class AnnotationDataset(SkeletonDataset):
         """
         if not self.url:
             raise InputError(f"{target}: no such file, and none is published to download")
-        download_checked(self.url, target, "pickle", _is_pickle)
+        download_file(RemoteFile((self.url,), "pickle", _is_pickle), target)
 
     def read(self) -> ClipSource:
         path = self.source_path
@@ -102,4 +103,7 @@ class AnnotationDataset(SkeletonDataset):
 
 def _is_pickle(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(1) == b"\x80"
+        if file.read(1) != b"\x80":
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"."

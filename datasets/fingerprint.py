@@ -28,7 +28,7 @@ def source_fingerprint(path: Path, suffixes: tuple[str, ...] = ()) -> dict[str, 
     if path.is_dir():
         return _folder_fingerprint(path, suffixes)
     stat = path.stat()
-    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": _sha256(path)}
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": file_sha256(path)}
 
 
 def same_source(path: Path, fingerprint: Mapping[str, Any], suffixes: tuple[str, ...] = ()) -> bool:
@@ -40,7 +40,7 @@ def same_source(path: Path, fingerprint: Mapping[str, Any], suffixes: tuple[str,
         return False
     if stat.st_mtime_ns == fingerprint["mtime_ns"]:
         return True
-    return _sha256(path) == fingerprint["sha256"]
+    return file_sha256(path) == fingerprint["sha256"]
 
 
 def describe_transform(transform: Callable[..., Any] | None) -> str | None:
@@ -81,7 +81,8 @@ def _folder_fingerprint(folder: Path, suffixes: tuple[str, ...]) -> dict[str, An
     return {"files": len(lines), "sha256": hashlib.sha256(os.fsencode(text)).hexdigest()}
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """SHA-256 of the contents of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

@@ -47,7 +47,13 @@ class NTUDataset(AnnotationDataset):
     def fetch(self, target: Path) -> None:
         ask = f"{self.lent} {self.page}"
         try:
-            logger.warning("%s. Downloading PYSKL's conversion of it from %s", ask, self.url)
+            logger.warning(
+                "%s. The agreement covers PYSKL's public conversion of it too, which is now "
+                "downloaded from %s to %s",
+                ask,
+                self.url,
+                target,
+            )
             super().fetch(target)
         except InputError as error:
             raise InputError(f"{error}. {ask}") from error

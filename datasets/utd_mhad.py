@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.datasets._raw_files import open_zip
 from pyg_stgcn.datasets.base import SkeletonDataset
-from pyg_stgcn.datasets.download import download_checked
+from pyg_stgcn.datasets.download import RemoteFile, download_file
 from pyg_stgcn.datasets.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
@@ -112,7 +112,16 @@ class UTDMHAD(SkeletonDataset):
     """
 
     name = "utd-mhad"
-    url = "http://www.utdallas.edu/~kehtar/UTD-MAD/Skeleton.zip"
+    archive = RemoteFile(
+        urls=(
+            "http://www.utdallas.edu/~kehtar/UTD-MAD/Skeleton.zip",
+            "https://personal.utdallas.edu/~kehtar/UTD-MAD/Skeleton.zip",
+        ),
+        kind="zip archive",
+        is_kind=zipfile.is_zipfile,
+        size=14_753_632,
+        sha256="e5eaeff40cd0d0fe0aa49017e6f6de23fe5005687d85f615615d28faca27ad32",
+    )
     page = "https://personal.utdallas.edu/~kehtar/UTD-MHAD.html"
 
     @property
@@ -122,10 +131,10 @@ class UTDMHAD(SkeletonDataset):
     def download(self) -> None:
         target = Path(self.raw_paths[0])
         try:
-            download_checked(self.url, target, "zip archive", zipfile.is_zipfile)
+            download_file(self.archive, target)
         except InputError as error:
             raise InputError(
-                f"{error}; or fetch Skeleton.zip by other means (see {self.page}) and put it at "
+                f"{error}. Or fetch Skeleton.zip by other means (see {self.page}) and put it at "
                 f"{target} or name it with --source FILE"
             ) from error
 

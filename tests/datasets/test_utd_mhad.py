@@ -4,6 +4,7 @@ import io
 import pickle
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,10 +130,12 @@ def test_a_source_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_without_network_the_message_says_where_to_put_the_file(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9/Skeleton.zip"
+
     class Unreachable(UTDMHAD):
-        url = "http://127.0.0.1:9/Skeleton.zip"
+        archive = replace(UTDMHAD.archive, urls=(url,))
 
     with pytest.raises(InputError) as caught:
         Unreachable(tmp_path)
-    for part in (Unreachable.url, str(tmp_path / "raw" / "Skeleton.zip"), "--source", UTDMHAD.page):
+    for part in (url, str(tmp_path / "raw" / "Skeleton.zip"), "--source", UTDMHAD.page):
         assert part in str(caught.value)
