@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,62 @@ def test_a_folder_is_known_by_the_files_that_count(tmp_path: Path) -> None:
     stat = (source / "b.raw").stat()
     os.utime(source / "b.raw", ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
     assert not same_source(source, fingerprint, (".raw",))
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A folder of many files, settled a day ago."""
+    source = tmp_path / "many"
+    for part in ("a", "b"):
+        (source / part).mkdir(parents=True)
+        for number in range(600):
+            (source / part / f"{number}.raw").touch()
+    settle(source)
+    return source
+
+
+def settle(source: Path) -> None:
+    yesterday = (time.time_ns() - 86_400 * 10**9,) * 2
+    for folder in (source / "a", source / "b", source):
+        os.utime(folder, ns=yesterday)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "more.raw").touch(),
+        lambda folder: (folder / "7.raw").unlink(),
+        lambda folder: (folder / "7.raw").rename(folder / "700.raw"),
+        lambda folder: shutil.rmtree(folder),
+        lambda folder: folder.rename(folder.with_name("c")),
+    ],
+)
+def test_a_folder_of_many_files_follows_the_time_of_its_folders(
+    many: Path, change: Callable[[Path], None]
+) -> None:
+    fingerprint = source_fingerprint(many, (".raw",))
+    assert same_source(many, fingerprint, (".raw",))
+    # As documented, this one is not seen.
+    (many / "b/9.raw").write_bytes(b"1")
+    assert same_source(many, fingerprint, (".raw",))
+    change(many / "b")
+    assert not same_source(many, fingerprint, (".raw",))
+
+
+def test_a_copy_of_a_folder_of_many_files_is_the_same(many: Path, tmp_path: Path) -> None:
+    fingerprint = source_fingerprint(many, (".raw",))
+    (many / "a/note.txt").touch()
+    copy = many.rename(tmp_path / "copy")
+    assert same_source(copy, fingerprint, (".raw",))
+    (copy / "b/9.raw").write_bytes(b"1")
+    assert not same_source(copy, fingerprint, (".raw",))
+
+
+def test_a_folder_that_has_just_changed_is_looked_at_file_by_file(many: Path) -> None:
+    (many / "a/more.raw").touch()
+    fingerprint = source_fingerprint(many, (".raw",))
+    (many / "b/9.raw").write_bytes(b"1")
+    assert not same_source(many, fingerprint, (".raw",))
 
 
 def test_a_folder_and_a_file_are_never_the_same(tmp_path: Path) -> None:
