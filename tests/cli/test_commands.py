@@ -240,7 +240,7 @@ def test_a_mirror_needs_pairs(tiny_pickle: Path, tmp_path: Path) -> None:
 def test_demo_does_not_show_another_run_as_its_own(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "demo" / "dense-seed0")
     message = failed(call("demo", "--out", tmp_path / "demo", "--root", tmp_path / "data"), 1)
-    assert "dense-seed0" in message and "needs synthetic" in message
+    assert "dense-seed0" in message and "not synthetic" in message
     assert not (tmp_path / "data").exists()
 
 
