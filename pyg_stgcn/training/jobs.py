@@ -79,7 +79,7 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
     """Run trainings, several at a time, with the cores shared out among them.
 
     Small ones fill the cores better side by side than one after the other with all threads each.
-    When one fails, those that have not been started are not, and those that run end.
+    When one fails, those that run are stopped, and the others are not started.
 
     Args:
         jobs: What to run.
