@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ _METHODS = next(
     if parameter.name == "method" and isinstance(parameter.type, click.Choice)
 )
 #: Of 'train', what a sweep varies or decides itself.
-_OWN = {"sparsity", "method", "seed", "out", "resume", "as_json"}
+_OWN = {"sparsity", "edge_sparsity", "method", "seed", "out", "resume", "as_json"}
 
 
 @click.command("sweep", cls=ListsCommand)
@@ -80,7 +81,8 @@ def command(
     if options["dataset"] is None:
         raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
     for name, values in (("--sparsities", sparsities), ("--seeds", seeds)):
-        if any(value < 0 or (value >= 1 and name == "--sparsities") for value in values):
+        limit = 1 if name == "--sparsities" else math.inf
+        if any(not 0 <= value < limit for value in values):
             raise click.BadParameter(f"{values} are out of range", param_hint=name)
     if any(seed != int(seed) for seed in seeds):
         raise click.BadParameter(f"{seeds} are not whole numbers", param_hint="--seeds")

@@ -10,16 +10,6 @@ from click.core import ParameterSource
 
 from pyg_stgcn.cli._output import percent, print_json, print_table
 
-#: Where and with how much of the machine a run computes, which a resumed run may change.
-_PLACEMENT = {
-    "root",
-    "source",
-    "num_workers",
-    "accelerator",
-    "devices",
-    "num_nodes",
-    "strategy",
-}
 _SHARE = click.FloatRange(0, 1, max_open=True)
 _POSITIVE = click.IntRange(min=1)
 
@@ -78,7 +68,7 @@ def _check_benchmark(config: Any) -> None:
 def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -> Any:
     from dataclasses import replace
 
-    from pyg_stgcn.training.config import load_config
+    from pyg_stgcn.training.config import PLACEMENT, load_config
 
     config, _ = load_config(folder / "config.json")
     given = {
@@ -87,12 +77,12 @@ def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
     for name, value in given.items():
-        if name not in _PLACEMENT and getattr(config, name) != value:
+        if name not in PLACEMENT and getattr(config, name) != value:
             raise click.UsageError(
                 f"--{name.replace('_', '-')} {value}: the run in {folder} was started with "
                 f"{getattr(config, name)}; leave the option out, or start anew in another --out"
             )
-    return replace(config, **{name: given[name] for name in _PLACEMENT & set(given)})
+    return replace(config, **{name: given[name] for name in PLACEMENT & set(given)})
 
 
 def _default_folder(config: Any) -> Path:

@@ -20,6 +20,10 @@ class MaskTiming(NamedTuple):
     freeze_after: float | None
 
 
+#: Where and with how much of the machine a run computes; its result does not depend on it.
+PLACEMENT = {"root", "source", "num_workers", "accelerator", "devices", "num_nodes", "strategy"}
+
+
 class Recipe(NamedTuple):
     """What suits an amount of training data; the learning rate is that for the batch size."""
 

@@ -16,7 +16,7 @@ from typing import IO
 import click
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.training.config import load_config
+from pyg_stgcn.training.config import PLACEMENT, TrainConfig, load_config
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,13 @@ class Job:
         if not (self.folder / "config.json").exists():
             return False
         config, _ = load_config(self.folder / "config.json")
-        for name, value in self.options.items():
+        # What is None is filled in by the run itself.
+        expected = TrainConfig("").to_dict() | self.options
+        for name, value in expected.items():
+            if name in PLACEMENT or (value is None and name not in self.options):
+                continue
+            if name == "dataset" and name not in self.options:
+                continue
             if (found := getattr(config, name)) != value:
                 raise InputError(
                     f"{self.folder}: holds a run with --{name.replace('_', '-')} {found}, not "

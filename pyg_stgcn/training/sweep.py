@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.training.config import PLACEMENT, MaskTiming, load_config
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.jobs import Job
 from pyg_stgcn.training.plots import plot_sweep
@@ -74,7 +76,11 @@ def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
 
     Returns:
         ``rows`` and ``runs``, and the files.
+
+    Raises:
+        InputError: The runs differ in more than sparsity, method and seed.
     """
+    _check_alike(jobs)
     runs = [{**_read(job), "folder": str(job.folder)} for job in jobs]
     groups: dict[tuple[float, str], list[dict[str, Any]]] = {}
     for run in runs:
@@ -87,6 +93,19 @@ def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     result = {"rows": rows, "runs": runs, "csv": str(files["csv"]), "png": str(files["png"])}
     write_json(files["json"], result)
     return result
+
+
+def _check_alike(jobs: Sequence[Job]) -> None:
+    """Raise an error if runs differ in more than what is varied."""
+    varied = {"sparsity", "method", "seed", *MaskTiming._fields, *PLACEMENT}
+    configs = [load_config(job.folder / "config.json")[0].to_dict() for job in jobs]
+    for job, config in zip(jobs, configs, strict=True):
+        for name, value in config.items():
+            if name not in varied and value != configs[0][name]:
+                raise InputError(
+                    f"{job.folder}: has --{name.replace('_', '-')} {value}, {jobs[0].folder} has "
+                    f"{configs[0][name]}; they cannot be compared, name another folder with --out"
+                )
 
 
 def _read(job: Job) -> dict[str, Any]:

@@ -90,6 +90,8 @@ def test_runs_with_other_options_are_not_mistaken(words: list[object], out: Path
     result = call(*words, "--epochs", 3)
     assert result.exit_code == 1
     assert "holds a run with --epochs 2, not 3; name another folder" in result.stderr
+    plain = [word for word in words if word != "--no-scale"]
+    assert "holds a run with --scale False, not True" in call(*plain).stderr
 
 
 def test_a_failed_training_is_named(words: list[object], tmp_path: Path) -> None:

@@ -199,3 +199,14 @@ def test_masks_that_are_updated_seldom_end_on_the_schedule() -> None:
     controller.finalize()
     zeros = sum(int((layer.weight == 0).sum()) for layer in (model[0], model[2]))
     assert zeros / numel == pytest.approx(0.8, abs=2 / numel)
+
+
+def test_a_gradient_that_overflows_does_not_make_rigl_dense() -> None:
+    model, controller = make("rigl")
+    before = controller.sparsity
+    optim = sgd(model)
+    train(model, controller, optim, range(EVERY - 1))
+    optim.zero_grad()
+    (loss(model, EVERY) * float("inf")).backward()
+    controller.step(optim)
+    assert controller.sparsity == before

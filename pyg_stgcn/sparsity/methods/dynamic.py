@@ -56,7 +56,8 @@ class DynamicMask(Mask):
 
     def end_update(self) -> None:
         """Forget what only this update needed."""
-        self._first = None
+        if not bool(self.mask.all()):
+            self._first = None
         self.drop = 0.0
 
 

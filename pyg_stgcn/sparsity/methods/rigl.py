@@ -54,7 +54,8 @@ class RigLMask(DynamicMask):
         if distributed.is_available() and distributed.is_initialized():
             heard = heard.clone()
             distributed.all_reduce(heard)
-        return heard.abs()
+        # A step that overflows in mixed precision tells nothing.
+        return torch.nan_to_num(heard.abs(), nan=0.0, posinf=0.0)
 
     def end_update(self) -> None:
         """Forget the gradient."""
