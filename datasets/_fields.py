@@ -68,14 +68,20 @@ def read_splits(splits: Any) -> dict[str, list[str]]:
     return out
 
 
-def read_image_size(name: str, size: Any) -> tuple[float, float]:
-    """Height and width of the picture of the clip :obj:`name`."""
+def parse_size(size: Any) -> tuple[float, float] | None:
+    """Height and width of a picture; ``None`` if they are not two positive numbers."""
     try:
         height, width = (float(length) for length in size)
     except (TypeError, ValueError, OverflowError):
-        height = width = 0.0
-    if not (0 < height < math.inf and 0 < width < math.inf):
+        return None
+    return (height, width) if 0 < height < math.inf and 0 < width < math.inf else None
+
+
+def read_image_size(name: str, size: Any) -> tuple[float, float]:
+    """Height and width of the picture of the clip :obj:`name`."""
+    parsed = parse_size(size)
+    if parsed is None:
         raise InputError(
             f"clip {name!r} has img_shape {reprlib.repr(size)}; it must be (height, width)"
         )
-    return height, width
+    return parsed

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
+from pyg_stgcn.datasets._fields import parse_size
 from pyg_stgcn.datasets.base import SkeletonDataset, Split
 from pyg_stgcn.datasets.reading import BadClip, ClipSource, check_clip
 from pyg_stgcn.datasets.store import Clip
@@ -144,13 +145,10 @@ def _check_array(array: ArrayLike, what: str) -> NDArray[Any]:
 
 
 def _size(size: Any, what: str) -> tuple[float, float]:
-    try:
-        height, width = (float(length) for length in size)
-    except (TypeError, ValueError):
-        height = width = 0.0
-    if not (0 < height < np.inf and 0 < width < np.inf):
+    parsed = parse_size(size)
+    if parsed is None:
         raise InputError(f"{what} is {size!r}; it must be height and width in pixels")
-    return height, width
+    return parsed
 
 
 def _resolve(split: str, clips: Sequence[int | str], names: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 
@@ -31,7 +31,7 @@ class Job:
 
     label: str
     folder: Path
-    options: dict[str, object]
+    options: dict[str, Any]
 
     @property
     def words(self) -> list[str]:
@@ -66,12 +66,9 @@ class Job:
         if not (self.folder / "config.json").exists():
             return False
         config, _ = load_config(self.folder / "config.json")
-        # What is None is filled in by the run itself.
-        expected = TrainConfig("").to_dict() | self.options
-        for name, value in expected.items():
-            if name in PLACEMENT or (value is None and name not in self.options):
-                continue
-            if name == "dataset" and name not in self.options:
+        for name, value in TrainConfig(**self.options).to_dict().items():
+            # What is None is filled in by the run itself.
+            if name in PLACEMENT or value is None:
                 continue
             if (found := getattr(config, name)) != value:
                 raise InputError(

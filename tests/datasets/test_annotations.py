@@ -119,13 +119,11 @@ def test_wrong_contents(tmp_path: Path, kind: type[AnnotationDataset]) -> None:
 
 @pytest.mark.parametrize("kind", [*IN_2D, SBU, NTU60, NTU60HRNet])
 def test_without_a_file_the_message_says_where_to_put_it(
-    tmp_path: Path, kind: type[AnnotationDataset]
+    tmp_path: Path, kind: type[AnnotationDataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Unreachable(kind):  # type: ignore[misc, valid-type]
-        url = kind.url and f"http://127.0.0.1:9/{kind.file_name}"
-
+    monkeypatch.setattr(kind, "url", kind.url and f"http://127.0.0.1:9/{kind.file_name}")
     with pytest.raises(InputError) as caught:
-        Unreachable(tmp_path)
+        kind(tmp_path)
     for part in (str(tmp_path / "raw" / kind.file_name), "--source", kind.page):
         assert part in str(caught.value)
     assert ("127.0.0.1" in str(caught.value)) == bool(kind.url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -16,11 +17,11 @@ DYNAMIC = ("rigl", "set")
 EVERY, STEPS = 5, 23
 
 
-def make(method: str, seed: int = 0, **options: object) -> tuple[nn.Module, SparsityController]:
+def make(method: str, seed: int = 0, **options: Any) -> tuple[nn.Module, SparsityController]:
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(12, 30), nn.ReLU(), nn.Linear(30, 8))
-    settings = {"update_every": EVERY, "floor": 0.0} | options
-    return model, sparsify(model, 0.8, method=method, **settings)  # type: ignore[arg-type]
+    settings: dict[str, Any] = {"update_every": EVERY, "floor": 0.0} | options
+    return model, sparsify(model, 0.8, method=method, **settings)
 
 
 def sgd(model: nn.Module) -> torch.optim.SGD:
