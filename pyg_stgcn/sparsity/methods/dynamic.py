@@ -18,8 +18,11 @@ class DynamicMask(Mask):
     places. What has grown starts at zero (:class:`SparsityController` sees to that). Between
     updates the mask stands still.
 
-    The first mask is drawn by lot.
+    The first mask is drawn by lot. All lots depend on the seed of the mask and the number of
+    updates before, so that a resumed training draws what it would have drawn.
     """
+
+    draw: Tensor
 
     def __init__(
         self,
@@ -30,7 +33,9 @@ class DynamicMask(Mask):
         super().__init__(weight, score_scale, generator)
         #: Share of the kept weights that the next update puts up for replacement.
         self.drop = 0.0
-        self._first: Tensor | None = draw_uniform(weight, generator)
+        device = "cpu" if generator is None else generator.device
+        seed = torch.randint(2**40, (1,), generator=generator, device=device)
+        self.register_buffer("draw", seed.to(weight.device))
 
     @property
     def rank_scale(self) -> float:
@@ -45,8 +50,8 @@ class DynamicMask(Mask):
         """Importance: above 1 for those that stay, in the order of their magnitude, and up to 1 for
         those that compete for the other places.
         """
-        if self._first is not None:  # Nothing has been pruned yet.
-            return self._first
+        if bool(self.mask.all()):  # Nothing has been pruned yet.
+            return self.lots(weight)
         magnitude = weight.abs().to(torch.promote_types(weight.dtype, torch.float32))
         kept = int(torch.count_nonzero(self.mask))
         staying = kept - int(self.drop * kept)
@@ -54,10 +59,13 @@ class DynamicMask(Mask):
         stays = keep_highest(held, held.numel() - staying).view_as(self.mask)
         return torch.where(stays, 2 + _unit(magnitude), _unit(self.growth(weight)))
 
+    def lots(self, weight: Tensor) -> Tensor:
+        """Lots :math:`u \\sim U(0, 1)`, new ones for every update."""
+        return draw_uniform(weight, torch.Generator().manual_seed(int(self.draw)))
+
     def end_update(self) -> None:
-        """Forget what only this update needed."""
-        if not bool(self.mask.all()):
-            self._first = None
+        """Go on to the next lots, and forget what only this update needed."""
+        self.draw += 1
         self.drop = 0.0
 
 
