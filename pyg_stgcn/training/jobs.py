@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from types import FrameType
+from typing import IO, Any, NoReturn
 
 import click
 
@@ -82,7 +85,8 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
     """Run trainings, several at a time, with the cores shared out among them.
 
     Small ones fill the cores better side by side than one after the other with all threads each.
-    When one fails, those that run are stopped, and the others are not started.
+    When one fails, those that run are stopped, and the others are not started. The same happens
+    when this process is interrupted, terminated or hung up.
 
     Args:
         jobs: What to run.
@@ -100,24 +104,30 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
         if stop.is_set():
             return
         process = subprocess.Popen(
-            [sys.executable, "-c", "from pyg_stgcn.cli import main; main()", *job.words],
+            # A module and not code, so that Lightning can start it again for every further device.
+            [sys.executable, "-m", "pyg_stgcn.cli", *job.words],
             env={"OMP_NUM_THREADS": threads, **os.environ},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            # A group of its own: the processes that a training starts can be stopped with it.
+            start_new_session=True,
         )
         assert process.stderr is not None
         reader = threading.Thread(target=_relay, args=(f"{job.label:>{width}}", process.stderr))
         reader.start()
         while process.poll() is None:
             if stop.wait(0.2):
-                process.kill()
+                _kill_group(process)
+        if process.returncode:
+            # What is left of the training would wait for the process that is gone.
+            _kill_group(process)
         reader.join()
         if process.returncode and not stop.is_set():
             failed.append(job)
             stop.set()
 
-    with ThreadPoolExecutor(parallel) as pool:
+    with _signals_raise(), ThreadPoolExecutor(parallel) as pool:
         try:
             list(pool.map(run, jobs))
         finally:
@@ -129,3 +139,32 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
 def _relay(label: str, lines: IO[str]) -> None:
     for line in lines:
         click.echo(f"{label}: {line}", nl=False, err=True)
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Lets SIGTERM and SIGHUP unwind the stack, as SIGINT does."""
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    # Python takes handlers from the main thread only. A signal that is ignored, as under nohup, or
+    # handled by the caller stays so.
+    in_main = threading.current_thread() is threading.main_thread()
+    default = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if in_main and signal.getsignal(number) is signal.SIG_DFL
+    ]
+    for number in default:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in default:
+            signal.signal(number, signal.SIG_DFL)

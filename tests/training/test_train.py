@@ -119,7 +119,7 @@ def command_line(config: TrainConfig, folder: Path, *more: str) -> list[str]:
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     words += [f"--augment={name}={value}" for name, value in config.augment.items()]
-    start = [sys.executable, "-c", "from pyg_stgcn.cli import main; main()", "train"]
+    start = [sys.executable, "-m", "pyg_stgcn.cli", "train"]
     return [*start, *words, "--out", str(folder), *more]
 
 
