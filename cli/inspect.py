@@ -20,12 +20,12 @@ def command(run: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
     from pyg_stgcn.sparsity import report
-    from pyg_stgcn.training.rundir import UNMASKED, Run, sparsity_facts
+    from pyg_stgcn.training.rundir import Run, sparsity_facts
 
     trained = Run.open(run)
-    model, edges = trained.load_model(), trained.config.edge_sparsity > 0
-    layers = report(model, exclude=UNMASKED, edges=edges)
-    totals = sparsity_facts(model, edges=edges)
+    model = trained.load_model()
+    layers = report(model, **trained.config.maskable)
+    totals = sparsity_facts(model, trained.config)
     empty = [layer.name for layer in layers if layer.empty]
     if as_json:
         rows = [{**asdict(layer), "sparsity": layer.sparsity} for layer in layers]

@@ -200,35 +200,75 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 )
 @click.option(
     "--method",
-    type=click.Choice(["feedback", "magnitude", "score", "rigl", "set", "random"]),
+    type=click.Choice(["feedback", "magnitude", "score", "released", "rigl", "set", "random"]),
     default="feedback",
     show_default=True,
     help="Keep the largest weights, and train pruned ones along or leave them alone; those with "
-    "the highest learned scores; a few that are exchanged by gradient or by lot; or any.",
+    "the highest learned scores, by our settings or those of the paper's release; a few that are "
+    "exchanged by gradient or by lot; or any.",
+)
+@click.option(
+    "--include",
+    metavar="PATTERN,...",
+    help="Names of the parameters to mask, e.g. 'stages.*.tcn.*'.  [default: all weights]",
+)
+@click.option(
+    "--exclude",
+    metavar="PATTERN,...",
+    default="head.*",
+    show_default=True,
+    help="Those to leave dense.",
+)
+@click.option(
+    "--pattern",
+    type=click.Choice(["unstructured", "block8", "channel", "2:4"]),
+    default="unstructured",
+    show_default=True,
+    help="Prune single weights, blocks of eight output channels, whole output channels, or two of "
+    "every four inputs.",
 )
 @click.option(
     "--allocation",
     type=click.Choice(["global", "uniform", "erk"]),
-    default="erk",
-    show_default=True,
-    help="Prune by one threshold, all layers alike, or small layers less.",
+    help="Prune by one threshold, all layers alike, or small layers less.  [default: erk; global "
+    "for released]",
 )
 @click.option(
     "--floor",
     type=click.FloatRange(0, 1),
-    default=0.25,
+    help="What each layer keeps at least, as a share of what it would keep if all kept alike.  "
+    "[default: 0.25; 0 for released]",
+)
+@click.option(
+    "--score-scale",
+    type=click.Choice(["fan_in", "none"]),
+    help="How layers compare under one threshold.  [default: fan_in; none for released]",
+)
+@click.option(
+    "--penalty",
+    type=click.FloatRange(0),
+    default=0.0,
     show_default=True,
-    help="What each layer keeps at least, as a share of what it would keep if all kept alike.",
+    help="Strength of a group lasso on what is about to be pruned, such as 0.0001.",
+)
+@click.option(
+    "--penalty-groups",
+    type=click.Choice(["filter", "input", "layer", "all"]),
+    default="filter",
+    show_default=True,
+    help="Its groups.",
 )
 @click.option(
     "--schedule",
     type=click.Choice(["constant", "step", "linear", "cubic"]),
-    help="How the sparsity grows.  [default: constant for rigl, set and random; else cubic]",
+    help="How the sparsity grows.  [default: constant for rigl, set and random, step for released; "
+    "else cubic]",
 )
 @click.option(
     "--mask-update-every",
     type=_POSITIVE,
-    help="Steps from one change of the masks to the next.  [default: 100 for rigl and set; else 1]",
+    help="Steps from one change of the masks to the next.  [default: 100 for rigl and set, or 30 "
+    "changes in a short training; else 1]",
 )
 @click.option(
     "--freeze-after",
@@ -238,9 +278,7 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option(
     "--warmup",
     type=_SHARE,
-    default=0.0,
-    show_default=True,
-    help="Share of the training before the sparsity grows.",
+    help="Share of the training before the sparsity grows.  [default: 0.6 for released; else 0]",
 )
 @click.option(
     "--ramp-end",
@@ -250,7 +288,12 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
 @click.option(
     "--score-lr",
     type=click.FloatRange(0),
-    help="Learning rate of --method score's scores.  [default: ten times --lr]",
+    help="Learning rate of --method score's scores.  [default: ten times --lr; --lr for released]",
+)
+@click.option(
+    "--score-weight-decay",
+    type=click.FloatRange(0),
+    help="Weight decay of the scores.  [default: 0; --weight-decay for released]",
 )
 @click.option("--epochs", type=_POSITIVE, help="Passes over the clips.  [default: 80 or 100]")
 @click.option(

@@ -20,6 +20,8 @@ from pyg_stgcn.sparsity.methods import (
     ScoreMask,
     SETMask,
 )
+from pyg_stgcn.sparsity.patterns import PATTERNS
+from pyg_stgcn.sparsity.penalty import GroupLasso
 from pyg_stgcn.sparsity.report import LayerReport, SparsitySummary, report, summary
 from pyg_stgcn.sparsity.schedule import SCHEDULES, Schedule, SparsitySchedule, make_schedule
 from pyg_stgcn.sparsity.select import Pattern
@@ -27,9 +29,11 @@ from pyg_stgcn.sparsity.select import Pattern
 __all__ = [
     "ALLOCATIONS",
     "METHODS",
+    "PATTERNS",
     "SCHEDULES",
     "DynamicMask",
     "FeedbackMask",
+    "GroupLasso",
     "LayerReport",
     "MagnitudeMask",
     "Mask",

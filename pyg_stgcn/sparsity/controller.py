@@ -17,7 +17,7 @@ from pyg_stgcn.sparsity.mask import MaskedParameter, add_mask, fold_mask, masked
 from pyg_stgcn.sparsity.methods import METHODS, DynamicMask, RigLMask
 from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, check_sparsity, rescale
 from pyg_stgcn.sparsity.select import Pattern, select_parameters
-from pyg_stgcn.sparsity.threshold import update_masks
+from pyg_stgcn.sparsity.threshold import choose_masks
 
 #: Share of the kept weights that dynamic methods put up for replacement at first (RigL).
 DROP_FRACTION = 0.3
@@ -198,12 +198,17 @@ class SparsityController:
             yield
             return
         saved = [entry.mask.clone() for entry in self.masked]
-        self._apply(self.target, self._edge_sparsity)
+        self._write(self.masks_at_target())
         try:
             yield
         finally:
-            for entry, mask in zip(self.masked, saved, strict=True):
-                entry.mask.copy_(mask)
+            self._write(saved)
+
+    def masks_at_target(self) -> list[Tensor]:
+        """What the masks would be now at their final sparsity, in the order of :attr:`masked`."""
+        if self.frozen:
+            return [entry.mask.clone() for entry in self.masked]
+        return self._choose(self.target, self._edge_sparsity)
 
     def finalize(self) -> nn.Module:
         """Fold the masks into the weights and return the module, plain and dense again.
@@ -244,11 +249,20 @@ class SparsityController:
                 entry.parametrization.listening = listening
 
     def _apply(self, sparsity: float, edge_sparsity: float) -> None:
-        edges = [entry for entry in self.masked if entry.is_edge]
-        weights = [entry for entry in self.masked if not entry.is_edge]
-        for pool, share in ((weights, sparsity), (edges, edge_sparsity)):
+        self._write(self._choose(sparsity, edge_sparsity))
+
+    def _choose(self, sparsity: float, edge_sparsity: float) -> list[Tensor]:
+        chosen = {}
+        for is_edge, share in ((False, sparsity), (True, edge_sparsity)):
+            pool = [entry for entry in self.masked if entry.is_edge is is_edge]
             if pool:
-                update_masks(pool, share, self.allocation, self.floor)
+                masks = choose_masks(pool, share, self.allocation, self.floor)
+                chosen |= {entry.name: mask for entry, mask in zip(pool, masks, strict=True)}
+        return [chosen[entry.name] for entry in self.masked]
+
+    def _write(self, masks: list[Tensor]) -> None:
+        for entry, mask in zip(self.masked, masks, strict=True):
+            entry.mask.copy_(mask)
 
 
 @torch.no_grad()
@@ -283,6 +297,7 @@ def sparsify(
     allocation: str = "erk",
     floor: float = FLOOR,
     score_scale: str = "fan_in",
+    pattern: str = "unstructured",
     freeze_after: int | None = None,
     update_every: int = 1,
     drop_fraction: float = DROP_FRACTION,
@@ -304,7 +319,8 @@ def sparsify(
             largest gradient (``"rigl"``, :class:`RigLMask`) or by lot (``"set"``,
             :class:`SETMask`); or any (``"random"``, :class:`RandomMask`).
         edge_sparsity (float): The same for all edge weights (1-D parameters whose name ends in
-            ``edge_weight``), a pool of their own. At 0 they get no masks.
+            ``edge_weight``), a pool of their own. At 0 they get no masks. Of a module with an
+            ``edge_index`` of as many edges, every node keeps the most important edge into it.
         schedule (callable, optional): Sparsity after so many optimiser steps, such as
             :func:`make_schedule` gives (default: ``sparsity`` from the start).
         include (str, sequence of str or callable, optional): Patterns of :mod:`fnmatch` on dotted
@@ -314,6 +330,11 @@ def sparsify(
         allocation (str): How many weights each layer loses, see :class:`SparsityController`.
         floor (float): What every layer keeps at least, see :class:`SparsityController`.
         score_scale (str): How magnitudes or scores of different layers compare, see :class:`Mask`.
+        pattern (str): Which weights are kept or pruned together: none (``"unstructured"``), eight
+            consecutive outputs at one input (``"block8"``), all that leads to one output
+            (``"channel"``); or ``"2:4"``, which keeps at least two of every four consecutive inputs
+            of an output, and so reaches a sparsity of 0.5 at most. Units are whole: up to one of
+            them more than asked may be kept. Edge weights have no pattern.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
         update_every (int): Optimiser steps from one change of the masks to the next. ``"rigl"`` and
             ``"set"`` want about 100.
@@ -347,7 +368,19 @@ def sparsify(
             f"with SparsityController(module, ...)"
         )
     chosen = select_parameters(module, include, exclude, edges=edge_sparsity > 0)
-    masks = [METHODS[method](entry.parameter, score_scale, generator) for entry in chosen]
+    if edge_sparsity > 0 and not any(entry.is_edge for entry in chosen):
+        raise InputError(
+            f"edge_sparsity {edge_sparsity}: include={include!r}, exclude={exclude!r} leave no "
+            "edge weights; add '*edge_weight' to include, or ask for none"
+        )
+    if pattern == "2:4" and sparsity > 0.5:
+        raise InputError(f"pattern 2:4 keeps half of the weights, not {1 - sparsity:.4g} of them")
+    masks = [
+        METHODS[method](
+            entry.parameter, score_scale, generator, "unstructured" if entry.is_edge else pattern
+        )
+        for entry in chosen
+    ]
     for entry, mask in zip(chosen, masks, strict=True):
         add_mask(entry.owner, entry.attribute, mask)
     controller = SparsityController(module, sparsity, **plan)

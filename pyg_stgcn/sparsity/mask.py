@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity.patterns import PATTERNS, pool_units, unit_shape
 
 SCORE_SCALES = ("fan_in", "none")
 
@@ -36,6 +37,8 @@ class Mask(nn.Module):
             scores start, so that all layers start equally dense. ``"none"``: as they are, so that
             layers with a large fan-in start almost empty.
         generator (torch.Generator, optional): Source of what is random at the start.
+        pattern (str): Which weights are kept or pruned together, see
+            :func:`~pyg_stgcn.sparsity.patterns.pool_units`.
 
     Shapes:
         - **input:** the weight, any shape
@@ -49,8 +52,12 @@ class Mask(nn.Module):
         weight: Tensor,
         score_scale: str = "fan_in",
         generator: torch.Generator | None = None,
+        pattern: str = "unstructured",
     ) -> None:
         super().__init__()
+        if pattern not in PATTERNS:
+            raise InputError(f"pattern {pattern!r} is unknown; choose one of {', '.join(PATTERNS)}")
+        self.pattern = pattern
         if score_scale not in SCORE_SCALES:
             raise InputError(
                 f"score_scale {score_scale!r} is unknown; choose one of {', '.join(SCORE_SCALES)}"
@@ -64,9 +71,18 @@ class Mask(nn.Module):
         """Factor from an importance to the value compared between layers."""
         return 1 / self.bound if self.score_scale == "fan_in" else 1.0
 
+    @property
+    def unit_shape(self) -> tuple[int, ...]:
+        """Shape of what is kept or pruned as one; that of the weight unless there is a pattern."""
+        return unit_shape(self.pattern, self.mask.shape)
+
     def ranking(self, weight: Tensor) -> Tensor:
-        """Importance of each entry of the weight under the mask: the lowest go first."""
+        """Importance of each unit of the weight under the mask: the lowest go first."""
         raise NotImplementedError
+
+    def pool(self, values: Tensor) -> Tensor:
+        """Mean over the weights of each unit."""
+        return pool_units(self.pattern, values)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with pruned entries set to (positive) zero."""
@@ -78,7 +94,9 @@ class Mask(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the shape and how layers compare."""
-        return f"{tuple(self.mask.shape)}, score_scale={self.score_scale!r}"
+        return (
+            f"{tuple(self.mask.shape)}, score_scale={self.score_scale!r}, pattern={self.pattern!r}"
+        )
 
 
 @dataclass(frozen=True)
@@ -96,6 +114,11 @@ class MaskedParameter:
         return self.parametrization.mask
 
     @property
+    def unit_shape(self) -> tuple[int, ...]:
+        """Shape of what is kept or pruned as one."""
+        return self.parametrization.unit_shape
+
+    @property
     def weight(self) -> Tensor:
         """The weight under the mask."""
         chain = cast(nn.ModuleDict, self.owner.parametrizations)[self.attribute]
@@ -103,7 +126,7 @@ class MaskedParameter:
 
     @property
     def ranking(self) -> Tensor:
-        """Importance of each weight, not yet scaled for the comparison between layers."""
+        """Importance of each unit, not yet scaled for the comparison between layers."""
         return self.parametrization.ranking(self.weight)
 
     @property

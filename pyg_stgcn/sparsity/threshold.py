@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from pyg_stgcn.sparsity.allocation import num_pruned_per_layer
 from pyg_stgcn.sparsity.mask import MaskedParameter
+from pyg_stgcn.sparsity.patterns import protected_by_pattern, spread_units
 
 
 def num_pruned(sparsity: float, numel: int) -> int:
@@ -46,14 +47,15 @@ def keep_highest(keys: Tensor, pruned: int) -> Tensor:
 
 
 @torch.no_grad()
-def update_masks(
+def choose_masks(
     pool: list[MaskedParameter], sparsity: float, allocation: str, floor: float
-) -> None:
-    """Prune the least important weights of a pool.
+) -> list[Tensor]:
+    """Masks that prune the least important weights of a pool.
 
     Args:
-        pool (list of MaskedParameter): Whose masks to write.
-        sparsity (float): Share to prune, in [0, 1).
+        pool (list of MaskedParameter): Whose masks to choose.
+        sparsity (float): Share to prune, in [0, 1). Where weights are pruned in units, or some are
+            protected, no more than that.
         allocation (str): ``"global"``: compared by one threshold; otherwise layer by layer, as many
             as :func:`~pyg_stgcn.sparsity.allocation.num_pruned_per_layer` says.
         floor (float): What every layer keeps, rounded down, as a share of what it would keep if all
@@ -63,19 +65,92 @@ def update_masks(
     sizes = [mask.numel() for mask in masks]
     pruned = num_pruned(sparsity, sum(sizes))
     if pruned == 0:
-        for mask in masks:
-            mask.fill_(True)
-        return
-    keys = _keys(pool, sizes)
+        return [torch.ones_like(mask) for mask in masks]
+    keys = _keys(pool)
+    layers = keys.split([math.prod(entry.unit_shape) for entry in pool])
+    protected = [_protect(entry, layer) for entry, layer in zip(pool, layers, strict=True)]
     if allocation == "global":
-        _lift_best(keys.split(sizes), floor * (1 - pruned / len(keys)))
-        parts = keep_highest(keys, pruned).split(sizes)
+        _lift_best(layers, floor * (1 - pruned / sum(sizes)))
+        kept = _prune_together(keys, layers, sizes, protected, pruned)
     else:
         shares = num_pruned_per_layer(allocation, [mask.shape for mask in masks], pruned, floor)
-        layers = zip(keys.split(sizes), shares, strict=True)
-        parts = tuple(keep_highest(layer, share) for layer, share in layers)
-    for mask, part in zip(masks, parts, strict=True):
-        mask.copy_(part.view_as(mask))
+        kept = _prune_apart(layers, sizes, protected, shares)
+    return [
+        spread_units(
+            entry.parametrization.pattern,
+            part.view(entry.unit_shape),
+            entry.mask.shape,
+        )
+        for entry, part in zip(pool, kept, strict=True)
+    ]
+
+
+def _prune_together(
+    keys: Tensor,
+    layers: Sequence[Tensor],
+    sizes: Sequence[int],
+    protected: Sequence[int],
+    pruned: int,
+) -> Sequence[Tensor]:
+    """Prune by one threshold over all layers."""
+    numbers = [layer.numel() for layer in layers]
+    if numbers == list(sizes):
+        return keep_highest(keys, min(pruned, len(keys) - sum(protected))).split(numbers)
+    weights = torch.cat(
+        [
+            torch.full_like(layer, size / number, dtype=torch.float64)
+            for layer, size, number in zip(layers, sizes, numbers, strict=True)
+        ]
+    )
+    order = keys.argsort(stable=True)
+    kept = torch.ones_like(keys, dtype=torch.bool)
+    gone = weights[order].cumsum(0) <= pruned + 0.5
+    kept[order[gone]] = False
+    return kept.split(numbers)
+
+
+def _prune_apart(
+    layers: Sequence[Tensor], sizes: Sequence[int], protected: Sequence[int], shares: Sequence[int]
+) -> list[Tensor]:
+    """Prune its share from each layer, in whole units; what is left of one goes to the next."""
+    kept, rest = [], 0.0
+    for layer, size, sheltered, share in zip(layers, sizes, protected, shares, strict=True):
+        if layer.numel() == size:
+            kept.append(keep_highest(layer, min(share, size - sheltered)))
+            continue
+        unit = size / layer.numel()
+        # Rounding must not empty a layer that is to keep something.
+        limit = layer.numel() - (share < size)
+        number = min(int((share + rest) / unit + 1e-9), limit)
+        rest += share - number * unit
+        kept.append(keep_highest(layer, number))
+    return kept
+
+
+def _protect(entry: MaskedParameter, layer: Tensor) -> int:
+    """Lift what must be kept above every threshold, in place, and return the number."""
+    protected = protected_by_pattern(entry.parametrization.pattern, layer.view(entry.unit_shape))
+    if entry.is_edge:
+        protected = _best_edges(entry, layer)
+    if protected is None:
+        return 0
+    layer.masked_fill_(protected.flatten(), math.inf)
+    return int(protected.sum())
+
+
+def _best_edges(entry: MaskedParameter, layer: Tensor) -> Tensor | None:
+    """The most important edge into each node that has one, of a module that knows its edges."""
+    edge_index = getattr(entry.owner, "edge_index", None)
+    if not isinstance(edge_index, Tensor) or edge_index.shape[1:] != layer.shape:
+        return None
+    targets = edge_index[1]
+    order = layer.argsort(descending=True, stable=True)
+    order = order[targets[order].argsort(stable=True)]
+    first = torch.ones_like(order, dtype=torch.bool)
+    first[1:] = targets[order][1:] != targets[order][:-1]
+    best = torch.zeros_like(first)
+    best[order[first]] = True
+    return best
 
 
 def _lift_best(layers: Iterable[Tensor], share: float) -> None:
@@ -83,16 +158,19 @@ def _lift_best(layers: Iterable[Tensor], share: float) -> None:
     for layer in layers:
         lifted = int(share * layer.numel())
         if lifted:
-            layer.masked_fill_(keep_highest(layer, layer.numel() - lifted), math.inf)
+            best = keep_highest(layer, layer.numel() - lifted) & (layer != math.inf)
+            # Below what must be kept at any price.
+            layer.masked_fill_(best, torch.finfo(layer.dtype).max)
 
 
-def _keys(pool: list[MaskedParameter], sizes: list[int]) -> Tensor:
+def _keys(pool: list[MaskedParameter]) -> Tensor:
     """Importances of a pool in one vector, scaled for the comparison between layers."""
     # Single precision at least: half would round scaled scores of different layers into ties.
     # Filling one buffer takes a tenth of the time of torch.cat over temporaries.
     dtype = torch.float32
     for entry in pool:
         dtype = torch.promote_types(dtype, entry.weight.dtype)
+    sizes = [math.prod(entry.unit_shape) for entry in pool]
     keys = torch.empty(sum(sizes), dtype=dtype, device=pool[0].weight.device)
     for part, entry in zip(keys.split(sizes), pool, strict=True):
         part.copy_(entry.ranking.flatten()).mul_(entry.parametrization.rank_scale)

@@ -12,14 +12,21 @@ from pyg_stgcn.sparsity.allocation import FLOOR
 from pyg_stgcn.training.files import write_json
 
 
-class MaskTiming(NamedTuple):
-    """When the masks of a method move."""
+class MaskPlan(NamedTuple):
+    """When the masks of a method move, and how they are chosen."""
 
-    schedule: str
-    mask_update_every: int
-    freeze_after: float | None
+    schedule: str = "cubic"
+    warmup: float = 0.0
+    #: Steps from one change to the next, at most.
+    mask_update_every: int = 1
+    freeze_after: float | None = None
+    allocation: str = "erk"
+    floor: float = FLOOR
+    score_scale: str = "fan_in"
 
 
+#: Parameters that the masks leave alone, as in the paper: the classifier.
+UNMASKED = "head.*"
 #: Where and with how much of the machine a run computes; its result does not depend on it.
 PLACEMENT = {"root", "source", "num_workers", "accelerator", "devices", "num_nodes", "strategy"}
 
@@ -41,18 +48,21 @@ PUBLISHED_RECIPE = Recipe(
 )
 #: Learning rate of the scores of method "score", for a learning rate of one.
 SCORE_LR = 10.0
+#: Method "score" as the paper's release trains it.
+RELEASED = "released"
 #: Share of the training after the warm-up in which a ramp reaches its target.
 RAMP = 0.3
-#: How each method moves its masks, where the user does not say: the schedule, the steps between
-#: updates, and the share of the training after which the masks stand still. Dynamic methods are
+_DYNAMIC = MaskPlan("constant", mask_update_every=100, freeze_after=0.75)
+#: How each method moves and chooses its masks, where the user does not say. Dynamic methods are
 #: sparse from the start, and keep what they have found for the last quarter, as published.
-MASK_TIMING: dict[str, MaskTiming] = {
-    "rigl": MaskTiming("constant", 100, 0.75),
-    "set": MaskTiming("constant", 100, 0.75),
-    "random": MaskTiming("constant", 1, None),
+MASK_PLANS: dict[str, MaskPlan] = {
+    "rigl": _DYNAMIC,
+    "set": _DYNAMIC,
+    "random": MaskPlan("constant"),
+    RELEASED: MaskPlan("step", 0.6, allocation="global", floor=0.0, score_scale="none"),
 }
-#: That of all other methods.
-DEFAULT_MASK_TIMING = MaskTiming("cubic", 1, None)
+#: Methods that change their masks seldom do so at least so often in a training, however short.
+MASK_UPDATES = 30
 #: Below this many training clips the published width and batch size only cost time. What weight
 #: decay does in a whole training is the sum of learning rate times decay over its steps: about 0.6
 #: for the published recipe on NTU RGB+D 60. With its decay it would be 0.02 for this one on a few
@@ -83,10 +93,10 @@ class TrainConfig:
     """Everything that decides the outcome of a run.
 
     ``None`` in :attr:`channels`, :attr:`clip_frames`, :attr:`epochs`, :attr:`batch_size`,
-    :attr:`lr`, :attr:`weight_decay` or :attr:`score_lr` asks for :func:`default_recipe`, in
-    :attr:`schedule`, :attr:`mask_update_every` or :attr:`freeze_after` for the :attr:`method`'s own
-    timing (:data:`MASK_TIMING`), and in :attr:`benchmark` for the dataset's first one;
-    the ``config.json`` of a run holds the values that were used.
+    :attr:`lr` or :attr:`weight_decay` asks for :func:`default_recipe`, in the options of
+    :class:`MaskPlan`, :attr:`score_lr` or :attr:`score_weight_decay` for what the :attr:`method`
+    wants (:data:`MASK_PLANS`), and in :attr:`benchmark` for the dataset's first one; the
+    ``config.json`` of a run holds the values that were used.
 
     Args:
         dataset: A name from :data:`pyg_stgcn.datasets.DATASETS` or the path of a pickle in PYSKL's
@@ -120,23 +130,39 @@ class TrainConfig:
         edge_sparsity: Share of the graph's edges to prune, in ``[0, 1)``.
         method: What is kept: the largest weights, while pruned ones are trained along
             (``"feedback"``) or left alone (``"magnitude"``); those with the highest learned
-            scores (``"score"``, the generator of the paper); a few that are exchanged now and then
-            (``"rigl"``, ``"set"``); or any (``"random"``).
-        allocation: How many weights each layer loses: ``"global"``, ``"uniform"`` or ``"erk"``.
+            scores (``"score"``, the generator of the paper, and ``"released"``, the same with the
+            settings of its release); a few that are exchanged now and then (``"rigl"``,
+            ``"set"``); or any (``"random"``).
+        include: Which parameters are maskable, as comma-separated patterns of :mod:`fnmatch` on
+            their names (default: all weights of convolutions and linear maps).
+        exclude: Which of them are not; the default is the classifier, as in the paper.
+        pattern: Which weights are kept or pruned together: ``"unstructured"``, ``"block8"``,
+            ``"channel"`` or ``"2:4"``.
+        allocation: How many weights each layer loses: ``"global"``, ``"uniform"`` or ``"erk"``
+            (default: ``"global"`` for ``"released"``, ``"erk"`` for the others).
         floor: What every layer keeps at least, as a share of what it would keep under
-            ``"uniform"``, in ``[0, 1]``.
+            ``"uniform"``, in ``[0, 1]`` (default: 0 for ``"released"``, 0.25 for the others).
+        score_scale: How layers compare under ``"global"``: ``"fan_in"`` or ``"none"`` (default:
+            ``"none"`` for ``"released"``, ``"fan_in"`` for the others).
+        penalty: Strength of the group lasso on weights that are about to be pruned, until the
+            schedule has reached its target.
+        penalty_groups: Its groups: ``"filter"``, ``"input"``, ``"layer"`` or ``"all"``.
         schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``
-            (default: ``"constant"`` for ``"rigl"``, ``"set"`` and ``"random"``, ``"cubic"`` for the
-            others).
+            (default: ``"constant"`` for ``"rigl"``, ``"set"`` and ``"random"``, ``"step"`` for
+            ``"released"``, ``"cubic"`` for the others).
         mask_update_every: Optimiser steps from one change of the masks to the next (default: 100
-            for ``"rigl"`` and ``"set"``, 1 for the others).
+            for ``"rigl"`` and ``"set"``, fewer if the training is so short that there would be
+            fewer than 30 changes; 1 for the others).
         freeze_after: Share of the training steps after which the masks no longer change (default:
             0.75 for ``"rigl"`` and ``"set"``, never for the others).
-        warmup: Share of the training steps before the sparsity starts to grow.
+        warmup: Share of the training steps before the sparsity starts to grow (default: 0.6 for
+            ``"released"``, 0 for the others).
         ramp_end: Share of the training steps after which a linear or cubic schedule has reached
             the full sparsity (default: 0.3 of the way between the warm-up and the end).
         score_lr: Learning rate of the scores of method ``"score"`` at the start (default: ten times
-            ``lr``).
+            ``lr``; ``lr`` for ``"released"``).
+        score_weight_decay: Weight decay of the scores (default: 0; ``weight_decay`` for
+            ``"released"``).
         epochs: Passes over the training clips.
         batch_size: Clips an optimiser step, over all devices together.
         lr: Learning rate at the start; it falls to zero along a cosine (default: that of the
@@ -176,14 +202,21 @@ class TrainConfig:
     sparsity: float = 0.0
     edge_sparsity: float = 0.0
     method: str = "feedback"
-    allocation: str = "erk"
-    floor: float = FLOOR
+    include: str | None = None
+    exclude: str = UNMASKED
+    pattern: str = "unstructured"
+    allocation: str | None = None
+    floor: float | None = None
+    score_scale: str | None = None
+    penalty: float = 0.0
+    penalty_groups: str = "filter"
     schedule: str | None = None
     mask_update_every: int | None = None
     freeze_after: float | None = None
-    warmup: float = 0.0
+    warmup: float | None = None
     ramp_end: float | None = None
     score_lr: float | None = None
+    score_weight_decay: float | None = None
     epochs: int | None = None
     batch_size: int | None = None
     lr: float | None = None
@@ -203,15 +236,34 @@ class TrainConfig:
         recipe = default_recipe(num_training_clips)
         if self.batch_size is not None:
             recipe = recipe._replace(lr=recipe.lr * self.batch_size / recipe.batch_size)
-        timing = MASK_TIMING.get(self.method, DEFAULT_MASK_TIMING)
-        defaults = recipe._asdict() | timing._asdict()
-        open_options = {
-            name: value for name, value in defaults.items() if getattr(self, name) is None
+        config = replace(self, benchmark=benchmark)._filled_in(recipe._asdict())
+        assert config.epochs and config.batch_size and config.lr and config.weight_decay is not None
+        plan = MASK_PLANS.get(self.method, MaskPlan())
+        steps = config.epochs * -(-num_training_clips // config.batch_size)
+        seldom = max(1, min(plan.mask_update_every, steps // MASK_UPDATES))
+        released = self.method == RELEASED
+        return config._filled_in(
+            {
+                **plan._asdict(),
+                "mask_update_every": seldom,
+                "score_lr": config.lr * (1 if released else SCORE_LR),
+                "score_weight_decay": config.weight_decay if released else 0.0,
+            }
+        )
+
+    def _filled_in(self, defaults: dict[str, Any]) -> TrainConfig:
+        return replace(
+            self, **{name: value for name, value in defaults.items() if getattr(self, name) is None}
+        )
+
+    @property
+    def maskable(self) -> dict[str, Any]:
+        """Which parameters are maskable, as arguments of :func:`pyg_stgcn.sparsity.report`."""
+        return {
+            "include": None if self.include is None else tuple(self.include.split(",")),
+            "exclude": tuple(self.exclude.split(",")) if self.exclude else (),
+            "edges": self.edge_sparsity > 0,
         }
-        config = replace(self, benchmark=benchmark, **open_options)
-        assert config.lr is not None
-        score_lr = SCORE_LR * config.lr if config.score_lr is None else config.score_lr
-        return replace(config, score_lr=score_lr)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -15,7 +15,12 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity import SparsityController, score_parameters, weight_parameters
+from pyg_stgcn.sparsity import (
+    GroupLasso,
+    SparsityController,
+    score_parameters,
+    weight_parameters,
+)
 
 
 class TrainingDivergedError(InputError):
@@ -27,9 +32,9 @@ class ActionRecognizer(pl.LightningModule):
 
     SGD with Nesterov momentum, a cosine from ``lr`` to zero over all steps, and cross-entropy: the
     recipe of PYSKL. Learned scores of masks form a parameter group of their own: without weight
-    decay (which would pull every score towards zero, whatever its weight is worth), and with a
-    learning rate of their own (at that of the weights most scores hardly leave their random
-    start).
+    decay unless asked for (it would pull every score towards zero, whatever its weight is worth),
+    and with a learning rate of their own (at that of the weights most scores hardly leave their
+    random start).
 
     Args:
         model: Maps a batch to logits ``[N, num_classes]``.
@@ -37,11 +42,13 @@ class ActionRecognizer(pl.LightningModule):
         lr: Learning rate at the start.
         weight_decay: Of all parameters but the scores.
         score_lr: Learning rate of the scores at the start.
+        score_weight_decay: Of the scores.
         label_smoothing: Share of the training target that is spread over all classes.
         freeze_backbone: Whether to train nothing but ``model.head``; the statistics of the batch
             norms stand still too.
         seed: Seeds what is random inside a step, such as dropout.
         controller: Of the model's masks; stepped after every optimiser step.
+        penalty: Added to the training loss; not part of the one that is recorded.
     """
 
     def __init__(
@@ -52,16 +59,19 @@ class ActionRecognizer(pl.LightningModule):
         lr: float = 0.1,
         weight_decay: float = 5e-4,
         score_lr: float = 1.0,
+        score_weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
         freeze_backbone: bool = False,
         seed: int = 0,
         controller: SparsityController | None = None,
+        penalty: GroupLasso | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.lr = lr
         self.weight_decay = weight_decay
         self.score_lr = score_lr
+        self.score_weight_decay = score_weight_decay
         self.label_smoothing = label_smoothing
         self.freeze_backbone = freeze_backbone
         if freeze_backbone:
@@ -69,6 +79,7 @@ class ActionRecognizer(pl.LightningModule):
             cast(nn.Module, model.head).requires_grad_(True)
         self.seed = seed
         self.controller = controller
+        self.penalty = penalty
         top5 = MulticlassAccuracy(num_classes, top_k=min(5, num_classes), average="micro")
         top1 = MulticlassAccuracy(num_classes, average="micro")
         self.train_metrics = MetricCollection({"train_top1": top1})
@@ -106,7 +117,7 @@ class ActionRecognizer(pl.LightningModule):
         self.train_loss.update(loss.detach(), weight=len(batch.y))
         self.train_metrics.update(logits.detach(), batch.y)
         self.log("loss", loss, prog_bar=True, logger=False)
-        return loss
+        return loss if self.penalty is None else loss + self.penalty()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.controller is not None:
@@ -149,7 +160,9 @@ class ActionRecognizer(pl.LightningModule):
         trained = [weight for weight in weight_parameters(self.model) if weight.requires_grad]
         groups: list[dict[str, Any]] = [{"params": trained, "weight_decay": self.weight_decay}]
         if scores := score_parameters(self.model):
-            groups.append({"params": scores, "weight_decay": 0.0, "lr": self.score_lr})
+            groups.append(
+                {"params": scores, "weight_decay": self.score_weight_decay, "lr": self.score_lr}
+            )
         optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
         total_steps = max(1, int(self.trainer.estimated_stepping_batches))
         schedule = torch.optim.lr_scheduler.LambdaLR(

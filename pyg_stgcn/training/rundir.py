@@ -19,9 +19,6 @@ from pyg_stgcn.skeleton import Skeleton
 from pyg_stgcn.sparsity import save_sparse, summary
 from pyg_stgcn.training.config import TrainConfig, load_config, save_config
 
-#: Parameters that the masks leave alone, as in the paper: the classifier.
-UNMASKED = ("head.*",)
-
 _RECORDED = (
     "pyg-stgcn",
     "torch",
@@ -46,22 +43,22 @@ def software_versions() -> dict[str, str | None]:
     return versions
 
 
-def sparsity_facts(model: nn.Module, *, edges: bool) -> dict[str, int | float]:
+def sparsity_facts(model: nn.Module, config: TrainConfig) -> dict[str, int | float]:
     """How many parameters a trained model has, and how many of them are left.
 
     Args:
         model: The finalised model.
-        edges: Whether its edges were pruned too.
+        config: Says what is maskable.
 
     Returns:
         ``params_total``, ``params_maskable``, ``maskable_kept``, ``sparsity`` (zeros among the
-        maskable weights), ``params_kept`` and ``density`` (of *all* parameters); with ``edges``
+        maskable weights), ``params_kept`` and ``density`` (of *all* parameters); with pruned edges
         also ``edges_maskable``, ``edges_kept`` and ``edge_sparsity``.
     """
-    counts = summary(model, exclude=UNMASKED, edges=edges)
+    counts = summary(model, **config.maskable)
     names = ["params_total", "params_maskable", "maskable_kept", "sparsity"]
     names += ["params_kept", "density"]
-    if edges:
+    if config.edge_sparsity:
         names += ["edges_maskable", "edges_kept", "edge_sparsity"]
     return {name: getattr(counts, name) for name in names}
 

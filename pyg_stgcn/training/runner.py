@@ -18,10 +18,10 @@ from torch import nn
 
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity import SparsityController, make_schedule, sparsify
+from pyg_stgcn.sparsity import GroupLasso, SparsityController, make_schedule, sparsify
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
 from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
-from pyg_stgcn.training.config import RAMP, TrainConfig
+from pyg_stgcn.training.config import RAMP, RELEASED, TrainConfig
 from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset, split_held_out
 from pyg_stgcn.training.evaluation import predict
 from pyg_stgcn.training.files import write_json
@@ -29,7 +29,7 @@ from pyg_stgcn.training.metrics import classification_metrics
 from pyg_stgcn.training.plots import plot_curves
 from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.training.recognizer import ActionRecognizer
-from pyg_stgcn.training.rundir import UNMASKED, Run, software_versions, sparsity_facts
+from pyg_stgcn.training.rundir import Run, software_versions, sparsity_facts
 from pyg_stgcn.transforms import parse_streams
 
 
@@ -122,7 +122,8 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
         raise InputError(
             "--freeze-backbone: leaves nothing to prune; leave it out, or give no sparsity"
         )
-    assert config.schedule is not None and config.mask_update_every is not None
+    assert config.schedule and config.mask_update_every and config.allocation
+    assert config.warmup is not None and config.floor is not None and config.score_scale
     ramp_end = config.ramp_end
     if ramp_end is None and config.schedule in ("linear", "cubic"):
         ramp_end = config.warmup + RAMP * (1 - config.warmup)
@@ -136,18 +137,38 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
     freeze_after = config.freeze_after
     if freeze_after is not None:
         freeze_after = round(freeze_after * total_steps)
+    maskable = config.maskable
+    del maskable["edges"]  # Follow from the sparsities.
     return sparsify(
         model,
         config.sparsity,
-        method=config.method,
+        method="score" if config.method == RELEASED else config.method,
+        **maskable,
+        pattern=config.pattern,
+        score_scale=config.score_scale,
         allocation=config.allocation,
         floor=config.floor,
         edge_sparsity=config.edge_sparsity,
         schedule=schedule,
         update_every=config.mask_update_every,
         freeze_after=freeze_after,
-        exclude=UNMASKED,
     )
+
+
+def _penalty(controller: SparsityController | None, config: TrainConfig) -> GroupLasso | None:
+    if config.penalty == 0:
+        return None
+    if controller is None:
+        raise InputError(
+            f"--penalty {config.penalty}: acts on what is about to be pruned; give a sparsity"
+        )
+    penalty = GroupLasso(controller, config.penalty, config.penalty_groups)
+    if penalty.ramp_end == 0:
+        raise InputError(
+            f"--penalty {config.penalty}: a constant schedule leaves it no time; "
+            "choose --schedule cubic, linear or step"
+        )
+    return penalty
 
 
 def _validation_interval(epochs: int) -> int:
@@ -229,7 +250,7 @@ def _finish(run: Run, model: nn.Module, table: EpochTable, device: torch.device)
         "clips": run.config.eval_clips,
         "val_top1_last": validated[-1]["val_top1"],
         "val_top1_best": max(row["val_top1"] for row in validated),
-        **sparsity_facts(model, edges=run.config.edge_sparsity > 0),
+        **sparsity_facts(model, run.config),
         "epochs": run.config.epochs,
         "seconds": round(sum(row["seconds"] for row in table.rows), 1),
         "seed": run.config.seed,
@@ -255,7 +276,8 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     """
     clips, val, config = open_clips(config)
     assert config.batch_size and config.epochs and config.lr
-    assert config.weight_decay is not None and config.score_lr is not None
+    assert config.weight_decay is not None
+    assert config.score_lr is not None and config.score_weight_decay is not None
     run = _describe_run(Path(folder), clips, val, config)
     table = EpochTable(run.metrics)
     trainer = _trainer(run, table)
@@ -273,10 +295,12 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         lr=config.lr,
         weight_decay=config.weight_decay,
         score_lr=config.score_lr,
+        score_weight_decay=config.score_weight_decay,
         label_smoothing=config.label_smoothing,
         freeze_backbone=config.freeze_backbone,
         seed=config.seed,
         controller=controller,
+        penalty=_penalty(controller, config),
     )
     trainer.fit(
         recognizer,

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.training.config import PLACEMENT, MaskTiming, load_config
+from pyg_stgcn.training.config import PLACEMENT, MaskPlan, load_config
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.jobs import Job
 from pyg_stgcn.training.plots import plot_sweep
@@ -97,7 +97,8 @@ def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
 
 def _check_alike(jobs: Sequence[Job]) -> None:
     """Raise an error if runs differ in more than what is varied."""
-    varied = {"sparsity", "method", "seed", *MaskTiming._fields, *PLACEMENT}
+    varied = {"sparsity", "method", "seed", *MaskPlan._fields, *PLACEMENT}
+    varied |= {"score_lr", "score_weight_decay"}
     configs = [load_config(job.folder / "config.json")[0].to_dict() for job in jobs]
     for job, config in zip(jobs, configs, strict=True):
         for name, value in config.items():

@@ -29,8 +29,9 @@ class DynamicMask(Mask):
         weight: Tensor,
         score_scale: str = "fan_in",
         generator: torch.Generator | None = None,
+        pattern: str = "unstructured",
     ) -> None:
-        super().__init__(weight, score_scale, generator)
+        super().__init__(weight, score_scale, generator, pattern)
         #: Share of the kept weights that the next update puts up for replacement.
         self.drop = 0.0
         device = "cpu" if generator is None else generator.device
@@ -43,7 +44,7 @@ class DynamicMask(Mask):
         return 1.0
 
     def growth(self, weight: Tensor) -> Tensor:
-        """How much each entry deserves to grow, not negative."""
+        """How much each unit deserves to grow, not negative."""
         raise NotImplementedError
 
     def ranking(self, weight: Tensor) -> Tensor:
@@ -52,16 +53,19 @@ class DynamicMask(Mask):
         """
         if bool(self.mask.all()):  # Nothing has been pruned yet.
             return self.lots(weight)
-        magnitude = weight.abs().to(torch.promote_types(weight.dtype, torch.float32))
-        kept = int(torch.count_nonzero(self.mask))
+        dtype = torch.promote_types(weight.dtype, torch.float32)
+        magnitude = self.pool(weight.abs().to(dtype))
+        held = self.pool(self.mask.to(dtype)) > 0
+        kept = int(torch.count_nonzero(held))
         staying = kept - int(self.drop * kept)
-        held = torch.where(self.mask, magnitude, -1).flatten()
-        stays = keep_highest(held, held.numel() - staying).view_as(self.mask)
+        order = torch.where(held, magnitude, -1).flatten()
+        stays = keep_highest(order, order.numel() - staying).view_as(held)
         return torch.where(stays, 2 + _unit(magnitude), _unit(self.growth(weight)))
 
     def lots(self, weight: Tensor) -> Tensor:
         """Lots :math:`u \\sim U(0, 1)`, new ones for every update."""
-        return draw_uniform(weight, torch.Generator().manual_seed(int(self.draw)))
+        generator = torch.Generator().manual_seed(int(self.draw))
+        return draw_uniform(self.unit_shape, generator).to(weight.device)
 
     def end_update(self) -> None:
         """Go on to the next lots, and forget what only this update needed."""

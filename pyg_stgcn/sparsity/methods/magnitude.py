@@ -17,4 +17,4 @@ class MagnitudeMask(Mask):
 
     def ranking(self, weight: Tensor) -> Tensor:
         """Importance :math:`|w|`."""
-        return weight.abs()
+        return self.pool(weight.abs())

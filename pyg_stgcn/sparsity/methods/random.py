@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,7 @@ from pyg_stgcn.sparsity.mask import Mask
 class RandomMask(Mask):
     r"""Keeps weights drawn by lot, once and for all.
 
-    Each weight has a lot :math:`u \sim U(0, 1)`, and those with the lowest go. The mask looks
+    Each unit has a lot :math:`u \sim U(0, 1)`, and those with the lowest go. The mask looks
     neither at the weights nor at the data. Along a ramp what is pruned stays pruned.
     """
 
@@ -22,9 +24,11 @@ class RandomMask(Mask):
         weight: Tensor,
         score_scale: str = "fan_in",
         generator: torch.Generator | None = None,
+        pattern: str = "unstructured",
     ) -> None:
-        super().__init__(weight, score_scale, generator)
-        self.register_buffer("lot", draw_uniform(weight, generator))
+        super().__init__(weight, score_scale, generator, pattern)
+        lot = draw_uniform(self.unit_shape, generator)
+        self.register_buffer("lot", lot.to(weight.device))
 
     @property
     def rank_scale(self) -> float:
@@ -36,10 +40,10 @@ class RandomMask(Mask):
         return self.lot
 
 
-def draw_uniform(weight: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw :math:`U(0, 1)` of the shape and on the device of a weight, in single precision.
+def draw_uniform(shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
+    """Draw :math:`U(0, 1)` in single precision.
 
     Drawn on the generator's device: the same seed gives the same numbers for every device.
     """
     device = "cpu" if generator is None else generator.device
-    return torch.rand(weight.shape, generator=generator, device=device).to(weight.device)
+    return torch.rand(tuple(shape), generator=generator, device=device)

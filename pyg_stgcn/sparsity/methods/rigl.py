@@ -38,8 +38,9 @@ class RigLMask(DynamicMask):
         weight: Tensor,
         score_scale: str = "fan_in",
         generator: torch.Generator | None = None,
+        pattern: str = "unstructured",
     ) -> None:
-        super().__init__(weight, score_scale, generator)
+        super().__init__(weight, score_scale, generator, pattern)
         #: Whether the next step is the last before an update.
         self.listening = False
         self._heard: Tensor | None = None
@@ -55,7 +56,7 @@ class RigLMask(DynamicMask):
             heard = heard.clone()
             distributed.all_reduce(heard)
         # A step that overflows in mixed precision tells nothing.
-        return torch.nan_to_num(heard.abs(), nan=0.0, posinf=0.0)
+        return self.pool(torch.nan_to_num(heard.abs(), nan=0.0, posinf=0.0))
 
     def end_update(self) -> None:
         """Forget the gradient."""

@@ -56,8 +56,9 @@ class ScoreMask(Mask):
         weight: Tensor,
         score_scale: str = "fan_in",
         generator: torch.Generator | None = None,
+        pattern: str = "unstructured",
     ) -> None:
-        super().__init__(weight, score_scale, generator)
+        super().__init__(weight, score_scale, generator, pattern)
         # Drawn on the generator's device, in single precision at least: the same seed gives the
         # same masks on every device, and half precision does not fill the pool with ties.
         drawn = torch.empty(
@@ -69,7 +70,7 @@ class ScoreMask(Mask):
 
     def ranking(self, weight: Tensor) -> Tensor:
         """Importance :math:`s`, signed."""
-        return self.score
+        return self.pool(self.score)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with pruned entries set to (positive) zero."""

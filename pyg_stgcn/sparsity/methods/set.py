@@ -15,5 +15,5 @@ class SETMask(DynamicMask):
     """
 
     def growth(self, weight: Tensor) -> Tensor:
-        """A lot for each entry."""
+        """A lot for each unit."""
         return self.lots(weight)

@@ -1,0 +1,77 @@
+"""Which weights of a layer are kept or pruned together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+PATTERNS = ("unstructured", "block8", "channel", "2:4")
+
+#: Output channels in a block: as many as a vector register of eight floats has places.
+BLOCK = 8
+#: A group of so many inputs keeps half of them.
+GROUP = 4
+
+
+def unit_shape(pattern: str, shape: Sequence[int]) -> tuple[int, ...]:
+    """Shape of what is kept or pruned as one, of a weight of the given shape.
+
+    Vectors, such as edge weights, are always unstructured.
+    """
+    if len(shape) < 2 or pattern in ("unstructured", "2:4"):
+        return tuple(shape)
+    if pattern == "channel":
+        return (shape[0],)
+    return (math.ceil(shape[0] / BLOCK), *shape[1:])
+
+
+def pool_units(pattern: str, values: Tensor) -> Tensor:
+    """Mean over the weights of each unit.
+
+    Args:
+        pattern (str): One of :data:`PATTERNS`: single weights (``"unstructured"``, ``"2:4"``),
+            eight consecutive outputs at one input (``"block8"``; the last block may have fewer), or
+            all that leads to one output (``"channel"``).
+        values (torch.Tensor): One value a weight.
+
+    Returns:
+        torch.Tensor: Of shape :func:`unit_shape`.
+    """
+    shape = unit_shape(pattern, values.shape)
+    if shape == tuple(values.shape):
+        return values
+    if pattern == "channel":
+        return values.flatten(1).mean(1)
+    rows = values.flatten(1)
+    padded = pad(rows, (0, 0, 0, -len(rows) % BLOCK)).view(shape[0], BLOCK, -1)
+    sizes = torch.full((shape[0], 1), BLOCK, dtype=rows.dtype, device=rows.device)
+    sizes[-1] -= -len(rows) % BLOCK
+    return (padded.sum(1) / sizes).view(shape)
+
+
+def spread_units(pattern: str, units: Tensor, shape: Sequence[int]) -> Tensor:
+    """Give every weight the value of its unit: the way back from :func:`pool_units`."""
+    if units.shape == torch.Size(shape):
+        return units
+    if pattern == "channel":
+        return units.view(-1, *[1] * (len(shape) - 1)).expand(*shape)
+    return units.repeat_interleave(BLOCK, dim=0)[: shape[0]]
+
+
+def protected_by_pattern(pattern: str, importance: Tensor) -> Tensor | None:
+    """Weights that the pattern keeps whatever the threshold: for ``"2:4"`` the two most important
+    of every four consecutive inputs of an output (of what remains at the end, half, rounded up).
+    """
+    if pattern != "2:4" or importance.dim() < 2:
+        return None
+    rows = importance.movedim(1, -1)
+    padded = pad(rows, (0, -rows.size(-1) % GROUP), value=-math.inf).unflatten(-1, (-1, GROUP))
+    rank = padded.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+    sizes = torch.full((padded.size(-2), 1), GROUP, device=importance.device)
+    sizes[-1] -= -rows.size(-1) % GROUP
+    kept = (rank < (sizes + 1) // 2).flatten(-2)[..., : rows.size(-1)]
+    return kept.movedim(-1, 1)

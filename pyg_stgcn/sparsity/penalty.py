@@ -1,0 +1,102 @@
+"""A group lasso that shrinks what is about to be pruned."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity.controller import SparsityController
+from pyg_stgcn.sparsity.schedule import SparsitySchedule
+
+GROUPS = ("filter", "input", "layer", "all")
+
+
+class GroupLasso:
+    r"""Penalty on the weights that would be pruned now at the final sparsity.
+
+    .. math::
+        \Omega = \lambda_t \sum_g \sqrt{|g|} \, \| w_g \odot (1 - m^*_g) \|_2, \qquad
+        \lambda_t = \lambda \min(1, t / t_1)
+
+    with the masks :math:`m^*` at the target, which get no gradient, while the schedule has not
+    reached it; then zero. Add it to the loss before ``backward()``, so that weights that are about
+    to go have faded by the time they do.
+
+    The penalty that "Are Spatial-Temporal Graph Convolution Networks for Human Action Recognition
+    Over-Parameterized?" (CVPR 2025) describes; in its release, whose only groups are whole stages,
+    it has no gradient.
+
+    Args:
+        controller (SparsityController): Of the masks.
+        strength (float): :math:`\lambda`, not negative. A group of 576 weights is pulled by 24
+            times as much; with the usual learning rates try 1e-4 first.
+        groups (str): What a group :math:`g` is: all weights that lead to one output
+            (``"filter"``), all that come from one input (``"input"``), a layer, or ``"all"``.
+        ramp_end (int, optional): Step :math:`t_1` from which there is no penalty (default: that of
+            the controller's schedule).
+
+    Raises:
+        InputError: If an argument is out of range, or the schedule's end is not known.
+    """
+
+    def __init__(
+        self,
+        controller: SparsityController,
+        strength: float,
+        groups: str = "filter",
+        ramp_end: int | None = None,
+    ) -> None:
+        if not strength >= 0:
+            raise InputError(f"strength {strength!r} is negative; give a small number or 0")
+        if groups not in GROUPS:
+            raise InputError(f"groups {groups!r} are unknown; choose one of {', '.join(GROUPS)}")
+        if ramp_end is None:
+            if not isinstance(controller.schedule, SparsitySchedule):
+                raise InputError("the schedule has no known end; give ramp_end, in steps")
+            ramp_end = controller.schedule.ramp_end
+        self.controller = controller
+        self.strength = strength
+        self.groups = groups
+        self.ramp_end = ramp_end
+
+    @property
+    def weight(self) -> float:
+        r""":math:`\lambda_t` of the present step."""
+        step = self.controller.num_steps
+        return 0.0 if step >= self.ramp_end else self.strength * step / self.ramp_end
+
+    def __call__(self) -> Tensor:
+        """Return the penalty, a scalar."""
+        masked = self.controller.masked
+        if self.weight == 0:
+            return torch.zeros((), device=masked[0].weight.device)
+        doomed = [
+            torch.where(mask, 0, entry.weight)
+            for entry, mask in zip(masked, self.controller.masks_at_target(), strict=True)
+        ]
+        return self.weight * group_norm(doomed, self.groups)
+
+
+def group_norm(weights: list[Tensor], groups: str) -> Tensor:
+    r"""Sum over all groups of :math:`\sqrt{|g|} \, \| w_g \|_2`.
+
+    Args:
+        weights (list of torch.Tensor): One tensor a layer; a vector is one group.
+        groups (str): See :class:`GroupLasso`.
+    """
+    if groups == "all":
+        rows = [torch.cat([weight.flatten() for weight in weights])[None]]
+    elif groups == "layer":
+        rows = [weight.flatten()[None] for weight in weights]
+    else:
+        dim = ("filter", "input").index(groups)
+        rows = [
+            weight.movedim(dim, 0).flatten(1) if weight.dim() > 1 else weight[None]
+            for weight in weights
+        ]
+    parts = [math.sqrt(row.size(1)) * torch.linalg.vector_norm(row, dim=1).sum() for row in rows]
+    return cast(Tensor, sum(parts))
