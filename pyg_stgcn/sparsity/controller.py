@@ -252,7 +252,7 @@ class SparsityController:
         self._write(self._choose(sparsity, edge_sparsity))
 
     def _choose(self, sparsity: float, edge_sparsity: float) -> list[Tensor]:
-        chosen = {}
+        chosen: dict[str, Tensor] = {}
         for is_edge, share in ((False, sparsity), (True, edge_sparsity)):
             pool = [entry for entry in self.masked if entry.is_edge is is_edge]
             if pool:
@@ -333,7 +333,8 @@ def sparsify(
         pattern (str): Which weights are kept or pruned together: none (``"unstructured"``), eight
             consecutive outputs at one input (``"block8"``), all that leads to one output
             (``"channel"``); or ``"2:4"``, which keeps at least two of every four consecutive inputs
-            of an output, and so reaches a sparsity of 0.5 at most. Units are whole: up to one of
+            of an output, the same share of all layers, and so reaches a sparsity of 0.5 at most.
+            Units are whole: up to one of
             them more than asked may be kept. Edge weights have no pattern.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
         update_every (int): Optimiser steps from one change of the masks to the next. ``"rigl"`` and

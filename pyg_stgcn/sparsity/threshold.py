@@ -57,7 +57,8 @@ def choose_masks(
         sparsity (float): Share to prune, in [0, 1). Where weights are pruned in units, or some are
             protected, no more than that.
         allocation (str): ``"global"``: compared by one threshold; otherwise layer by layer, as many
-            as :func:`~pyg_stgcn.sparsity.allocation.num_pruned_per_layer` says.
+            as :func:`~pyg_stgcn.sparsity.allocation.num_pruned_per_layer` says. With the pattern
+            ``"2:4"`` every layer loses the same share.
         floor (float): What every layer keeps, rounded down, as a share of what it would keep if all
             kept the same share.
     """
@@ -69,7 +70,12 @@ def choose_masks(
     keys = _keys(pool)
     layers = keys.split([math.prod(entry.unit_shape) for entry in pool])
     protected = [_protect(entry, layer) for entry, layer in zip(pool, layers, strict=True)]
-    if allocation == "global":
+    kept: Sequence[Tensor]
+    if any(entry.parametrization.pattern == "2:4" for entry in pool):
+        free = [size - sheltered for size, sheltered in zip(sizes, protected, strict=True)]
+        shares = [round(sparsity / 0.5 * number) for number in free]
+        kept = _prune_apart(layers, sizes, protected, shares)
+    elif allocation == "global":
         _lift_best(layers, floor * (1 - pruned / sum(sizes)))
         kept = _prune_together(keys, layers, sizes, protected, pruned)
     else:

@@ -7,10 +7,12 @@ from pyg_stgcn.training.recognizer import ActionRecognizer, TrainingDivergedErro
 from pyg_stgcn.training.robustness import evaluate_robustness
 from pyg_stgcn.training.rundir import Run
 from pyg_stgcn.training.runner import train
+from pyg_stgcn.training.sparsity_callback import SparsityCallback
 
 __all__ = [
     "ActionRecognizer",
     "Run",
+    "SparsityCallback",
     "TrainConfig",
     "TrainingDivergedError",
     "evaluate_robustness",

@@ -288,6 +288,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         load_pretrained(model, config.init)
     steps_per_epoch = -(-len(clips) // config.batch_size)
     controller = _mask(model, config, steps_per_epoch * config.epochs)
+    penalty = _penalty(controller, config)
     _claim_folder(run, resume=resume)
     recognizer = ActionRecognizer(
         model,
@@ -300,7 +301,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         freeze_backbone=config.freeze_backbone,
         seed=config.seed,
         controller=controller,
-        penalty=_penalty(controller, config),
+        penalty=penalty,
     )
     trainer.fit(
         recognizer,

@@ -43,3 +43,33 @@ def test_weights_decay_half_as_much_on_small_data() -> None:
         steps = recipe.epochs * clips / recipe.batch_size
         totals.append(0.5 * recipe.lr * recipe.weight_decay * steps)
     assert totals[1] == pytest.approx(0.5 * totals[0], rel=0.2)
+
+
+def test_seldom_updates_are_no_rarer_than_thirty_in_a_training() -> None:
+    long = TrainConfig("ntu60", method="rigl").with_recipe(40_091, None)
+    assert long.mask_update_every == 100
+    # 27 steps an epoch, 40 epochs.
+    short = TrainConfig("utd-mhad", method="set", epochs=40).with_recipe(431, None)
+    assert short.mask_update_every == 36
+    tiny = TrainConfig("mine.pkl", method="rigl", epochs=1).with_recipe(40, None)
+    assert tiny.mask_update_every == 1
+    assert TrainConfig("mine.pkl", method="score").with_recipe(40, None).mask_update_every == 1
+
+
+def test_released_settings_stand_together_and_can_be_changed_one_by_one() -> None:
+    ours = TrainConfig("ntu60", method="score").with_recipe(40_091, None)
+    assert (ours.schedule, ours.warmup) == ("cubic", 0)
+    assert (ours.allocation, ours.floor, ours.score_scale) == ("erk", 0.25, "fan_in")
+    assert (ours.score_lr, ours.score_weight_decay) == (10 * ours.lr, 0)
+    released = TrainConfig("ntu60", method="released").with_recipe(40_091, None)
+    assert (released.schedule, released.warmup) == ("step", 0.6)
+    assert (released.allocation, released.floor, released.score_scale) == ("global", 0, "none")
+    assert (released.score_lr, released.score_weight_decay) == (released.lr, 5e-4)
+    mixed = TrainConfig("ntu60", method="released", floor=0.1, warmup=0.0).with_recipe(40_091, None)
+    assert (mixed.floor, mixed.warmup, mixed.allocation) == (0.1, 0.0, "global")
+
+
+def test_maskable_parameters_by_name() -> None:
+    assert TrainConfig("a").maskable == {"include": None, "exclude": ("head.*",), "edges": False}
+    config = TrainConfig("a", include="a.*,b.*", exclude="", edge_sparsity=0.5)
+    assert config.maskable == {"include": ("a.*", "b.*"), "exclude": (), "edges": True}

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity import load_sparse
+from pyg_stgcn.sparsity import load_sparse, report
 from pyg_stgcn.training import Run, TrainConfig, TrainingDivergedError, evaluate_run, train
 
 
@@ -57,6 +57,41 @@ def test_methods_that_are_sparse_from_the_start(
     # What has grown where no gradient arrives is still zero.
     kept = summary["maskable_kept"] / (0.2 * summary["params_maskable"])
     assert 0.98 < kept < 1.001
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "released"},
+        {"method": "score", "pattern": "block8"},
+        {"method": "magnitude", "pattern": "2:4", "sparsity": 0.5},
+        {"method": "score", "penalty": 1e-3, "penalty_groups": "layer"},
+        {"include": "stages.*.gcn.*", "edge_sparsity": 0.0},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())),
+)
+def test_ways_to_mask(config: TrainConfig, tmp_path: Path, options: dict[str, Any]) -> None:
+    config = replace(config, **{"sparsity": 0.8, "epochs": 2} | options)
+    summary = train(config, tmp_path / "run")
+    slack = 2 / summary["params_maskable"] if config.pattern == "unstructured" else 0.05
+    assert summary["sparsity"] == pytest.approx(config.sparsity, abs=slack)
+    total = summary["params_total"]
+    pruned = summary["params_maskable"] - summary["maskable_kept"]
+    assert summary["density"] == pytest.approx((total - pruned) / total)
+    # The weights on disk are what the summary says.
+    run = Run.open(tmp_path / "run")
+    layers = report(run.load_model(), **run.config.maskable)
+    assert sum(layer.kept for layer in layers) == summary["maskable_kept"]
+    if config.include:
+        assert all(".gcn." in layer.name for layer in layers)
+
+
+def test_a_penalty_needs_something_to_prune_and_time(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give a sparsity"):
+        train(replace(config, penalty=0.1), tmp_path / "a")
+    with pytest.raises(InputError, match="choose --schedule cubic"):
+        train(replace(config, penalty=0.1, sparsity=0.5, method="random"), tmp_path / "b")
+    assert not (tmp_path / "b").exists()
 
 
 def test_run_directory(config: TrainConfig, tmp_path: Path) -> None:
