@@ -9,7 +9,17 @@ import click
 from pyg_stgcn import __version__
 from pyg_stgcn.errors import InputError
 
-_COMMANDS = ("datasets", "demo", "evaluate", "fuse", "inspect", "profile", "sweep", "train")
+_COMMANDS = (
+    "datasets",
+    "demo",
+    "evaluate",
+    "fuse",
+    "inspect",
+    "lottery",
+    "profile",
+    "sweep",
+    "train",
+)
 
 
 class _Commands(click.Group):

@@ -20,6 +20,7 @@ _METHODS = next(
 )
 #: Of 'train', what a sweep varies or decides itself.
 _OWN = {"sparsity", "edge_sparsity", "method", "seed", "out", "resume", "as_json"}
+_OWN |= {"ticket", "redraw", "save_epoch"}
 
 
 @click.command("sweep", cls=ListsCommand)

@@ -88,7 +88,10 @@ def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -
 def _default_folder(config: Any) -> Path:
     dataset = Path(config.dataset).stem
     parts = [dataset, config.benchmark, config.model, config.stream]
-    parts += [f"sparsity{config.sparsity:g}", f"seed{config.seed}"]
+    pruned = f"sparsity{config.sparsity:g}"
+    if config.ticket is not None:
+        pruned = f"ticket-{Path(config.ticket).stem}{'-redrawn' if config.redraw else ''}"
+    parts += [pruned, f"seed{config.seed}"]
     return Path("runs") / "-".join(str(part) for part in parts if part)
 
 
@@ -143,6 +146,20 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     help="Weights to start from: a run, its model.safetensors, or a checkpoint of PYSKL.",
 )
 @click.option("--freeze-backbone", is_flag=True, help="Train nothing but the classifier.")
+@click.option(
+    "--ticket",
+    metavar="FILE",
+    help="Lottery ticket to train: its masks, from its weights and its epoch on.",
+)
+@click.option(
+    "--redraw", is_flag=True, help="Draw the ticket's weights anew; only its masks are left."
+)
+@click.option(
+    "--save-epoch",
+    type=click.IntRange(min=0),
+    metavar="EPOCH",
+    help="Keep a dense run's weights of this epoch as epochN.safetensors; 0: the first ones.",
+)
 @click.option(
     "--graph",
     default="random",
@@ -361,6 +378,9 @@ def command(
 
     if options["freeze_backbone"] and options["init"] is None:
         raise click.UsageError("--freeze-backbone needs --init, the weights that are frozen")
+
+    if options["redraw"] and options["ticket"] is None:
+        raise click.UsageError("--redraw needs --ticket, the file whose weights are drawn anew")
 
     from pyg_stgcn.training import TrainConfig, train
 

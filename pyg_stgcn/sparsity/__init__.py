@@ -25,6 +25,17 @@ from pyg_stgcn.sparsity.penalty import GroupLasso
 from pyg_stgcn.sparsity.report import LayerReport, SparsitySummary, report, summary
 from pyg_stgcn.sparsity.schedule import SCHEDULES, Schedule, SparsitySchedule, make_schedule
 from pyg_stgcn.sparsity.select import Pattern
+from pyg_stgcn.sparsity.tickets import (
+    Ticket,
+    full_masks,
+    kept_after,
+    load_ticket,
+    prune_further,
+    put_masks,
+    random_masks,
+    rate_for,
+    save_ticket,
+)
 
 __all__ = [
     "ALLOCATIONS",
@@ -47,11 +58,20 @@ __all__ = [
     "SparsityController",
     "SparsitySchedule",
     "SparsitySummary",
+    "Ticket",
+    "full_masks",
+    "kept_after",
     "load_sparse",
+    "load_ticket",
     "make_schedule",
     "masked_parameters",
+    "prune_further",
+    "put_masks",
+    "random_masks",
+    "rate_for",
     "report",
     "save_sparse",
+    "save_ticket",
     "score_parameters",
     "sparsify",
     "summary",

@@ -76,7 +76,7 @@ def choose_masks(
         shares = [round(sparsity / 0.5 * number) for number in free]
         kept = _prune_apart(layers, sizes, protected, shares)
     elif allocation == "global":
-        _lift_best(layers, floor * (1 - pruned / sum(sizes)))
+        lift_best(layers, floor * (1 - pruned / sum(sizes)))
         kept = _prune_together(keys, layers, sizes, protected, pruned)
     else:
         shares = num_pruned_per_layer(allocation, [mask.shape for mask in masks], pruned, floor)
@@ -159,7 +159,7 @@ def _best_edges(entry: MaskedParameter, layer: Tensor) -> Tensor | None:
     return best
 
 
-def _lift_best(layers: Iterable[Tensor], share: float) -> None:
+def lift_best(layers: Iterable[Tensor], share: float) -> None:
     """Lift a share of each layer's keys, its highest, above every threshold."""
     for layer in layers:
         lifted = int(share * layer.numel())

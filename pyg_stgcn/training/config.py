@@ -27,8 +27,18 @@ class MaskPlan(NamedTuple):
 
 #: Parameters that the masks leave alone, as in the paper: the classifier.
 UNMASKED = "head.*"
-#: Where and with how much of the machine a run computes; its result does not depend on it.
-PLACEMENT = {"root", "source", "num_workers", "accelerator", "devices", "num_nodes", "strategy"}
+#: Where and with how much of the machine a run computes, and where what it reads lies now; its
+#: result does not depend on it.
+PLACEMENT = {
+    "root",
+    "source",
+    "ticket",
+    "num_workers",
+    "accelerator",
+    "devices",
+    "num_nodes",
+    "strategy",
+}
 
 
 class Recipe(NamedTuple):
@@ -113,6 +123,12 @@ class TrainConfig:
         init: Weights to start from: a run's folder, its ``model.safetensors`` or a checkpoint of
             PYSKL. A classifier for another number of classes is left out.
         freeze_backbone: Whether to train nothing but the classifier.
+        ticket: Lottery ticket to train, a file of :func:`pyg_stgcn.sparsity.save_ticket`: its
+            masks, from its weights and its epoch on. On data of other classes or another skeleton
+            what belongs to these is drawn anew, and the training starts at its first epoch.
+        redraw: Whether all weights of the ticket are drawn anew, so that its masks are left.
+        save_epoch: Epoch after which the weights of a dense run are kept, to start a ticket from; 0
+            for the initialisation (default: none).
         graph: A partition of the skeleton, or ``"random"`` for a learnable graph over all joints.
         stream: ``"joint"``, ``"bone"``, ``"joint-motion"``, ``"bone-motion"``, or several joined
             by ``"+"``.
@@ -190,6 +206,9 @@ class TrainConfig:
     model: str = "stgcn"
     init: str | None = None
     freeze_backbone: bool = False
+    ticket: str | None = None
+    redraw: bool = False
+    save_epoch: int | None = None
     graph: str = "random"
     stream: str = "joint"
     channels: int | None = None

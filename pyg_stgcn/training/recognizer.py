@@ -140,7 +140,7 @@ class ActionRecognizer(pl.LightningModule):
         self.log("val_top1", self._validated["val_top1"], prog_bar=True, sync_dist=True)
 
     def _at_target(self) -> bool:
-        if self.controller is None:
+        if self.controller is None or self.controller.frozen:
             return True
         now = self.controller.schedule(self.controller.num_steps)
         # Masks that change seldom are behind the schedule.
@@ -165,9 +165,12 @@ class ActionRecognizer(pl.LightningModule):
             )
         optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
         total_steps = max(1, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(step / total_steps, 1)))
-        )
+        first = self.trainer.global_step
+
+        def cosine(step: int) -> float:
+            return 0.5 * (1 + math.cos(math.pi * min((first + step) / total_steps, 1)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

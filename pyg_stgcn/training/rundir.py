@@ -107,6 +107,10 @@ class Run:
     def sparse_weights(self) -> Path:
         return self.folder / "model.sparse.safetensors"
 
+    def early_weights(self, epoch: int) -> Path:
+        """Where a dense run keeps its weights of an epoch (``--save-epoch``)."""
+        return self.folder / f"epoch{epoch}.safetensors"
+
     @property
     def predictions(self) -> Path:
         return self.folder / "predictions.npz"

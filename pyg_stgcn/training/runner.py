@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import click
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
@@ -18,7 +19,7 @@ from torch import nn
 
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity import GroupLasso, SparsityController, make_schedule, sparsify
+from pyg_stgcn.sparsity import GroupLasso, SparsityController, load_ticket, make_schedule, sparsify
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
 from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.training.config import RAMP, RELEASED, TrainConfig
@@ -30,6 +31,13 @@ from pyg_stgcn.training.plots import plot_curves
 from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.rundir import Run, software_versions, sparsity_facts
+from pyg_stgcn.training.tickets import (
+    WeightKeeper,
+    check_ticket_options,
+    first_epoch,
+    skip_epochs,
+    start_from,
+)
 from pyg_stgcn.transforms import parse_streams
 
 
@@ -171,12 +179,28 @@ def _penalty(controller: SparsityController | None, config: TrainConfig) -> Grou
     return penalty
 
 
+def _start_ticket(
+    run: Run, model: nn.Module, trainer: pl.Trainer, steps_per_epoch: int
+) -> SparsityController:
+    assert run.config.ticket is not None
+    ticket = load_ticket(run.config.ticket)
+    epoch = first_epoch(run, ticket)
+    controller, left = start_from(ticket, run, model)
+    skip_epochs(trainer, epoch, steps_per_epoch)
+    run.facts["ticket"] = {**ticket.facts, "first_epoch": epoch, "drawn_anew": left}
+    if left and trainer.is_global_zero:
+        click.echo(f"not taken from the ticket, but drawn anew: {', '.join(left)}", err=True)
+    return controller
+
+
 def _validation_interval(epochs: int) -> int:
     """About eight validations a run, the last of them after the last epoch."""
     return max(n for n in range(1, max(1, epochs // 8) + 1) if epochs % n == 0)
 
 
 def _callbacks(run: Run, table: EpochTable) -> list[Callback]:
+    epoch = run.config.save_epoch
+    keepers = [] if epoch is None else [WeightKeeper(run.early_weights(epoch), epoch)]
     progress = RichProgressBar() if sys.stderr.isatty() else EpochLines(table)
     last = ModelCheckpoint(
         run.checkpoints,
@@ -193,7 +217,7 @@ def _callbacks(run: Run, table: EpochTable) -> list[Callback]:
         save_weights_only=True,
         save_on_train_epoch_end=False,
     )
-    return [table, progress, best, last]
+    return [table, progress, *keepers, best, last]
 
 
 def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
@@ -236,7 +260,8 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
 
 
 def _finish(run: Run, model: nn.Module, table: EpochTable, device: torch.device) -> dict[str, Any]:
-    sparse = bool(run.config.sparsity or run.config.edge_sparsity)
+    config = run.config
+    sparse = bool(config.sparsity or config.edge_sparsity or config.ticket)
     run.save_weights(model, sparse=sparse)
     plot_curves(run.curves, {"": table.rows})
     judged = predict(run, model.eval(), num_clips=run.config.eval_clips, device=device)
@@ -278,16 +303,23 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     assert config.batch_size and config.epochs and config.lr
     assert config.weight_decay is not None
     assert config.score_lr is not None and config.score_weight_decay is not None
+    check_ticket_options(config)
     run = _describe_run(Path(folder), clips, val, config)
     table = EpochTable(run.metrics)
     trainer = _trainer(run, table)
     pl.seed_everything(config.seed, verbose=False)
     checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
     model = run.build_model()
+    if config.redraw:
+        # The first draw of this seed is that of the dense run that the ticket was found in.
+        model = run.build_model()
     if config.init is not None and checkpoint is None:
         load_pretrained(model, config.init)
     steps_per_epoch = -(-len(clips) // config.batch_size)
-    controller = _mask(model, config, steps_per_epoch * config.epochs)
+    if config.ticket is None:
+        controller = _mask(model, config, steps_per_epoch * config.epochs)
+    else:
+        controller = _start_ticket(run, model, trainer, steps_per_epoch)
     penalty = _penalty(controller, config)
     _claim_folder(run, resume=resume)
     recognizer = ActionRecognizer(

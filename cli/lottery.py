@@ -1,0 +1,214 @@
+"""``pyg-stgcn lottery``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from pyg_stgcn.cli import train
+from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
+from pyg_stgcn.cli._output import percent, print_json, print_table
+
+_RATE = click.FloatRange(0, 1, min_open=True, max_open=True)
+#: Of 'train', what a lottery decides itself, and what moves masks, which those of a ticket do not.
+_OWN = {"sparsity", "edge_sparsity", "method", "allocation", "floor", "schedule", "warmup"}
+_OWN |= {
+    "mask_update_every",
+    "freeze_after",
+    "ramp_end",
+    "score_lr",
+    "score_scale",
+    "init",
+    "freeze_backbone",
+}
+_OWN |= {"score_weight_decay", "pattern", "penalty", "penalty_groups"}
+_OWN |= {"ticket", "redraw", "save_epoch", "seed", "out", "resume", "as_json"}
+
+
+@click.command("lottery", cls=ListsCommand)
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=8, show_default=True, help="How often to prune."
+)
+@click.option(
+    "--rate",
+    type=_RATE,
+    help="Share of the remaining weights that a round prunes.  [default: 0.2]",
+)
+@click.option(
+    "--final-sparsity", type=_RATE, help="Sparsity after the last round, instead of --rate."
+)
+@click.option(
+    "--rewind-epoch",
+    type=click.IntRange(min=0),
+    help="Epoch whose weights the tickets start from; 0: the initialisation.  "
+    "[default: 1 % of the epochs, one at least]",
+)
+@click.option("--one-shot", is_flag=True, help="Prune the dense network to each sparsity at once.")
+@click.option(
+    "--controls",
+    type=Names(["random", "redrawn", "none"]),
+    default=("random", "redrawn"),
+    show_default="random redrawn",
+    help="As many weights of each layer drawn by lot; the ticket's with new values; none.",
+)
+@click.option(
+    "--allocation",
+    type=click.Choice(["global", "uniform", "erk"]),
+    default="global",
+    show_default=True,
+    help="Prune by one threshold, all layers alike, or small layers less.",
+)
+@click.option(
+    "--floor",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="What each layer keeps at least, as a share of what it would keep if all kept alike.",
+)
+@click.option(
+    "--score-scale",
+    type=click.Choice(["fan_in", "none"]),
+    default="none",
+    show_default=True,
+    help="Compare magnitudes of different layers in units of where they start, or as they are.",
+)
+@click.option(
+    "--seeds", type=Numbers(), default=(0.0, 1.0, 2.0), show_default="0 1 2", help="Runs of each."
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time."
+)
+@click.option(
+    "--print-commands",
+    is_flag=True,
+    help="Train nothing; print a line for each run that could start now.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/lottery"),
+    show_default=True,
+    help="Folder of the runs, the tickets and the result.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    rounds: int,
+    rate: float | None,
+    final_sparsity: float | None,
+    rewind_epoch: int | None,
+    one_shot: bool,
+    controls: tuple[str, ...],
+    allocation: str,
+    floor: float,
+    score_scale: str,
+    seeds: tuple[float, ...],
+    jobs: int,
+    print_commands: bool,
+    out: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Find lottery tickets: prune a trained network, rewind its weights, train again.
+
+    Each round takes away the smallest of the remaining weights, sets the others back to an early
+    epoch, and trains them from there. Two controls show what the ticket is worth: as many weights
+    of each layer drawn by lot, and the ticket's weights with new values.
+
+    All other options are those of 'train'. Runs that are finished are not trained again, and
+    unfinished ones are continued. Writes lottery.json, lottery.csv and lottery.png into --out, and
+    the tickets into --out/tickets, from which 'train --ticket' starts on the same data or others.
+
+    --print-commands prints the runs of one round, which are independent of each other; when they
+    are done, the same call prints the next round.
+    """
+    if options["dataset"] is None:
+        raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
+    if any(seed < 0 or seed != int(seed) for seed in seeds):
+        raise click.BadParameter(f"{seeds} are not whole numbers from 0", param_hint="--seeds")
+    if rate is not None and final_sparsity is not None:
+        raise click.UsageError("--rate and --final-sparsity say the same; leave one out")
+
+    from pyg_stgcn.sparsity import rate_for
+    from pyg_stgcn.training import TrainConfig
+    from pyg_stgcn.training.jobs import run_jobs
+    from pyg_stgcn.training.lottery import Lottery, default_rewind_epoch
+    from pyg_stgcn.training.runner import open_clips
+
+    given = {
+        name: value
+        for name, value in options.items()
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    if rewind_epoch is None:
+        _, _, config = open_clips(TrainConfig(**given))
+        assert config.epochs is not None
+        rewind_epoch = default_rewind_epoch(config.epochs)
+    if final_sparsity is not None:
+        rate = rate_for(rounds, final_sparsity)
+    lottery = Lottery(
+        folder=out,
+        options=given,
+        seeds=[int(seed) for seed in seeds],
+        rounds=rounds,
+        rate=0.2 if rate is None else rate,
+        rewind_epoch=rewind_epoch,
+        one_shot=one_shot,
+        controls=[control for control in controls if control != "none"],
+        allocation=allocation,
+        floor=floor,
+        score_scale=score_scale,
+    )
+    for name, planned in lottery.stages():
+        missing = [job for job in planned if not job.is_finished()]
+        if print_commands and missing:
+            for job in missing:
+                click.echo(job.command)
+            return
+        finished = len(planned) - len(missing)
+        click.echo(f"{name}: {finished} of {len(planned)} runs are finished", err=True)
+        run_jobs(missing, jobs)
+    if print_commands:
+        return
+    result = lottery.summarise()
+    if as_json:
+        print_json(result)
+        return
+    print_table(
+        ("", "kept", "seeds", "top-1", "mean class", "to dense (95 %)", "ticket's lead (95 %)", ""),
+        [_cells(row) for row in result["rows"]],
+        title=f"{options['dataset']}, rewound to epoch {rewind_epoch}",
+    )
+    click.echo(f"{result['verdict']}\ntable: {result['csv']}\npicture: {result['png']}")
+
+
+command.params += [parameter for parameter in train.command.params if parameter.name not in _OWN]
+
+
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    top1 = percent(row["top1"])
+    if row["top1_deviation"] is not None:
+        top1 += f" ± {100 * row['top1_deviation']:.2f}"
+    return (
+        row["arm"],
+        f"{100 * row['kept']:.3g} %",
+        row["seeds"],
+        top1,
+        percent(row["mean_class"]),
+        _interval(row, "difference"),
+        _interval(row, "lead"),
+        "wins" if row["wins"] else "",
+    )
+
+
+def _interval(row: dict[str, Any], name: str) -> str:
+    if row[name] is None:
+        return ""
+    text = f"{100 * row[name]:+.2f}"
+    if row[f"{name}_low"] is not None:
+        text += f" ({100 * row[f'{name}_low']:+.2f} to {100 * row[f'{name}_high']:+.2f})"
+    return text

@@ -1,0 +1,257 @@
+"""Lottery tickets: masks found in a trained network, with weights from before that training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity.allocation import ALLOCATIONS, num_pruned_per_layer
+from pyg_stgcn.sparsity.controller import SparsityController
+from pyg_stgcn.sparsity.files import load_sparse, save_sparse
+from pyg_stgcn.sparsity.mask import add_mask, masked_parameters
+from pyg_stgcn.sparsity.methods import MagnitudeMask
+from pyg_stgcn.sparsity.schedule import check_sparsity
+from pyg_stgcn.sparsity.select import Pattern, candidates, select_parameters
+from pyg_stgcn.sparsity.threshold import keep_highest, lift_best, num_pruned
+
+VERSION = 1
+_MASKS, _WEIGHTS = "masks/", "weights/"
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """A sparse network to be trained: which weights it has, and where they start.
+
+    Args:
+        masks (dict): Boolean tensors by the names of the parameters in the dense module, true where
+            a weight is kept.
+        weights (dict): State dict of the dense module, from its initialisation or from early in its
+            training, with its buffers. Pruned weights may have any value.
+        facts (dict): Anything that JSON can hold, such as where the ticket comes from.
+    """
+
+    masks: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sparsity(self) -> float:
+        """Share of zeros in the masks."""
+        numel = sum(mask.numel() for mask in self.masks.values())
+        return sum(map(_num_zeros, self.masks.values())) / numel
+
+
+def save_ticket(path: str | os.PathLike[str], ticket: Ticket) -> None:
+    """Write a ticket, as a sparse weight file (:func:`save_sparse`).
+
+    Its entries are ``masks/NAME`` and ``weights/NAME``, the weights with zeros where the masks have
+    them, and its metadata ``ticket``, the version, and ``facts``.
+
+    Args:
+        path (str or os.PathLike): File to write; replaced only once the new one is complete.
+        ticket (Ticket): What to write.
+
+    Raises:
+        InputError: If a mask is not that of a weight, or the file cannot be written.
+    """
+    entries: dict[str, Tensor] = {}
+    for name, mask in ticket.masks.items():
+        _check_mask(name, mask, ticket.weights.get(name))
+        entries[_MASKS + name] = mask
+    for name, weight in ticket.weights.items():
+        kept = ticket.masks.get(name)
+        entries[_WEIGHTS + name] = weight if kept is None else torch.where(kept, weight, 0)
+    save_sparse(path, entries, {"ticket": VERSION, "facts": dict(ticket.facts)})
+
+
+def load_ticket(path: str | os.PathLike[str]) -> Ticket:
+    """Read what :func:`save_ticket` wrote.
+
+    Raises:
+        InputError: If the file is missing, damaged, of another kind or of a newer version.
+    """
+    entries, metadata = load_sparse(path)
+    version, facts = metadata.get("ticket"), metadata.get("facts")
+    if not isinstance(version, int) or not isinstance(facts, dict):
+        raise InputError(f"{path}: a sparse weight file, but no ticket; name a ticket's file")
+    if version > VERSION:
+        raise InputError(
+            f"{path}: a ticket of version {version}, newer than {VERSION}; update pyg-stgcn"
+        )
+    masks, weights = (
+        {name.removeprefix(kind): value for name, value in entries.items() if name.startswith(kind)}
+        for kind in (_MASKS, _WEIGHTS)
+    )
+    for name, mask in masks.items():
+        _check_mask(name, mask, weights.get(name))
+    return Ticket(masks, weights, facts)
+
+
+def full_masks(
+    module: nn.Module, include: Pattern | None = None, exclude: Pattern = ()
+) -> dict[str, Tensor]:
+    """Masks of a dense module that keep everything: where iterative pruning starts.
+
+    Args:
+        module (torch.nn.Module): Any module without masks.
+        include (str, sequence of str or callable, optional): As for :func:`sparsify`.
+        exclude (str, sequence of str or callable): The same.
+
+    Raises:
+        InputError: If nothing is left to prune.
+    """
+    chosen = select_parameters(module, include, exclude, edges=False)
+    return {entry.name: torch.ones(entry.parameter.shape, dtype=torch.bool) for entry in chosen}
+
+
+def kept_after(rounds: int, rate: float) -> float:
+    r"""Share of the weights kept after some rounds at a rate :math:`p`: :math:`(1 - p)^r`."""
+    return (1 - rate) ** rounds
+
+
+def rate_for(rounds: int, sparsity: float) -> float:
+    r"""Rate that ends at a sparsity: :math:`p = 1 - (1 - \varsigma)^{1 / R}`.
+
+    Args:
+        rounds (int): Number of rounds :math:`R`.
+        sparsity (float): Of the last one, :math:`\varsigma`, in [0, 1).
+    """
+    return float(1 - (1 - sparsity) ** (1 / rounds))
+
+
+def prune_further(
+    weights: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    sparsity: float,
+    *,
+    allocation: str = "global",
+    floor: float = 0.0,
+    score_scale: str = "none",
+) -> dict[str, Tensor]:
+    r"""The masks of the next round: of the kept weights those of smallest magnitude go.
+
+    One step of the iterative magnitude pruning of "The Lottery Ticket Hypothesis: Finding Sparse,
+    Trainable Neural Networks" (Frankle and Carbin, 2019). Of :math:`n` weights exactly
+    :math:`\mathrm{round}(\varsigma (n - 1))` are pruned afterwards, those pruned before included;
+    of equal ones those that come first.
+
+    Args:
+        weights (dict): Trained weights, by name.
+        masks (dict): The present masks of some of them.
+        sparsity (float): Share of zeros :math:`\varsigma` afterwards, in [0, 1).
+        allocation (str): ``"global"``: compared by one threshold; ``"uniform"`` or ``"erk"``: as
+            many of each layer as :func:`sparsify` would prune.
+        floor (float): What every layer keeps at least, as for :class:`SparsityController`.
+        score_scale (str): How magnitudes of different layers compare, as for :class:`Mask`; here as
+            they are, by default.
+
+    Returns:
+        dict: New masks of the same names. What was pruned stays pruned.
+
+    Raises:
+        InputError: If the present masks prune more than ``sparsity``, or an argument is out of
+            range.
+    """
+    check_sparsity(sparsity)
+    if allocation not in ALLOCATIONS:
+        raise InputError(
+            f"allocation {allocation!r} is unknown; choose one of {', '.join(ALLOCATIONS)}"
+        )
+    sizes = [mask.numel() for mask in masks.values()]
+    before = [_num_zeros(mask) for mask in masks.values()]
+    pruned = num_pruned(sparsity, sum(sizes))
+    if pruned < sum(before):
+        raise InputError(
+            f"sparsity {sparsity!r} asks for {pruned} pruned weights, but {sum(before)} are pruned "
+            "already; choose a higher one"
+        )
+    keys = torch.cat(
+        [_keys(weights[name], mask, score_scale).flatten() for name, mask in masks.items()]
+    )
+    if allocation == "global":
+        lift_best(keys.split(sizes), floor * (1 - pruned / len(keys)))
+        parts = keep_highest(keys, pruned).split(sizes)
+    else:
+        shapes = [mask.shape for mask in masks.values()]
+        counts = _at_least(num_pruned_per_layer(allocation, shapes, pruned, floor), before)
+        layers = zip(keys.split(sizes), counts, strict=True)
+        parts = tuple(keep_highest(layer, count) for layer, count in layers)
+    return {name: part.view_as(masks[name]) for name, part in zip(masks, parts, strict=True)}
+
+
+def _keys(weight: Tensor, mask: Tensor, score_scale: str) -> Tensor:
+    """Scaled magnitudes in single precision; what is pruned lies below all of them."""
+    scale = MagnitudeMask(weight, score_scale).rank_scale
+    return torch.where(mask, weight.float().abs() * scale, -1.0)
+
+
+def _at_least(counts: list[int], before: list[int]) -> list[int]:
+    """Raise counts that rounding has put below those of before; others give as many back."""
+    raised = [max(pair) for pair in zip(counts, before, strict=True)]
+    for _ in range(sum(raised) - sum(counts)):
+        most = max(range(len(raised)), key=lambda layer: raised[layer] - before[layer])
+        raised[most] -= 1
+    return raised
+
+
+def random_masks(masks: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """Masks that keep as many weights of every layer, drawn by lot.
+
+    Args:
+        masks (dict): Whose numbers to keep, by name.
+        generator (torch.Generator): Source of the lots, on the CPU.
+    """
+    drawn = {}
+    for name, mask in masks.items():
+        order = torch.randperm(mask.numel(), generator=generator)
+        flat = torch.ones(mask.numel(), dtype=torch.bool)
+        flat[order[: _num_zeros(mask)]] = False
+        drawn[name] = flat.view_as(mask)
+    return drawn
+
+
+def put_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> SparsityController:
+    """Put masks that never change on a module, in place.
+
+    Args:
+        module (torch.nn.Module): A module without masks, its weights loaded.
+        masks (dict): Boolean tensors by parameter name, true where a weight is kept.
+
+    Returns:
+        SparsityController: Holds the masks as they are; its
+        :meth:`~SparsityController.finalize` folds them away.
+
+    Raises:
+        InputError: If a name or a shape is not that of a parameter, or the module has masks
+            already.
+    """
+    if masked_parameters(module):
+        raise InputError(f"{type(module).__name__} has masks already; finalize() them first")
+    parameters = {entry.name: entry.parameter for entry in candidates(module)}
+    for name, mask in masks.items():
+        _check_mask(name, mask, parameters.get(name))
+    for entry in select_parameters(module, lambda name, _: name in masks, (), edges=True):
+        mask = MagnitudeMask(entry.parameter)
+        mask.mask.copy_(masks[entry.name])
+        add_mask(entry.owner, entry.attribute, mask)
+    return SparsityController(module)
+
+
+def _check_mask(name: str, mask: Tensor, weight: Tensor | None) -> None:
+    if weight is None:
+        raise InputError(f"mask {name!r}: there is no weight of this name; use the same network")
+    if mask.dtype != torch.bool or mask.shape != weight.shape:
+        raise InputError(
+            f"mask {name!r}: is {mask.dtype} of shape {tuple(mask.shape)}, the weight needs "
+            f"torch.bool of shape {tuple(weight.shape)}; use the same network and width"
+        )
+
+
+def _num_zeros(mask: Tensor) -> int:
+    return mask.numel() - int(torch.count_nonzero(mask))

@@ -1,0 +1,324 @@
+"""The lottery: iterative magnitude pruning with rewinding, its controls, and what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity import (
+    Ticket,
+    full_masks,
+    kept_after,
+    load_ticket,
+    prune_further,
+    random_masks,
+    save_ticket,
+)
+from pyg_stgcn.training.files import write_csv, write_json
+from pyg_stgcn.training.jobs import Job
+from pyg_stgcn.training.plots import plot_sweep
+from pyg_stgcn.training.rundir import Run
+from pyg_stgcn.training.sweep import paired_interval
+from pyg_stgcn.training.tickets import ticket_facts
+
+#: What a ticket is compared with at the same number of weights: as many of each layer drawn by lot,
+#: and the same weights with new values.
+CONTROLS = ("random", "redrawn")
+_DENSE, _TICKET = "dense", "ticket"
+_COLUMNS = (
+    "arm",
+    "round",
+    "kept",
+    "seeds",
+    "top1",
+    "top1_deviation",
+    "mean_class",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "lead",
+    "lead_low",
+    "lead_high",
+    "wins",
+    "density",
+    "minutes",
+)
+
+
+def default_rewind_epoch(epochs: int) -> int:
+    """One percent of the training, one epoch at least: late rewinding (Frankle et al., 2020)."""
+    return max(1, round(epochs / 100))
+
+
+@dataclass(frozen=True)
+class Lottery:
+    r"""Which tickets are drawn, and the trainings that judge them.
+
+    For each seed a dense network is trained, which keeps its weights :math:`W(j)` of epoch
+    :math:`j`. Each round prunes a share :math:`p` of the weights that are left, those of smallest
+    trained magnitude, rewinds the others to :math:`W(j)` and trains them from there to the end.
+    From "The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks" (Frankle and
+    Carbin, 2019) and "Linear Mode Connectivity and the Lottery Ticket Hypothesis" (Frankle et al.,
+    2020).
+
+    Args:
+        folder: Of the whole lottery: tickets, runs and the result.
+        options: Options of ``train`` that all runs have in common.
+        seeds: Of the dense networks; each has its own tickets and controls.
+        rounds: How often to prune.
+        rate: Share of the remaining weights that a round prunes, :math:`p`, in (0, 1).
+        rewind_epoch: :math:`j`; 0 is the initialisation.
+        one_shot: Whether each round prunes the dense network, instead of the ticket before.
+        controls: Any of :data:`CONTROLS`.
+        allocation: How many weights each layer loses, see
+            :func:`~pyg_stgcn.sparsity.prune_further`.
+        floor: What every layer keeps at least, see there.
+        score_scale: How magnitudes of different layers compare, see there.
+    """
+
+    folder: Path
+    options: Mapping[str, Any]
+    seeds: Sequence[int]
+    rounds: int
+    rate: float
+    rewind_epoch: int
+    one_shot: bool = False
+    controls: Sequence[str] = CONTROLS
+    allocation: str = "global"
+    floor: float = 0.0
+    score_scale: str = "none"
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The ticket, and what it is compared with."""
+        return (_TICKET, *self.controls)
+
+    def stages(self) -> Iterator[tuple[str, list[Job]]]:
+        """Trainings that can run side by side, after those of all stages before are finished.
+
+        Draws the tickets of each stage as it comes to it.
+
+        Yields:
+            What the stage is, and its trainings.
+        """
+        yield "dense", [self.job(_DENSE, 0, seed) for seed in self.seeds]
+        numbers = range(1, self.rounds + 1)
+        groups = [list(numbers)] if self.one_shot else [[number] for number in numbers]
+        for group in groups:
+            for number in group:
+                for seed in self.seeds:
+                    self._draw(number, seed)
+            # The tickets first: the next stage waits for them only if it must.
+            jobs = [
+                self.job(arm, number, seed)
+                for arm in self.arms
+                for number in group
+                for seed in self.seeds
+            ]
+            name = "one shot" if self.one_shot else f"round {group[0]} of {self.rounds}"
+            yield name, jobs
+
+    def job(self, arm: str, number: int, seed: int) -> Job:
+        """The training of one arm in one round."""
+        own: dict[str, Any] = {"seed": seed}
+        if arm == _DENSE:
+            label = f"dense-seed{seed}"
+            own["save_epoch"] = self.rewind_epoch
+        else:
+            label = f"round{number}-{arm}-seed{seed}"
+            own["ticket"] = str(
+                self.ticket_file("random" if arm == "random" else _TICKET, number, seed)
+            )
+            if arm == "redrawn":
+                own["redraw"] = True
+        return Job(label, self.folder / label, {**self.options, **own})
+
+    def ticket_file(self, arm: str, number: int, seed: int) -> Path:
+        """Where a ticket, or the masks drawn by lot, lie."""
+        return self.folder / "tickets" / f"round{number}-{arm}-seed{seed}.safetensors"
+
+    def _draw(self, number: int, seed: int) -> None:
+        """Write the tickets of a round that are not there yet."""
+        dense = Run.open(self.job(_DENSE, 0, seed).folder)
+        facts = ticket_facts(dense, self.rewind_epoch) | {
+            "round": number,
+            "sparsity": 1 - kept_after(number, self.rate),
+            "one_shot": self.one_shot,
+            "allocation": self.allocation,
+            "floor": self.floor,
+            "score_scale": self.score_scale,
+        }
+        kinds = [kind for kind in (_TICKET, "random") if kind in self.arms]
+        files = {kind: self.ticket_file(kind, number, seed) for kind in kinds}
+        missing = [kind for kind in kinds if not _is_there(files[kind], {**facts, "arm": kind})]
+        if not missing:
+            return
+        files[_TICKET].parent.mkdir(parents=True, exist_ok=True)
+        early = load_file(dense.early_weights(self.rewind_epoch))
+        for kind in missing:
+            if kind == _TICKET:
+                masks = self._found_masks(dense, number, seed)
+            else:
+                found = load_ticket(files[_TICKET]).masks
+                masks = random_masks(found, torch.Generator().manual_seed(1000 * seed + number))
+            save_ticket(files[kind], Ticket(masks, early, {**facts, "arm": kind}))
+
+    def _found_masks(self, dense: Run, number: int, seed: int) -> dict[str, torch.Tensor]:
+        if number == 1 or self.one_shot:
+            trained = dense
+            maskable = dense.config.maskable
+            masks = full_masks(dense.build_model(), maskable["include"], maskable["exclude"])
+        else:
+            trained = Run.open(self.job(_TICKET, number - 1, seed).folder)
+            masks = dict(load_ticket(self.ticket_file(_TICKET, number - 1, seed)).masks)
+        return prune_further(
+            load_file(trained.weights),
+            masks,
+            1 - kept_after(number, self.rate),
+            allocation=self.allocation,
+            floor=self.floor,
+            score_scale=self.score_scale,
+        )
+
+    def summarise(self) -> dict[str, Any]:
+        """Table and figure of the finished runs: ``lottery.json``, ``.csv`` and ``.png``.
+
+        ``difference`` is the mean difference in top-1 to the dense run of the same seed, and
+        ``lead`` that of the ticket of the same round and seed to a control, both with the limits
+        of their 95 % confidence intervals (Student's t, for paired samples). A ticket ``wins``
+        where it is not more than one standard deviation of the dense runs behind their mean, and
+        the interval of its lead over each control is above zero; unknown without two seeds or
+        without both controls.
+
+        Returns:
+            ``verdict``, ``rows`` and ``runs``, and the files.
+        """
+        runs = [_read(self.job(_DENSE, 0, seed), _DENSE, 0, 1.0) for seed in self.seeds]
+        for number in range(1, self.rounds + 1):
+            kept = kept_after(number, self.rate)
+            for arm in self.arms:
+                runs += [_read(self.job(arm, number, s), arm, number, kept) for s in self.seeds]
+        rows = _rows(runs)
+        files = {kind: self.folder / f"lottery.{kind}" for kind in ("json", "csv", "png")}
+        write_csv(files["csv"], _COLUMNS, rows)
+        points = [{**row, "method": row["arm"], "sparsity": 1 - row["kept"]} for row in rows]
+        plot_sweep(files["png"], points)
+        result = {
+            "verdict": verdict(rows),
+            "rounds": self.rounds,
+            "rate": self.rate,
+            "rewind_epoch": self.rewind_epoch,
+            "one_shot": self.one_shot,
+            "rows": rows,
+            "runs": runs,
+            "csv": str(files["csv"]),
+            "png": str(files["png"]),
+        }
+        write_json(files["json"], result)
+        return result
+
+
+def _is_there(path: Path, facts: Mapping[str, Any]) -> bool:
+    if not path.exists():
+        return False
+    found = load_ticket(path).facts
+    for name, value in facts.items():
+        if found.get(name) != value:
+            raise InputError(
+                f"{path}: is a ticket with {name} {found.get(name)}, not {value}; name another "
+                "folder with --out"
+            )
+    return True
+
+
+def _read(job: Job, arm: str, number: int, kept: float) -> dict[str, Any]:
+    summary = json.loads((job.folder / "summary.json").read_text(encoding="utf-8"))
+    names = ("seed", "top1", "mean_class", "sparsity", "density", "seconds")
+    found = {name: summary[name] for name in names}
+    return {"arm": arm, "round": number, "kept": kept, **found, "folder": str(job.folder)}
+
+
+def _rows(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each arm of each round."""
+    groups: dict[tuple[int, str], dict[int, Mapping[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault((run["round"], run["arm"]), {})[run["seed"]] = run
+    dense = groups[0, _DENSE]
+    rows = []
+    for (number, arm), group in groups.items():
+        row = _means(group)
+        if arm != _DENSE:
+            row |= _paired("difference", group, dense)
+        if arm in CONTROLS:
+            row |= _paired("lead", groups[number, _TICKET], group)
+        rows.append(row)
+    for row in rows:
+        if row["arm"] == _TICKET:
+            controls = [r for r in rows if r["round"] == row["round"] and r["arm"] in CONTROLS]
+            row["wins"] = _wins(row, rows[0], controls)
+    return rows
+
+
+def _means(group: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    runs = list(group.values())
+    row: dict[str, Any] = dict.fromkeys(_COLUMNS)
+    row |= {name: runs[0][name] for name in ("arm", "round", "kept")}
+    row |= {
+        name: float(np.mean([run[name] for run in runs]))
+        for name in ("top1", "mean_class", "density")
+    }
+    row["seeds"] = len(runs)
+    row["minutes"] = float(np.mean([run["seconds"] for run in runs])) / 60
+    if len(runs) > 1:
+        row["top1_deviation"] = float(np.std([run["top1"] for run in runs], ddof=1))
+    return row
+
+
+def _paired(
+    name: str, group: Mapping[int, Mapping[str, Any]], other: Mapping[int, Mapping[str, Any]]
+) -> dict[str, float]:
+    """Mean difference in top-1 of runs with the same seed, and its interval from two pairs on."""
+    pairs = [run["top1"] - other[seed]["top1"] for seed, run in group.items()]
+    result = {name: float(np.mean(pairs))}
+    if len(pairs) > 1:
+        result[f"{name}_low"], result[f"{name}_high"] = paired_interval(pairs)
+    return result
+
+
+def _wins(
+    ticket: Mapping[str, Any], dense: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]
+) -> bool | None:
+    if dense["top1_deviation"] is None or len(controls) < len(CONTROLS):
+        return None
+    level = ticket["top1"] >= dense["top1"] - dense["top1_deviation"]
+    return bool(level and all(row["lead_low"] > 0 for row in controls))
+
+
+def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
+    """In words: at which shares of kept weights the tickets win, and why not at the others."""
+    tickets = [row for row in rows if row["arm"] == _TICKET]
+    if any(row["wins"] is None for row in tickets):
+        return "no verdict: it takes both controls and two seeds at least"
+    floor = rows[0]["top1"] - rows[0]["top1_deviation"]
+    won = [_share(row) for row in tickets if row["wins"]]
+    sentences = [f"winning tickets at {', '.join(won)}" if won else "no winning ticket"]
+    behind = [_share(row) for row in tickets if row["top1"] < floor]
+    if behind:
+        sentences.append(f"worse than dense at {', '.join(behind)}")
+    for control in CONTROLS:
+        level = [_share(row) for row in rows if row["arm"] == control and not row["lead_low"] > 0]
+        if level:
+            sentences.append(f"not clearly better than {control} at {', '.join(level)}")
+    return "; ".join(sentences) + " of the weights"
+
+
+def _share(row: Mapping[str, Any]) -> str:
+    return f"{100 * row['kept']:.3g} %"

@@ -1,0 +1,193 @@
+"""Training a lottery ticket: its masks and weights on a run's model, and the epoch it starts at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from safetensors.torch import save_file
+from torch import nn
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import write_atomically
+from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.sparsity import SparsityController, Ticket, put_masks
+from pyg_stgcn.training.config import TrainConfig
+from pyg_stgcn.training.recognizer import ActionRecognizer
+from pyg_stgcn.training.rundir import Run
+
+#: What makes two backbones the same, whatever the data.
+_BACKBONE = ("model", "graph", "channels", "in_channels")
+# Of the same shape on two skeletons with equally many joints, and yet worth nothing on the other.
+_OF_SKELETON = re.compile(r"(^data_norm\.|\.adjacency\.)")
+_OF_CLASSES = re.compile(r"^head\.")
+
+
+def check_ticket_options(config: TrainConfig) -> None:
+    """Raise an error where options contradict a ticket, or the weights to keep for one."""
+    if config.redraw and config.ticket is None:
+        raise InputError(
+            "--redraw: draws the weights of a ticket anew; name its file with --ticket"
+        )
+    sparse = config.sparsity > 0 or config.edge_sparsity > 0
+    for option, given in (("--init", config.init is not None), ("a sparsity", sparse)):
+        if config.ticket is not None and given:
+            raise InputError(
+                f"--ticket {config.ticket}: has its own masks and weights; leave {option} out"
+            )
+    if config.save_epoch is None:
+        return
+    if sparse or config.ticket is not None:
+        raise InputError(
+            "--save-epoch: keeps weights of a dense network; leave sparsity and ticket out"
+        )
+    assert config.epochs is not None
+    if not 0 <= config.save_epoch < config.epochs:
+        raise InputError(
+            f"--save-epoch {config.save_epoch}: the run has {config.epochs} epochs; choose one "
+            f"before the last, or 0"
+        )
+
+
+def ticket_facts(run: Run, epoch: int) -> dict[str, Any]:
+    """What a ticket says of the network it comes from.
+
+    Args:
+        run: The dense run.
+        epoch: That its weights are from, 0 for the initialisation.
+    """
+    backbone = {name: _backbone_of(run)[name] for name in _BACKBONE}
+    data = {"skeleton": run.skeleton.to_dict(), "classes": run.classes}
+    options = ("dataset", "benchmark", "stream", "epochs", "seed")
+    origin = {name: getattr(run.config, name) for name in options}
+    return {**backbone, **data, **origin, "epoch": epoch}
+
+
+def _backbone_of(run: Run) -> dict[str, Any]:
+    return {**run.config.to_dict(), "in_channels": run.in_channels}
+
+
+def first_epoch(run: Run, ticket: Ticket) -> int:
+    """Epochs that count as done when the training of a ticket starts.
+
+    Raises:
+        InputError: The ticket lacks facts, or its weights come from after the end of the run.
+    """
+    if run.config.redraw or not all(_is_at_home(run, ticket)):
+        return 0
+    epoch = int(_fact(run, ticket, "epoch"))
+    assert run.config.epochs is not None
+    if epoch >= run.config.epochs:
+        raise InputError(
+            f"--ticket {run.config.ticket}: its weights are of epoch {epoch}, and the run ends "
+            f"after {run.config.epochs}; give more --epochs"
+        )
+    return epoch
+
+
+def _is_at_home(run: Run, ticket: Ticket) -> tuple[bool, bool]:
+    """Whether the skeleton and the classes are those that the ticket was found on."""
+    skeleton = Skeleton.from_dict(_fact(run, ticket, "skeleton"))
+    return skeleton == run.skeleton, _fact(run, ticket, "classes") == run.classes
+
+
+def _fact(run: Run, ticket: Ticket, name: str) -> Any:
+    if name not in ticket.facts:
+        raise InputError(
+            f"--ticket {run.config.ticket}: does not say its {name}; make it with "
+            "'pyg-stgcn lottery'"
+        )
+    return ticket.facts[name]
+
+
+def start_from(ticket: Ticket, run: Run, model: nn.Module) -> tuple[SparsityController, list[str]]:
+    """Put a ticket on an untrained model.
+
+    Weights are loaded unless the run draws them anew. On another skeleton or for other classes,
+    whatever depends on them is left as it was drawn.
+
+    Args:
+        ticket: Masks and weights.
+        run: Of the training that starts; says what the model is.
+        model: Without masks.
+
+    Returns:
+        Who holds the masks, and the names that were left out.
+
+    Raises:
+        InputError: The ticket is that of another backbone, or of one of another width.
+    """
+    same_skeleton, same_classes = _is_at_home(run, ticket)
+    backbone = _backbone_of(run)
+    for name in _BACKBONE:
+        if (theirs := _fact(run, ticket, name)) != backbone[name]:
+            raise InputError(
+                f"--ticket {run.config.ticket}: is one of {name} {theirs}, not {backbone[name]}; "
+                "train with the --model, --graph, --channels and --stream of the ticket"
+            )
+    ours = model.state_dict()
+    left = []
+    for name in sorted(ticket.weights.keys() | ours.keys()):
+        fits = name in ours and name in ticket.weights
+        fits = fits and ours[name].shape == ticket.weights[name].shape
+        if (_OF_CLASSES.search(name) and not same_classes) or (
+            not same_skeleton and (not fits or _OF_SKELETON.search(name))
+        ):
+            left.append(name)
+        elif not fits:
+            raise InputError(
+                f"--ticket {run.config.ticket}: {name} does not fit this {type(model).__name__}; "
+                "make the ticket again with this version of pyg-stgcn"
+            )
+    if not run.config.redraw:
+        found = {name: value for name, value in ticket.weights.items() if name not in left}
+        model.load_state_dict({**ours, **found})
+    masks = {name: mask for name, mask in ticket.masks.items() if name not in left}
+    return put_masks(model, masks), [name for name in left if name in ours]
+
+
+def skip_epochs(trainer: pl.Trainer, epochs: int, steps_per_epoch: int) -> None:
+    """Let a trainer begin as if it had done some epochs already.
+
+    Learning rate, order of the clips and augmentation then go on from there.
+    """
+    progress = trainer.fit_loop.epoch_progress
+    for counts in (progress.total, progress.current):
+        counts.ready = counts.started = counts.processed = counts.completed = epochs
+    steps = trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step
+    steps.total.ready = steps.total.completed = epochs * steps_per_epoch
+
+
+class WeightKeeper(Callback):
+    """Writes the weights and buffers of a dense model as they are after one epoch.
+
+    Args:
+        path: The file, safetensors.
+        epoch: 0 for the initialisation.
+    """
+
+    def __init__(self, path: Path, epoch: int) -> None:
+        self.path = path
+        self.epoch = epoch
+
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.epoch == trainer.current_epoch == 0:
+            self._write(pl_module)
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch + 1 == self.epoch:
+            self._write(pl_module)
+
+    def _write(self, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, ActionRecognizer)
+        state: Mapping[str, torch.Tensor] = pl_module.model.state_dict()
+        tensors = {name: value.cpu().contiguous() for name, value in state.items()}
+        write_atomically(self.path, lambda file: save_file(tensors, file))
