@@ -237,9 +237,9 @@ def put_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> SparsityControl
     for name, mask in masks.items():
         _check_mask(name, mask, parameters.get(name))
     for entry in select_parameters(module, lambda name, _: name in masks, (), edges=True):
-        mask = MagnitudeMask(entry.parameter)
-        mask.mask.copy_(masks[entry.name])
-        add_mask(entry.owner, entry.attribute, mask)
+        fixed = MagnitudeMask(entry.parameter)
+        fixed.mask.copy_(masks[entry.name])
+        add_mask(entry.owner, entry.attribute, fixed)
     return SparsityController(module)
 
 

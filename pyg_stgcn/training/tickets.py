@@ -157,11 +157,12 @@ def skip_epochs(trainer: pl.Trainer, epochs: int, steps_per_epoch: int) -> None:
 
     Learning rate, order of the clips and augmentation then go on from there.
     """
-    progress = trainer.fit_loop.epoch_progress
-    for counts in (progress.total, progress.current):
-        counts.ready = counts.started = counts.processed = counts.completed = epochs
-    steps = trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step
-    steps.total.ready = steps.total.completed = epochs * steps_per_epoch
+    loop = trainer.fit_loop
+    done = dict.fromkeys(("ready", "started", "processed", "completed"), epochs)
+    loop.epoch_progress.load_state_dict({"total": done, "current": done})
+    steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step
+    taken = dict.fromkeys(("ready", "completed"), epochs * steps_per_epoch)
+    steps.load_state_dict({"total": taken, "current": dict.fromkeys(taken, 0)})
 
 
 class WeightKeeper(Callback):
