@@ -36,7 +36,8 @@ def check_ticket_options(config: TrainConfig) -> None:
             "--redraw: draws the weights of a ticket anew; name its file with --ticket"
         )
     sparse = config.sparsity > 0 or config.edge_sparsity > 0
-    for option, given in (("--init", config.init is not None), ("a sparsity", sparse)):
+    masked = (("--init", config.init is not None), ("--penalty", config.penalty > 0))
+    for option, given in (*masked, ("a sparsity", sparse)):
         if config.ticket is not None and given:
             raise InputError(
                 f"--ticket {config.ticket}: has its own masks and weights; leave {option} out"
