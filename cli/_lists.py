@@ -42,6 +42,22 @@ class Numbers(ListType):
         return tuple(map(float, self.split(value, "are not numbers; write, for example, 2 2 1 1")))
 
 
+class Words(ListType):
+    """Any words but options."""
+
+    name = "words"
+
+    def accepts(self, word: str) -> bool:
+        return not word.startswith("-")
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(self.split(value, "are not words"))
+
+
 class Names(ListType):
     """Names out of a few.
 

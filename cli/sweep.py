@@ -21,6 +21,8 @@ _METHODS = next(
 #: Of 'train', what a sweep varies or decides itself.
 _OWN = {"sparsity", "edge_sparsity", "method", "seed", "out", "resume", "as_json"}
 _OWN |= {"ticket", "redraw", "save_epoch"}
+#: Of an assembly, which 'assemble' compares with its controls.
+_OWN |= {"levels", "experts", "learned_weights"}
 
 
 @click.command("sweep", cls=ListsCommand)

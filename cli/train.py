@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from pyg_stgcn.cli._lists import ListsCommand, Numbers, Words
 from pyg_stgcn.cli._output import percent, print_json, print_table
 
 _SHARE = click.FloatRange(0, 1, max_open=True)
@@ -31,22 +32,29 @@ def _parse_augment(
     return values
 
 
-def _check_names(model: str, graph: str, stream: str) -> None:
+def check_names(config: Any) -> None:
+    """Refuse, as wrong usage, names that do not exist and experts that do not fit together."""
     from pyg_stgcn.errors import InputError
     from pyg_stgcn.models import list_models
     from pyg_stgcn.skeleton import get_skeleton
     from pyg_stgcn.transforms import parse_streams
 
-    if model not in list_models():
-        raise click.BadParameter(
-            f"{model!r} is not one of {', '.join(list_models())}", param_hint="--model"
-        )
+    named = [("--model", config.model), *(("--experts", name) for name in config.experts or ())]
+    for option, name in named:
+        if name not in list_models():
+            raise click.BadParameter(
+                f"{name!r} is not one of {', '.join(list_models())}", param_hint=option
+            )
     try:
-        parse_streams(stream)
+        config.check_experts()
+    except InputError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        parse_streams(config.stream)
     except InputError as error:
         raise click.BadParameter(str(error), param_hint="--stream") from None
     try:
-        get_skeleton("ntu25").graph(graph)
+        get_skeleton("ntu25").graph(config.graph)
     except InputError as error:
         raise click.BadParameter(str(error), param_hint="--graph") from None
 
@@ -87,12 +95,21 @@ def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -
 
 def _default_folder(config: Any) -> Path:
     dataset = Path(config.dataset).stem
-    parts = [dataset, config.benchmark, config.model, config.stream]
-    pruned = f"sparsity{config.sparsity:g}"
+    parts = [dataset, config.benchmark, config.architecture.replace(" ", ""), config.stream]
+    pruned = "sparsity" + "-".join(f"{level:g}" for level in config.levels or [config.sparsity])
     if config.ticket is not None:
         pruned = f"ticket-{Path(config.ticket).stem}{'-redrawn' if config.redraw else ''}"
     parts += [pruned, f"seed{config.seed}"]
     return Path("runs") / "-".join(str(part) for part in parts if part)
+
+
+def _assembly_rows(facts: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if facts is None:
+        return []
+    return [
+        ("kept weights, in one expert's", f"{facts['kept_of_one']:.3f}"),
+        ("kept parameters, in one dense model's", f"{facts['params_kept_of_one']:.3f}"),
+    ]
 
 
 def print_summary(summary: dict[str, Any], folder: Path) -> None:
@@ -108,6 +125,7 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
             ("kept of them", f"{summary['maskable_kept']:,}"),
             ("sparsity", percent(summary["sparsity"])),
             ("kept of all parameters", percent(summary["density"])),
+            *_assembly_rows(summary.get("assembly")),
             ("epochs", summary["epochs"]),
             ("seconds", summary["seconds"]),
         ],
@@ -116,7 +134,7 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     click.echo(f"run: {folder}\ncurves: {folder / 'curves.png'}")
 
 
-@click.command("train")
+@click.command("train", cls=ListsCommand)
 @click.option("--dataset", metavar="NAME|FILE.pkl", help="Dataset, or a pickle in PYSKL form.")
 @click.option("--root", help="Folder of the datasets.  [default: data; a pickle's own folder]")
 @click.option(
@@ -140,6 +158,21 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     help="Training clips to leave out, for 'fuse --search'.",
 )
 @click.option("--model", default="stgcn", show_default=True, help="Backbone.")
+@click.option(
+    "--levels",
+    type=Numbers(),
+    callback=lambda ctx, param, value: list(value or ()),
+    help="Train an assembly: the sparsity of each expert, e.g. 0.6 0.8 0.95 0.99.",
+)
+@click.option(
+    "--experts",
+    type=Words(),
+    callback=lambda ctx, param, value: list(value) if value else None,
+    help="Backbone of each expert.  [default: --model for all]",
+)
+@click.option(
+    "--learned-weights", is_flag=True, help="Learn how much each expert counts in the mean."
+)
 @click.option(
     "--init",
     metavar="RUN|FILE",
@@ -390,7 +423,7 @@ def command(
             raise click.UsageError(f"{out}: the run is finished; see its summary.json")
     else:
         config = TrainConfig(**options)
-    _check_names(config.model, config.graph, config.stream)
+    check_names(config)
     _check_benchmark(config)
     folder = out or _default_folder(config)
     summary = train(config, folder, resume=resume)

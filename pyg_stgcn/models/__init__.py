@@ -1,8 +1,9 @@
-"""Backbones and the registry that makes them by name."""
+"""Backbones, the registry that makes them by name, and assemblies of them."""
 
 from __future__ import annotations
 
 from pyg_stgcn.models.aagcn import AAGCN
+from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.ctrgcn import CTRGCN
 from pyg_stgcn.models.dgstgcn import DGSTGCN
@@ -17,6 +18,7 @@ __all__ = [
     "DGSTGCN",
     "STGCN",
     "STGCNPP",
+    "Assembly",
     "Backbone",
     "PysklReport",
     "create_model",

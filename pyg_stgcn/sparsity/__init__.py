@@ -3,6 +3,7 @@
 from pyg_stgcn.sparsity.allocation import ALLOCATIONS
 from pyg_stgcn.sparsity.controller import SparsityController, sparsify
 from pyg_stgcn.sparsity.files import load_sparse, save_sparse
+from pyg_stgcn.sparsity.group import ControllerGroup
 from pyg_stgcn.sparsity.mask import (
     Mask,
     MaskedParameter,
@@ -42,6 +43,7 @@ __all__ = [
     "METHODS",
     "PATTERNS",
     "SCHEDULES",
+    "ControllerGroup",
     "DynamicMask",
     "FeedbackMask",
     "GroupLasso",

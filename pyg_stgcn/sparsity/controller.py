@@ -149,12 +149,23 @@ class SparsityController:
     @property
     def sparsity(self) -> float:
         """Share of zeros in the masks of the weights, now."""
-        return _share_of_zeros([entry.mask for entry in self.masked if not entry.is_edge])
+        return share_of_zeros([entry.mask for entry in self.masked if not entry.is_edge])
 
     @property
     def edge_sparsity(self) -> float:
         """Share of zeros in the masks of the edge weights, now."""
-        return _share_of_zeros([entry.mask for entry in self.masked if entry.is_edge])
+        return share_of_zeros([entry.mask for entry in self.masked if entry.is_edge])
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the masks have come to their final sparsity, up to one percent.
+
+        Those that change seldom are behind the schedule.
+        """
+        if self.frozen:
+            return True
+        behind = self.target - self.sparsity
+        return math.isclose(self.schedule(self.num_steps), self.target) and behind < 0.01
 
     @property
     def frozen(self) -> bool:
@@ -277,7 +288,8 @@ def _start_at_zero(
             value.masked_fill_(grown, 0)
 
 
-def _share_of_zeros(masks: list[Tensor]) -> float:
+def share_of_zeros(masks: list[Tensor]) -> float:
+    """Share of false entries over all masks; zero if there are none."""
     if not masks:
         return 0.0
     kept = int(torch.stack([torch.count_nonzero(mask) for mask in masks]).sum())

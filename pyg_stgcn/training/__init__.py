@@ -1,5 +1,6 @@
 """Training and judging runs, on top of pytorch-lightning."""
 
+from pyg_stgcn.training.assembly import evaluate_assembly
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.evaluation import evaluate_run
 from pyg_stgcn.training.fusion import fuse_runs
@@ -15,6 +16,7 @@ __all__ = [
     "SparsityCallback",
     "TrainConfig",
     "TrainingDivergedError",
+    "evaluate_assembly",
     "evaluate_robustness",
     "evaluate_run",
     "fuse_runs",

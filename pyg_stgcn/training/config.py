@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,6 +121,10 @@ class TrainConfig:
         hold_out: Share of every class's training clips that is not trained on, so that fusion
             weights can be chosen on it.
         model: A name from :func:`pyg_stgcn.models.list_models`.
+        levels: Sparsity of each expert of an assembly
+            (:class:`~pyg_stgcn.models.Assembly`); empty for a single model.
+        experts: The experts' backbones, one a level (default: ``model`` for all).
+        learned_weights: Whether the experts' factors in the mean of their features are learned.
         init: Weights to start from: a run's folder, its ``model.safetensors`` or a checkpoint of
             PYSKL. A classifier for another number of classes is left out.
         freeze_backbone: Whether to train nothing but the classifier.
@@ -204,6 +209,9 @@ class TrainConfig:
     drop_leaks: bool = False
     hold_out: float = 0.0
     model: str = "stgcn"
+    levels: list[float] = field(default_factory=list)
+    experts: list[str] | None = None
+    learned_weights: bool = False
     init: str | None = None
     freeze_backbone: bool = False
     ticket: str | None = None
@@ -263,6 +271,7 @@ class TrainConfig:
         released = self.method == RELEASED
         return config._filled_in(
             {
+                "experts": [self.model] * len(self.levels) if self.levels else None,
                 **plan._asdict(),
                 "mask_update_every": seldom,
                 "score_lr": config.lr * (1 if released else SCORE_LR),
@@ -283,6 +292,42 @@ class TrainConfig:
             "exclude": tuple(self.exclude.split(",")) if self.exclude else (),
             "edges": self.edge_sparsity > 0,
         }
+
+    @property
+    def architecture(self) -> str:
+        """What is trained: the backbone, or those of the experts with their numbers."""
+        if not self.levels:
+            return self.model
+        counts = Counter(self.experts or [self.model] * len(self.levels))
+        return " + ".join(f"{count} {name}" for name, count in counts.items())
+
+    def check_experts(self) -> None:
+        """Raise an error unless the options of an assembly fit together.
+
+        Raises:
+            InputError: They do not.
+        """
+        if not self.levels:
+            if self.experts is not None or self.learned_weights:
+                option = "--learned-weights" if self.experts is None else "--experts"
+                raise InputError(f"{option}: needs --levels, the sparsity of each expert")
+            return
+        if not all(0 <= level < 1 for level in self.levels):
+            raise InputError(
+                f"--levels {self.levels}: not all in [0, 1); give the share of zeros of each expert"
+            )
+        if self.experts is not None and len(self.experts) != len(self.levels):
+            raise InputError(
+                f"--experts: {len(self.experts)} backbones for {len(self.levels)} levels; "
+                "name one a level"
+            )
+        if self.sparsity:
+            raise InputError(
+                f"--sparsity {self.sparsity:g}: the experts of an assembly have their own; "
+                "leave it out, or leave --levels out"
+            )
+        if self.freeze_backbone:
+            raise InputError("--freeze-backbone: trains no experts; leave it or --levels out")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

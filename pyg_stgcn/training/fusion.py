@@ -127,7 +127,7 @@ def fuse_runs(
     rows = [
         {
             "run": str(run.folder),
-            "model": run.config.model,
+            "model": run.config.architecture,
             "stream": run.config.stream,
             "weight": weight,
             **classification_metrics(one.probabilities, labels),

@@ -46,6 +46,8 @@ class Job:
                 words.append(flag)
             elif value is False:
                 words.append(f"--no-{flag.removeprefix('--')}")
+            elif isinstance(value, list):
+                words += [flag, *map(str, value)]
             elif isinstance(value, dict):
                 words += [word for key in value for word in (flag, f"{key}={value[key]}")]
             else:

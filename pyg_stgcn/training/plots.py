@@ -91,6 +91,54 @@ def plot_sweep(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     _save(figure, path)
 
 
+def plot_subsets(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    controls: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Accuracy over the kept weights, one point a subset of an assembly's experts.
+
+    Args:
+        path: The picture.
+        rows: ``experts``, ``head``, ``kept`` and ``top1`` of each point; the subset of all experts
+            is set off.
+        controls: ``kept``, ``top1`` and ``top1_deviation`` of what the assembly is compared with,
+            by its name. Dense ones are lines.
+    """
+    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    axes = figure.subplots()
+    sizes = sorted({len(row["experts"]) for row in rows})
+    for size in sizes:
+        points = [row for row in rows if len(row["experts"]) == size and row["head"] == "shared"]
+        kept, top1 = ([100 * row[name] for row in points] for name in ("kept", "top1"))
+        label = f"{size} expert{'s' if size > 1 else ''}" if size < sizes[-1] else "assembly"
+        axes.plot(kept, top1, "*" if size == sizes[-1] else "o", color=f"C{size - 1}", label=label)
+        for row, x, y in zip(points, kept, top1, strict=True):
+            name = "+".join(map(str, row["experts"]))
+            axes.annotate(name, (x, y), (4, 4), textcoords="offset points", fontsize="x-small")
+    own = [row for row in rows if row["head"] == "own"]
+    if own:
+        kept, top1 = ([100 * row[name] for row in own] for name in ("kept", "top1"))
+        axes.plot(kept, top1, "x", color="C0", label="1 expert, own classifier")
+    for number, (name, control) in enumerate(controls.items()):
+        value, spread = 100 * control["top1"], 100 * (control["top1_deviation"] or 0)
+        color = f"{0.2 + 0.2 * number:g}"
+        if name.startswith("dense"):
+            axes.axhline(value, color=color, linestyle="--", label=name)
+            axes.axhspan(value - spread, value + spread, color="0.93", zorder=0)
+        else:
+            marker = "sDv^"[number % 4]
+            axes.errorbar(100 * control["kept"], value, spread, fmt=marker, color=color, label=name)
+    axes.set(
+        xscale="log",
+        xlabel="kept weights (% of the maskable ones of one dense expert)",
+        ylabel="top-1 accuracy (%)",
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    _save(figure, path)
+
+
 def plot_fusion(path: Path, runs: Sequence[Mapping[str, Any]], fused: float) -> None:
     """Accuracy of every run, and of their fusion.
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models import load_pyskl
+from pyg_stgcn.models import Assembly, load_pyskl
 
 
 def load_pretrained(model: nn.Module, path: str | Path) -> bool:
@@ -38,6 +38,10 @@ def load_pretrained(model: nn.Module, path: str | Path) -> bool:
         )
     if path.suffix == ".safetensors":
         return _load_own(model, path)
+    if isinstance(model, Assembly):
+        raise InputError(
+            f"--init {path}: holds a single backbone; start an assembly from a run of its like"
+        )
     report = load_pyskl(model, path, strict=False)
     unfit = {
         kind: [name for name in getattr(report, kind) if not name.startswith("cls_head.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -15,7 +16,9 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import Assembly
 from pyg_stgcn.sparsity import (
+    ControllerGroup,
     GroupLasso,
     SparsityController,
     score_parameters,
@@ -36,6 +39,9 @@ class ActionRecognizer(pl.LightningModule):
     and with a learning rate of their own (at that of the weights most scores hardly leave their
     random start).
 
+    Of an assembly the cross-entropies of the shared classifier and of each expert's own are added
+    up; the metrics are those of the shared one.
+
     Args:
         model: Maps a batch to logits ``[N, num_classes]``.
         num_classes: Number of classes.
@@ -48,7 +54,7 @@ class ActionRecognizer(pl.LightningModule):
             norms stand still too.
         seed: Seeds what is random inside a step, such as dropout.
         controller: Of the model's masks; stepped after every optimiser step.
-        penalty: Added to the training loss; not part of the one that is recorded.
+        penalties: Added to the training loss; not part of the one that is recorded.
     """
 
     def __init__(
@@ -63,8 +69,8 @@ class ActionRecognizer(pl.LightningModule):
         label_smoothing: float = 0.0,
         freeze_backbone: bool = False,
         seed: int = 0,
-        controller: SparsityController | None = None,
-        penalty: GroupLasso | None = None,
+        controller: SparsityController | ControllerGroup | None = None,
+        penalties: Sequence[GroupLasso] = (),
     ) -> None:
         super().__init__()
         self.model = model
@@ -79,7 +85,7 @@ class ActionRecognizer(pl.LightningModule):
             cast(nn.Module, model.head).requires_grad_(True)
         self.seed = seed
         self.controller = controller
-        self.penalty = penalty
+        self.penalties = penalties
         top5 = MulticlassAccuracy(num_classes, top_k=min(5, num_classes), average="micro")
         top1 = MulticlassAccuracy(num_classes, average="micro")
         self.train_metrics = MetricCollection({"train_top1": top1})
@@ -106,18 +112,28 @@ class ActionRecognizer(pl.LightningModule):
         torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        logits = self.model(batch)
-        loss = cross_entropy(logits, batch.y, label_smoothing=self.label_smoothing)
-        if not torch.isfinite(loss):
+        logits, auxiliary = self._all_logits(batch)
+        loss = self._loss(logits, batch)
+        total = loss + sum(self._loss(part, batch) for part in auxiliary)
+        if not torch.isfinite(total):
             raise TrainingDivergedError(
-                f"training diverged: the loss is {loss.item()} in epoch {self.current_epoch + 1}, "
+                f"training diverged: the loss is {total.item()} in epoch {self.current_epoch + 1}, "
                 f"batch {batch_idx + 1} (learning rate {self.lr}); lower --lr, and check the data "
                 "with 'pyg-stgcn datasets info'"
             )
         self.train_loss.update(loss.detach(), weight=len(batch.y))
         self.train_metrics.update(logits.detach(), batch.y)
-        self.log("loss", loss, prog_bar=True, logger=False)
-        return loss if self.penalty is None else loss + self.penalty()
+        self.log("loss", total, prog_bar=True, logger=False)
+        return total + sum(penalty() for penalty in self.penalties)
+
+    def _all_logits(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        """What is predicted, and what only serves the training."""
+        if isinstance(self.model, Assembly):
+            return self.model.forward_all(batch)
+        return self.model(batch), []
+
+    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy(logits, batch.y, label_smoothing=self.label_smoothing)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.controller is not None:
@@ -134,18 +150,11 @@ class ActionRecognizer(pl.LightningModule):
         self.val_metrics.reset()
         self._validated = {name: float(value) for name, value in values.items()}
         # A checkpoint taken half-way up the ramp must not pass for the best sparse model.
-        selection = self._validated["val_top1"] if self._at_target() else -1.0
+        arrived = self.controller is None or self.controller.has_arrived
+        selection = self._validated["val_top1"] if arrived else -1.0
         self.log("selection", selection, logger=False, sync_dist=True)
         self.log("sparsity", self.sparsity, prog_bar=True, logger=False, sync_dist=True)
         self.log("val_top1", self._validated["val_top1"], prog_bar=True, sync_dist=True)
-
-    def _at_target(self) -> bool:
-        if self.controller is None or self.controller.frozen:
-            return True
-        now = self.controller.schedule(self.controller.num_steps)
-        # Masks that change seldom are behind the schedule.
-        behind = self.controller.target - self.controller.sparsity
-        return math.isclose(now, self.controller.target) and behind < 0.01
 
     def take_epoch_metrics(self) -> dict[str, float]:
         """Metrics of the epoch that ends, over all processes; validation's only where it ran."""

@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -14,7 +14,7 @@ from torch import nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
-from pyg_stgcn.models import create_model
+from pyg_stgcn.models import Assembly, Backbone, create_model
 from pyg_stgcn.skeleton import Skeleton
 from pyg_stgcn.sparsity import save_sparse, summary
 from pyg_stgcn.training.config import TrainConfig, load_config, save_config
@@ -154,14 +154,22 @@ class Run:
 
     def build_model(self) -> nn.Module:
         """The untrained, dense model of this run."""
-        return create_model(
-            self.config.model,
+        if not self.config.levels:
+            return self._build_backbone(self.config.model)
+        assert self.config.experts is not None
+        experts = [self._build_backbone(name) for name in self.config.experts]
+        return Assembly(experts, learned_weights=self.config.learned_weights)
+
+    def _build_backbone(self, name: str) -> Backbone:
+        model = create_model(
+            name,
             len(self.classes),
             self.skeleton,
             in_channels=self.in_channels,
             base_channels=self.config.channels,
             graph=self.config.graph,
         )
+        return cast(Backbone, model)
 
     def save_weights(self, model: nn.Module, *, sparse: bool) -> None:
         """Write the trained weights, and a second, smaller file if most of them are zero."""

@@ -19,7 +19,16 @@ from torch import nn
 
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity import GroupLasso, SparsityController, load_ticket, make_schedule, sparsify
+from pyg_stgcn.models import Assembly
+from pyg_stgcn.sparsity import (
+    ControllerGroup,
+    GroupLasso,
+    SparsityController,
+    load_ticket,
+    make_schedule,
+    sparsify,
+)
+from pyg_stgcn.training.assembly import assembly_facts, judge_subsets
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
 from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.training.config import RAMP, RELEASED, TrainConfig
@@ -39,6 +48,10 @@ from pyg_stgcn.training.tickets import (
     start_from,
 )
 from pyg_stgcn.transforms import parse_streams
+
+
+#: Largest norm of an assembly's gradient, as released; its loss is the sum of several.
+ASSEMBLY_CLIP = 45.0
 
 
 class ClipData(pl.LightningDataModule):
@@ -78,6 +91,7 @@ class ClipData(pl.LightningDataModule):
 
 def open_clips(config: TrainConfig) -> tuple[SkeletonDataset, SkeletonDataset, TrainConfig]:
     """Training and validation clips with their transforms, and the completed configuration."""
+    config.check_experts()
     train = open_dataset(config, "train")
     config = config.with_recipe(len(train), train.benchmark)
     if config.hold_out:
@@ -123,8 +137,23 @@ def _claim_folder(run: Run, *, resume: bool) -> None:
         ) from None
 
 
-def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityController | None:
-    if config.sparsity == 0 and config.edge_sparsity == 0:
+def _mask_all(
+    model: nn.Module, config: TrainConfig, total_steps: int
+) -> SparsityController | ControllerGroup | None:
+    if not isinstance(model, Assembly):
+        return _mask(model, config.sparsity, config, total_steps)
+    masked = [
+        _mask(expert, level, config, total_steps)
+        for expert, level in zip(model.experts, config.levels, strict=True)
+    ]
+    controllers = [controller for controller in masked if controller is not None]
+    return ControllerGroup(controllers) if controllers else None
+
+
+def _mask(
+    model: nn.Module, sparsity: float, config: TrainConfig, total_steps: int
+) -> SparsityController | None:
+    if sparsity == 0 and config.edge_sparsity == 0:
         return None
     if config.freeze_backbone:
         raise InputError(
@@ -137,7 +166,7 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
         ramp_end = config.warmup + RAMP * (1 - config.warmup)
     schedule = make_schedule(
         config.schedule,
-        config.sparsity,
+        sparsity,
         total_steps,
         warmup=round(config.warmup * total_steps),
         ramp_end=None if ramp_end is None else math.ceil(ramp_end * total_steps),
@@ -149,7 +178,7 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
     del maskable["edges"]  # Follow from the sparsities.
     return sparsify(
         model,
-        config.sparsity,
+        sparsity,
         method="score" if config.method == RELEASED else config.method,
         **maskable,
         pattern=config.pattern,
@@ -163,20 +192,23 @@ def _mask(model: nn.Module, config: TrainConfig, total_steps: int) -> SparsityCo
     )
 
 
-def _penalty(controller: SparsityController | None, config: TrainConfig) -> GroupLasso | None:
+def _penalties(
+    controller: SparsityController | ControllerGroup | None, config: TrainConfig
+) -> list[GroupLasso]:
     if config.penalty == 0:
-        return None
+        return []
     if controller is None:
         raise InputError(
             f"--penalty {config.penalty}: acts on what is about to be pruned; give a sparsity"
         )
-    penalty = GroupLasso(controller, config.penalty, config.penalty_groups)
-    if penalty.ramp_end == 0:
+    parts = controller.controllers if isinstance(controller, ControllerGroup) else [controller]
+    penalties = [GroupLasso(part, config.penalty, config.penalty_groups) for part in parts]
+    if penalties[0].ramp_end == 0:
         raise InputError(
             f"--penalty {config.penalty}: a constant schedule leaves it no time; "
             "choose --schedule cubic, linear or step"
         )
-    return penalty
+    return penalties
 
 
 def _start_ticket(
@@ -237,6 +269,7 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
             max_epochs=config.epochs,
             check_val_every_n_epoch=_validation_interval(config.epochs),
             callbacks=_callbacks(run, table),
+            gradient_clip_val=ASSEMBLY_CLIP if config.levels else None,
             plugins=[AtomicCheckpointIO()],
             default_root_dir=run.folder,
             deterministic="warn" if torch.cuda.is_available() else None,
@@ -261,7 +294,7 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
 
 def _finish(run: Run, model: nn.Module, table: EpochTable, device: torch.device) -> dict[str, Any]:
     config = run.config
-    sparse = bool(config.sparsity or config.edge_sparsity or config.ticket)
+    sparse = bool(config.sparsity or config.edge_sparsity or config.ticket or any(config.levels))
     run.save_weights(model, sparse=sparse)
     plot_curves(run.curves, {"": table.rows})
     judged = predict(run, model.eval(), num_clips=run.config.eval_clips, device=device)
@@ -269,7 +302,7 @@ def _finish(run: Run, model: nn.Module, table: EpochTable, device: torch.device)
     result = {
         "dataset": run.config.dataset,
         "benchmark": run.config.benchmark,
-        "model": run.config.model,
+        "model": run.config.architecture,
         "stream": run.config.stream,
         **classification_metrics(judged.probabilities, judged.labels),
         "clips": run.config.eval_clips,
@@ -280,6 +313,9 @@ def _finish(run: Run, model: nn.Module, table: EpochTable, device: torch.device)
         "seconds": round(sum(row["seconds"] for row in table.rows), 1),
         "seed": run.config.seed,
     }
+    if isinstance(model, Assembly):
+        result["assembly"] = assembly_facts(run, model)
+        judge_subsets(run, model, num_clips=run.config.eval_clips, device=device)
     write_json(run.summary, result)
     return result
 
@@ -316,11 +352,12 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     if config.init is not None and checkpoint is None:
         load_pretrained(model, config.init)
     steps_per_epoch = -(-len(clips) // config.batch_size)
+    controller: SparsityController | ControllerGroup | None
     if config.ticket is None:
-        controller = _mask(model, config, steps_per_epoch * config.epochs)
+        controller = _mask_all(model, config, steps_per_epoch * config.epochs)
     else:
         controller = _start_ticket(run, model, trainer, steps_per_epoch)
-    penalty = _penalty(controller, config)
+    penalties = _penalties(controller, config)
     _claim_folder(run, resume=resume)
     recognizer = ActionRecognizer(
         model,
@@ -333,7 +370,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         freeze_backbone=config.freeze_backbone,
         seed=config.seed,
         controller=controller,
-        penalty=penalty,
+        penalties=penalties,
     )
     trainer.fit(
         recognizer,

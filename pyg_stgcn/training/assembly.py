@@ -1,0 +1,198 @@
+"""Accounting of an assembly's weights, and judgement of every subset of its experts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import Assembly
+from pyg_stgcn.training.evaluation import judge, open_validation
+from pyg_stgcn.training.files import write_csv, write_json
+from pyg_stgcn.training.metrics import classification_metrics
+from pyg_stgcn.training.plots import plot_subsets
+from pyg_stgcn.training.rundir import Run, sparsity_facts
+
+
+def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
+    """How many weights an assembly has left, in units of one of its experts.
+
+    Args:
+        run: Names the experts.
+        model: The finalised model.
+
+    Returns:
+        ``experts``, with backbone, level and :func:`sparsity_facts` of each;
+        ``kept_of_one``, the kept maskable weights of all experts as a share of the maskable weights
+        of the first; ``params_kept``, the non-zeros of all that a prediction needs (without the
+        experts' own classifiers, which only serve the training); and ``params_kept_of_one``, the
+        same as a share of all parameters of a dense model like the first expert.
+    """
+    config, edges = run.config, run.config.edge_sparsity > 0
+    assert config.experts is not None
+    parts = zip(config.experts, config.levels, model.experts, strict=True)
+    experts = [
+        {"model": name, "level": level, **sparsity_facts(expert, edges=edges)}
+        for name, level, expert in parts
+    ]
+    kept = sum(expert["maskable_kept"] for expert in experts)
+    params_kept = sum(expert["params_kept"] for expert in experts)
+    params_kept += _numel(model) - sum(_numel(expert) for expert in model.experts)
+    if len(experts) > 1:
+        params_kept -= sum(_numel(expert.head) for expert in model.experts)
+    return {
+        "experts": experts,
+        "kept_of_one": kept / experts[0]["params_maskable"],
+        "params_kept": params_kept,
+        "params_kept_of_one": params_kept / experts[0]["params_total"],
+    }
+
+
+def _numel(module: nn.Module | Tensor) -> int:
+    assert isinstance(module, nn.Module)
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def subsets(num_experts: int) -> list[tuple[int, ...]]:
+    """All subsets of experts but the empty one, counted from 0, small ones first."""
+    experts = range(num_experts)
+    return [members for size in experts for members in combinations(experts, size + 1)]
+
+
+class SubsetLogits(nn.Module):
+    r"""Logits of every subset of an assembly's experts, then of every expert's own classifier.
+
+    A subset is judged by the shared classifier on the mean of its members' features. Every expert
+    computes its features once.
+
+    Args:
+        assembly (Assembly): The trained model.
+
+    Shapes:
+        - **output:** :math:`(N, S, \mathrm{classes})`, where :math:`S = 2^E - 1 + E` (or 1 for a
+          single expert, which has no classifier of its own)
+    """
+
+    def __init__(self, assembly: Assembly) -> None:
+        super().__init__()
+        self.assembly = assembly
+        self.subsets = subsets(len(assembly.experts))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Maps a batch to the logits of all subsets and experts."""
+        features = self.assembly.expert_features(batch)
+        shared = [
+            self.assembly.head(self.assembly.mean_features(features, members))
+            for members in self.subsets
+        ]
+        return torch.stack([*shared, *self.assembly.expert_logits(features)], dim=1)
+
+
+def judge_subsets(
+    run: Run,
+    model: Assembly,
+    *,
+    num_clips: int,
+    device: torch.device | str = "cpu",
+    root: str | None = None,
+) -> dict[str, Any]:
+    """Judge every subset of an assembly's experts on the validation clips.
+
+    Writes ``assembly.json``, ``.csv`` and ``.png`` into the run.
+
+    Args:
+        run: Names the data, the experts and their levels.
+        model: In evaluation mode; moved to ``device``.
+        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        device: Where to compute.
+        root: Folder of the datasets, if it is no longer the one of the run.
+
+    Returns:
+        :func:`assembly_facts`, ``rows`` and the files. A row has ``experts`` (counted from 1),
+        ``levels``, ``head`` (``"shared"``, or an expert's ``"own"``), ``kept`` (maskable weights of
+        the members, in units of the first expert's), ``top1``, ``top5`` and ``mean_class``.
+
+    Raises:
+        InputError: The data are not there, or are not those of the run.
+    """
+    facts = assembly_facts(run, model)
+    judged = judge(
+        SubsetLogits(model).eval(),
+        open_validation(run, root),
+        run.config,
+        num_clips=num_clips,
+        device=device,
+    )
+    members = subsets(len(model.experts))
+    cases = [(one, "shared") for one in members]
+    cases += [((number,), "own") for number in range(len(model.experts))]
+    one = facts["experts"][0]["params_maskable"]
+    kept = [expert["maskable_kept"] / one for expert in facts["experts"]]
+    rows = [
+        {
+            "experts": [number + 1 for number in case],
+            "levels": [run.config.levels[number] for number in case],
+            "head": head,
+            "kept": sum(kept[number] for number in case),
+            **classification_metrics(judged.probabilities[:, place], judged.labels),
+        }
+        # A single expert has no classifier of its own.
+        for place, (case, head) in enumerate(cases[: judged.probabilities.shape[1]])
+    ]
+    files = {kind: run.folder / f"assembly.{kind}" for kind in ("json", "csv", "png")}
+    write_subsets(files["csv"], rows)
+    plot_subsets(files["png"], rows, {})
+    result = {
+        "dataset": run.config.dataset,
+        "benchmark": run.config.benchmark,
+        **facts,
+        "clips": num_clips,
+        "rows": rows,
+        "assembly_csv": str(files["csv"]),
+        "assembly_png": str(files["png"]),
+    }
+    write_json(files["json"], result)
+    return result
+
+
+def write_subsets(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the rows of :func:`judge_subsets`, lists joined by ``+``."""
+    joined = [
+        row | {name: "+".join(f"{value:g}" for value in row[name]) for name in ("experts", "levels")}
+        for row in rows
+    ]
+    write_csv(path, list(rows[0]), joined)
+
+
+def evaluate_assembly(
+    folder: str | Path,
+    *,
+    num_clips: int = 10,
+    device: torch.device | str = "cpu",
+    root: str | None = None,
+) -> dict[str, Any]:
+    """Evaluate every subset of the experts of a finished run, see :func:`judge_subsets`.
+
+    Args:
+        folder: The run directory.
+        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        device: Where to compute.
+        root: Folder of the datasets, if it is no longer the one of the run.
+
+    Raises:
+        InputError: The folder holds no finished run of an assembly, or its data are missing.
+    """
+    run = Run.open(folder)
+    model = run.load_model()
+    if not isinstance(model, Assembly):
+        raise InputError(
+            f"{folder}: is a single {run.config.model}; name the run of an assembly, such as "
+            "'pyg-stgcn assemble' makes"
+        )
+    return judge_subsets(run, model, num_clips=num_clips, device=device, root=root)
