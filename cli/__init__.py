@@ -10,6 +10,7 @@ from pyg_stgcn import __version__
 from pyg_stgcn.errors import InputError
 
 _COMMANDS = (
+    "assemble",
     "datasets",
     "demo",
     "evaluate",

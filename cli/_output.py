@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -38,3 +39,39 @@ def print_table(
 
 def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
+
+
+def with_deviation(row: Mapping[str, Any]) -> str:
+    """``top1`` of a row with its ``top1_deviation``, where it has one."""
+    top1 = percent(row["top1"])
+    if row["top1_deviation"] is not None:
+        top1 += f" ± {100 * row['top1_deviation']:.2f}"
+    return top1
+
+
+def difference(row: Mapping[str, Any]) -> str:
+    """``difference`` of a row with the limits of its interval, in points, where it has them."""
+    shown = "" if row["difference"] is None else f"{100 * row['difference']:+.2f}"
+    if row["difference_low"] is not None:
+        low, high = 100 * row["difference_low"], 100 * row["difference_high"]
+        shown += f" ({low:+.2f} to {high:+.2f})"
+    return shown
+
+
+def print_subsets(rows: list[dict[str, Any]]) -> None:
+    """Print the judgement of every subset of the experts."""
+    print_table(
+        ("experts", "sparsities", "classifier", "kept", "top-1", "mean class"),
+        [
+            (
+                "+".join(map(str, row["experts"])),
+                "+".join(f"{level:g}" for level in row["levels"]),
+                row["head"],
+                f"{row['kept']:.3f}",
+                percent(row["top1"]),
+                percent(row["mean_class"]),
+            )
+            for row in rows
+        ],
+        texts=3,
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pyg_stgcn.cli._output import percent, print_json, print_table
+from pyg_stgcn.cli._output import percent, print_json, print_subsets, print_table
 
 
 @click.command("evaluate")
@@ -51,6 +51,8 @@ def command(
     Writes evaluation.json, the class probabilities (predictions.npz) and the confusion matrix
     (confusion.csv, confusion.png) into RUN.
 
+    Of an assembly it judges every subset of the experts too (assembly.json, .csv and .png).
+
     With --corruption, judges intact clips and clips that have lost frames, and writes
     robustness.json, robustness.csv and robustness.png instead. A single loss and a repair show in
     their names: robustness-0.75-random-interpolate.json. To repair what the sensor did not see,
@@ -59,11 +61,13 @@ def command(
     _check_losses(corruption, pattern, repair)
 
     from pyg_stgcn.cli._device import check_device
-    from pyg_stgcn.training import evaluate_robustness, evaluate_run
+    from pyg_stgcn.training import Run, evaluate_assembly, evaluate_robustness, evaluate_run
 
     check_device(device)
     if corruption is None:
         result = evaluate_run(run, num_clips=clips, device=device, root=root)
+        if Run.open(run).config.levels:
+            result["assembly"] = evaluate_assembly(run, num_clips=clips, device=device, root=root)
     else:
         result = evaluate_robustness(
             run,
@@ -117,6 +121,9 @@ def _print_evaluation(result: dict[str, Any]) -> None:
         title=f"{result['dataset']}, {result['benchmark']}",
     )
     click.echo(f"confusion matrix: {result['confusion_csv']}, {result['confusion_png']}")
+    if "assembly" in result:
+        print_subsets(result["assembly"]["rows"])
+        click.echo(f"picture: {result['assembly']['assembly_png']}")
 
 
 def _print_robustness(result: dict[str, Any]) -> None:

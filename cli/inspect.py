@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,17 +20,20 @@ def command(run: Path, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from pyg_stgcn.sparsity import report
-    from pyg_stgcn.training.rundir import Run, sparsity_facts
+    from pyg_stgcn.models import Assembly
+    from pyg_stgcn.training.assembly import assembly_facts
+    from pyg_stgcn.training.rundir import Run, layer_reports, sparsity_facts
 
     trained = Run.open(run)
     model = trained.load_model()
-    layers = report(model, **trained.config.maskable)
+    assembly = assembly_facts(trained, model) if isinstance(model, Assembly) else None
+    layers = layer_reports(model, trained.config)
     totals = sparsity_facts(model, trained.config)
     empty = [layer.name for layer in layers if layer.empty]
     if as_json:
         rows = [{**asdict(layer), "sparsity": layer.sparsity} for layer in layers]
-        print_json({**totals, "layers": rows, "empty": empty})
+        more = {} if assembly is None else {"assembly": assembly}
+        print_json({**totals, **more, "layers": rows, "empty": empty})
         return
     print_table(
         ("layer", "shape", "weights", "kept", "sparsity", "dead rows", "dead columns"),
@@ -51,5 +55,30 @@ def command(run: Path, as_json: bool) -> None:
         f"(sparsity {percent(totals['sparsity'])}), "
         f"{percent(totals['density'])} of all {totals['params_total']:,} parameters"
     )
+    if assembly is not None:
+        _print_experts(assembly)
     for name in empty:
         click.echo(f"Warning: {name} lost all its weights", err=True)
+
+
+def _print_experts(assembly: dict[str, Any]) -> None:
+    print_table(
+        ("expert", "model", "weights", "kept", "sparsity", "of all parameters"),
+        [
+            (
+                number,
+                expert["model"],
+                f"{expert['params_maskable']:,}",
+                f"{expert['maskable_kept']:,}",
+                percent(expert["sparsity"]),
+                percent(expert["density"]),
+            )
+            for number, expert in enumerate(assembly["experts"], start=1)
+        ],
+        texts=2,
+    )
+    click.echo(
+        f"together {assembly['kept_of_one']:.3f} of one expert's maskable weights; "
+        f"{assembly['params_kept']:,} parameters for a prediction, "
+        f"{assembly['params_kept_of_one']:.3f} of those of one dense model"
+    )

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from pyg_stgcn.cli import train
 from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
-from pyg_stgcn.cli._output import percent, print_json, print_table
+from pyg_stgcn.cli._output import difference, percent, print_json, print_table, with_deviation
 
 _METHODS = next(
     parameter.type.choices
@@ -122,19 +122,12 @@ command.params += [parameter for parameter in train.command.params if parameter.
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
-    top1 = percent(row["top1"])
-    if row["top1_deviation"] is not None:
-        top1 += f" ± {100 * row['top1_deviation']:.2f}"
-    difference = "" if row["difference"] is None else f"{100 * row['difference']:+.2f}"
-    if row["difference_low"] is not None:
-        low, high = 100 * row["difference_low"], 100 * row["difference_high"]
-        difference += f" ({low:+.2f} to {high:+.2f})"
     return (
         row["method"],
         f"{row['sparsity']:g}",
         row["seeds"],
-        top1,
+        with_deviation(row),
         percent(row["mean_class"]),
-        difference,
+        difference(row),
         percent(row["density"]),
     )

@@ -18,8 +18,9 @@ _COMMON = ("skeleton", "in_channels", "num_classes", "num_features")
 
 
 class Assembly(nn.Module):
-    r"""The multi-level sparsity assembly, from the `"Are Spatial-Temporal Graph Convolution Networks
-    for Human Action Recognition Over-Parameterized?" <https://arxiv.org/abs/2505.10679>`_ paper.
+    r"""The multi-level sparsity assembly, from the `"Are Spatial-Temporal Graph Convolution
+    Networks for Human Action Recognition Over-Parameterized?" <https://arxiv.org/abs/2505.10679>`_
+    paper.
 
     Several experts, each a complete backbone with a graph and weights of its own, see the same
     clips. A shared classifier reads the mean of their features,
@@ -50,6 +51,8 @@ class Assembly(nn.Module):
     Raises:
         InputError: If there are no experts, or they do not agree.
     """
+
+    expert_factors: nn.Parameter | None
 
     def __init__(self, experts: Sequence[Backbone], learned_weights: bool = False) -> None:
         super().__init__()

@@ -34,11 +34,11 @@ def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
         experts' own classifiers, which only serve the training); and ``params_kept_of_one``, the
         same as a share of all parameters of a dense model like the first expert.
     """
-    config, edges = run.config, run.config.edge_sparsity > 0
+    config = run.config
     assert config.experts is not None
     parts = zip(config.experts, config.levels, model.experts, strict=True)
-    experts = [
-        {"model": name, "level": level, **sparsity_facts(expert, edges=edges)}
+    experts: list[dict[str, Any]] = [
+        {"model": name, "level": level, **sparsity_facts(expert, config)}
         for name, level, expert in parts
     ]
     kept = sum(expert["maskable_kept"] for expert in experts)
@@ -164,7 +164,8 @@ def judge_subsets(
 def write_subsets(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write the rows of :func:`judge_subsets`, lists joined by ``+``."""
     joined = [
-        row | {name: "+".join(f"{value:g}" for value in row[name]) for name in ("experts", "levels")}
+        row
+        | {name: "+".join(f"{value:g}" for value in row[name]) for name in ("experts", "levels")}
         for row in rows
     ]
     write_csv(path, list(rows[0]), joined)

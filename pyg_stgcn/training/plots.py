@@ -112,7 +112,8 @@ def plot_subsets(
         points = [row for row in rows if len(row["experts"]) == size and row["head"] == "shared"]
         kept, top1 = ([100 * row[name] for row in points] for name in ("kept", "top1"))
         label = f"{size} expert{'s' if size > 1 else ''}" if size < sizes[-1] else "assembly"
-        axes.plot(kept, top1, "*" if size == sizes[-1] else "o", color=f"C{size - 1}", label=label)
+        style = {"marker": "*", "markersize": 12} if size == sizes[-1] else {"marker": "o"}
+        axes.plot(kept, top1, linestyle="", color=f"C{size - 1}", label=label, zorder=3, **style)
         for row, x, y in zip(points, kept, top1, strict=True):
             name = "+".join(map(str, row["experts"]))
             axes.annotate(name, (x, y), (4, 4), textcoords="offset points", fontsize="x-small")
@@ -128,7 +129,16 @@ def plot_subsets(
             axes.axhspan(value - spread, value + spread, color="0.93", zorder=0)
         else:
             marker = "sDv^"[number % 4]
-            axes.errorbar(100 * control["kept"], value, spread, fmt=marker, color=color, label=name)
+            axes.errorbar(
+                100 * control["kept"],
+                value,
+                spread,
+                fmt=marker,
+                markerfacecolor="none",
+                capsize=3,
+                color=color,
+                label=name,
+            )
     axes.set(
         xscale="log",
         xlabel="kept weights (% of the maskable ones of one dense expert)",

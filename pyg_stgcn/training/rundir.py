@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +16,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.models import Assembly, Backbone, create_model
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.sparsity import save_sparse, summary
+from pyg_stgcn.sparsity import LayerReport, SparsitySummary, report, save_sparse, summary
 from pyg_stgcn.training.config import TrainConfig, load_config, save_config
 
 _RECORDED = (
@@ -43,6 +43,33 @@ def software_versions() -> dict[str, str | None]:
     return versions
 
 
+def layer_reports(model: nn.Module, config: TrainConfig) -> list[LayerReport]:
+    """Reports of all maskable parameters, those of an assembly expert by expert.
+
+    Args:
+        model: The finalised model.
+        config: Says what is maskable, in every expert by the names that it has alone.
+    """
+    if not isinstance(model, Assembly):
+        return report(model, **config.maskable)
+    return [
+        replace(layer, name=f"experts.{number}.{layer.name}")
+        for number, expert in enumerate(model.experts)
+        for layer in report(expert, **config.maskable)
+    ]
+
+
+def _summary(model: nn.Module, config: TrainConfig) -> SparsitySummary:
+    if not isinstance(model, Assembly):
+        return summary(model, **config.maskable)
+    parts = [summary(expert, **config.maskable) for expert in model.experts]
+    added = ("params_maskable", "maskable_kept", "edges_maskable", "edges_kept")
+    return SparsitySummary(
+        params_total=sum(parameter.numel() for parameter in model.parameters()),
+        **{name: sum(getattr(part, name) for part in parts) for name in added},
+    )
+
+
 def sparsity_facts(model: nn.Module, config: TrainConfig) -> dict[str, int | float]:
     """How many parameters a trained model has, and how many of them are left.
 
@@ -55,7 +82,7 @@ def sparsity_facts(model: nn.Module, config: TrainConfig) -> dict[str, int | flo
         maskable weights), ``params_kept`` and ``density`` (of *all* parameters); with pruned edges
         also ``edges_maskable``, ``edges_kept`` and ``edge_sparsity``.
     """
-    counts = summary(model, **config.maskable)
+    counts = _summary(model, config)
     names = ["params_total", "params_maskable", "maskable_kept", "sparsity"]
     names += ["params_kept", "density"]
     if config.edge_sparsity:

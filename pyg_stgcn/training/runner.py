@@ -49,7 +49,6 @@ from pyg_stgcn.training.tickets import (
 )
 from pyg_stgcn.transforms import parse_streams
 
-
 #: Largest norm of an assembly's gradient, as released; its loss is the sum of several.
 ASSEMBLY_CLIP = 45.0
 

@@ -80,7 +80,8 @@ def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     Raises:
         InputError: The runs differ in more than sparsity, method and seed.
     """
-    _check_alike(jobs)
+    of_method = {*MaskPlan._fields, "score_lr", "score_weight_decay"}
+    check_alike(jobs, {"sparsity", "method", "seed", *of_method})
     runs = [{**_read(job), "folder": str(job.folder)} for job in jobs]
     groups: dict[tuple[float, str], list[dict[str, Any]]] = {}
     for run in runs:
@@ -95,14 +96,12 @@ def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     return result
 
 
-def _check_alike(jobs: Sequence[Job]) -> None:
-    """Raise an error if runs differ in more than what is varied."""
-    varied = {"sparsity", "method", "seed", *MaskPlan._fields, *PLACEMENT}
-    varied |= {"score_lr", "score_weight_decay"}
+def check_alike(jobs: Sequence[Job], varied: set[str]) -> None:
+    """Raise an error if runs differ in more than what is varied, and where they computed."""
     configs = [load_config(job.folder / "config.json")[0].to_dict() for job in jobs]
     for job, config in zip(jobs, configs, strict=True):
         for name, value in config.items():
-            if name not in varied and value != configs[0][name]:
+            if name not in varied | PLACEMENT and value != configs[0][name]:
                 raise InputError(
                     f"{job.folder}: has --{name.replace('_', '-')} {value}, {jobs[0].folder} has "
                     f"{configs[0][name]}; they cannot be compared, name another folder with --out"

@@ -1,0 +1,124 @@
+"""``pyg-stgcn assemble``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from pyg_stgcn.cli import train
+from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
+from pyg_stgcn.cli._output import (
+    difference,
+    percent,
+    print_json,
+    print_subsets,
+    print_table,
+    with_deviation,
+)
+
+#: Of 'train', what this command decides itself.
+_OWN = {"levels", "sparsity", "seed", "out", "resume", "as_json"}
+
+
+@click.command("assemble", cls=ListsCommand)
+@click.option(
+    "--levels",
+    type=Numbers(),
+    default=(0.6, 0.8, 0.95, 0.99),
+    show_default="0.6 0.8 0.95 0.99",
+    help="Sparsity of each expert.",
+)
+@click.option(
+    "--controls",
+    type=Names(("dense", "sparse", "equal")),
+    default=(),
+    help="Compare with a dense model, with a single one that keeps as many weights as all experts "
+    "together, or with as many experts of equal sparsity.",
+)
+@click.option("--seeds", type=Numbers(), default=(0.0,), show_default="0", help="Runs of each.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/assembly"),
+    show_default=True,
+    help="Folder of the runs and the result.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    levels: tuple[float, ...],
+    controls: tuple[str, ...],
+    seeds: tuple[float, ...],
+    jobs: int,
+    out: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train experts of several sparsities as one model, and compare it with controls.
+
+    All other options are those of 'train'. Runs that are finished are not trained again, and
+    unfinished ones are continued. Writes assemble.json, assemble.csv, subsets.csv and assemble.png
+    into --out: the assembly and its controls, and every subset of the experts.
+
+    Each run is one of 'train --levels', which 'evaluate', 'inspect' and 'fuse' take like any other.
+    """
+    if options["dataset"] is None:
+        raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
+    if any(seed < 0 or seed != int(seed) for seed in seeds):
+        raise click.BadParameter(f"{seeds} are not numbers from 0 on", param_hint="--seeds")
+
+    from pyg_stgcn.errors import InputError
+    from pyg_stgcn.training import TrainConfig
+    from pyg_stgcn.training.controls import plan_assemblies, summarise_assemblies
+    from pyg_stgcn.training.jobs import run_jobs
+
+    given = {
+        name: value
+        for name, value in options.items()
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    train.check_names(TrainConfig(**given, levels=list(levels)))
+    try:
+        planned = plan_assemblies(out, given, levels, controls, [int(seed) for seed in seeds])
+    except InputError as error:
+        raise click.UsageError(str(error)) from None
+    missing = [job for job in planned if not job.is_finished()]
+    click.echo(f"{len(planned) - len(missing)} of {len(planned)} runs are finished", err=True)
+    run_jobs(missing, jobs)
+    result = summarise_assemblies(planned, out)
+    if as_json:
+        print_json(result)
+        return
+    print_result(result, title=str(options["dataset"]))
+
+
+command.params += [parameter for parameter in train.command.params if parameter.name not in _OWN]
+
+
+def print_result(result: dict[str, Any], *, title: str) -> None:
+    print_table(
+        ("", "seeds", "top-1", "mean class", "assembly - this (95 %)", "kept", "of all parameters"),
+        [_cells(row) for row in result["rows"]],
+        title=f"{title}; kept: 1 is a dense model",
+    )
+    print_subsets(result["subsets"])
+    click.echo(f"tables: {result['csv']}, {result['subsets_csv']}\npicture: {result['png']}")
+
+
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        row["name"],
+        row["seeds"],
+        with_deviation(row),
+        percent(row["mean_class"]),
+        difference(row),
+        f"{row['kept']:.3f}",
+        f"{row['params_kept']:.3f}",
+    )

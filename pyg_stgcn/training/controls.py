@@ -1,0 +1,182 @@
+"""Assemblies over several seeds, and the models that they have to beat."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.training.assembly import write_subsets
+from pyg_stgcn.training.files import write_csv, write_json
+from pyg_stgcn.training.jobs import Job
+from pyg_stgcn.training.plots import plot_subsets
+from pyg_stgcn.training.sweep import check_alike, paired_interval
+
+CONTROLS = ("dense", "sparse", "equal")
+_ASSEMBLY = "assembly"
+_COLUMNS = (
+    "name",
+    "seeds",
+    "top1",
+    "top1_deviation",
+    "mean_class",
+    "kept",
+    "params_kept",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "minutes",
+)
+#: Options of an assembly, which a single model does not have.
+_OF_ASSEMBLIES = ("levels", "experts", "learned_weights")
+
+
+def plan_assemblies(
+    folder: Path,
+    options: Mapping[str, object],
+    levels: Sequence[float],
+    controls: Sequence[str],
+    seeds: Sequence[int],
+) -> list[Job]:
+    """One training of the assembly, and one of each control, for each seed.
+
+    ``"dense"`` is a dense model of the backbone (one of each, where they differ); ``"sparse"`` a
+    single model that keeps as many weights as all experts together; ``"equal"`` an assembly of as
+    many experts that keeps as many, all of the same sparsity.
+
+    Args:
+        folder: Of the whole comparison; a run's folder in it is named after what is trained.
+        options: Options that all have in common, and those of the assembly.
+        levels: Sparsity of each expert.
+        controls: Any of :data:`CONTROLS`.
+        seeds: Of each.
+
+    Raises:
+        InputError: A control does not exist for these levels or experts.
+    """
+    single = {name: value for name, value in options.items() if name not in _OF_ASSEMBLIES}
+    experts = options.get("experts")
+    backbones = list(dict.fromkeys(experts)) if isinstance(experts, list) else []
+    variants: dict[str, dict[str, object]] = {_ASSEMBLY: {**options, "levels": list(levels)}}
+    if "dense" in controls:
+        for name in backbones or [None]:
+            label = "dense" if len(backbones) < 2 else f"dense-{name}"
+            variants[label] = single if name is None else {**single, "model": name}
+    if "sparse" in controls:
+        if len(backbones) > 1:
+            raise InputError(
+                "control 'sparse': the experts are of different backbones, so there is no single "
+                "one to keep their weights; leave it out of --controls"
+            )
+        only = {"model": backbones[0]} if backbones else {}
+        variants["sparse"] = {**single, **only, "sparsity": total_sparsity(levels)}
+    if "equal" in controls:
+        mean = round(sum(levels) / len(levels), 12)
+        variants["equal"] = {**options, "levels": [mean] * len(levels)}
+    return [
+        Job(f"{label}-seed{seed}", folder / f"{label}-seed{seed}", {**variant, "seed": seed})
+        for seed in seeds
+        for label, variant in variants.items()
+    ]
+
+
+def total_sparsity(levels: Sequence[float]) -> float:
+    """Sparsity of a single model with as many kept weights as all experts together.
+
+    Raises:
+        InputError: There is none: the experts keep as many weights as a dense model, or more.
+    """
+    kept = sum(1 - level for level in levels)
+    if kept > 1:
+        raise InputError(
+            f"control 'sparse': the experts keep {kept:g} times the weights of one dense model; "
+            "leave it out of --controls, or raise --levels"
+        )
+    return max(round(1 - kept, 12), 0.0)
+
+
+def summarise_assemblies(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
+    """Tables and figure of finished runs, as ``assemble.json``, ``assemble.csv``, ``subsets.csv``
+    and ``assemble.png``.
+
+    Args:
+        jobs: All finished, as :func:`plan_assemblies` made them.
+        folder: Where to write.
+
+    Returns:
+        ``rows``, of the assembly and each control: means over the seeds; ``kept``, maskable weights
+        in units of one expert's; ``params_kept``, parameters of every kind that a prediction needs,
+        in units of one dense model's; ``difference``, the mean difference in top-1 between the
+        assembly and this control of the same seed, with its 95 % confidence interval (Student's t).
+        ``subsets``: means over the seeds of every subset of the experts. And the files.
+
+    Raises:
+        InputError: The runs differ in more than they should.
+    """
+    check_alike(jobs, {"model", "sparsity", "seed", *_OF_ASSEMBLIES})
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for job in jobs:
+        summary = json.loads((job.folder / "summary.json").read_text(encoding="utf-8"))
+        name = job.label.removesuffix(f"-seed{summary['seed']}")
+        groups.setdefault(name, []).append(summary)
+    one = groups[_ASSEMBLY][0]["assembly"]["experts"][0]
+    rows = [_row(name, group, groups[_ASSEMBLY], one) for name, group in groups.items()]
+    subsets = _mean_subsets([job.folder for job in jobs if job.label.startswith(f"{_ASSEMBLY}-")])
+    files = {name: folder / name for name in ("assemble.csv", "subsets.csv", "assemble.png")}
+    write_csv(files["assemble.csv"], _COLUMNS, rows)
+    write_subsets(files["subsets.csv"], subsets)
+    controls = {row["name"]: row for row in rows if row["name"] != _ASSEMBLY}
+    plot_subsets(files["assemble.png"], subsets, controls)
+    result = {
+        "rows": rows,
+        "subsets": subsets,
+        "runs": [str(job.folder) for job in jobs],
+        "csv": str(files["assemble.csv"]),
+        "subsets_csv": str(files["subsets.csv"]),
+        "png": str(files["assemble.png"]),
+    }
+    write_json(folder / "assemble.json", result)
+    return result
+
+
+def _row(
+    name: str,
+    group: Sequence[dict[str, Any]],
+    assemblies: Sequence[dict[str, Any]],
+    one: Mapping[str, Any],
+) -> dict[str, Any]:
+    top1 = [run["top1"] for run in group]
+    kept = [run["maskable_kept"] / one["params_maskable"] for run in group]
+    params = [run.get("assembly", run)["params_kept"] / one["params_total"] for run in group]
+    row: dict[str, Any] = {
+        "name": name,
+        "seeds": len(group),
+        "top1": float(np.mean(top1)),
+        "top1_deviation": float(np.std(top1, ddof=1)) if len(group) > 1 else None,
+        "mean_class": float(np.mean([run["mean_class"] for run in group])),
+        "kept": float(np.mean(kept)),
+        "params_kept": float(np.mean(params)),
+        "minutes": float(np.mean([run["seconds"] for run in group])) / 60,
+    }
+    # Jobs come seed by seed, so that both are in the same order.
+    pairs = [ours["top1"] - run["top1"] for ours, run in zip(assemblies, group, strict=True)]
+    compared = name != _ASSEMBLY
+    low, high = paired_interval(pairs) if compared and len(pairs) > 1 else (None, None)
+    difference = float(np.mean(pairs)) if compared else None
+    return row | {"difference": difference, "difference_low": low, "difference_high": high}
+
+
+def _mean_subsets(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    tables = [
+        json.loads((folder / "assembly.json").read_text(encoding="utf-8"))["rows"]
+        for folder in folders
+    ]
+    averaged = ("kept", "top1", "top5", "mean_class")
+    return [
+        rows[0] | {name: float(np.mean([row[name] for row in rows])) for name in averaged}
+        for rows in zip(*tables, strict=True)
+    ]

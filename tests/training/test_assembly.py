@@ -1,0 +1,208 @@
+"""Runs of assemblies: the loss, the masks, the accounting, and the judgement of every subset."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
+from torch_geometric.data import Batch, Data
+from torch_geometric.loader import DataLoader
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import Assembly, create_model
+from pyg_stgcn.sparsity import sparsify
+from pyg_stgcn.training import ActionRecognizer, Run, TrainConfig, evaluate_assembly, train
+from pyg_stgcn.training.assembly import SubsetLogits, assembly_facts
+from pyg_stgcn.training.callbacks import EpochTable
+from pyg_stgcn.training.config import UNMASKED
+from pyg_stgcn.training.data import clip_transform, make_loader
+from pyg_stgcn.training.evaluation import judge, open_validation
+
+LEVELS = [0.5, 0.9]
+
+
+def make_config(data: Path, root: Path) -> TrainConfig:
+    return TrainConfig(
+        dataset=str(data),
+        root=str(root),
+        experts=["stgcn", "stgcnpp"],
+        levels=LEVELS,
+        learned_weights=True,
+        channels=4,
+        clip_frames=12,
+        epochs=3,
+        batch_size=12,
+        lr=0.02,
+        eval_clips=2,
+        accelerator="cpu",
+    )
+
+
+@pytest.fixture(scope="module")
+def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    return make_config(tiny_pickle, tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def folder(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train(config, folder)
+    return folder
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "summary.json").read_text())
+
+
+def test_a_step_follows_the_sum_of_all_losses() -> None:
+    experts = [create_model("stgcn", 3, "coco17", base_channels=2) for _ in LEVELS]
+    model = Assembly(experts)
+    samples = [
+        Data(x=torch.randn(17, 8, 3), num_persons=1, y=torch.tensor([label])) for label in range(3)
+    ]
+    batch = Batch.from_data_list(samples)
+    by_hand = copy.deepcopy(model)
+    features = [expert.forward_features(batch) for expert in by_hand.experts]
+    logits = [by_hand.shared_head((features[0] + features[1]) / 2)]
+    logits += [expert.head(part) for expert, part in zip(by_hand.experts, features, strict=True)]
+    sum(cross_entropy(part, batch.y, label_smoothing=0.1) for part in logits).backward()
+    recognizer = ActionRecognizer(model, 3, lr=0.01, weight_decay=0.0, label_smoothing=0.1)
+    trainer = pl.Trainer(max_steps=1, barebones=True, accelerator="cpu")
+    trainer.fit(recognizer, DataLoader(samples, batch_size=3))
+    for (name, ours), expected in zip(model.named_parameters(), by_hand.parameters(), strict=True):
+        # The first step of SGD with Nesterov's momentum of 0.9.
+        step = 0.01 * 1.9 * expected.grad
+        torch.testing.assert_close(ours, expected - step, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_each_expert_ends_at_its_level(folder: Path) -> None:
+    experts = summary(folder)["assembly"]["experts"]
+    assert [expert["model"] for expert in experts] == ["stgcn", "stgcnpp"]
+    for expert, level in zip(experts, LEVELS, strict=True):
+        assert expert["level"] == level
+        pruned = expert["params_maskable"] - expert["maskable_kept"]
+        # A kept weight may have been trained to zero exactly, where no gradient arrives.
+        assert pruned == pytest.approx(round(level * (expert["params_maskable"] - 1)), abs=1)
+    assert (folder / "model.sparse.safetensors").exists()
+
+
+def test_the_papers_assembly_keeps_two_thirds_of_one_expert(tmp_path: Path) -> None:
+    levels, maskable, total, head = [0.6, 0.8, 0.95, 0.99], 1_038_436, 1_078_762, 256 * 60 + 60
+    config = TrainConfig("none", experts=["dgstgcn"] * 4, levels=levels)
+    model = Assembly([create_model("dgstgcn", 60, "ntu25", num_partitions=3) for _ in levels])
+    for expert, level in zip(model.experts, levels, strict=True):
+        sparsify(expert, level, exclude=UNMASKED).finalize()
+    run = Run(tmp_path, config, model.skeleton, [], 3, {})
+    facts = assembly_facts(run, model)
+    kept = [maskable - round(level * (maskable - 1)) for level in levels]
+    assert [expert["params_maskable"] for expert in facts["experts"]] == [maskable] * 4
+    assert [expert["maskable_kept"] for expert in facts["experts"]] == kept
+    assert facts["kept_of_one"] == pytest.approx(0.66, abs=1e-5)
+    assert facts["params_kept"] == sum(kept) + 4 * (total - maskable) + head
+    assert facts["params_kept_of_one"] == pytest.approx(facts["params_kept"] / (total + head))
+
+
+def test_every_subset_by_brute_force(folder: Path) -> None:
+    rows = json.loads((folder / "assembly.json").read_text())["rows"]
+    run = Run.open(folder)
+    model, dataset = run.load_model(), open_validation(run)
+    dataset.transform = clip_transform(run.config, dataset, train=False, num_clips=2)
+    (batch,) = make_loader(dataset, 64, run.config.seed, shuffle=False)
+    views, found = batch.x.chunk(2, dim=1), {}
+    for members in [(0,), (1,), (0, 1)]:
+        found[members, "shared"] = found[members, "own"] = 0
+        for view in views:
+            batch.x = view.contiguous()
+            with torch.no_grad():
+                mean = sum(
+                    model.expert_factors[e] * model.experts[e].forward_features(batch)
+                    for e in members
+                ) / len(members)
+                found[members, "shared"] += model.shared_head(mean).softmax(-1) / 2
+                found[members, "own"] += model.experts[members[0]](batch).softmax(-1) / 2
+    judged = judge(SubsetLogits(model), dataset, run.config, num_clips=2).probabilities
+    assert len(rows) == judged.shape[1] == 2**2 - 1 + 2
+    for place, row in enumerate(rows):
+        members = tuple(number - 1 for number in row["experts"])
+        expected = found[members, row["head"]]
+        torch.testing.assert_close(torch.from_numpy(judged[:, place]), expected)
+        predicted = expected.argmax(-1)
+        assert row["top1"] == pytest.approx(float((predicted == batch.y).float().mean()))
+        assert row["levels"] == [LEVELS[member] for member in members]
+    everything = next(row for row in rows if len(row["experts"]) == 2)
+    assert everything["top1"] == pytest.approx(summary(folder)["top1"])
+    experts = summary(folder)["assembly"]["experts"]
+    assert everything["kept"] == pytest.approx(
+        sum(expert["maskable_kept"] for expert in experts) / experts[0]["params_maskable"]
+    )
+    with (folder / "assembly.csv").open() as stream:
+        written = [(row["experts"], row["levels"], row["head"]) for row in csv.DictReader(stream)]
+    assert written[2] == ("1+2", "0.5+0.9", "shared")
+    assert (folder / "assembly.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_goes_on_as_if_it_had_never_stopped(
+    config: TrainConfig, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = EpochTable.on_train_epoch_start
+
+    def fail_in_the_last_epoch(
+        self: EpochTable, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> None:
+        if trainer.current_epoch == 2:
+            raise RuntimeError("the power is gone")
+        begin(self, trainer, pl_module)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EpochTable, "on_train_epoch_start", fail_in_the_last_epoch)
+        with pytest.raises(RuntimeError, match="power"):
+            train(config, tmp_path / "run")
+    train(config, tmp_path / "run", resume=True)
+    expected, found = (load_file(run / "model.safetensors") for run in (folder, tmp_path / "run"))
+    assert expected.keys() == found.keys()
+    for name in expected:
+        assert torch.equal(expected[name], found[name]), name
+
+
+def test_starts_from_another_assembly(config: TrainConfig, folder: Path, tmp_path: Path) -> None:
+    again = replace(config, init=str(folder), lr=1e-12, score_lr=1e-12, epochs=1, weight_decay=0.0)
+    train(replace(again, levels=[0.0, 0.0]), tmp_path / "run")
+    expected, found = (load_file(run / "model.safetensors") for run in (folder, tmp_path / "run"))
+    for name in expected:
+        if name.endswith("weight"):
+            torch.testing.assert_close(expected[name], found[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"levels": [0.5, 1.0]}, r"--levels .* not all in \[0, 1\)"),
+        ({"levels": [0.5]}, "2 backbones for 1 levels"),
+        ({"levels": []}, "--experts: needs --levels"),
+        ({"levels": [], "experts": None}, "--learned-weights: needs --levels"),
+        ({"sparsity": 0.5}, "--sparsity 0.5: the experts of an assembly have their own"),
+        ({"freeze_backbone": True}, "--freeze-backbone"),
+    ],
+)
+def test_options_that_do_not_fit(
+    config: TrainConfig, tmp_path: Path, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train(replace(config, **options), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_single_model_has_no_experts(tmp_path: Path, config: TrainConfig) -> None:
+    single = replace(config, levels=[], experts=None, learned_weights=False, epochs=1)
+    train(single, tmp_path / "run")
+    with pytest.raises(InputError, match="is a single stgcn"):
+        evaluate_assembly(tmp_path / "run")
