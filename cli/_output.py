@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -75,3 +76,35 @@ def print_subsets(rows: list[dict[str, Any]]) -> None:
         ],
         texts=3,
     )
+
+
+def _assembly_rows(facts: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if facts is None:
+        return []
+    return [
+        ("kept weights, in one expert's", f"{facts['kept_of_one']:.3f}"),
+        ("kept parameters, in one dense model's", f"{facts['params_kept_of_one']:.3f}"),
+    ]
+
+
+def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
+    """Print the result of a training."""
+    print_table(
+        ("", "value"),
+        [
+            ("top-1", percent(summary["top1"])),
+            ("top-5", percent(summary["top5"])),
+            ("mean class", percent(summary["mean_class"])),
+            ("clips averaged", summary["clips"]),
+            ("parameters", f"{summary['params_total']:,}"),
+            ("maskable weights", f"{summary['params_maskable']:,}"),
+            ("kept of them", f"{summary['maskable_kept']:,}"),
+            ("sparsity", percent(summary["sparsity"])),
+            ("kept of all parameters", percent(summary["density"])),
+            *_assembly_rows(summary.get("assembly")),
+            ("epochs", summary["epochs"]),
+            ("seconds", summary["seconds"]),
+        ],
+        title=f"{summary['dataset']}, {summary['benchmark']}",
+    )
+    click.echo(f"run: {folder}\ncurves: {folder / 'curves.png'}")

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from pyg_stgcn.cli._lists import ListsCommand, Numbers, Words
-from pyg_stgcn.cli._output import percent, print_json, print_table
+from pyg_stgcn.cli._output import print_json, print_summary
 
 _SHARE = click.FloatRange(0, 1, max_open=True)
 _POSITIVE = click.IntRange(min=1)
@@ -101,37 +101,6 @@ def _default_folder(config: Any) -> Path:
         pruned = f"ticket-{Path(config.ticket).stem}{'-redrawn' if config.redraw else ''}"
     parts += [pruned, f"seed{config.seed}"]
     return Path("runs") / "-".join(str(part) for part in parts if part)
-
-
-def _assembly_rows(facts: dict[str, Any] | None) -> list[tuple[str, str]]:
-    if facts is None:
-        return []
-    return [
-        ("kept weights, in one expert's", f"{facts['kept_of_one']:.3f}"),
-        ("kept parameters, in one dense model's", f"{facts['params_kept_of_one']:.3f}"),
-    ]
-
-
-def print_summary(summary: dict[str, Any], folder: Path) -> None:
-    print_table(
-        ("", "value"),
-        [
-            ("top-1", percent(summary["top1"])),
-            ("top-5", percent(summary["top5"])),
-            ("mean class", percent(summary["mean_class"])),
-            ("clips averaged", summary["clips"]),
-            ("parameters", f"{summary['params_total']:,}"),
-            ("maskable weights", f"{summary['params_maskable']:,}"),
-            ("kept of them", f"{summary['maskable_kept']:,}"),
-            ("sparsity", percent(summary["sparsity"])),
-            ("kept of all parameters", percent(summary["density"])),
-            *_assembly_rows(summary.get("assembly")),
-            ("epochs", summary["epochs"]),
-            ("seconds", summary["seconds"]),
-        ],
-        title=f"{summary['dataset']}, {summary['benchmark']}",
-    )
-    click.echo(f"run: {folder}\ncurves: {folder / 'curves.png'}")
 
 
 @click.command("train", cls=ListsCommand)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pyg_stgcn.cli import main
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.training.controls import plan_assemblies, total_sparsity
+
+SEEDS = (3, 4)
+LEVELS = (0.5, 0.9)
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def words(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    folder = tmp_path_factory.mktemp("assemble")
+    size = ["--channels", 4, "--clip-frames", 12, "--epochs", 1, "--batch-size", 12]
+    size += ["--eval-clips", 1, "--accelerator", "cpu", "--learned-weights"]
+    data = ["--dataset", tiny_pickle, "--root", folder / "data", "--out", folder / "out"]
+    varied = ["--levels", *LEVELS, "--controls", "dense", "--seeds", *SEEDS, "--jobs", 2]
+    return ["assemble", *varied, *data, *size]
+
+
+@pytest.fixture(scope="module")
+def out(words: list[object]) -> Path:
+    result = call(*words)
+    assert result.exit_code == 0, result.output
+    return Path(str(words[words.index("--out") + 1]))
+
+
+def summaries(out: Path, label: str) -> list[dict[str, Any]]:
+    return [json.loads((out / f"{label}-seed{s}/summary.json").read_text()) for s in SEEDS]
+
+
+def test_the_table_compares_runs_of_the_same_seed(out: Path) -> None:
+    with (out / "assemble.csv").open() as stream:
+        ours, dense = csv.DictReader(stream)
+    assemblies, controls = summaries(out, "assembly"), summaries(out, "dense")
+    assert (ours["name"], dense["name"]) == ("assembly", "dense")
+    assert float(ours["top1"]) == pytest.approx(statistics.mean(run["top1"] for run in assemblies))
+    pairs = [ours["top1"] - run["top1"] for ours, run in zip(assemblies, controls, strict=True)]
+    assert float(dense["difference"]) == pytest.approx(statistics.mean(pairs))
+    # The 97.5 % quantile of t with one degree of freedom, from a table.
+    half = 12.7062047362 * statistics.stdev(pairs) / math.sqrt(2)
+    if half:
+        low = statistics.mean(pairs) - half
+        assert float(dense["difference_low"]) == pytest.approx(low)
+    assert (float(dense["kept"]), float(dense["params_kept"])) == (1, 1)
+    assert float(ours["kept"]) == pytest.approx(0.6, abs=0.01)
+    assert float(ours["params_kept"]) == pytest.approx(
+        assemblies[0]["assembly"]["params_kept_of_one"]
+    )
+    assert (out / "assemble.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_subsets_are_means_over_the_seeds(out: Path) -> None:
+    rows = json.loads((out / "assemble.json").read_text())["subsets"]
+    tables = [
+        json.loads((out / f"assembly-seed{seed}/assembly.json").read_text())["rows"]
+        for seed in SEEDS
+    ]
+    assert [row["experts"] for row in rows] == [[1], [2], [1, 2], [1], [2]]
+    for row, first, second in zip(rows, *tables, strict=True):
+        assert row["top1"] == pytest.approx((first["top1"] + second["top1"]) / 2)
+
+
+def test_a_second_call_trains_nothing(words: list[object], out: Path) -> None:
+    done = {path: path.stat().st_mtime_ns for path in out.glob("*/summary.json")}
+    result = call(*words, "--json")
+    assert result.exit_code == 0, result.output
+    assert {row["name"] for row in json.loads(result.stdout)["rows"]} == {"assembly", "dense"}
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    other = call(*words, "--levels", 0.5, 0.8)
+    assert other.exit_code == 1
+    assert "name another folder" in other.stderr
+
+
+def test_other_commands_take_its_runs(out: Path) -> None:
+    run = out / f"assembly-seed{SEEDS[0]}"
+    judged = call("evaluate", run, "--clips", 1, "--json")
+    assert judged.exit_code == 0, judged.output
+    content = json.loads(judged.stdout)
+    (full,) = (row for row in content["assembly"]["rows"] if row["experts"] == [1, 2])
+    assert full["top1"] == content["top1"]
+    table = call("inspect", run)
+    assert table.exit_code == 0, table.output
+    assert "experts.1.stages" in table.stdout
+    facts = json.loads(call("inspect", run, "--json").stdout)
+    experts = facts["assembly"]["experts"]
+    assert sum(layer["kept"] for layer in facts["layers"]) == facts["maskable_kept"]
+    assert facts["maskable_kept"] == sum(expert["maskable_kept"] for expert in experts)
+    fused = call("fuse", run, out / f"dense-seed{SEEDS[0]}", "--out", out / "fused", "--json")
+    assert fused.exit_code == 0, fused.output
+    assert json.loads(fused.stdout)["runs"][0]["model"] == "2 stgcn"
+
+
+def test_controls_of_the_same_total(tmp_path: Path) -> None:
+    levels = (0.6, 0.8, 0.95, 0.99)
+    options = {"model": "dgstgcn", "learned_weights": True, "epochs": 2}
+    jobs = plan_assemblies(tmp_path, options, levels, ("dense", "sparse", "equal"), (0, 1))
+    made = {job.label: job.options for job in jobs}
+    assert len(made) == len({job.folder for job in jobs}) == 8
+    assert made["assembly-seed1"] == {**options, "levels": list(levels), "seed": 1}
+    assert made["dense-seed0"] == {"model": "dgstgcn", "epochs": 2, "seed": 0}
+    assert made["sparse-seed0"] == {**made["dense-seed0"], "sparsity": 0.34}
+    assert made["equal-seed0"] == {**options, "levels": [0.835] * 4, "seed": 0}
+
+
+def test_controls_of_a_mixture(tmp_path: Path) -> None:
+    options = {"experts": ["stgcn", "ctrgcn", "stgcn"]}
+    jobs = plan_assemblies(tmp_path, options, (0.5, 0.9, 0.9), ("dense",), (0,))
+    assert [job.label for job in jobs] == [
+        *("assembly-seed0", "dense-stgcn-seed0", "dense-ctrgcn-seed0")
+    ]
+    assert jobs[2].options == {"model": "ctrgcn", "seed": 0}
+    with pytest.raises(InputError, match="different backbones"):
+        plan_assemblies(tmp_path, options, (0.5, 0.9, 0.9), ("sparse",), (0,))
+
+
+def test_experts_may_keep_more_than_one_dense_model() -> None:
+    assert total_sparsity((0.5, 0.5)) == 0
+    with pytest.raises(InputError, match=r"keep 1\.4 times the weights"):
+        total_sparsity((0.1, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--levels", 1.2], "not all in [0, 1)"),
+        (["--seeds", 0.5], "not numbers from 0 on"),
+        (["--controls", "late"], "late"),
+        (["--experts", "stgcn", "--levels", 0.5, 0.9], "1 backbones for 2 levels"),
+        (["--experts", "stgcn", "resnet", "--levels", 0.5, 0.9], "'resnet' is not one of"),
+        (["--levels", 0.2, 0.2, "--controls", "sparse"], "leave it out of --controls"),
+        ([], "--dataset is missing"),
+    ],
+)
+def test_wrong_usage(given: list[object], message: str) -> None:
+    result = call("assemble", *given, *([] if not given else ["--dataset", "synthetic"]))
+    assert result.exit_code == 2
+    assert message in result.stderr
