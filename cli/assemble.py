@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from pyg_stgcn.cli import train
+from pyg_stgcn.cli._checks import check_names
 from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
 from pyg_stgcn.cli._output import (
     difference,
@@ -84,7 +85,7 @@ def command(
         for name, value in options.items()
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
-    train.check_names(TrainConfig(**given, levels=list(levels)))
+    check_names(TrainConfig(**given, levels=list(levels)))
     try:
         planned = plan_assemblies(out, given, levels, controls, [int(seed) for seed in seeds])
     except InputError as error:

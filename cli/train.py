@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from pyg_stgcn.cli._checks import check_benchmark, check_names
 from pyg_stgcn.cli._lists import ListsCommand, Numbers, Words
 from pyg_stgcn.cli._output import print_json, print_summary
 
@@ -30,47 +31,6 @@ def _parse_augment(
     except InputError as error:
         raise click.BadParameter(str(error)) from None
     return values
-
-
-def check_names(config: Any) -> None:
-    """Refuse, as wrong usage, names that do not exist and experts that do not fit together."""
-    from pyg_stgcn.errors import InputError
-    from pyg_stgcn.models import list_models
-    from pyg_stgcn.skeleton import get_skeleton
-    from pyg_stgcn.transforms import parse_streams
-
-    named = [("--model", config.model), *(("--experts", name) for name in config.experts or ())]
-    for option, name in named:
-        if name not in list_models():
-            raise click.BadParameter(
-                f"{name!r} is not one of {', '.join(list_models())}", param_hint=option
-            )
-    try:
-        config.check_experts()
-    except InputError as error:
-        raise click.UsageError(str(error)) from None
-    try:
-        parse_streams(config.stream)
-    except InputError as error:
-        raise click.BadParameter(str(error), param_hint="--stream") from None
-    try:
-        get_skeleton("ntu25").graph(config.graph)
-    except InputError as error:
-        raise click.BadParameter(str(error), param_hint="--graph") from None
-
-
-def _check_benchmark(config: Any) -> None:
-    from pyg_stgcn.training.data import open_dataset
-
-    if config.benchmark is None:
-        return
-    benchmarks = open_dataset(config, "all", benchmark=None).benchmarks
-    if config.benchmark not in benchmarks:
-        raise click.BadParameter(
-            f"{config.dataset} has no benchmark {config.benchmark!r}; "
-            f"it has {', '.join(benchmarks) or 'none'}",
-            param_hint="--benchmark",
-        )
 
 
 def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -> Any:
@@ -393,7 +353,7 @@ def command(
     else:
         config = TrainConfig(**options)
     check_names(config)
-    _check_benchmark(config)
+    check_benchmark(config)
     folder = out or _default_folder(config)
     summary = train(config, folder, resume=resume)
     if not summary:

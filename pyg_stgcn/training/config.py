@@ -326,8 +326,11 @@ class TrainConfig:
                 f"--sparsity {self.sparsity:g}: the experts of an assembly have their own; "
                 "leave it out, or leave --levels out"
             )
-        if self.freeze_backbone:
-            raise InputError("--freeze-backbone: trains no experts; leave it or --levels out")
+        for name in ("freeze_backbone", "ticket", "save_epoch"):
+            value = getattr(self, name)
+            if value is not None and value is not False:
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(f"{option}: is for a single model; leave it or --levels out")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

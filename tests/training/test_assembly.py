@@ -190,7 +190,8 @@ def test_starts_from_another_assembly(config: TrainConfig, folder: Path, tmp_pat
         ({"levels": []}, "--experts: needs --levels"),
         ({"levels": [], "experts": None}, "--learned-weights: needs --levels"),
         ({"sparsity": 0.5}, "--sparsity 0.5: the experts of an assembly have their own"),
-        ({"freeze_backbone": True}, "--freeze-backbone"),
+        ({"freeze_backbone": True}, "--freeze-backbone: is for a single model"),
+        ({"save_epoch": 0}, "--save-epoch: is for a single model"),
     ],
 )
 def test_options_that_do_not_fit(

@@ -1,0 +1,52 @@
+"""What the options of a training are checked for before anything is opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pyg_stgcn.training import TrainConfig
+
+
+def check_names(config: TrainConfig) -> None:
+    """Refuse, as wrong usage, names that do not exist and experts that do not fit together."""
+    from pyg_stgcn.errors import InputError
+    from pyg_stgcn.models import list_models
+    from pyg_stgcn.skeleton import get_skeleton
+    from pyg_stgcn.transforms import parse_streams
+
+    named = [("--model", config.model), *(("--experts", name) for name in config.experts or ())]
+    for option, name in named:
+        if name not in list_models():
+            raise click.BadParameter(
+                f"{name!r} is not one of {', '.join(list_models())}", param_hint=option
+            )
+    try:
+        config.check_experts()
+    except InputError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        parse_streams(config.stream)
+    except InputError as error:
+        raise click.BadParameter(str(error), param_hint="--stream") from None
+    try:
+        get_skeleton("ntu25").graph(config.graph)
+    except InputError as error:
+        raise click.BadParameter(str(error), param_hint="--graph") from None
+
+
+def check_benchmark(config: TrainConfig) -> None:
+    """Refuse, as wrong usage, a benchmark that the dataset does not have."""
+    from pyg_stgcn.training.data import open_dataset
+
+    if config.benchmark is None:
+        return
+    benchmarks = open_dataset(config, "all", benchmark=None).benchmarks
+    if config.benchmark not in benchmarks:
+        raise click.BadParameter(
+            f"{config.dataset} has no benchmark {config.benchmark!r}; "
+            f"it has {', '.join(benchmarks) or 'none'}",
+            param_hint="--benchmark",
+        )
