@@ -287,6 +287,9 @@ def _default_folder(config: Any) -> Path:
 @click.option(
     "--weight-decay", type=click.FloatRange(0), help="L2 penalty.  [default: 0.0005 or 0.01]"
 )
+@click.option(
+    "--dropout", type=_SHARE, default=0.0, show_default=True, help="Before the classifier."
+)
 @click.option("--label-smoothing", type=_SHARE, default=0.1, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(

@@ -189,6 +189,7 @@ class TrainConfig:
         lr: Learning rate at the start; it falls to zero along a cosine (default: that of the
             recipe, in proportion to the batch size).
         weight_decay: Of all parameters but the masks' scores.
+        dropout: Share of the features that are dropped before the classifier, in training.
         label_smoothing: Share of the target that is spread over all classes.
         seed: Of the initialisation, the order of the clips and the augmentation.
         eval_clips: Clips over which the final evaluation averages probabilities.
@@ -248,6 +249,7 @@ class TrainConfig:
     batch_size: int | None = None
     lr: float | None = None
     weight_decay: float | None = None
+    dropout: float = 0.0
     label_smoothing: float = 0.1
     seed: int = 0
     eval_clips: int = 10

@@ -195,6 +195,7 @@ class Run:
             in_channels=self.in_channels,
             base_channels=self.config.channels,
             graph=self.config.graph,
+            dropout=self.config.dropout,
         )
         return cast(Backbone, model)
 

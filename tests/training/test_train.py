@@ -86,6 +86,16 @@ def test_ways_to_mask(config: TrainConfig, tmp_path: Path, options: dict[str, An
         assert all(".gcn." in layer.name for layer in layers)
 
 
+def test_dropout_acts_in_training_only(config: TrainConfig, tmp_path: Path) -> None:
+    train(replace(config, dropout=0.5, epochs=1), tmp_path / "run")
+    model = Run.open(tmp_path / "run").load_model()
+    assert model.head.dropout.p == 0.5
+    features = torch.randn(64, model.num_features)
+    assert model.head(features).equal(model.head(features))
+    model.head.train()
+    assert not model.head(features).equal(model.head(features))
+
+
 def test_a_penalty_needs_something_to_prune_and_time(config: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give a sparsity"):
         train(replace(config, penalty=0.1), tmp_path / "a")
