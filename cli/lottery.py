@@ -27,6 +27,10 @@ _OWN |= {
 _OWN |= {"score_weight_decay", "pattern", "penalty", "penalty_groups"}
 _OWN |= {"ticket", "redraw", "save_epoch", "seed", "out", "resume", "as_json"}
 
+#: What is passed on as it is given, and all that is a lottery's own.
+_AS_THEY_ARE = ("rewind_epoch", "one_shot", "allocation", "floor", "score_scale")
+_LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seeds", "from")
+
 
 @click.command("lottery", cls=ListsCommand)
 @click.option(
@@ -47,6 +51,13 @@ _OWN |= {"ticket", "redraw", "save_epoch", "seed", "out", "resume", "as_json"}
     "[default: 1 % of the epochs, one at least]",
 )
 @click.option("--one-shot", is_flag=True, help="Prune the dense network to each sparsity at once.")
+@click.option(
+    "--from",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    multiple=True,
+    help="Take the masks of finished sparse runs, one of each seed, instead. Repeatable.",
+)
 @click.option(
     "--controls",
     type=Names(["random", "redrawn", "none"]),
@@ -97,16 +108,6 @@ _OWN |= {"ticket", "redraw", "save_epoch", "seed", "out", "resume", "as_json"}
 @click.pass_context
 def command(
     ctx: click.Context,
-    rounds: int,
-    rate: float | None,
-    final_sparsity: float | None,
-    rewind_epoch: int | None,
-    one_shot: bool,
-    controls: tuple[str, ...],
-    allocation: str,
-    floor: float,
-    score_scale: str,
-    seeds: tuple[float, ...],
     jobs: int,
     print_commands: bool,
     out: Path,
@@ -117,7 +118,8 @@ def command(
 
     Each round takes away the smallest of the remaining weights, sets the others back to an early
     epoch, and trains them from there. Two controls show what the ticket is worth: as many weights
-    of each layer drawn by lot, and the ticket's weights with new values.
+    of each layer drawn by lot, and the ticket's weights with new values. With --from the masks of
+    sparse runs take the place of the rounds.
 
     All other options are those of 'train'. Runs that are finished are not trained again, and
     unfinished ones are continued. Writes lottery.json, lottery.csv and lottery.png into --out, and
@@ -126,43 +128,11 @@ def command(
     --print-commands prints the runs of one round, which are independent of each other; when they
     are done, the same call prints the next round.
     """
-    if options["dataset"] is None:
-        raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
-    if any(seed < 0 or seed != int(seed) for seed in seeds):
-        raise click.BadParameter(f"{seeds} are not whole numbers from 0", param_hint="--seeds")
-    if rate is not None and final_sparsity is not None:
-        raise click.UsageError("--rate and --final-sparsity say the same; leave one out")
+    _check_usage(ctx, options)
 
-    from pyg_stgcn.sparsity import rate_for
-    from pyg_stgcn.training import TrainConfig
     from pyg_stgcn.training.jobs import run_jobs
-    from pyg_stgcn.training.lottery import Lottery, default_rewind_epoch
-    from pyg_stgcn.training.runner import open_clips
 
-    given = {
-        name: value
-        for name, value in options.items()
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    if rewind_epoch is None:
-        _, _, config = open_clips(TrainConfig(**given))
-        assert config.epochs is not None
-        rewind_epoch = default_rewind_epoch(config.epochs)
-    if final_sparsity is not None:
-        rate = rate_for(rounds, final_sparsity)
-    lottery = Lottery(
-        folder=out,
-        options=given,
-        seeds=[int(seed) for seed in seeds],
-        rounds=rounds,
-        rate=0.2 if rate is None else rate,
-        rewind_epoch=rewind_epoch,
-        one_shot=one_shot,
-        controls=[control for control in controls if control != "none"],
-        allocation=allocation,
-        floor=floor,
-        score_scale=score_scale,
-    )
+    lottery = _make(ctx, out, options)
     for name, planned in lottery.stages():
         missing = [job for job in planned if not job.is_finished()]
         if print_commands and missing:
@@ -181,9 +151,53 @@ def command(
     print_table(
         ("", "kept", "seeds", "top-1", "mean class", "to dense (95 %)", "ticket's lead (95 %)", ""),
         [_cells(row) for row in result["rows"]],
-        title=f"{options['dataset']}, rewound to epoch {rewind_epoch}",
+        title=f"{options['dataset']}, rewound to epoch {result['rewind_epoch']}",
     )
     click.echo(f"{result['verdict']}\ntable: {result['csv']}\npicture: {result['png']}")
+
+
+def _check_usage(ctx: click.Context, options: dict[str, Any]) -> None:
+    if options["dataset"] is None:
+        raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
+    seeds = options["seeds"]
+    if any(seed < 0 or seed != int(seed) for seed in seeds):
+        raise click.BadParameter(f"{seeds} are not whole numbers from 0", param_hint="--seeds")
+    if options["rate"] is not None and options["final_sparsity"] is not None:
+        raise click.UsageError("--rate and --final-sparsity say the same; leave one out")
+    if options["from"]:
+        for name in ("rounds", "rate", "final_sparsity", "one_shot", "seeds"):
+            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(
+                    f"--from takes masks and seeds from runs; leave --{name.replace('_', '-')} out"
+                )
+
+
+def _make(ctx: click.Context, out: Path, options: dict[str, Any]) -> Any:
+    from pyg_stgcn.sparsity import rate_for
+    from pyg_stgcn.training.lottery import Lottery, rewind_epoch, runs_by_seed
+
+    own = {name: options.pop(name) for name in _LOTTERY}
+    given = {
+        name: value
+        for name, value in options.items()
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    rounds, rate = own["rounds"], own["rate"] or 0.2
+    if own["final_sparsity"] is not None:
+        rate = rate_for(rounds, own["final_sparsity"])
+    if own["rewind_epoch"] is None:
+        own["rewind_epoch"] = rewind_epoch(given)
+    sources = runs_by_seed(own["from"])
+    return Lottery(
+        folder=out,
+        options=given,
+        seeds=list(sources) or [int(seed) for seed in own["seeds"]],
+        rounds=1 if sources else rounds,
+        rate=rate,
+        controls=[control for control in own["controls"] if control != "none"],
+        sources=sources,
+        **{name: own[name] for name in _AS_THEY_ARE},
+    )
 
 
 command.params += [parameter for parameter in train.command.params if parameter.name not in _OWN]

@@ -108,19 +108,12 @@ def _default_folder(config: Any) -> Path:
     help="Weights to start from: a run, its model.safetensors, or a checkpoint of PYSKL.",
 )
 @click.option("--freeze-backbone", is_flag=True, help="Train nothing but the classifier.")
-@click.option(
-    "--ticket",
-    metavar="FILE",
-    help="Lottery ticket to train: its masks, from its weights and its epoch on.",
-)
-@click.option(
-    "--redraw", is_flag=True, help="Draw the ticket's weights anew; only its masks are left."
-)
+@click.option("--ticket", metavar="FILE", help="Lottery ticket to train, from its epoch on.")
+@click.option("--redraw", is_flag=True, help="Take the ticket's masks only, with new weights.")
 @click.option(
     "--save-epoch",
     type=click.IntRange(min=0),
-    metavar="EPOCH",
-    help="Keep a dense run's weights of this epoch as epochN.safetensors; 0: the first ones.",
+    help="Keep a dense run's weights of this epoch, to rewind to; 0: the initialisation.",
 )
 @click.option(
     "--graph",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from pyg_stgcn.sparsity import (
     random_masks,
     save_ticket,
 )
+from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.jobs import Job
 from pyg_stgcn.training.plots import plot_sweep
 from pyg_stgcn.training.rundir import Run
+from pyg_stgcn.training.runner import open_clips
 from pyg_stgcn.training.sweep import paired_interval
-from pyg_stgcn.training.tickets import ticket_facts
+from pyg_stgcn.training.tickets import learned_masks, ticket_facts
 
 #: What a ticket is compared with at the same number of weights: as many of each layer drawn by lot,
 #: and the same weights with new values.
@@ -53,9 +55,34 @@ _COLUMNS = (
 )
 
 
-def default_rewind_epoch(epochs: int) -> int:
-    """One percent of the training, one epoch at least: late rewinding (Frankle et al., 2020)."""
-    return max(1, round(epochs / 100))
+def rewind_epoch(options: Mapping[str, Any]) -> int:
+    """One percent of a training, one epoch at least: late rewinding (Frankle et al., 2020).
+
+    Args:
+        options: Of ``train``; what is left open depends on the data.
+    """
+    _, _, config = open_clips(TrainConfig(**options))
+    assert config.epochs is not None
+    return max(1, round(config.epochs / 100))
+
+
+def runs_by_seed(folders: Iterable[Path]) -> dict[int, Run]:
+    """Finished runs whose masks are to be judged.
+
+    Raises:
+        InputError: A folder holds no sparse run, or two hold one of the same seed.
+    """
+    runs: dict[int, Run] = {}
+    for folder in folders:
+        run = Run.open(folder)
+        if run.config.sparsity == 0 and run.config.ticket is None:
+            raise InputError(f"{folder}: is a dense run, which has no masks; name a sparse one")
+        if (other := runs.setdefault(run.config.seed, run)) is not run:
+            raise InputError(
+                f"{folder}: has the seed {run.config.seed}, as {other.folder} has; "
+                "name one run of each seed"
+            )
+    return runs
 
 
 @dataclass(frozen=True)
@@ -82,6 +109,8 @@ class Lottery:
             :func:`~pyg_stgcn.sparsity.prune_further`.
         floor: What every layer keeps at least, see there.
         score_scale: How magnitudes of different layers compare, see there.
+        sources: Sparse runs by seed, whose masks are the tickets' in place of those that rounds
+            find: does what another method has learned contain a ticket?
     """
 
     folder: Path
@@ -95,6 +124,7 @@ class Lottery:
     allocation: str = "global"
     floor: float = 0.0
     score_scale: str = "none"
+    sources: Mapping[int, Run] = field(default_factory=dict)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -124,7 +154,7 @@ class Lottery:
                 for seed in self.seeds
             ]
             name = "one shot" if self.one_shot else f"round {group[0]} of {self.rounds}"
-            yield name, jobs
+            yield "given masks" if self.sources else name, jobs
 
     def job(self, arm: str, number: int, seed: int) -> Job:
         """The training of one arm in one round."""
@@ -141,6 +171,10 @@ class Lottery:
                 own["redraw"] = True
         return Job(label, self.folder / label, {**self.options, **own})
 
+    def sparsity(self, number: int) -> float:
+        """Share of zeros after a round."""
+        return 1 - kept_after(number, self.rate)
+
     def ticket_file(self, arm: str, number: int, seed: int) -> Path:
         """Where a ticket, or the masks drawn by lot, lie."""
         return self.folder / "tickets" / f"round{number}-{arm}-seed{seed}.safetensors"
@@ -148,14 +182,15 @@ class Lottery:
     def _draw(self, number: int, seed: int) -> None:
         """Write the tickets of a round that are not there yet."""
         dense = Run.open(self.job(_DENSE, 0, seed).folder)
-        facts = ticket_facts(dense, self.rewind_epoch) | {
-            "round": number,
-            "sparsity": 1 - kept_after(number, self.rate),
-            "one_shot": self.one_shot,
-            "allocation": self.allocation,
-            "floor": self.floor,
-            "score_scale": self.score_scale,
-        }
+        facts = ticket_facts(dense, self.rewind_epoch) | {"round": number}
+        if self.sources:
+            source = self.sources[seed].config
+            names = ("method", "sparsity", "epochs", "seed")
+            facts["source"] = {name: getattr(source, name) for name in names}
+        else:
+            facts["sparsity"] = self.sparsity(number)
+            rules = ("one_shot", "allocation", "floor", "score_scale")
+            facts |= {name: getattr(self, name) for name in rules}
         kinds = [kind for kind in (_TICKET, "random") if kind in self.arms]
         files = {kind: self.ticket_file(kind, number, seed) for kind in kinds}
         missing = [kind for kind in kinds if not _is_there(files[kind], {**facts, "arm": kind})]
@@ -164,7 +199,9 @@ class Lottery:
         files[_TICKET].parent.mkdir(parents=True, exist_ok=True)
         early = load_file(dense.early_weights(self.rewind_epoch))
         for kind in missing:
-            if kind == _TICKET:
+            if kind == _TICKET and self.sources:
+                masks = learned_masks(self.sources[seed], dense)
+            elif kind == _TICKET:
                 masks = self._found_masks(dense, number, seed)
             else:
                 found = load_ticket(files[_TICKET]).masks
@@ -182,7 +219,7 @@ class Lottery:
         return prune_further(
             load_file(trained.weights),
             masks,
-            1 - kept_after(number, self.rate),
+            self.sparsity(number),
             allocation=self.allocation,
             floor=self.floor,
             score_scale=self.score_scale,
@@ -201,11 +238,11 @@ class Lottery:
         Returns:
             ``verdict``, ``rows`` and ``runs``, and the files.
         """
-        runs = [_read(self.job(_DENSE, 0, seed), _DENSE, 0, 1.0) for seed in self.seeds]
+        runs = [_read(self.job(_DENSE, 0, seed), _DENSE, 0) for seed in self.seeds]
         for number in range(1, self.rounds + 1):
-            kept = kept_after(number, self.rate)
             for arm in self.arms:
-                runs += [_read(self.job(arm, number, s), arm, number, kept) for s in self.seeds]
+                found = [_read(self.job(arm, number, seed), arm, number) for seed in self.seeds]
+                runs += found
         rows = _rows(runs)
         files = {kind: self.folder / f"lottery.{kind}" for kind in ("json", "csv", "png")}
         write_csv(files["csv"], _COLUMNS, rows)
@@ -239,10 +276,11 @@ def _is_there(path: Path, facts: Mapping[str, Any]) -> bool:
     return True
 
 
-def _read(job: Job, arm: str, number: int, kept: float) -> dict[str, Any]:
+def _read(job: Job, arm: str, number: int) -> dict[str, Any]:
     summary = json.loads((job.folder / "summary.json").read_text(encoding="utf-8"))
-    names = ("seed", "top1", "mean_class", "sparsity", "density", "seconds")
+    names = ("seed", "top1", "mean_class", "density", "seconds")
     found = {name: summary[name] for name in names}
+    kept = 1 - summary["sparsity"]
     return {"arm": arm, "round": number, "kept": kept, **found, "folder": str(job.folder)}
 
 
@@ -270,10 +308,10 @@ def _rows(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _means(group: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     runs = list(group.values())
     row: dict[str, Any] = dict.fromkeys(_COLUMNS)
-    row |= {name: runs[0][name] for name in ("arm", "round", "kept")}
+    row |= {name: runs[0][name] for name in ("arm", "round")}
     row |= {
         name: float(np.mean([run[name] for run in runs]))
-        for name in ("top1", "mean_class", "density")
+        for name in ("kept", "top1", "mean_class", "density")
     }
     row["seeds"] = len(runs)
     row["minutes"] = float(np.mean([run["seconds"] for run in runs])) / 60

@@ -15,6 +15,8 @@ from pyg_stgcn.files import write_atomically
 
 #: Above this many classes their names and counts would no longer be legible.
 _LEGIBLE_CLASSES = 30
+#: As many shares of kept weights have room on the axis of a sweep.
+_SWEEP_TICKS = 12
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -69,6 +71,7 @@ def plot_sweep(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
+    shares: set[float] = set()
     for number, method in enumerate(dict.fromkeys(row["method"] for row in rows)):
         points = [row for row in rows if row["method"] == method]
         values = np.array([100 * row["top1"] for row in points])
@@ -78,13 +81,18 @@ def plot_sweep(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             axes.axhspan(values[0] - spread[0], values[0] + spread[0], color="0.9", zorder=0)
             continue
         kept = [100 * (1 - row["sparsity"]) for row in points]
+        shares.update(kept)
         axes.plot(kept, values, "o-", color=f"C{number}", label=method)
         axes.fill_between(kept, values - spread, values + spread, color=f"C{number}", alpha=0.15)
     axes.set(
         xscale="log",
         xlabel="kept of the maskable weights (%)",
-        ylabel="top-1 accuracy (%); bands: one standard deviation over the seeds",
+        ylabel="top-1 accuracy (%)",
     )
+    axes.set_title("bands: one standard deviation over the seeds", fontsize="small")
+    ticks = sorted(shares)[:: -(-len(shares) // _SWEEP_TICKS) or 1]
+    axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    axes.minorticks_off()
     axes.invert_xaxis()
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")

@@ -210,6 +210,16 @@ def _penalties(
     return penalties
 
 
+def _new_model(run: Run, *, resumed: bool) -> nn.Module:
+    model = run.build_model()
+    if run.config.redraw:
+        # The first draw of this seed is that of the dense run that the ticket was found in.
+        model = run.build_model()
+    if run.config.init is not None and not resumed:
+        load_pretrained(model, run.config.init)
+    return model
+
+
 def _start_ticket(
     run: Run, model: nn.Module, trainer: pl.Trainer, steps_per_epoch: int
 ) -> SparsityController:
@@ -344,12 +354,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     trainer = _trainer(run, table)
     pl.seed_everything(config.seed, verbose=False)
     checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
-    model = run.build_model()
-    if config.redraw:
-        # The first draw of this seed is that of the dense run that the ticket was found in.
-        model = run.build_model()
-    if config.init is not None and checkpoint is None:
-        load_pretrained(model, config.init)
+    model = _new_model(run, resumed=checkpoint is not None)
     steps_per_epoch = -(-len(clips) // config.batch_size)
     controller: SparsityController | ControllerGroup | None
     if config.ticket is None:

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.sparsity import SparsityController, Ticket, put_masks
+from pyg_stgcn.sparsity import SparsityController, Ticket, full_masks, put_masks
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.rundir import Run
@@ -153,6 +152,29 @@ def start_from(ticket: Ticket, run: Run, model: nn.Module) -> tuple[SparsityCont
     return put_masks(model, masks), [name for name in left if name in ours]
 
 
+def learned_masks(run: Run, dense: Run) -> dict[str, Tensor]:
+    """Masks of the weights that a sparse run has kept, edges aside.
+
+    Args:
+        run: Finished.
+        dense: Whose network they are meant for.
+
+    Raises:
+        InputError: The run is not finished, or is one of another backbone.
+    """
+    ours, theirs = _backbone_of(dense), _backbone_of(run)
+    for name in _BACKBONE:
+        if theirs[name] != ours[name]:
+            raise InputError(
+                f"{run.folder}: has --{name.replace('_', '-')} {theirs[name]}, not {ours[name]}; "
+                "name a run of the same network"
+            )
+    model, maskable = run.load_model(), run.config.maskable
+    names = full_masks(model, maskable["include"], maskable["exclude"])
+    weights = model.state_dict()
+    return {name: weights[name] != 0 for name in names}
+
+
 def skip_epochs(trainer: pl.Trainer, epochs: int, steps_per_epoch: int) -> None:
     """Let a trainer begin as if it had done some epochs already.
 
@@ -190,6 +212,6 @@ class WeightKeeper(Callback):
 
     def _write(self, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, ActionRecognizer)
-        state: Mapping[str, torch.Tensor] = pl_module.model.state_dict()
+        state: Mapping[str, Tensor] = pl_module.model.state_dict()
         tensors = {name: value.cpu().contiguous() for name, value in state.items()}
         write_atomically(self.path, lambda file: save_file(tensors, file))

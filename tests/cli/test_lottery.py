@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from safetensors.torch import load_file
+
+from pyg_stgcn.cli import main
+from pyg_stgcn.sparsity import load_ticket
+from pyg_stgcn.sparsity.threshold import num_pruned
+from pyg_stgcn.training import Run, train
+
+SEED = 3
+ARMS = ("ticket", "random", "redrawn")
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def words(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    folder = tmp_path_factory.mktemp("lottery")
+    size = ["--channels", 4, "--clip-frames", 12, "--epochs", 8, "--batch-size", 12]
+    size += ["--eval-clips", 1, "--accelerator", "cpu"]
+    data = ["--dataset", tiny_pickle, "--root", folder / "data", "--out", folder / "out"]
+    drawn = ["--rounds", 2, "--rate", 0.5, "--rewind-epoch", 2, "--seeds", SEED, "--jobs", 2]
+    return ["lottery", *drawn, *data, *size]
+
+
+@pytest.fixture(scope="module")
+def out(words: list[object]) -> Path:
+    """A lottery that was stopped in the middle of its first round, and called again."""
+    folder = Path(str(words[words.index("--out") + 1]))
+    command = [sys.executable, "-m", "pyg_stgcn.cli", *map(str, words)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    cut = folder / f"round1-ticket-seed{SEED}"
+    deadline = time.monotonic() + 200
+    while not (cut / "metrics.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    assert (cut / "metrics.csv").exists() and not (cut / "summary.json").exists()
+    result = call(*words)
+    assert result.exit_code == 0, result.output
+    assert "dense: 1 of 1 runs are finished" in result.stderr
+    return folder
+
+
+def tickets(out: Path, number: int, kind: str = "ticket") -> dict[str, torch.Tensor]:
+    path = out / f"tickets/round{number}-{kind}-seed{SEED}.safetensors"
+    return dict(load_ticket(path).masks)
+
+
+def test_rounds_prune_what_the_round_before_has_trained(out: Path) -> None:
+    before = {name: torch.ones_like(mask) for name, mask in tickets(out, 1).items()}
+    for number, trained in ((1, f"dense-seed{SEED}"), (2, f"round1-ticket-seed{SEED}")):
+        weights = load_file(out / trained / "model.safetensors")
+        masks = tickets(out, number)
+        assert not any(name.startswith("head.") for name in masks)
+        kept = torch.cat([weights[name][mask].abs() for name, mask in masks.items()])
+        gone = torch.cat([weights[name][before[name] & ~masks[name]].abs() for name in masks])
+        assert gone.max() <= kept.min()
+        numel = sum(mask.numel() for mask in masks.values())
+        assert len(kept) == numel - num_pruned(1 - 0.5**number, numel)
+        assert all(not (masks[name] & ~before[name]).any() for name in masks)
+        before = masks
+
+
+def test_all_arms_start_where_they_should(out: Path) -> None:
+    early = load_file(out / f"dense-seed{SEED}/epoch2.safetensors")
+    for number in (1, 2):
+        masks, lots = tickets(out, number), tickets(out, number, "random")
+        assert {n: int(m.sum()) for n, m in masks.items()} == {
+            n: int(m.sum()) for n, m in lots.items()
+        }
+        assert any(not masks[name].equal(lots[name]) for name in masks)
+        for kind in ("ticket", "random"):
+            path = out / f"tickets/round{number}-{kind}-seed{SEED}.safetensors"
+            ticket = load_ticket(path)
+            for name, weight in ticket.weights.items():
+                mask = ticket.masks.get(name)
+                assert weight.equal(early[name] if mask is None else early[name] * mask)
+        for arm in ARMS:
+            run = out / f"round{number}-{arm}-seed{SEED}"
+            with (run / "metrics.csv").open() as stream:
+                epochs = [int(row["epoch"]) for row in csv.DictReader(stream)]
+            assert epochs == list(range(1 if arm == "redrawn" else 3, 9))
+            weights = load_file(run / "model.safetensors")
+            for name, mask in (lots if arm == "random" else masks).items():
+                assert (weights[name] != 0).equal(mask)
+
+
+def test_a_stopped_training_ends_as_if_it_had_not_been(out: Path, tmp_path: Path) -> None:
+    cut = out / f"round1-ticket-seed{SEED}"
+    train(Run.open(cut).config, tmp_path / "whole")
+    expected, found = (load_file(run / "model.safetensors") for run in (tmp_path / "whole", cut))
+    assert all(expected[name].equal(found[name]) for name in expected)
+
+
+def test_the_result_is_that_of_the_runs(words: list[object], out: Path) -> None:
+    result = call(*words, "--json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert content == json.loads((out / "lottery.json").read_text())
+    with (out / "lottery.csv").open() as stream:
+        rows = {(int(row["round"]), row["arm"]): row for row in csv.DictReader(stream)}
+    assert rows.keys() == {(0, "dense"), *((r, arm) for r in (1, 2) for arm in ARMS)}
+    top1 = {
+        key: json.loads((out / folder / "summary.json").read_text())["top1"]
+        for key in rows
+        for folder in [f"round{key[0]}-{key[1]}-seed{SEED}" if key[0] else f"dense-seed{SEED}"]
+    }
+    for key, row in rows.items():
+        assert float(row["top1"]) == pytest.approx(top1[key])
+        assert float(row["kept"]) == pytest.approx(0.5 ** key[0], abs=1e-3)
+        if key[1] != "dense":
+            assert float(row["difference"]) == pytest.approx(top1[key] - top1[0, "dense"])
+        if key[1] in ("random", "redrawn"):
+            assert float(row["lead"]) == pytest.approx(top1[key[0], "ticket"] - top1[key])
+    assert "two seeds at least" in content["verdict"]
+    assert (out / "lottery.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_missing_only_is_trained(words: list[object], out: Path) -> None:
+    assert call(*words, "--print-commands").stdout == ""
+    lost = f"round2-redrawn-seed{SEED}"
+    top1 = json.loads((out / lost / "summary.json").read_text())["top1"]
+    shutil.rmtree(out / lost)
+    started = (out / f"dense-seed{SEED}/summary.json").stat().st_mtime_ns
+    (line,) = call(*words, "--print-commands").stdout.splitlines()
+    program, *arguments = shlex.split(line)
+    assert program == "pyg-stgcn" and lost in line
+    assert call(*arguments).exit_code == 0
+    assert json.loads((out / lost / "summary.json").read_text())["top1"] == top1
+    assert (out / f"dense-seed{SEED}/summary.json").stat().st_mtime_ns == started
+    assert call("inspect", out / lost).exit_code == 0
+
+
+def test_another_lottery_is_not_mistaken(words: list[object], out: Path) -> None:
+    result = call(*words, "--rate", 0.4)
+    assert result.exit_code == 1
+    assert "is a ticket with sparsity 0.5, not 0.4; name another folder with --out" in (
+        " ".join(result.stderr.split())
+    )
+    assert "with --save-epoch 2, not 1" in call(*words, "--rewind-epoch", 1).stderr
+
+
+def test_masks_of_a_sparse_run(words: list[object], out: Path, tmp_path: Path) -> None:
+    folder, source = tmp_path / "from", out / f"round2-ticket-seed{SEED}"
+    # The dense run of the seed is there already.
+    shutil.copytree(out / f"dense-seed{SEED}", folder / f"dense-seed{SEED}")
+    data = words[words.index("--dataset") :]
+    own = ["--rewind-epoch", 2, "--controls", "none", "--from"]
+    result = call("lottery", *data, "--out", folder, *own, source)
+    assert result.exit_code == 0, result.output
+    # The same masks and the same start make the same run.
+    expected, found = (
+        load_file(run / "model.safetensors")
+        for run in (source, folder / f"round1-ticket-seed{SEED}")
+    )
+    assert all(expected[name].equal(found[name]) for name in expected)
+    refused = call("lottery", *data, "--out", tmp_path / "x", *own, out / f"dense-seed{SEED}")
+    assert refused.exit_code == 1 and "is a dense run, which has no masks" in refused.stderr
+    refused = call("lottery", *data, "--out", folder, *own, source, "--channels", 8)
+    assert refused.exit_code == 1 and "with --channels 4, not 8" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--seeds", 0.5], "not whole numbers"),
+        (["--rate", 0.2, "--final-sparsity", 0.9], "say the same"),
+        (["--rate", 1], "--rate"),
+        (["--controls", "shuffled"], "shuffled"),
+        (["--from", "runs/score", "--rounds", 3], "leave --rounds out"),
+        (["--sparsity", 0.9], "--sparsity"),
+        ([], "--dataset is missing"),
+    ],
+)
+def test_wrong_usage(given: list[object], message: str) -> None:
+    result = call("lottery", *given, *([] if not given else ["--dataset", "synthetic"]))
+    assert result.exit_code == 2
+    assert message in result.stderr
