@@ -50,11 +50,11 @@ def with_deviation(row: Mapping[str, Any]) -> str:
     return top1
 
 
-def difference(row: Mapping[str, Any]) -> str:
-    """``difference`` of a row with the limits of its interval, in points, where it has them."""
-    shown = "" if row["difference"] is None else f"{100 * row['difference']:+.2f}"
-    if row["difference_low"] is not None:
-        low, high = 100 * row["difference_low"], 100 * row["difference_high"]
+def difference(row: Mapping[str, Any], name: str = "difference") -> str:
+    """A difference of a row with the limits of its interval, in points, where it has them."""
+    shown = "" if row[name] is None else f"{100 * row[name]:+.2f}"
+    if row[f"{name}_low"] is not None:
+        low, high = 100 * row[f"{name}_low"], 100 * row[f"{name}_high"]
         shown += f" ({low:+.2f} to {high:+.2f})"
     return shown
 

@@ -10,22 +10,15 @@ from click.core import ParameterSource
 
 from pyg_stgcn.cli import train
 from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
-from pyg_stgcn.cli._output import percent, print_json, print_table
+from pyg_stgcn.cli._output import difference, percent, print_json, print_table, with_deviation
 
 _RATE = click.FloatRange(0, 1, min_open=True, max_open=True)
 #: Of 'train', what a lottery decides itself, and what moves masks, which those of a ticket do not.
-_OWN = {"sparsity", "edge_sparsity", "method", "allocation", "floor", "schedule", "warmup"}
-_OWN |= {
-    "mask_update_every",
-    "freeze_after",
-    "ramp_end",
-    "score_lr",
-    "score_scale",
-    "init",
-    "freeze_backbone",
-}
-_OWN |= {"score_weight_decay", "pattern", "penalty", "penalty_groups"}
-_OWN |= {"ticket", "redraw", "save_epoch", "seed", "out", "resume", "as_json"}
+_OWN = {"sparsity", "edge_sparsity", "method", "allocation", "floor", "score_scale", "pattern"}
+_OWN |= {"schedule", "warmup", "ramp_end", "mask_update_every", "freeze_after"}
+_OWN |= {"score_lr", "score_weight_decay", "penalty", "penalty_groups", "init", "freeze_backbone"}
+_OWN |= {"levels", "experts", "learned_weights", "ticket", "redraw", "save_epoch"}
+_OWN |= {"seed", "out", "resume", "as_json"}
 
 #: What is passed on as it is given, and all that is a lottery's own.
 _AS_THEY_ARE = ("rewind_epoch", "one_shot", "allocation", "floor", "score_scale")
@@ -204,25 +197,13 @@ command.params += [parameter for parameter in train.command.params if parameter.
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
-    top1 = percent(row["top1"])
-    if row["top1_deviation"] is not None:
-        top1 += f" ± {100 * row['top1_deviation']:.2f}"
     return (
         row["arm"],
         f"{100 * row['kept']:.3g} %",
         row["seeds"],
-        top1,
+        with_deviation(row),
         percent(row["mean_class"]),
-        _interval(row, "difference"),
-        _interval(row, "lead"),
+        difference(row),
+        difference(row, "lead"),
         "wins" if row["wins"] else "",
     )
-
-
-def _interval(row: dict[str, Any], name: str) -> str:
-    if row[name] is None:
-        return ""
-    text = f"{100 * row[name]:+.2f}"
-    if row[f"{name}_low"] is not None:
-        text += f" ({100 * row[f'{name}_low']:+.2f} to {100 * row[f'{name}_high']:+.2f})"
-    return text
