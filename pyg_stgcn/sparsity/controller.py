@@ -12,64 +12,16 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity.allocation import ALLOCATIONS, FLOOR
+from pyg_stgcn.sparsity.allocation import FLOOR
 from pyg_stgcn.sparsity.mask import MaskedParameter, add_mask, fold_mask, masked_parameters
 from pyg_stgcn.sparsity.methods import METHODS, DynamicMask, RigLMask
-from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, check_sparsity, rescale
+from pyg_stgcn.sparsity.plan import check_plan
+from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, rescale
 from pyg_stgcn.sparsity.select import Pattern, select_parameters
 from pyg_stgcn.sparsity.threshold import choose_masks
 
 #: Share of the kept weights that dynamic methods put up for replacement at first (RigL).
 DROP_FRACTION = 0.3
-
-
-def check_plan(
-    sparsity: float | None,
-    *,
-    edge_sparsity: float,
-    schedule: Schedule | None,
-    allocation: str,
-    floor: float,
-    freeze_after: int | None,
-    update_every: int,
-    drop_fraction: float,
-) -> None:
-    """Raise an error unless the settings of a controller fit together."""
-    if sparsity is not None:
-        check_sparsity(sparsity)
-    elif schedule is not None:
-        raise InputError("a schedule needs its target; give the sparsity too")
-    check_sparsity(edge_sparsity, "edge_sparsity")
-    if allocation not in ALLOCATIONS:
-        raise InputError(
-            f"allocation {allocation!r} is unknown; choose one of {', '.join(ALLOCATIONS)}"
-        )
-    if not 0 <= floor <= 1:
-        raise InputError(
-            f"floor {floor!r} is not in [0, 1]; give what each layer keeps at least, as a share of "
-            f"what it would keep if all kept alike"
-        )
-    if isinstance(schedule, SparsitySchedule) and schedule.target != sparsity:
-        raise InputError(
-            f"the schedule leads to sparsity {schedule.target}, not to {sparsity}; "
-            f"make it with the same target"
-        )
-    if update_every < 1:
-        raise InputError(f"update_every {update_every} is not positive; count optimiser steps")
-    if not 0 < drop_fraction <= 1:
-        raise InputError(
-            f"drop_fraction {drop_fraction!r} is not in (0, 1]; give the share of the kept weights "
-            "to replace, such as 0.3"
-        )
-    if freeze_after is not None and freeze_after < 0:
-        raise InputError(f"freeze_after {freeze_after} is negative; count optimiser steps from 0")
-    if freeze_after is not None and schedule is not None and sparsity is not None:
-        frozen_at = schedule(freeze_after)
-        if abs(frozen_at - sparsity) > 1e-9:
-            raise InputError(
-                f"freeze_after {freeze_after} would hold the masks at sparsity {frozen_at:.4g}, "
-                f"before {sparsity}; choose a later step"
-            )
 
 
 class SparsityController:
