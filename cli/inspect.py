@@ -2,39 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyg_stgcn.cli._output import percent, print_json, print_table
 
+if TYPE_CHECKING:
+    from pyg_stgcn.sparsity import Overlap
+    from pyg_stgcn.training.inspection import Comparison, Group, Inspection
+
+_PICTURES = (".png", ".pdf", ".svg")
+_BESIDE = "masks.png"
+
+
+def _check_picture(ctx: click.Context, param: click.Parameter, figure: str | None) -> str | None:
+    if figure is not None and Path(figure).suffix.lower() not in _PICTURES:
+        raise click.BadParameter(
+            f"{figure!r} does not end in {', '.join(_PICTURES)}; name a picture, or nothing, "
+            "after the folders of all runs"
+        )
+    return figure
+
 
 @click.command("inspect")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--figure",
+    metavar="[FILE]",
+    is_flag=False,
+    flag_value=_BESIDE,
+    callback=_check_picture,
+    help="Draw the layers, the overlaps and the kept edges into FILE (.png, .pdf, .svg).  [without "
+    f"a name: {_BESIDE} in the folder of the run, or beside the first of several]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(run: Path, as_json: bool) -> None:
+def command(runs: tuple[Path, ...], figure: str | None, as_json: bool) -> None:
     """Show what is left of each layer of RUN's trained model.
 
     A dead row is an output channel, and a dead column an input channel, without a kept weight.
+
+    Several runs of one architecture are compared, and so are the experts of an assembly. The
+    overlap of two masks is their Jaccard index, the weights that both keep as a share of those that
+    either keeps. Chance is that of two random masks with the same density in each layer.
     """
-    from dataclasses import asdict
+    from pyg_stgcn.training.inspection import compare, inspect_run, networks_of
 
-    from pyg_stgcn.models import Assembly
-    from pyg_stgcn.training.assembly import assembly_facts
-    from pyg_stgcn.training.rundir import Run, layer_reports, sparsity_facts
+    found = [inspect_run(run) for run in runs]
+    groups = compare(networks_of(found))
+    picture = None
+    if figure is not None:
+        from pyg_stgcn.training.mask_plots import plot_masks
 
-    trained = Run.open(run)
-    model = trained.load_model()
-    assembly = assembly_facts(trained, model) if isinstance(model, Assembly) else None
-    layers = layer_reports(model, trained.config)
-    totals = sparsity_facts(model, trained.config)
-    empty = [layer.name for layer in layers if layer.empty]
+        picture = Path(figure)
+        if figure == _BESIDE:
+            picture = (runs[0] if len(runs) == 1 else runs[0].resolve().parent) / figure
+        plot_masks(picture, groups)
     if as_json:
-        rows = [{**asdict(layer), "sparsity": layer.sparsity} for layer in layers]
-        more = {} if assembly is None else {"assembly": assembly}
-        print_json({**totals, **more, "layers": rows, "empty": empty})
+        _print_json(found, groups, picture)
         return
+    if len(found) == 1:
+        _print_layers(found[0])
+    else:
+        _print_runs(found)
+    for group in groups:
+        if group.comparisons:
+            _print_overlaps(group.comparisons)
+    for run in found:
+        place = "" if len(found) == 1 else f"{run.folder}: "
+        for name in run.empty:
+            click.echo(f"Warning: {place}{name} lost all its weights", err=True)
+    if picture is not None:
+        click.echo(f"picture: {picture}")
+
+
+def _print_json(found: Sequence[Inspection], groups: Sequence[Group], picture: Path | None) -> None:
+    reports = [run.to_dict() for run in found]
+    content: dict[str, Any] = reports[0] if len(found) == 1 else {"runs": reports}
+    overlaps = [pair.to_dict() for group in groups for pair in group.comparisons]
+    if overlaps:
+        content["overlaps"] = overlaps
+    if picture is not None:
+        content["figure"] = str(picture)
+    print_json(content)
+
+
+def _print_layers(found: Inspection) -> None:
     print_table(
         ("layer", "shape", "weights", "kept", "sparsity", "dead rows", "dead columns"),
         [
@@ -47,18 +102,17 @@ def command(run: Path, as_json: bool) -> None:
                 layer.dead_rows,
                 layer.dead_cols,
             )
-            for layer in layers
+            for layer in found.layers
         ],
     )
+    totals = found.totals
     click.echo(
         f"kept {totals['maskable_kept']:,} of {totals['params_maskable']:,} maskable weights "
         f"(sparsity {percent(totals['sparsity'])}), "
         f"{percent(totals['density'])} of all {totals['params_total']:,} parameters"
     )
-    if assembly is not None:
-        _print_experts(assembly)
-    for name in empty:
-        click.echo(f"Warning: {name} lost all its weights", err=True)
+    if found.assembly is not None:
+        _print_experts(found.assembly)
 
 
 def _print_experts(assembly: dict[str, Any]) -> None:
@@ -81,4 +135,53 @@ def _print_experts(assembly: dict[str, Any]) -> None:
         f"together {assembly['kept_of_one']:.3f} of one expert's maskable weights; "
         f"{assembly['params_kept']:,} parameters for a prediction, "
         f"{assembly['params_kept_of_one']:.3f} of those of one dense model"
+    )
+
+
+def _print_runs(found: Sequence[Inspection]) -> None:
+    print_table(
+        ("run", "maskable weights", "kept", "sparsity", "kept of all parameters"),
+        [
+            (
+                run.folder,
+                f"{run.totals['params_maskable']:,}",
+                f"{run.totals['maskable_kept']:,}",
+                percent(run.totals["sparsity"]),
+                percent(run.totals["density"]),
+            )
+            for run in found
+        ],
+    )
+
+
+def _print_overlaps(comparisons: Sequence[Comparison]) -> None:
+    means = f" (means over {len(comparisons)} pairs)" if len(comparisons) > 1 else ""
+    print_table(
+        ("layer", "weights", "overlap", "chance", "overlap / chance"),
+        [
+            (layers[0].name, f"{layers[0].numel:,}", *_means(layers))
+            for layers in zip(*(pair.layers for pair in comparisons), strict=True)
+        ],
+        title=f"Overlap of the masks, layer by layer{means}",
+    )
+    rows = []
+    for pair in comparisons:
+        rows.append((pair.first, pair.second, "weights", *_means([pair.weights])))
+        if pair.edges is not None:
+            rows.append((pair.first, pair.second, "edges", *_means([pair.edges])))
+    header = ("network", "and network", "of all", "overlap", "chance", "overlap / chance")
+    print_table(header, rows, texts=3)
+
+
+def _means(parts: Sequence[Overlap]) -> tuple[str, str, str]:
+    """Overlap, chance and their ratio, each as the mean over those that have one."""
+    means = []
+    for name in ("jaccard", "chance", "ratio"):
+        values = [value for part in parts if (value := getattr(part, name)) is not None]
+        means.append(sum(values) / len(values) if values else None)
+    jaccard, chance, ratio = means
+    return (
+        "" if jaccard is None else percent(jaccard),
+        "" if chance is None else percent(chance),
+        "" if ratio is None else f"{ratio:.2f}",
     )

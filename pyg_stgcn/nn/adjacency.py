@@ -99,6 +99,18 @@ class Adjacency(nn.Module):
             return self._matrix(weight)
         return self._without_pruned(weight.detach())
 
+    @torch.no_grad()
+    def by_partition(self) -> Tensor:
+        r"""The present edge weights :math:`\bar{A}` as a tensor of shape :math:`(K, V, V)`.
+
+        The entry :math:`(k, v, w)` is the weight of the message from joint :math:`v` to joint
+        :math:`w` in partition :math:`k`; edges that are pruned, or not in a partition, are zero.
+        """
+        matrix = self()
+        dense: Tensor = matrix.to_dense() if isinstance(matrix, SparseTensor) else matrix
+        by_joint = dense.view(self.num_joints, self.num_partitions, self.num_joints)
+        return by_joint.permute(1, 2, 0).contiguous()
+
     def _matrix(self, weight: Tensor) -> Tensor | SparseTensor:
         if weight.numel() >= self._min_dense_edges:
             return self._dense(weight)
@@ -172,14 +184,7 @@ def edge_strength(model: nn.Module) -> Tensor:
     graphs = [module for module in model.modules() if isinstance(module, Adjacency)]
     if not graphs:
         raise InputError(f"{type(model).__name__}: has no learnt graph; give a model of joints")
-    strengths = []
-    with torch.no_grad():
-        for graph in graphs:
-            matrix = graph()
-            dense = matrix.to_dense() if isinstance(matrix, SparseTensor) else matrix
-            by_joint = dense.view(graph.num_joints, graph.num_partitions, graph.num_joints)
-            strengths.append(by_joint.abs().mean(dim=1).t())
-    return torch.stack(strengths).mean(dim=0)
+    return torch.stack([graph.by_partition().abs().mean(dim=0) for graph in graphs]).mean(dim=0)
 
 
 def _is_sparse_device(weight: Tensor) -> bool:

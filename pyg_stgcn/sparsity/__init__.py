@@ -21,9 +21,16 @@ from pyg_stgcn.sparsity.methods import (
     ScoreMask,
     SETMask,
 )
+from pyg_stgcn.sparsity.overlap import LayerOverlap, Overlap, overlap, total_overlap
 from pyg_stgcn.sparsity.patterns import PATTERNS
 from pyg_stgcn.sparsity.penalty import GroupLasso
-from pyg_stgcn.sparsity.report import LayerReport, SparsitySummary, report, summary
+from pyg_stgcn.sparsity.report import (
+    LayerReport,
+    SparsitySummary,
+    kept_weights,
+    report,
+    summary,
+)
 from pyg_stgcn.sparsity.schedule import SCHEDULES, Schedule, SparsitySchedule, make_schedule
 from pyg_stgcn.sparsity.select import Pattern
 from pyg_stgcn.sparsity.tickets import (
@@ -47,10 +54,12 @@ __all__ = [
     "DynamicMask",
     "FeedbackMask",
     "GroupLasso",
+    "LayerOverlap",
     "LayerReport",
     "MagnitudeMask",
     "Mask",
     "MaskedParameter",
+    "Overlap",
     "Pattern",
     "RandomMask",
     "RigLMask",
@@ -63,10 +72,12 @@ __all__ = [
     "Ticket",
     "full_masks",
     "kept_after",
+    "kept_weights",
     "load_sparse",
     "load_ticket",
     "make_schedule",
     "masked_parameters",
+    "overlap",
     "prune_further",
     "put_masks",
     "random_masks",
@@ -77,5 +88,6 @@ __all__ = [
     "score_parameters",
     "sparsify",
     "summary",
+    "total_overlap",
     "weight_parameters",
 ]

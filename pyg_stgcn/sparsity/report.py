@@ -84,17 +84,17 @@ class SparsitySummary:
         return self.params_kept / self.params_total
 
 
-def report(
+def kept_weights(
     module: nn.Module,
     *,
     include: Pattern | None = None,
     exclude: Pattern = (),
     edges: bool = False,
-) -> list[LayerReport]:
-    """Report every maskable parameter of a module.
+) -> dict[str, Tensor]:
+    """Boolean masks of every maskable parameter of a module, by its dotted name.
 
-    Masks are read where there are any. In a module without masks (a finalised one) the zeros are
-    counted, in the parameters that :func:`sparsify` would choose from the same arguments.
+    Masks are read where there are any. In a module without masks (a finalised one) the zeros count
+    as pruned, in the parameters that :func:`sparsify` would choose from the same arguments.
 
     Args:
         module (torch.nn.Module): A masked or a plain module.
@@ -108,9 +108,21 @@ def report(
     """
     masked = masked_parameters(module)
     if masked:
-        return [_layer(entry.name, entry.mask) for entry in masked]
+        return {entry.name: entry.mask for entry in masked}
     chosen = select_parameters(module, include, exclude, edges=edges)
-    return [_layer(entry.name, entry.parameter.detach() != 0) for entry in chosen]
+    return {entry.name: entry.parameter.detach() != 0 for entry in chosen}
+
+
+def report(
+    module: nn.Module,
+    *,
+    include: Pattern | None = None,
+    exclude: Pattern = (),
+    edges: bool = False,
+) -> list[LayerReport]:
+    """Report every maskable parameter of a module; arguments as for :func:`kept_weights`."""
+    kept = kept_weights(module, include=include, exclude=exclude, edges=edges)
+    return [_layer(name, mask) for name, mask in kept.items()]
 
 
 def summary(

@@ -217,3 +217,15 @@ def test_edge_strength_is_a_mean_over_graphs_and_partitions() -> None:
 def test_edge_strength_needs_a_graph() -> None:
     with pytest.raises(InputError, match="Linear: has no learnt graph"):
         edge_strength(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("graph", [SPARSE, DENSE], ids=["sparse", "dense"])
+def test_partitions_hold_factor_times_weight(graph: SkeletonGraph) -> None:
+    adjacency = Adjacency(graph)
+    with torch.no_grad():
+        adjacency.edge_weight.copy_(torch.randn_like(adjacency.edge_weight))
+        adjacency.edge_weight[::3] = 0
+    expected = torch.zeros_like(graph.dense())
+    k, (v, w) = adjacency.edge_type, adjacency.edge_index
+    expected[k, v, w] = (adjacency.edge_weight * graph.dense()[k, v, w]).detach()
+    torch.testing.assert_close(adjacency.by_partition(), expected)
