@@ -1,4 +1,4 @@
-r"""How much two masks have in common, against chance."""
+"""How much two masks have in common, against chance."""
 
 from __future__ import annotations
 
@@ -106,12 +106,13 @@ def _jaccard(both: int, shared: float) -> float | None:
 
 
 def _layer(name: str, first: Tensor, second: Tensor) -> LayerOverlap:
-    counts = [int(torch.count_nonzero(mask)) for mask in (first, second, first & second)]
-    numel = first.numel()
+    ours, theirs = int(torch.count_nonzero(first)), int(torch.count_nonzero(second))
     return LayerOverlap(
-        numel,
-        *counts,
-        expected=counts[0] * counts[1] / max(numel, 1),
+        numel=first.numel(),
+        first=ours,
+        second=theirs,
+        shared=int(torch.count_nonzero(first & second)),
+        expected=ours * theirs / max(first.numel(), 1),
         name=name,
         is_edge=is_edge_weight(name, first),
     )
