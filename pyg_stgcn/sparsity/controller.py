@@ -110,14 +110,16 @@ class SparsityController:
 
     @property
     def has_arrived(self) -> bool:
-        """Whether the masks have come to their final sparsity, up to one percent.
+        """Whether the masks have come to their final sparsity.
 
         Those that change seldom are behind the schedule.
         """
         if self.frozen:
             return True
-        behind = self.target - self.sparsity
-        return math.isclose(self.schedule(self.num_steps), self.target) and behind < 0.01
+        last = self.num_steps - self.num_steps % self.update_every
+        return math.isclose(self.schedule(last), self.target) and math.isclose(
+            self.edge_schedule(last), self._edge_sparsity
+        )
 
     @property
     def frozen(self) -> bool:
@@ -298,8 +300,8 @@ def sparsify(
             consecutive outputs at one input (``"block8"``), all that leads to one output
             (``"channel"``); or ``"2:4"``, which keeps at least two of every four consecutive inputs
             of an output, the same share of all layers, and so reaches a sparsity of 0.5 at most.
-            Units are whole: up to one of
-            them more than asked may be kept. Edge weights have no pattern.
+            Units are kept or pruned as a whole, to the nearest one in every layer, and every layer
+            keeps one at least. Edge weights have no pattern.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
         update_every (int): Optimiser steps from one change of the masks to the next. ``"rigl"`` and
             ``"set"`` want about 100.

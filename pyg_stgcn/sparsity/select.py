@@ -68,30 +68,24 @@ def select_parameters(
         include (str, sequence of str or callable, optional): Patterns of :mod:`fnmatch` on dotted
             parameter names, or a predicate ``(name, parameter) -> bool``. ``None``: every parameter
             named ``weight`` with two or more dimensions, of all modules but norms and embeddings,
-            and every edge weight.
+            and every edge weight. A pattern that matches some of these matches nothing else:
+            ``"layer.*"`` leaves biases and norms alone, ``"*.bias"`` does not.
         exclude (str, sequence of str or callable): The same, for what to leave alone.
         edges (bool): Whether to choose edge weights too.
 
     Raises:
-        InputError: If a pattern of ``include``, or everything together, chooses nothing, or if a
-            chosen parameter is shared between two modules or not yet initialised.
+        InputError: If a pattern, or everything together, chooses nothing, or if a chosen parameter
+            is shared between two modules or not yet initialised.
     """
     pool = candidates(module)
-    keep = _predicate(include)
-    drop = _predicate(exclude)
-    for pattern in [] if include is None or callable(include) else _patterns(include):
-        if not any(fnmatchcase(candidate.name, pattern) for candidate in pool):
-            raise InputError(f"include={pattern!r} matches no parameter; {_hint(pool)}")
+    included = _included(pool, include)
+    excluded = _matches(pool, exclude, "exclude")
     chosen = [
         candidate
         for candidate in pool
-        if (edges or not candidate.is_edge)
-        and (
-            keep(candidate.name, candidate.parameter)
-            if keep
-            else candidate.is_default or candidate.is_edge
-        )
-        and not (drop and drop(candidate.name, candidate.parameter))
+        if candidate.name in included
+        and candidate.name not in excluded
+        and (edges or not candidate.is_edge)
     ]
     if not chosen:
         raise InputError(
@@ -107,11 +101,30 @@ def _patterns(pattern: str | Sequence[str]) -> tuple[str, ...]:
     return (pattern,) if isinstance(pattern, str) else tuple(pattern)
 
 
-def _predicate(pattern: Pattern | None) -> Callable[[str, nn.Parameter], bool] | None:
-    if pattern is None or callable(pattern):
-        return pattern
-    patterns = _patterns(pattern)
-    return lambda name, _: any(fnmatchcase(name, one) for one in patterns)
+def _included(pool: list[Candidate], include: Pattern | None) -> set[str]:
+    usual = [candidate for candidate in pool if candidate.is_default or candidate.is_edge]
+    if include is None:
+        return {candidate.name for candidate in usual}
+    if callable(include):
+        return _matches(pool, include, "include")
+    names: set[str] = set()
+    for pattern in _patterns(include):
+        found = {one.name for one in usual if fnmatchcase(one.name, pattern)}
+        names |= found or _matches(pool, pattern, "include")
+    return names
+
+
+def _matches(pool: list[Candidate], pattern: Pattern, what: str) -> set[str]:
+    """Names that match a pattern, or an error if one matches nothing."""
+    if callable(pattern):
+        return {one.name for one in pool if pattern(one.name, one.parameter)}
+    names: set[str] = set()
+    for part in _patterns(pattern):
+        found = {one.name for one in pool if fnmatchcase(one.name, part)}
+        if not found:
+            raise InputError(f"{what}={part!r} matches no parameter; {_hint(pool)}")
+        names |= found
+    return names
 
 
 def _hint(pool: list[Candidate], shown: int = 5) -> str:

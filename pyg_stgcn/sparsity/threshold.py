@@ -54,8 +54,8 @@ def choose_masks(
 
     Args:
         pool (list of MaskedParameter): Whose masks to choose.
-        sparsity (float): Share to prune, in [0, 1). Where weights are pruned in units, or some are
-            protected, no more than that.
+        sparsity (float): Share to prune, in [0, 1). Where weights are pruned in units it is met to
+            half a unit a layer; where some are protected no more than that is pruned.
         allocation (str): ``"global"``: compared by one threshold; otherwise layer by layer, as many
             as :func:`~pyg_stgcn.sparsity.allocation.num_pruned_per_layer` says. With the pattern
             ``"2:4"`` every layer loses the same share.
@@ -72,11 +72,17 @@ def choose_masks(
     protected = [_protect(entry, layer) for entry, layer in zip(pool, layers, strict=True)]
     kept: Sequence[Tensor]
     if any(entry.parametrization.pattern == "2:4" for entry in pool):
-        free = [size - sheltered for size, sheltered in zip(sizes, protected, strict=True)]
-        shares = [round(sparsity / 0.5 * number) for number in free]
+        # Half of a matrix is protected, nothing of a vector.
+        shares = [
+            round(sparsity * (size if mask.dim() < 2 else 2 * (size - sheltered)))
+            for mask, size, sheltered in zip(masks, sizes, protected, strict=True)
+        ]
         kept = _prune_apart(layers, sizes, protected, shares)
     elif allocation == "global":
-        lift_best(layers, floor * (1 - pruned / sum(sizes)))
+        least = floor * (1 - pruned / sum(sizes))
+        for layer, size in zip(layers, sizes, strict=True):
+            # Rounding down would let layers of few units lose everything.
+            lift_best([layer], least, at_least=int(len(layer) < size and floor > 0))
         kept = _prune_together(keys, layers, sizes, protected, pruned)
     else:
         shares = num_pruned_per_layer(allocation, [mask.shape for mask in masks], pruned, floor)
@@ -118,8 +124,8 @@ def _prune_together(
 def _prune_apart(
     layers: Sequence[Tensor], sizes: Sequence[int], protected: Sequence[int], shares: Sequence[int]
 ) -> list[Tensor]:
-    """Prune its share from each layer, in whole units; what is left of one goes to the next."""
-    kept, rest = [], 0.0
+    """Prune its share from each layer, to the nearest unit."""
+    kept = []
     for layer, size, sheltered, share in zip(layers, sizes, protected, shares, strict=True):
         if layer.numel() == size:
             kept.append(keep_highest(layer, min(share, size - sheltered)))
@@ -127,9 +133,7 @@ def _prune_apart(
         unit = size / layer.numel()
         # Rounding must not empty a layer that is to keep something.
         limit = layer.numel() - (share < size)
-        number = min(int((share + rest) / unit + 1e-9), limit)
-        rest += share - number * unit
-        kept.append(keep_highest(layer, number))
+        kept.append(keep_highest(layer, min(round(share / unit), limit)))
     return kept
 
 
@@ -159,10 +163,10 @@ def _best_edges(entry: MaskedParameter, layer: Tensor) -> Tensor | None:
     return best
 
 
-def lift_best(layers: Iterable[Tensor], share: float) -> None:
+def lift_best(layers: Iterable[Tensor], share: float, at_least: int = 0) -> None:
     """Lift a share of each layer's keys, its highest, above every threshold."""
     for layer in layers:
-        lifted = int(share * layer.numel())
+        lifted = max(int(share * layer.numel()), at_least)
         if lifted:
             best = keep_highest(layer, layer.numel() - lifted) & (layer != math.inf)
             # Below what must be kept at any price.

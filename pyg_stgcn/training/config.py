@@ -89,6 +89,11 @@ SMALL_DATA_VIEWS = 43_000
 SMALL_DATA_MAX_EPOCHS = 400
 
 
+#: Options that a run fills in where they are None.
+FILLED_IN = {*Recipe._fields, *MaskPlan._fields}
+FILLED_IN |= {"benchmark", "experts", "score_lr", "score_weight_decay"}
+
+
 def default_recipe(num_training_clips: int) -> Recipe:
     """The recipe used for the options that the user leaves open."""
     if num_training_clips >= SMALL_DATA_CLIPS:

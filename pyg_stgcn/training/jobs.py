@@ -19,7 +19,7 @@ from typing import IO, Any, NoReturn
 import click
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.training.config import PLACEMENT, TrainConfig, load_config
+from pyg_stgcn.training.config import FILLED_IN, PLACEMENT, TrainConfig, load_config
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,7 @@ class Job:
             return False
         config, _ = load_config(self.folder / "config.json")
         for name, value in TrainConfig(**self.options).to_dict().items():
-            # What is None is filled in by the run itself.
-            if name in PLACEMENT or value is None:
+            if name in PLACEMENT or (value is None and name in FILLED_IN):
                 continue
             if (found := getattr(config, name)) != value:
                 raise InputError(

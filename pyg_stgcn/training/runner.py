@@ -355,6 +355,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     pl.seed_everything(config.seed, verbose=False)
     checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
     model = _new_model(run, resumed=checkpoint is not None)
+    sparsity_facts(model, config)  # Names that match nothing are found now, not in the end.
     steps_per_epoch = -(-len(clips) // config.batch_size)
     controller: SparsityController | ControllerGroup | None
     if config.ticket is None:

@@ -17,7 +17,10 @@ class SparsityCallback(Callback):
 
     The masks are there before the optimiser is made, which therefore has the scores of method
     ``"score"`` too. What the callback needs to resume travels in the checkpoint; the masks are in
-    the state dict of the module. After the training the masks are folded into the weights.
+    the state dict of the module, under the names that parametrizations have. So
+    ``trainer.test(ckpt_path="best")`` works, as does a second ``fit``; to load such a checkpoint
+    into a new module, :func:`~pyg_stgcn.sparsity.sparsify` that first. When all is done,
+    ``callback.controller.finalize()`` makes the module plain and dense again, with zeros.
 
     Args:
         sparsity (float): Final share of zeros over all masked weights, in [0, 1).
@@ -79,6 +82,7 @@ class SparsityCallback(Callback):
         assert self.controller is not None
         if self._saved is not None:
             self.controller.load_state_dict(self._saved)
+            self._saved = None
         self._steps = trainer.global_step
 
     def on_train_batch_end(
@@ -97,10 +101,6 @@ class SparsityCallback(Callback):
         optimizer = trainer.optimizers[0] if trainer.optimizers else None
         assert optimizer is None or isinstance(optimizer, torch.optim.Optimizer)
         self.controller.step(optimizer)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert self.controller is not None
-        self.controller.finalize()
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.controller is None else self.controller.state_dict()

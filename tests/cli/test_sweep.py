@@ -94,6 +94,22 @@ def test_runs_with_other_options_are_not_mistaken(words: list[object], out: Path
     assert "holds a run with --scale False, not True" in call(*plain).stderr
 
 
+def test_a_finished_run_is_not_that_of_a_call_without_its_options(
+    words: list[object], out: Path
+) -> None:
+    config = out / "dense-seed3" / "config.json"
+    before = config.read_text()
+    content = json.loads(before)
+    content["options"]["include"] = "stages.*"
+    config.write_text(json.dumps(content))
+    try:
+        result = call(*words)
+        assert result.exit_code == 1
+        assert "holds a run with --include stages.*, not None" in result.stderr
+    finally:
+        config.write_text(before)
+
+
 def test_a_failed_training_is_named(words: list[object], tmp_path: Path) -> None:
     result = call(*words, "--out", tmp_path / "out", "--lr", 1e30, "--seeds", 3)
     assert result.exit_code == 1
@@ -121,6 +137,12 @@ def test_dense_runs_are_planned_once_a_seed(tmp_path: Path) -> None:
     assert len(jobs) == 3 * (1 + 2 * 2)
     assert sum("method" not in job.options for job in jobs) == 3
     assert len({job.folder for job in jobs}) == len(jobs)
+
+
+def test_dense_runs_have_no_penalty(tmp_path: Path) -> None:
+    dense, sparse = plan_sweep(tmp_path, {"penalty": 0.1}, (0, 0.9), ("score",), (0,))
+    assert "penalty" not in dense.options
+    assert sparse.options["penalty"] == 0.1
 
 
 def test_a_command_has_all_options(tmp_path: Path) -> None:

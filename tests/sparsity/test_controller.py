@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -462,6 +463,35 @@ class TestSteps:
         assert all(a.equal(b) for a, b in zip(masks(resumed[0]), masks(straight[0]), strict=True))
         x = torch.randn(4, 20)
         assert resumed[0](x).equal(straight[0](x))
+
+    @pytest.mark.parametrize(
+        ("options", "arrived"),
+        [
+            ({}, 10),
+            ({"update_every": 4}, 12),
+            ({"update_every": 40, "freeze_after": 13}, 13),
+            ({"pattern": "channel"}, 10),
+        ],
+    )
+    def test_when_the_masks_have_arrived(self, options: dict[str, Any], arrived: int) -> None:
+        model = nn.Sequential(nn.Linear(20, 30), nn.Linear(30, 10))
+        schedule = make_schedule("cubic", 0.99, 20, ramp_end=10)
+        controller = sparsify(model, 0.99, schedule=schedule, **options)
+        seen = []
+        for _ in range(15):
+            seen.append(controller.has_arrived)
+            controller.step()
+        assert seen == [step >= arrived for step in range(15)]
+
+    def test_edges_alone_arrive_too(self) -> None:
+        model = nn.Module()
+        model.edge_weight = nn.Parameter(torch.rand(50))
+        schedule = make_schedule("cubic", 0.0, 20, ramp_end=10)
+        controller = sparsify(model, 0.0, edge_sparsity=0.5, schedule=schedule)
+        for step in range(12):
+            assert controller.has_arrived is (step >= 10)
+            controller.step()
+        assert controller.edge_sparsity == 24 / 50
 
     def test_a_controller_over_a_copy_holds_its_masks(self) -> None:
         model = two_layers()

@@ -40,8 +40,17 @@ def test_default_takes_weights_but_no_norms_embeddings_or_edges() -> None:
 
 def test_patterns_and_predicates() -> None:
     assert masked(exclude="head.*") == ["conv.weight"]
-    assert masked(exclude=["conv.*", "nothing.*"]) == ["head.weight"]
+    assert masked(exclude=["conv.*", "norm.*"]) == ["head.weight"]
     assert masked(include="[cgh]*.bias") == ["conv.bias", "graph_norm.bias", "head.bias"]
+    # Where a pattern meets weights, it leaves the biases and norms beside them alone.
+    assert masked(include="conv.*") == ["conv.weight"]
+    assert masked(include=["*"]) == ["conv.weight", "head.weight"]
+    assert masked(include=["conv.*", "*norm.bias"]) == [
+        "conv.weight",
+        "norm.bias",
+        "wide_norm.bias",
+        "graph_norm.bias",
+    ]
     assert masked(include=["embed.weight", "head.weight"]) == ["embed.weight", "head.weight"]
     assert masked(include=lambda name, p: p.dim() == 4) == ["conv.weight"]
     assert masked(include="edge_weight", edge_sparsity=0.5) == ["edge_weight"]
@@ -60,6 +69,8 @@ def test_parameters_of_stock_pyg_layers() -> None:
 def test_nothing_to_mask() -> None:
     with pytest.raises(InputError, match=r"conv\.wieght.*choose among conv\.weight, head\.weight"):
         masked(include="conv.wieght")
+    with pytest.raises(InputError, match=r"exclude='haed\.\*' matches no parameter"):
+        masked(exclude="haed.*")
     with pytest.raises(InputError, match=r"gcn.*choose among"):
         masked(include=["conv.*", "gcn.*"])
     with pytest.raises(InputError, match=r"exclude='\*'"):

@@ -61,7 +61,6 @@ def fit(
         **options,
     )
     trainer.fit(module, DataLoader(data, batch_size=8), ckpt_path=ckpt_path, weights_only=True)
-    assert not masked_parameters(module)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -70,6 +69,8 @@ def test_along_the_schedule_to_plain_weights(method: str, tmp_path: Path) -> Non
     module = Plain()
     callback = SparsityCallback(0.9, schedule="linear", ramp_end=0.5, method=method)
     fit(module, callback, tmp_path)
+    assert callback.controller is not None
+    callback.controller.finalize()
     steps = EPOCHS * SIZE // 8
     wanted = [0.9 * min(step / (steps / 2), 1) for step in range(steps)]
     assert module.sparsities == pytest.approx(wanted, abs=0.01)
@@ -84,10 +85,26 @@ def test_scores_are_optimised(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = Plain()
     fit(module, SparsityCallback(0.5, method="score"), tmp_path)
-    # Folded away, but the optimiser had them: two weights, two biases, two scores.
-    assert not score_parameters(module)
     assert module.trainer is not None
-    assert len(module.trainer.optimizers[0].param_groups[0]["params"]) == 6
+    trained = {id(p) for p in module.trainer.optimizers[0].param_groups[0]["params"]}
+    assert len(score_parameters(module)) == 2
+    assert {id(score) for score in score_parameters(module)} < trained
+
+
+def test_checkpoints_and_a_second_fit_work_while_the_masks_are_there(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module, callback = Plain(), SparsityCallback(0.9)
+    fit(module, callback, tmp_path)
+    assert module.trainer is not None
+    module.trainer.save_checkpoint(tmp_path / "end.ckpt")
+    ended = [entry.mask.clone() for entry in masked_parameters(module)]
+    fit(module, callback, tmp_path)
+    assert callback.controller is not None
+    assert callback.controller.sparsity == pytest.approx(0.9, abs=0.01)
+    state = torch.load(tmp_path / "end.ckpt", weights_only=True)["state_dict"]
+    module.load_state_dict(state)
+    for entry, mask in zip(masked_parameters(module), ended, strict=True):
+        assert entry.mask.equal(mask)
 
 
 def test_accumulated_gradients_are_one_step(tmp_path: Path) -> None:

@@ -86,6 +86,15 @@ def test_ways_to_mask(config: TrainConfig, tmp_path: Path, options: dict[str, An
         assert all(".gcn." in layer.name for layer in layers)
 
 
+@pytest.mark.parametrize("options", [{"include": "typo.*"}, {"exclude": "haed.*"}])
+def test_names_that_match_nothing_are_found_before_the_training(
+    config: TrainConfig, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError, match="matches no parameter"):
+        train(replace(config, **options), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_dropout_acts_in_training_only(config: TrainConfig, tmp_path: Path) -> None:
     train(replace(config, dropout=0.5, epochs=1), tmp_path / "run")
     model = Run.open(tmp_path / "run").load_model()
