@@ -24,7 +24,7 @@ def check_names(config: TrainConfig) -> None:
                 f"{name!r} is not one of {', '.join(list_models())}", param_hint=option
             )
     try:
-        config.check_experts()
+        config.check_model()
     except InputError as error:
         raise click.UsageError(str(error)) from None
     try:

@@ -122,6 +122,11 @@ def _default_folder(config: Any) -> Path:
     help="A partition (stgcn_spatial, spatial, ...), or 'random': learnable, over all joints.",
 )
 @click.option(
+    "--partitions",
+    type=_POSITIVE,
+    help="Partitions of the random graph.  [default: 8 for dgstgcn, 3 for others]",
+)
+@click.option(
     "--stream",
     default="joint",
     show_default=True,

@@ -140,6 +140,8 @@ class TrainConfig:
         save_epoch: Epoch after which the weights of a dense run are kept, to start a ticket from; 0
             for the initialisation (default: none).
         graph: A partition of the skeleton, or ``"random"`` for a learnable graph over all joints.
+        partitions: Of the ``"random"`` graph (default: the backbone's, 8 of DG-STGCN and 3 of the
+            others).
         stream: ``"joint"``, ``"bone"``, ``"joint-motion"``, ``"bone-motion"``, or several joined
             by ``"+"``.
         channels: Width of the first stage.
@@ -224,6 +226,7 @@ class TrainConfig:
     redraw: bool = False
     save_epoch: int | None = None
     graph: str = "random"
+    partitions: int | None = None
     stream: str = "joint"
     channels: int | None = None
     clip_frames: int | None = None
@@ -308,12 +311,17 @@ class TrainConfig:
         counts = Counter(self.experts or [self.model] * len(self.levels))
         return " + ".join(f"{count} {name}" for name, count in counts.items())
 
-    def check_experts(self) -> None:
-        """Raise an error unless the options of an assembly fit together.
+    def check_model(self) -> None:
+        """Raise an error unless the options of the model, or of an assembly, fit together.
 
         Raises:
             InputError: They do not.
         """
+        if self.partitions is not None and self.graph != "random":
+            raise InputError(
+                f"--partitions {self.partitions}: the graph {self.graph!r} has its own; "
+                "leave it out, or choose --graph random"
+            )
         if not self.levels:
             if self.experts is not None or self.learned_weights:
                 option = "--learned-weights" if self.experts is None else "--experts"

@@ -124,7 +124,11 @@ def plot_subsets(
         axes.plot(kept, top1, linestyle="", color=f"C{size - 1}", label=label, zorder=3, **style)
         for row, x, y in zip(points, kept, top1, strict=True):
             name = "+".join(map(str, row["experts"]))
-            axes.annotate(name, (x, y), (4, 4), textcoords="offset points", fontsize="x-small")
+            # An expert of few weights hardly moves a point: one size above, the next below.
+            place: dict[str, Any] = {"xytext": (3, 4), "va": "bottom"}
+            if size % 2 == 0:
+                place = {"xytext": (3, -4), "va": "top"}
+            axes.annotate(name, (x, y), textcoords="offset points", fontsize="x-small", **place)
     own = [row for row in rows if row["head"] == "own"]
     if own:
         kept, top1 = ([100 * row[name] for row in own] for name in ("kept", "top1"))
@@ -152,6 +156,8 @@ def plot_subsets(
         xlabel="kept weights (% of the maskable ones of one dense expert)",
         ylabel="top-1 accuracy (%)",
     )
+    axes.margins(x=0.15)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     _save(figure, path)

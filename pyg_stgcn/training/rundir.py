@@ -188,6 +188,8 @@ class Run:
         return Assembly(experts, learned_weights=self.config.learned_weights)
 
     def _build_backbone(self, name: str) -> Backbone:
+        partitions = self.config.partitions
+        options = {} if partitions is None else {"num_partitions": partitions}
         model = create_model(
             name,
             len(self.classes),
@@ -196,6 +198,7 @@ class Run:
             base_channels=self.config.channels,
             graph=self.config.graph,
             dropout=self.config.dropout,
+            **options,
         )
         return cast(Backbone, model)
 

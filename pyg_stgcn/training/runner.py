@@ -90,7 +90,7 @@ class ClipData(pl.LightningDataModule):
 
 def open_clips(config: TrainConfig) -> tuple[SkeletonDataset, SkeletonDataset, TrainConfig]:
     """Training and validation clips with their transforms, and the completed configuration."""
-    config.check_experts()
+    config.check_model()
     train = open_dataset(config, "train")
     config = config.with_recipe(len(train), train.benchmark)
     if config.hold_out:

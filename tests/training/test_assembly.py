@@ -35,6 +35,7 @@ def make_config(data: Path, root: Path) -> TrainConfig:
         dataset=str(data),
         root=str(root),
         experts=["stgcn", "stgcnpp"],
+        partitions=2,
         levels=LEVELS,
         learned_weights=True,
         channels=4,
@@ -93,6 +94,7 @@ def test_each_expert_ends_at_its_level(folder: Path) -> None:
         # A kept weight may have been trained to zero exactly, where no gradient arrives.
         assert pruned == pytest.approx(round(level * (expert["params_maskable"] - 1)), abs=1)
     assert (folder / "model.sparse.safetensors").exists()
+    assert [expert.num_partitions for expert in Run.open(folder).load_model().experts] == [2, 2]
 
 
 def test_the_papers_assembly_keeps_two_thirds_of_one_expert(tmp_path: Path) -> None:
@@ -192,6 +194,7 @@ def test_starts_from_another_assembly(config: TrainConfig, folder: Path, tmp_pat
         ({"sparsity": 0.5}, "--sparsity 0.5: the experts of an assembly have their own"),
         ({"freeze_backbone": True}, "--freeze-backbone: is for a single model"),
         ({"save_epoch": 0}, "--save-epoch: is for a single model"),
+        ({"graph": "spatial", "partitions": 2}, "--partitions 2: the graph 'spatial' has its own"),
     ],
 )
 def test_options_that_do_not_fit(
