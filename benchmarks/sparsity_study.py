@@ -40,7 +40,7 @@ def commands(part: str) -> list[list[str]]:
         sweep = ["sweep", "--model", "dgstgcn", "--sparsities", "0", *SPARSITIES]
         return [[*sweep, "--methods", "score", *SEEDS]]
     if part == "lottery":
-        return [["lottery", "--rounds", "3", "--final-sparsity", "0.95", *SEEDS]]
+        return [["lottery", "--rounds", "2", "--final-sparsity", "0.95", *SEEDS]]
     if part == "assembly":
         levels = ["--levels", "0.6", "0.8", "0.95", "0.99", "--method", "score"]
         return [["assemble", *levels, "--controls", "dense", "sparse", "equal", *SEEDS]]
