@@ -15,6 +15,9 @@ from pyg_stgcn.files import write_atomically
 
 #: Above this many classes their names and counts would no longer be legible.
 _LEGIBLE_CLASSES = 30
+#: Of the controls of an assembly, in turn; dark enough for a white ground.
+_CONTROL_GREYS = ("0.2", "0.4", "0.6", "0.75")
+_CONTROL_LINES = ("--", ":", "-.")
 #: As many shares of kept weights have room on the axis of a sweep.
 _SWEEP_TICKS = 12
 
@@ -135,9 +138,10 @@ def plot_subsets(
         axes.plot(kept, top1, "x", color="C0", label="1 expert, own classifier")
     for number, (name, control) in enumerate(controls.items()):
         value, spread = 100 * control["top1"], 100 * (control["top1_deviation"] or 0)
-        color = f"{0.2 + 0.2 * number:g}"
+        color = _CONTROL_GREYS[number % len(_CONTROL_GREYS)]
         if name.startswith("dense"):
-            axes.axhline(value, color=color, linestyle="--", label=name)
+            line = _CONTROL_LINES[number % len(_CONTROL_LINES)]
+            axes.axhline(value, color=color, linestyle=line, label=name)
             axes.axhspan(value - spread, value + spread, color="0.93", zorder=0)
         else:
             marker = "sDv^"[number % 4]
