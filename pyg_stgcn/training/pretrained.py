@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,14 +13,17 @@ from torch import Tensor, nn
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, load_pyskl
 
+_OF_CLASSES = re.compile(r"(shared_head|(experts\.\d+\.)?head)\.")
+
 
 def load_pretrained(model: nn.Module, path: str | Path) -> bool:
     """Load weights into a backbone that is about to be trained.
 
-    The classifier is loaded only if it has as many classes as the model's.
+    The classifier is loaded only if it has as many classes as the model's; those of an assembly
+    are loaded together or not at all.
 
     Args:
-        model: The backbone, without masks.
+        model: The backbone or assembly, without masks.
         path: A run's folder, its ``model.safetensors``, or a checkpoint of PYSKL.
 
     Returns:
@@ -57,7 +61,7 @@ def _load_own(model: nn.Module, path: Path) -> bool:
     except SafetensorError as error:
         raise InputError(f"--init {path}: damaged ({error}); name another file") from None
     ours = model.state_dict()
-    head = {name for name in ours if name.startswith("head.")}
+    head = {name for name in ours if _OF_CLASSES.match(name)}
     head_fits = all(name in found and found[name].shape == ours[name].shape for name in head)
     if not head_fits:
         found = {name: value for name, value in found.items() if name not in head}

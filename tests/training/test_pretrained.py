@@ -10,7 +10,7 @@ from torch import nn
 
 from pyg_stgcn import Skeleton, create_model
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models import pyskl_state_dict
+from pyg_stgcn.models import Assembly, pyskl_state_dict
 from pyg_stgcn.training import Run, TrainConfig, train
 from pyg_stgcn.training.pretrained import load_pretrained
 
@@ -70,6 +70,22 @@ def test_another_number_of_classes_keeps_the_new_classifier(source: Path, tmp_pa
         model = model_of(source, num_classes)
         assert load_pretrained(model, checkpoint) == (num_classes == 3)
         assert_backbone_is(model, weights)
+
+
+def test_an_assembly_keeps_its_new_classifiers(tmp_path: Path) -> None:
+    def assembly(num_classes: int) -> Assembly:
+        names = ("stgcn", "stgcnpp")
+        return Assembly([create_model(n, num_classes, "coco17", base_channels=4) for n in names])
+
+    trained = assembly(3)
+    save_file(trained.state_dict(), tmp_path / "model.safetensors")
+    for num_classes in (3, 5):
+        model = assembly(num_classes)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        assert load_pretrained(model, tmp_path) == (num_classes == 3)
+        for name, value in model.state_dict().items():
+            anew = num_classes == 5 and "head." in name
+            assert value.equal(before[name] if anew else trained.state_dict()[name]), name
 
 
 def test_weights_that_do_not_fit(source: Path, tmp_path: Path) -> None:
