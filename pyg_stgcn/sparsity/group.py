@@ -21,21 +21,25 @@ class ControllerGroup:
     Args:
         controllers (sequence of SparsityController): Of different modules, such as the experts of
             an assembly.
+        unmasked (int): Weights of further, dense modules, which count in :attr:`sparsity`.
 
     Raises:
         InputError: If there are none.
     """
 
-    def __init__(self, controllers: Sequence[SparsityController]) -> None:
+    def __init__(self, controllers: Sequence[SparsityController], unmasked: int = 0) -> None:
         if not controllers:
             raise InputError("controllers: none given; a group needs at least one")
         self.controllers = list(controllers)
+        self.unmasked = unmasked
 
     @property
     def sparsity(self) -> float:
-        """Share of zeros in the masks of all weights, now."""
+        """Share of zeros in the masks of all weights, now; unmasked ones are none."""
         masked = [entry for controller in self.controllers for entry in controller.masked]
-        return share_of_zeros([entry.mask for entry in masked if not entry.is_edge])
+        masks = [entry.mask for entry in masked if not entry.is_edge]
+        numel = sum(mask.numel() for mask in masks)
+        return share_of_zeros(masks) * numel / (numel + self.unmasked) if numel else 0.0
 
     @property
     def has_arrived(self) -> bool:

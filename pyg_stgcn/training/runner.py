@@ -27,6 +27,7 @@ from pyg_stgcn.sparsity import (
     load_ticket,
     make_schedule,
     sparsify,
+    summary,
 )
 from pyg_stgcn.training.assembly import assembly_facts, judge_subsets
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
@@ -146,7 +147,12 @@ def _mask_all(
         for expert, level in zip(model.experts, config.levels, strict=True)
     ]
     controllers = [controller for controller in masked if controller is not None]
-    return ControllerGroup(controllers) if controllers else None
+    dense = [
+        summary(expert, **config.maskable).params_maskable
+        for expert, controller in zip(model.experts, masked, strict=True)
+        if controller is None
+    ]
+    return ControllerGroup(controllers, sum(dense)) if controllers else None
 
 
 def _mask(

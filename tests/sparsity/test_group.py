@@ -58,6 +58,14 @@ def test_each_module_has_its_own_sparsity_after_every_step() -> None:
         assert all(torch.equal(layer.weight, w) for layer, w in zip(module, weights, strict=True))
 
 
+def test_weights_of_dense_modules_count() -> None:
+    modules, group, _ = make()
+    group = ControllerGroup(group.controllers, unmasked=520)
+    with group.at_target():
+        expected = sum(num_zeros(module) for module in modules) / (2 * 480 + 520)
+        assert group.sparsity == pytest.approx(expected)
+
+
 def test_all_stand_at_their_targets_within_the_context() -> None:
     modules, group, _ = make()
     started = [num_zeros(module) for module in modules]
