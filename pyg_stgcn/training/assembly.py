@@ -13,11 +13,12 @@ from torch_geometric.data import Batch
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly
+from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.evaluation import judge, open_validation
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.metrics import classification_metrics
 from pyg_stgcn.training.plots import plot_subsets
-from pyg_stgcn.training.rundir import Run, sparsity_facts
+from pyg_stgcn.training.rundir import Run, layer_reports, sparsity_facts
 
 
 def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
@@ -28,30 +29,39 @@ def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
         model: The finalised model.
 
     Returns:
-        ``experts``, with backbone, level and :func:`sparsity_facts` of each;
-        ``kept_of_one``, the kept maskable weights of all experts as a share of the maskable weights
-        of the first; ``params_kept``, the non-zeros of all that a prediction needs (without the
-        experts' own classifiers, which only serve the training); and ``params_kept_of_one``, the
-        same as a share of all parameters of a dense model like the first expert.
+        ``experts``, with backbone, level and :func:`sparsity_facts` of each, and
+        ``maskable_needed``, its kept maskable weights but those of its own classifier, which only
+        serves the training and takes no part in a prediction;
+        ``kept_of_one``, these of all experts as a share of the maskable weights of the first;
+        ``params_kept``, the non-zeros of all that a prediction needs; and ``params_kept_of_one``,
+        the same as a share of all parameters of a dense model like the first expert.
     """
     config = run.config
     assert config.experts is not None
     parts = zip(config.experts, config.levels, model.experts, strict=True)
-    experts: list[dict[str, Any]] = [
-        {"model": name, "level": level, **sparsity_facts(expert, config)}
-        for name, level, expert in parts
-    ]
-    kept = sum(expert["maskable_kept"] for expert in experts)
-    params_kept = sum(expert["params_kept"] for expert in experts)
-    params_kept += _numel(model) - sum(_numel(expert) for expert in model.experts)
-    if len(experts) > 1:
-        params_kept -= sum(_numel(expert.head) for expert in model.experts)
+    experts: list[dict[str, Any]] = []
+    params_kept = _numel(model) - sum(_numel(expert) for expert in model.experts)
+    for name, level, expert in parts:
+        facts = sparsity_facts(expert, config)
+        # The classifier of a single expert is the shared one.
+        maskable, params = _kept_of_head(expert, config) if len(model.experts) > 1 else (0, 0)
+        facts["maskable_needed"] = facts["maskable_kept"] - maskable
+        experts.append({"model": name, "level": level, **facts})
+        params_kept += int(facts["params_kept"]) - params
+    kept = sum(expert["maskable_needed"] for expert in experts)
     return {
         "experts": experts,
         "kept_of_one": kept / experts[0]["params_maskable"],
         "params_kept": params_kept,
         "params_kept_of_one": params_kept / experts[0]["params_total"],
     }
+
+
+def _kept_of_head(expert: nn.Module, config: TrainConfig) -> tuple[int, int]:
+    """Maskable weights, and parameters of all kinds, that an expert's own classifier has left."""
+    layers = [layer for layer in layer_reports(expert, config) if layer.name.startswith("head.")]
+    pruned = sum(layer.numel - layer.kept for layer in layers)
+    return sum(layer.kept for layer in layers), _numel(expert.head) - pruned
 
 
 def _numel(module: nn.Module | Tensor) -> int:
@@ -116,7 +126,8 @@ def judge_subsets(
     Returns:
         :func:`assembly_facts`, ``rows`` and the files. A row has ``experts`` (counted from 1),
         ``levels``, ``head`` (``"shared"``, or an expert's ``"own"``), ``kept`` (maskable weights of
-        the members, in units of the first expert's), ``top1``, ``top5`` and ``mean_class``.
+        the members that this takes, in units of the first expert's), ``top1``, ``top5`` and
+        ``mean_class``.
 
     Raises:
         InputError: The data are not there, or are not those of the run.
@@ -133,13 +144,13 @@ def judge_subsets(
     cases = [(one, "shared") for one in members]
     cases += [((number,), "own") for number in range(len(model.experts))]
     one = facts["experts"][0]["params_maskable"]
-    kept = [expert["maskable_kept"] / one for expert in facts["experts"]]
+    counted = {"shared": "maskable_needed", "own": "maskable_kept"}
     rows = [
         {
             "experts": [number + 1 for number in case],
             "levels": [run.config.levels[number] for number in case],
             "head": head,
-            "kept": sum(kept[number] for number in case),
+            "kept": sum(facts["experts"][number][counted[head]] for number in case) / one,
             **classification_metrics(judged.probabilities[:, place], judged.labels),
         }
         # A single expert has no classifier of its own.

@@ -113,6 +113,41 @@ def test_the_papers_assembly_keeps_two_thirds_of_one_expert(tmp_path: Path) -> N
     assert facts["params_kept_of_one"] == pytest.approx(facts["params_kept"] / (total + head))
 
 
+@pytest.mark.parametrize("exclude", [UNMASKED, ""])
+@pytest.mark.parametrize("levels", [[0.6, 0.95], [0.6]])
+def test_only_what_a_prediction_needs_is_counted(
+    tmp_path: Path, levels: list[float], exclude: str
+) -> None:
+    config = TrainConfig("none", experts=["stgcn"] * len(levels), levels=levels, exclude=exclude)
+    model = Assembly([create_model("stgcn", 9, "coco17", base_channels=4) for _ in levels])
+    # No parameter is zero by chance.
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    controllers = [
+        sparsify(expert, level, exclude=exclude or ())
+        for expert, level in zip(model.experts, levels, strict=True)
+    ]
+    masks = [
+        (entry.name, entry.mask.clone())
+        for controller in controllers
+        for entry in controller.masked
+    ]
+    maskable = sum(entry.mask.numel() for entry in controllers[0].masked)
+    for controller in controllers:
+        controller.finalize()
+    unneeded = "experts." if len(levels) > 1 else "none"
+    kept = sum(
+        int(parameter.count_nonzero())
+        for name, parameter in model.named_parameters()
+        if not (name.startswith(unneeded) and ".head." in name)
+    )
+    facts = assembly_facts(Run(tmp_path, config, model.skeleton, [], 3, {}), model)
+    assert facts["params_kept"] == kept
+    heads = "head." if len(levels) > 1 else "none"
+    needed = sum(int(mask.sum()) for name, mask in masks if not name.startswith(heads))
+    assert facts["kept_of_one"] == pytest.approx(needed / maskable)
+
+
 def test_every_subset_by_brute_force(folder: Path) -> None:
     rows = json.loads((folder / "assembly.json").read_text())["rows"]
     run = Run.open(folder)
@@ -182,6 +217,15 @@ def test_starts_from_another_assembly(config: TrainConfig, folder: Path, tmp_pat
     for name in expected:
         if name.endswith("weight"):
             torch.testing.assert_close(expected[name], found[name])
+
+
+def test_the_sparsity_of_an_epoch_counts_dense_experts(config: TrainConfig, tmp_path: Path) -> None:
+    short = replace(config, experts=["stgcn"] * 2, levels=[0.0, 0.9], epochs=1)
+    summary = train(short, tmp_path / "run")
+    with (tmp_path / "run" / "metrics.csv").open() as stream:
+        (row,) = csv.DictReader(stream)
+    assert float(row["sparsity"]) == pytest.approx(0.45, abs=0.001)
+    assert summary["sparsity"] == pytest.approx(0.45, abs=0.001)
 
 
 @pytest.mark.parametrize(
