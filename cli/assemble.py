@@ -74,6 +74,8 @@ def command(
         raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
     if any(seed < 0 or seed != int(seed) for seed in seeds):
         raise click.BadParameter(f"{seeds} are not numbers from 0 on", param_hint="--seeds")
+    if len(set(seeds)) < len(seeds):
+        raise click.BadParameter(f"{seeds} are not all different", param_hint="--seeds")
 
     from pyg_stgcn.errors import InputError
     from pyg_stgcn.training import TrainConfig

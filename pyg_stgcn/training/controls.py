@@ -31,8 +31,11 @@ _COLUMNS = (
     "difference_high",
     "minutes",
 )
+_SINGLE = ("dense", "sparse")
 #: Options of an assembly, which a single model does not have.
 _OF_ASSEMBLIES = ("levels", "experts", "learned_weights")
+#: Options that would prune a dense model, or that it refuses since nothing of it is pruned.
+_OF_PRUNING = ("edge_sparsity", "penalty", "penalty_groups")
 
 
 def plan_assemblies(
@@ -56,22 +59,20 @@ def plan_assemblies(
         seeds: Of each.
 
     Raises:
-        InputError: A control does not exist for these levels or experts.
+        InputError: A control does not exist for these levels or experts, or cannot start from the
+            weights of ``init``.
     """
+    _check_controls(options, controls)
     single = {name: value for name, value in options.items() if name not in _OF_ASSEMBLIES}
     experts = options.get("experts")
     backbones = list(dict.fromkeys(experts)) if isinstance(experts, list) else []
     variants: dict[str, dict[str, object]] = {_ASSEMBLY: {**options, "levels": list(levels)}}
     if "dense" in controls:
+        dense = {name: value for name, value in single.items() if name not in _OF_PRUNING}
         for name in backbones or [None]:
             label = "dense" if len(backbones) < 2 else f"dense-{name}"
-            variants[label] = single if name is None else {**single, "model": name}
+            variants[label] = dense if name is None else {**dense, "model": name}
     if "sparse" in controls:
-        if len(backbones) > 1:
-            raise InputError(
-                "control 'sparse': the experts are of different backbones, so there is no single "
-                "one to keep their weights; leave it out of --controls"
-            )
         only = {"model": backbones[0]} if backbones else {}
         variants["sparse"] = {**single, **only, "sparsity": total_sparsity(levels)}
     if "equal" in controls:
@@ -84,19 +85,40 @@ def plan_assemblies(
     ]
 
 
+def _check_controls(options: Mapping[str, object], controls: Sequence[str]) -> None:
+    experts = options.get("experts")
+    if isinstance(experts, list) and len(set(experts)) > 1:
+        why = {
+            "sparse": "so there is no single one to keep their weights",
+            "equal": "and those of equal sparsity would keep another number of weights",
+        }
+        for name in controls:
+            if name in why:
+                raise InputError(
+                    f"control {name!r}: the experts are of different backbones, {why[name]}; "
+                    "leave it out of --controls"
+                )
+    single = [name for name in controls if name in _SINGLE]
+    if options.get("init") is not None and single:
+        raise InputError(
+            f"--init {options['init']}: an assembly's weights do not fit the single models of "
+            f"--controls {' '.join(single)}; leave out either"
+        )
+
+
 def total_sparsity(levels: Sequence[float]) -> float:
     """Sparsity of a single model with as many kept weights as all experts together.
 
     Raises:
         InputError: There is none: the experts keep as many weights as a dense model, or more.
     """
-    kept = sum(1 - level for level in levels)
-    if kept > 1:
+    kept = round(sum(1 - level for level in levels), 12)
+    if kept >= 1:
         raise InputError(
             f"control 'sparse': the experts keep {kept:g} times the weights of one dense model; "
             "leave it out of --controls, or raise --levels"
         )
-    return max(round(1 - kept, 12), 0.0)
+    return round(1 - kept, 12)
 
 
 def summarise_assemblies(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
@@ -117,7 +139,10 @@ def summarise_assemblies(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     Raises:
         InputError: The runs differ in more than they should.
     """
-    check_alike(jobs, {"model", "sparsity", "seed", *_OF_ASSEMBLIES})
+    varied = {"model", "sparsity", "seed", *_OF_ASSEMBLIES}
+    dense = [job for job in jobs if job.label.startswith("dense")]
+    check_alike([job for job in jobs if job not in dense], varied)
+    check_alike([jobs[0], *dense], varied | set(_OF_PRUNING))
     groups: dict[str, list[dict[str, Any]]] = {}
     for job in jobs:
         summary = json.loads((job.folder / "summary.json").read_text(encoding="utf-8"))
@@ -150,7 +175,7 @@ def _row(
     one: Mapping[str, Any],
 ) -> dict[str, Any]:
     top1 = [run["top1"] for run in group]
-    kept = [run["maskable_kept"] / one["params_maskable"] for run in group]
+    kept = [_kept(run, one) for run in group]
     params = [run.get("assembly", run)["params_kept"] / one["params_total"] for run in group]
     row: dict[str, Any] = {
         "name": name,
@@ -168,6 +193,12 @@ def _row(
     low, high = paired_interval(pairs) if compared and len(pairs) > 1 else (None, None)
     difference = float(np.mean(pairs)) if compared else None
     return row | {"difference": difference, "difference_low": low, "difference_high": high}
+
+
+def _kept(run: Mapping[str, Any], one: Mapping[str, Any]) -> float:
+    if "assembly" in run:
+        return float(run["assembly"]["kept_of_one"])
+    return float(run["maskable_kept"] / one["params_maskable"])
 
 
 def _mean_subsets(folders: Sequence[Path]) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ def words(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[o
     folder = tmp_path_factory.mktemp("assemble")
     size = ["--channels", 4, "--clip-frames", 12, "--epochs", 1, "--batch-size", 12]
     size += ["--eval-clips", 1, "--accelerator", "cpu", "--learned-weights"]
+    size += ["--edge-sparsity", 0.5, "--penalty", 0.001, "--penalty-groups", "input"]
     data = ["--dataset", tiny_pickle, "--root", folder / "data", "--out", folder / "out"]
     varied = ["--levels", *LEVELS, "--controls", "dense", "--seeds", *SEEDS, "--jobs", 2]
     return ["assemble", *varied, *data, *size]
@@ -96,7 +97,8 @@ def test_other_commands_take_its_runs(out: Path) -> None:
     assert "experts.1.stages" in table.stdout
     facts = json.loads(call("inspect", run, "--json").stdout)
     experts = facts["assembly"]["experts"]
-    assert sum(layer["kept"] for layer in facts["layers"]) == facts["maskable_kept"]
+    weights = [layer["kept"] for layer in facts["layers"] if not layer["is_edge"]]
+    assert sum(weights) == facts["maskable_kept"]
     assert facts["maskable_kept"] == sum(expert["maskable_kept"] for expert in experts)
     fused = call("fuse", run, out / f"dense-seed{SEEDS[0]}", "--out", out / "fused", "--json")
     assert fused.exit_code == 0, fused.output
@@ -115,6 +117,16 @@ def test_controls_of_the_same_total(tmp_path: Path) -> None:
     assert made["equal-seed0"] == {**options, "levels": [0.835] * 4, "seed": 0}
 
 
+def test_of_a_dense_control_nothing_is_pruned_or_penalised(tmp_path: Path) -> None:
+    pruned = {"edge_sparsity": 0.5, "penalty": 0.1, "penalty_groups": "input"}
+    options = {**pruned, "exclude": "head.*,stem.*"}
+    jobs = plan_assemblies(tmp_path, options, (0.6, 0.9), ("dense", "sparse", "equal"), (0,))
+    made = {job.label: job.options for job in jobs}
+    assert made["dense-seed0"] == {"exclude": "head.*,stem.*", "seed": 0}
+    for name in ("assembly", "sparse", "equal"):
+        assert made[f"{name}-seed0"].items() >= options.items()
+
+
 def test_controls_of_a_mixture(tmp_path: Path) -> None:
     options = {"experts": ["stgcn", "ctrgcn", "stgcn"]}
     jobs = plan_assemblies(tmp_path, options, (0.5, 0.9, 0.9), ("dense",), (0,))
@@ -122,12 +134,16 @@ def test_controls_of_a_mixture(tmp_path: Path) -> None:
         *("assembly-seed0", "dense-stgcn-seed0", "dense-ctrgcn-seed0")
     ]
     assert jobs[2].options == {"model": "ctrgcn", "seed": 0}
-    with pytest.raises(InputError, match="different backbones"):
-        plan_assemblies(tmp_path, options, (0.5, 0.9, 0.9), ("sparse",), (0,))
+    for control in ("sparse", "equal"):
+        with pytest.raises(InputError, match=f"'{control}': the experts are of different"):
+            plan_assemblies(tmp_path, options, (0.5, 0.9, 0.9), (control,), (0,))
 
 
 def test_experts_may_keep_more_than_one_dense_model() -> None:
-    assert total_sparsity((0.5, 0.5)) == 0
+    assert total_sparsity((0.5, 0.6)) == 0.1
+    # In floats a sum just below one, of weights that a dense model has too.
+    with pytest.raises(InputError, match="keep 1 times the weights"):
+        total_sparsity((0.9,) * 10)
     with pytest.raises(InputError, match=r"keep 1\.4 times the weights"):
         total_sparsity((0.1, 0.5))
 
@@ -137,7 +153,9 @@ def test_experts_may_keep_more_than_one_dense_model() -> None:
     [
         (["--levels", 1.2], "not all in [0, 1)"),
         (["--seeds", 0.5], "not numbers from 0 on"),
+        (["--seeds", 1, 2, 1], "not all different"),
         (["--controls", "late"], "late"),
+        (["--init", "run", "--controls", "equal", "dense"], "single models of --controls dense;"),
         (["--experts", "stgcn", "--levels", 0.5, 0.9], "1 backbones for 2 levels"),
         (["--experts", "stgcn", "resnet", "--levels", 0.5, 0.9], "'resnet' is not one of"),
         (["--levels", 0.2, 0.2, "--controls", "sparse"], "leave it out of --controls"),
