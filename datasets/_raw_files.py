@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 
 from pyg_stgcn.datasets._parallel import map_chunks
+from pyg_stgcn.datasets._walk import walk
 from pyg_stgcn.datasets.reading import BadClip
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
@@ -124,7 +125,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
 
 def _list_folder(folder: Path, suffix: str) -> list[RawFile]:
     found = []
-    for parent, _, names in os.walk(folder):
+    for parent, names in walk(folder):
         for name in names:
             path = Path(parent, name)
             if _is_raw(name, suffix):

@@ -9,10 +9,13 @@ import time
 import types
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch_geometric.transforms import Compose
+
+from pyg_stgcn.datasets._walk import walk
 
 #: Of a folder with more files than these, only the folders are looked at first: asking for the size
 #: and time of 100,000 files takes half a second.
@@ -61,23 +64,69 @@ def same_source(path: Path, fingerprint: Mapping[str, Any], suffixes: tuple[str,
 def describe_transform(transform: Callable[..., Any] | None) -> str | None:
     """Describe a transform so that two that compute different things are told apart.
 
-    The usual ``repr`` of a transform hides its options, and that of a function is its address.
+    The usual ``repr`` of a transform hides its options, and that of a function is its address. What
+    a function calls is known by its name alone: change that, and the description stays.
     """
-    if transform is None:
-        return None
-    if isinstance(transform, Compose):
-        return " > ".join(str(describe_transform(part)) for part in transform.transforms)
-    if isinstance(transform, types.FunctionType):
-        code = transform.__code__
-        cells = [cell.cell_contents for cell in transform.__closure__ or ()]
-        text = _without_addresses(repr((code.co_consts, cells, transform.__defaults__)))
-        checksum = zlib.crc32(code.co_code + text.encode())
-        return f"{transform.__module__}.{transform.__qualname__}#{checksum:08x}"
-    options = getattr(transform, "__dict__", None)
-    if not options:
-        return _without_addresses(repr(transform))
-    text = ", ".join(f"{key}={value!r}" for key, value in sorted(options.items()))
-    return _without_addresses(f"{type(transform).__module__}.{type(transform).__name__}({text})")
+    return None if transform is None else _describe(transform, ())
+
+
+def _describe(value: Any, around: tuple[int, ...]) -> str:
+    """Describe a part of a transform; ``around`` are the parts that it is in, by their ids."""
+    if id(value) in around:
+        return "itself"
+    around = (*around, id(value))
+    if isinstance(value, Compose):
+        return " > ".join(_describe(part, around) for part in value.transforms)
+    if isinstance(value, types.MethodType):
+        return f"{_describe(value.__func__, around)} of {_describe(value.__self__, around)}"
+    if isinstance(value, types.FunctionType):
+        parts = [_describe_code(value.__code__)]
+        cells = [cell.cell_contents for cell in value.__closure__ or () if not _is_empty(cell)]
+        for part in (cells, value.__defaults__, value.__kwdefaults__):
+            parts.append(_describe(part, around))
+        checksum = zlib.crc32(" ".join(parts).encode())
+        return f"{value.__module__}.{value.__qualname__}#{checksum:08x}"
+    if isinstance(value, partial):
+        parts = [_describe(part, around) for part in (value.func, value.args, value.keywords)]
+        return f"partial({', '.join(parts)})"
+    if isinstance(value, list):
+        return f"[{', '.join(_describe(part, around) for part in value)}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(_describe(part, around) for part in value)})"
+    if isinstance(value, set | frozenset):
+        # Their order differs from process to process.
+        return f"{{{', '.join(sorted(_describe(part, around) for part in value))}}}"
+    if isinstance(value, dict):
+        entries = (f"{key!r}: {_describe(part, around)}" for key, part in value.items())
+        return f"{{{', '.join(entries)}}}"
+    return _describe_object(value, around)
+
+
+def _describe_object(value: Any, around: tuple[int, ...]) -> str:
+    options = getattr(value, "__dict__", None)
+    # What does something rather than stands for itself has a repr that is too short.
+    hides = callable(value) or type(value).__repr__ is object.__repr__
+    if not options or not hides or isinstance(value, type | types.ModuleType):
+        return _without_addresses(repr(value))
+    parts = [f"{key}={_describe(part, around)}" for key, part in sorted(options.items())]
+    return f"{type(value).__module__}.{type(value).__name__}({', '.join(parts)})"
+
+
+def _describe_code(code: types.CodeType) -> str:
+    """Everything in the code of a function that decides what it computes, not where it stands."""
+    constants = [
+        _describe_code(value) if isinstance(value, types.CodeType) else _describe(value, ())
+        for value in code.co_consts
+    ]
+    return f"{code.co_code.hex()} {code.co_names} {code.co_freevars} {constants}"
+
+
+def _is_empty(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 (raises where nothing has been put in yet)
+    except ValueError:
+        return True
+    return False
 
 
 def _without_addresses(text: str) -> str:
@@ -88,7 +137,7 @@ def _folder_fingerprint(folder: Path, suffixes: tuple[str, ...]) -> dict[str, An
     started = time.time_ns()
     lines = []
     folders = {}
-    for parent, _, names in os.walk(folder):
+    for parent, names in walk(folder):
         within = Path(parent).relative_to(folder).as_posix()
         folders[within] = Path(parent).stat().st_mtime_ns
         for name in names:

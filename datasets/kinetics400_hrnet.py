@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.datasets._facts import read_facts
 from pyg_stgcn.datasets._fields import read_image_size, read_label, read_name, read_splits
+from pyg_stgcn.datasets._walk import walk
 from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.datasets.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.store import Clip
@@ -92,7 +93,8 @@ class Kinetics400HRNet(SkeletonDataset):
             entries, splits = _read_index(content)
         except ValueError as error:  # An InputError, or a number too long to be printed.
             raise InputError(f"{index}: {error}") from error
-        parts = sorted(part for part in folder.rglob("*.pkl") if part != index)
+        files = (Path(parent, name) for parent, names in walk(folder) for name in names)
+        parts = sorted(file for file in files if file.suffix == ".pkl" and file != index)
         return ClipSource(
             skeleton=get_skeleton("coco17"),
             classes=read_facts("kinetics400_classes.txt"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose, ToUndirected
 
@@ -16,7 +17,7 @@ from pyg_stgcn.datasets.fingerprint import describe_transform, same_source, sour
 
 
 class Scale(BaseTransform):
-    def __init__(self, factor: float) -> None:
+    def __init__(self, factor: Any) -> None:
         self.factor = factor
 
     def forward(self, data: Data) -> Data:
@@ -25,6 +26,47 @@ class Scale(BaseTransform):
 
 def multiply(factor: float) -> Callable[[Any], Any]:
     return lambda data: data * factor
+
+
+def then(last: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda data: last(data)
+
+
+def with_option(factor: float) -> Callable[..., Any]:
+    def scale(data: Any, *, by: float = factor) -> Any:
+        return data * by
+
+    return scale
+
+
+def countdown(start: int) -> Callable[[Any], Any]:
+    """A function that calls itself, so that its closure holds it."""
+
+    def count(data: Any, left: int = start) -> Any:
+        return count(data, left - 1) if left else data
+
+    return count
+
+
+class Shift:
+    """Something that is no function, with a method that is."""
+
+    def __init__(self, by: Any) -> None:
+        self.by = by
+
+    def apply(self, data: Any) -> Any:
+        return data + self.by
+
+
+class Holder:
+    """Something with a function as an option, and with itself."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+        self.this = self
+
+    def __call__(self, data: Any) -> Any:
+        return self.function(data)
 
 
 def test_a_file_is_known_by_its_contents(tmp_path: Path) -> None:
@@ -135,6 +177,18 @@ def test_a_folder_and_a_file_are_never_the_same(tmp_path: Path) -> None:
         (functools.partial(max, 1), functools.partial(max, 2)),
         (Compose([Scale(1), Scale(2)]), Compose([Scale(2), Scale(1)])),
         (ToUndirected("add"), ToUndirected("mean")),
+        (lambda data: data.cos(), lambda data: data.sin()),
+        (lambda data: torch.cos(data), lambda data: torch.sin(data)),
+        (lambda data: [x.cos() for x in data], lambda data: [x.sin() for x in data]),
+        (Scale(1).forward, Scale(2).forward),
+        (Scale(1).forward, Scale(1).__call__),
+        (Shift(1).apply, Shift(2).apply),
+        (Scale(Shift(1)), Scale(Shift(2))),
+        (then(abs), then(round)),
+        (then(multiply(1)), then(multiply(2))),
+        (functools.partial(multiply(1)), functools.partial(multiply(2))),
+        (with_option(1), with_option(2)),
+        (Holder(multiply(1)), Holder(multiply(2))),
     ],
 )
 def test_different_transforms_are_told_apart(one: Any, other: Any) -> None:
@@ -149,8 +203,26 @@ def test_different_transforms_are_told_apart(one: Any, other: Any) -> None:
         lambda: Compose([Scale(1), multiply(2)]),
         lambda: functools.partial(multiply(1), 2),
         lambda: object(),
+        lambda: Scale(1).forward,
+        lambda: then(Scale(3)),
+        lambda: countdown(2),
+        lambda: Holder(Holder(multiply(1))),
+        lambda: Shift(Shift(torch)).apply,
     ],
 )
 def test_equal_transforms_are_the_same(make: Callable[[], Any]) -> None:
     one, other = make(), make()
     assert describe_transform(one) == describe_transform(other)
+
+
+def test_the_order_of_a_set_does_not_matter() -> None:
+    one, other = {0, 8}, {8, 0}
+    assert one == other and list(one) != list(other)
+    assert describe_transform(Scale(one)) == describe_transform(Scale(other))
+
+
+def test_plain_options_are_written_as_they_are() -> None:
+    # Stores hold the descriptions of their transforms; another form would build them all again.
+    name = f"{Scale.__module__}.Scale"
+    for factor in (1, 0.5, (1, 2), [1, "x"], {"a": (0.5, None)}):
+        assert describe_transform(Scale(factor)) == f"{name}(factor={factor!r})"

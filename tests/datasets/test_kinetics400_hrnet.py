@@ -102,6 +102,15 @@ def test_genuine_entries(shared_data: Path, tmp_path: Path) -> None:
     assert np.array_equal(x, expected.astype(np.float32))
 
 
+def test_a_linked_folder_of_parts(tmp_path: Path) -> None:
+    entries = [entry("a", [1]), entry("b", [1, 2])]
+    source = write(tmp_path / "source", entries, {"a": {"keypoint": joints(1)}})
+    disk = write(tmp_path / "disk", entries, {"b": {"keypoint": joints(2)}})
+    (source / "kpfiles/more").symlink_to(disk / "kpfiles")
+    dataset = Kinetics400HRNet(tmp_path, split="all", source=source)
+    assert sorted(dataset.names) == ["a", "b"]
+
+
 def test_a_part_that_is_not_there(tmp_path: Path) -> None:
     entries = [entry("a", [1]), entry("b", [1])]
     source = write(tmp_path / "source", entries, {"a": {"keypoint": joints(1)}, "z": 3})
