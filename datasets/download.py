@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 _BLOCK = 1 << 16
 _CONNECT_TIMEOUT = 10.0
+#: Seconds before a server that has gone away in the middle of a file is asked again; then twice as
+#: many.
+_FIRST_PAUSE = 1.0
 #: Bytes that have to arrive while a download is patient.
 _LEAST = 1 << 16
 
@@ -97,7 +100,9 @@ def download_file(file: RemoteFile, path: Path, attempts: int = 4, patience: flo
     Args:
         file: What to fetch.
         path: Where to put it.
-        attempts: How often to connect to an address before giving it up.
+        attempts: How often to connect to an address before giving it up. One that cannot be reached
+            at all is given up at once; one that can no longer be reached is waited for, a few
+            seconds in all.
         patience: Seconds without an answer, or with less than 64 KiB of one, after which a
             connection counts as broken.
 
@@ -140,10 +145,14 @@ def _fetch_with_retries(
         try:
             _fetch(file, url, part, patience)
             return
-        except _BrokenOffError as error:
-            logger.info("%s: attempt %d of %d: %s", url, attempt, attempts, error)
-            if attempt == attempts:
+        except (_BrokenOffError, requests.ConnectionError, requests.Timeout) as error:
+            broke_off = isinstance(error, _BrokenOffError)
+            # Only an address that has sent something is asked a second time.
+            if attempt == attempts or (attempt == 1 and not broke_off):
                 raise
+            logger.info("%s: attempt %d of %d: %s", url, attempt, attempts, error)
+            if not broke_off:
+                time.sleep(_FIRST_PAUSE * 2 ** (attempt - 2))
 
 
 def _fetch(file: RemoteFile, url: str, part: _Part, patience: float) -> None:

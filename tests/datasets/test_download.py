@@ -40,6 +40,7 @@ class Server:
         self.waits = 0.0
         self.trickles = False
         self.asked_ranges: list[str | None] = []
+        self.goes_away_for: float | None = None
         self.redirects: dict[str, str] = {}
         outer = self
 
@@ -50,9 +51,13 @@ class Server:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._handler = Handler
+        self._listen(0)
         self.url = f"http://127.0.0.1:{self._server.server_port}/file.zip"
+
+    def _listen(self, port: int) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         asked = request.headers.get("Range")
@@ -86,6 +91,11 @@ class Server:
         request.end_headers()
         if self.breaks_off_after:
             body = body[: self.breaks_off_after.pop(0)]
+        if self.goes_away_for is not None:
+            self.stop()
+            back = threading.Timer(self.goes_away_for, self._listen, (self._server.server_port,))
+            back.start()
+            self.goes_away_for = None
         try:
             while self.trickles and body:
                 request.wfile.write(body[:100])
@@ -151,6 +161,20 @@ def test_broken_off_transfers_go_on_where_they_ended(server: Server, path: Path)
     download_file(any_file(server), path)
     assert path.read_bytes() == CONTENT
     assert server.asked_ranges == [None, "bytes=131072-", "bytes=196608-"]
+
+
+def test_a_server_that_goes_away_for_a_moment_is_waited_for(server: Server, path: Path) -> None:
+    server.breaks_off_after, server.goes_away_for = [131_072], 0.3
+    download_file(any_file(server), path)
+    assert path.read_bytes() == CONTENT
+    assert server.asked_ranges == [None, "bytes=131072-"]
+
+
+def test_a_server_that_does_not_come_back_is_given_up(server: Server, path: Path) -> None:
+    server.breaks_off_after, server.goes_away_for = [131_072], 3600
+    with pytest.raises(InputError, match=r"no connection"):
+        download_file(any_file(server), path, attempts=2)
+    assert path.with_name("file.zip.part").stat().st_size == 131_072
 
 
 def test_a_later_call_goes_on(server: Server, path: Path) -> None:
