@@ -35,13 +35,13 @@ class SkeletonArrays(SkeletonDataset):
         labels: Class numbers of the clips, counted from 0.
         skeleton: A skeleton, the name of a built-in one, or the path of a JSON file.
         splits: The clips of every split, by number or by name: ``{"train": [0, 1], "val": [2]}``.
-            ``X_train`` and ``X_val`` make the benchmark ``X``. Without it, there is only
-            ``split="all"``.
+            ``X_train`` and ``X_val`` make the benchmark ``X``.
         names: Names of the clips. By default ``"clip0"``, ``"clip1"``, ...
         classes: Class names in label order. By default their numbers.
         image_sizes: Height and width of the picture of every clip, in pixels, for 2-D data.
         benchmark: Which pair of splits to use. By default the first.
-        split: ``"train"``, ``"val"`` or ``"all"``.
+        split: ``"train"``, ``"val"`` or ``"all"``. By default ``"train"``, or without
+            :obj:`splits`, ``"all"``.
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
         force_reload: Whether to write the store again.
@@ -70,14 +70,16 @@ class SkeletonArrays(SkeletonDataset):
         classes: Sequence[str] | None = None,
         image_sizes: Sequence[tuple[float, float]] | NDArray[Any] | None = None,
         benchmark: str | None = None,
-        split: Split = "train",
+        split: Split | None = None,
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         force_reload: bool = False,
         strict: bool = False,
         drop_leaks: bool = False,
     ) -> None:
-        names = [f"clip{i}" for i in range(len(arrays))] if names is None else list(names)
+        if names is None:
+            names = [f"clip{i}" for i in range(len(arrays))]
+        names = [_text(name, f"names[{i}]") for i, name in enumerate(names)]
         for what, values in (("labels", labels), ("names", names), ("image_sizes", image_sizes)):
             if values is not None and len(values) != len(arrays):
                 raise InputError(f"{len(arrays)} arrays, but {len(values)} {what}; give one each")
@@ -93,8 +95,14 @@ class SkeletonArrays(SkeletonDataset):
         count = max((clip.label for clip in self._clips), default=-1) + 1
         self._source = ClipSource(
             skeleton=skeleton if isinstance(skeleton, Skeleton) else get_skeleton(skeleton),
-            classes=[str(label) for label in range(count)] if classes is None else list(classes),
-            splits={split: _resolve(split, ids, names) for split, ids in (splits or {}).items()},
+            classes=[
+                _text(name, f"classes[{i}]")
+                for i, name in enumerate(map(str, range(count)) if classes is None else classes)
+            ],
+            splits={
+                _text(split, "the name of a split"): _resolve(split, ids, names)
+                for split, ids in (splits or {}).items()
+            },
             clips=(),
             total=len(self._clips),
             has_score=image_sizes is not None,
@@ -104,7 +112,7 @@ class SkeletonArrays(SkeletonDataset):
         super().__init__(
             root,
             benchmark,
-            split,
+            split or ("train" if splits else "all"),
             transform,
             pre_transform,
             force_reload,
@@ -125,6 +133,12 @@ class SkeletonArrays(SkeletonDataset):
                 yield check_clip(clip, self._source)
             except InputError as error:
                 yield BadClip(clip.name, f"arrays[{i}]: {error}")
+
+
+def _text(name: Any, what: str) -> str:
+    if not isinstance(name, str):
+        raise InputError(f"{what} is {name!r}, no text; write it as text")
+    return str(name)
 
 
 def _whole(value: Any, what: str) -> int:

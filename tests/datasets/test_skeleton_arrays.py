@@ -34,7 +34,13 @@ def test_items_are_the_arrays(tmp_path: Path) -> None:
         assert np.array_equal(x, array.astype(np.float32))
     assert make(tmp_path).names == ["clip0", "clip2"]
     assert make(tmp_path, split="val").names == ["clip1"]
-    assert make(tmp_path, split="all", splits=None).benchmarks == ()
+
+
+def test_without_splits_there_are_all_clips(tmp_path: Path) -> None:
+    dataset = make(tmp_path, splits=None)
+    assert (dataset.split, len(dataset), dataset.benchmarks) == ("all", 4, ())
+    with pytest.raises(InputError, match=r"^arrays: no division into training and validation"):
+        make(tmp_path, splits=None, split="train")
 
 
 def test_names_classes_and_pictures(tmp_path: Path) -> None:
@@ -106,6 +112,9 @@ def with_array(array: Any) -> dict[str, Any]:
         ({"splits": {"train": [0.5]}}, r"^a clip of split 'train' is 0.5, no whole number"),
         ({"image_sizes": [(1, 1)] * 3 + [(0, 1)]}, r"^image_sizes\[3\] is \(0, 1\)"),
         ({"image_sizes": [(1, 1)] * 3 + [5]}, r"^image_sizes\[3\] is 5"),
+        ({"names": ["a", "b", "c", 7]}, r"^names\[3\] is 7, no text"),
+        ({"classes": ["x", 1, "z"]}, r"^classes\[1\] is 1, no text"),
+        ({"splits": {1: [0]}}, r"^the name of a split is 1, no text"),
         ({"arrays": [], "labels": [], "splits": None}, r"there is no clip in it"),
     ],
 )
