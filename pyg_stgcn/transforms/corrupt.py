@@ -79,7 +79,9 @@ class JointDropout(BaseTransform):
     A lost joint of a person is zero in the whole clip, score included, like the occluded body
     parts of `"Richly Activated Graph Convolutional Network" <https://arxiv.org/abs/2008.03791>`_:
     what hides a joint seldom comes and goes with the frame. Every person loses others. Of
-    :math:`V` joints :math:`\mathrm{round}(r V)` are lost, but never all.
+    :math:`V` joints :math:`r V` are lost, but never all. Where that is no whole number, it is
+    rounded up or down by lot, so that it is right on average: 4 % of 25 joints are one, and 1 % is
+    one for every fourth person.
 
     Which joints are lost depends on the seed, the name and length of the clip and the ratio alone.
     Without a seed they are drawn from torch's global generator.
@@ -104,10 +106,10 @@ class JointDropout(BaseTransform):
     def forward(self, data: Data) -> Data:
         persons = split_persons(data)
         num_persons, num_joints = persons.shape[:2]
-        num_lost = _num_lost(self.ratio, num_joints)
-        draws = _draw(data, num_persons * num_joints, self.seed).view(num_persons, num_joints)
-        lost = torch.zeros(num_persons, num_joints, dtype=torch.bool)
-        lost.scatter_(1, draws.argsort(dim=1, stable=True)[:, :num_lost], True)
+        draws = _draw(data, num_persons * (num_joints + 1), self.seed)
+        lots, draws = draws[:num_persons], draws[num_persons:].view(num_persons, num_joints)
+        num_lost = (self.ratio * num_joints + lots).floor().clamp(max=num_joints - 1)
+        lost = draws.argsort(dim=1, stable=True).argsort(dim=1) < num_lost[:, None]
         data.x = persons.masked_fill(lost[..., None, None], 0).flatten(0, 1)
         return data
 
