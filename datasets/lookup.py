@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
 import difflib
 
 from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.errors import InputError
+
+#: Names to compare on each side of where a mistyped one would stand; all would take seconds.
+_NEARBY = 200
 
 
 def find_clip(dataset: SkeletonDataset, clip: str) -> int:
@@ -24,9 +28,21 @@ def find_clip(dataset: SkeletonDataset, clip: str) -> int:
     # No dataset has a milliard clips, and Python refuses to read numbers of thousands of digits.
     if clip.isdecimal() and len(clip) < 10 and int(clip) < len(names):
         return int(clip)
-    close = difflib.get_close_matches(clip, names)
+    close = difflib.get_close_matches(clip, _neighbours(clip, names))
     hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
     raise InputError(
         f"clip {clip!r}: {dataset.name} has no such clip{hint}; "
         f"give a name, or a number from 0 to {len(names) - 1}"
     )
+
+
+def _neighbours(clip: str, names: list[str]) -> list[str]:
+    """Names that begin or end most like one that may have a mistake in between."""
+    backwards = (name[::-1] for name in _around(clip[::-1], [name[::-1] for name in names]))
+    return sorted({*_around(clip, names), *backwards})
+
+
+def _around(word: str, words: list[str]) -> list[str]:
+    ordered = sorted(words, key=str.casefold)
+    place = bisect.bisect(ordered, word.casefold(), key=str.casefold)
+    return ordered[max(0, place - _NEARBY) : place + _NEARBY]
