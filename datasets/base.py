@@ -7,6 +7,7 @@ import logging
 import os
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data, Dataset
 
 from pyg_stgcn.datasets._lock import building_lock
-from pyg_stgcn.datasets.duplicates import first_copies
+from pyg_stgcn.datasets.divisions import Divisions
 from pyg_stgcn.datasets.fingerprint import describe_transform, same_source, source_fingerprint
 from pyg_stgcn.datasets.items import clip_to_data
 from pyg_stgcn.datasets.preparation import Preparation
-from pyg_stgcn.datasets.reading import ClipSource, find_benchmarks
+from pyg_stgcn.datasets.reading import ClipSource
 from pyg_stgcn.datasets.store import ClipStore
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
@@ -102,8 +103,8 @@ class SkeletonDataset(Dataset):
         self.skeleton = Skeleton.from_dict(self._store.meta["skeleton"])
         self.classes: list[str] = self._store.meta["classes"]
         self._edge_index = self.skeleton.edge_index()
-        self.benchmark = self._choose_benchmark(benchmark)
-        self._selection = self._select()
+        self.benchmark = self._divisions.choose(benchmark)
+        self._selection = self._divisions.select(self.benchmark, split)
 
     @staticmethod
     def from_arrays(*args: Any, **options: Any) -> SkeletonDataset:
@@ -200,11 +201,11 @@ class SkeletonDataset(Dataset):
     @property
     def benchmarks(self) -> tuple[str, ...]:
         """Names of the divisions into training and validation clips."""
-        return tuple(self._benchmarks)
+        return tuple(self._divisions.parts)
 
     def split_sizes(self, benchmark: str) -> dict[str, int]:
         """Number of clips of each split of a benchmark: ``{"train": ..., "val": ...}``."""
-        return {part: len(self._part(benchmark, part)) for part in self._benchmarks[benchmark]}
+        return self._divisions.sizes(benchmark)
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -214,19 +215,13 @@ class SkeletonDataset(Dataset):
     @property
     def duplicates(self) -> list[list[str]]:
         """Names of the clips that have exactly the same coordinates, in the whole dataset."""
-        copies: dict[int, list[str]] = {}
-        first = first_copies(self._store)
-        for i in np.flatnonzero(np.bincount(first)[first] > 1).tolist():
-            copies.setdefault(int(first[i]), []).append(self._store.name(i))
-        return list(copies.values())
+        return [[self._store.name(i) for i in same] for same in self._divisions.copies.groups()]
 
     def leaks(self, benchmark: str) -> list[str]:
         """Names of the validation clips of a benchmark that are exact copies of, or are themselves,
         training clips of it.
         """
-        val = self._clips_of(benchmark, "val")
-        leaked = self._leaked(benchmark, first_copies(self._store))
-        return [self._store.name(i) for i in val[leaked].tolist()]
+        return [self._store.name(i) for i in self._divisions.leaks(benchmark).tolist()]
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -322,9 +317,8 @@ class SkeletonDataset(Dataset):
                 len(skipped),
                 next(iter(skipped.values())),
             )
-        first = first_copies(self._store)
-        for benchmark in self._benchmarks:
-            leaks = np.count_nonzero(self._leaked(benchmark, first))
+        for benchmark in self.benchmarks:
+            leaks = len(self._divisions.leaks(benchmark))
             if leaks:
                 logger.warning(
                     "%s: %d validation clips of benchmark %s are exact copies of training clips; "
@@ -334,25 +328,9 @@ class SkeletonDataset(Dataset):
                     benchmark,
                 )
 
-    @property
-    def _benchmarks(self) -> dict[str, dict[str, str]]:
-        return find_benchmarks(self._store.splits)
-
-    def _part(self, benchmark: str, part: str) -> NDArray[np.int64]:
-        """Numbers of the clips of a part of a benchmark."""
-        clips = self._clips_of(benchmark, part)
-        if part == "val" and self.drop_leaks:
-            return clips[~self._leaked(benchmark, first_copies(self._store))]
-        return clips
-
-    def _leaked(self, benchmark: str, first: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which validation clips of a benchmark are copies of its training clips."""
-        train, val = (first[self._clips_of(benchmark, part)] for part in ("train", "val"))
-        return np.isin(val, train)
-
-    def _clips_of(self, benchmark: str, part: str) -> NDArray[np.int64]:
-        split = self._benchmarks[benchmark].get(part)
-        return np.empty(0, np.int64) if split is None else self._store.split(split)
+    @cached_property
+    def _divisions(self) -> Divisions:
+        return Divisions(self._store, self.name, self.source_path, drop_leaks=self.drop_leaks)
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -373,33 +351,3 @@ class SkeletonDataset(Dataset):
 
     def _no_such(self) -> str:
         return "no such file or folder" if self.source_suffixes else "no such file"
-
-    def _choose_benchmark(self, benchmark: str | None) -> str | None:
-        if benchmark is None:
-            return next(iter(self._benchmarks), None)
-        if benchmark not in self._benchmarks:
-            valid = ", ".join(self._benchmarks) or "none, only split 'all'"
-            raise InputError(
-                f"benchmark {benchmark!r} does not exist in {self.name}; it has: {valid}"
-            )
-        return benchmark
-
-    def _select(self) -> NDArray[np.int64]:
-        if self.split == "all":
-            return np.arange(len(self._store))
-        if self.benchmark is None:
-            found = ", ".join(self._store.splits) or "none"
-            raise InputError(
-                f"{self.source_path}: no division into training and validation clips (splits "
-                f"found: {found}); add splits named 'train' and 'val', or use split='all'"
-            )
-        parts = self._benchmarks[self.benchmark]
-        if self.split not in parts:
-            raise InputError(
-                f"{self.source_path}: benchmark {self.benchmark!r} has no {self.split} clips, "
-                f"only the split {', '.join(parts.values())}; add the missing split"
-            )
-        selection = self._part(self.benchmark, self.split)
-        if not len(selection):
-            raise InputError(f"{self.source_path}: split {parts[self.split]!r} is empty")
-        return selection

@@ -8,6 +8,28 @@ from numpy.typing import NDArray
 from pyg_stgcn.datasets.store import ClipStore
 
 
+class Copies:
+    """Which clips of a store are exact copies of others.
+
+    Args:
+        store: The clips; looked through once.
+    """
+
+    def __init__(self, store: ClipStore) -> None:
+        self._first = first_copies(store)
+
+    def groups(self) -> list[list[int]]:
+        """Numbers of the clips that have the same coordinates, two or more each."""
+        copies: dict[int, list[int]] = {}
+        for i in np.flatnonzero(np.bincount(self._first)[self._first] > 1).tolist():
+            copies.setdefault(int(self._first[i]), []).append(i)
+        return list(copies.values())
+
+    def are_among(self, clips: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which clips are copies of, or are themselves, among other ones."""
+        return np.isin(self._first[clips], self._first[others])
+
+
 def first_copies(store: ClipStore) -> NDArray[np.int64]:
     """For every clip, the number of the first one with exactly the same coordinates.
 

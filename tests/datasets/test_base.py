@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.datasets.base import SkeletonDataset
+from pyg_stgcn.datasets.duplicates import first_copies
 from pyg_stgcn.datasets.reading import BadClip, ClipSource
-from pyg_stgcn.datasets.store import Clip
+from pyg_stgcn.datasets.store import Clip, ClipStore
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
 
@@ -390,3 +392,20 @@ def test_copies_of_clips_are_found_reported_and_left_out_on_demand(
     assert sorted(set(dataset.names) - set(clean.names)) == ["clip 130", "clip 131"]
     assert clean.split_sizes("x") == {"train": 119, "val": 77}
     assert len(Worn(tmp_path, "x", "train", drop_leaks=True)) == 119
+
+
+def test_copies_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Worn(tmp_path)
+    calls = []
+
+    def counted(store: ClipStore) -> NDArray[np.int64]:
+        calls.append(store)
+        return first_copies(store)
+
+    monkeypatch.setattr("pyg_stgcn.datasets.duplicates.first_copies", counted)
+    dataset = Worn(tmp_path, "x", "all", drop_leaks=True)
+    assert not calls
+    sizes = [dataset.split_sizes(benchmark) for benchmark in dataset.benchmarks]
+    leaks = [dataset.leaks(benchmark) for benchmark in dataset.benchmarks]
+    assert len(sizes) == len(leaks) == 2 and dataset.duplicates
+    assert len(calls) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets.duplicates import first_copies
+from pyg_stgcn.datasets.duplicates import Copies, first_copies
 from pyg_stgcn.datasets.store import Clip, ClipStore
 
 
@@ -28,6 +28,13 @@ def test_first_copies_go_by_the_coordinates_not_by_their_checksum(tmp_path: Path
     clips = [Clip(f"clip {i}", i, keypoint) for i, keypoint in enumerate(keypoints)]
     store = ClipStore.build(tmp_path / "store", clips, {"dtype": "float32", "splits": {}})
     assert first_copies(store).tolist() == [0, 1, 2, 0, 2, 5]
+    copies = Copies(store)
+    assert copies.groups() == [[0, 3], [2, 4]]
+    assert copies.are_among(np.array([3, 4, 5]), np.array([0, 1, 5])).tolist() == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_the_same_numbers_in_another_shape_are_another_clip(tmp_path: Path) -> None:
