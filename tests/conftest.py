@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import numpy as np
 import torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+#: Seconds after which a process that should do something has to be taken for one that hangs.
+PATIENCE = 600
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +27,22 @@ def _fixed_seed() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 (libraries under test use the global one)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[[Callable[[], object]], None]:
+    """Wait until something has happened: long enough for a starved machine, but not for ever.
+
+    Tests that wait need a timeout of their own, ``@pytest.mark.timeout``.
+    """
+
+    def wait(happened: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not happened():
+            assert time.monotonic() < deadline, f"nothing has happened for {PATIENCE} seconds"
+            time.sleep(0.005)
+
+    return wait
 
 
 @pytest.fixture(scope="session")

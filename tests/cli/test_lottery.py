@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,16 +98,20 @@ def test_all_arms_start_where_they_should(out: Path) -> None:
                 assert (weights[name] != 0).equal(mask)
 
 
-def test_a_stopped_lottery_goes_on(words: list[object], out: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(1800)
+def test_a_stopped_lottery_goes_on(
+    words: list[object],
+    out: Path,
+    tmp_path: Path,
+    wait_for: Callable[[Callable[[], object]], None],
+) -> None:
     folder = tmp_path / "stopped"
     shutil.copytree(out / f"dense-seed{SEED}", folder / f"dense-seed{SEED}")
     more = ["--rounds", 1, "--controls", "none", "--out", folder]
     command = [sys.executable, "-m", "pyg_stgcn.cli", *map(str, [*words, *more])]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     cut = folder / f"round1-ticket-seed{SEED}"
-    deadline = time.monotonic() + 240
-    while not (cut / "metrics.csv").exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_for(lambda: (cut / "metrics.csv").exists() or process.poll() is not None)
     process.send_signal(signal.SIGTERM)
     process.wait()
     assert (cut / "metrics.csv").exists() and not (cut / "summary.json").exists()

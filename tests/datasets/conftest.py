@@ -116,7 +116,7 @@ class Children:
 
     def result(self) -> Any:
         """What one of the processes gave or raised."""
-        return self._results.get(timeout=60)
+        return self._results.get(timeout=240)
 
     def event(self) -> Any:
         return self._context.Event()
