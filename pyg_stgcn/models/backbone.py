@@ -142,12 +142,12 @@ class Backbone(nn.Module):
 
     def forward_features(self, batch: Data | Batch) -> Tensor:
         """Maps a batch to one vector per sample, shape :math:`(N, C')`."""
-        x, num_persons = self._static(batch)
+        x, num_persons = static_batch(batch, self.skeleton, self.in_channels)
         return person_pool(self._maps(x, num_persons).mean(dim=(1, 2)), num_persons)
 
     def forward_maps(self, batch: Data | Batch) -> Tensor:
         """Maps a batch to the feature maps of its persons, shape :math:`(P, T', V, C')`."""
-        return self._maps(*self._static(batch))
+        return self._maps(*static_batch(batch, self.skeleton, self.in_channels))
 
     def _maps(self, x: Tensor, num_persons: Tensor) -> Tensor:
         if isinstance(self.data_norm, PersonNorm):
@@ -158,32 +158,44 @@ class Backbone(nn.Module):
             x = block(x)
         return x
 
-    def _static(self, batch: Data | Batch) -> tuple[Tensor, Tensor]:
-        """The persons of a batch as ``[P, T, V, C]``, and how many of them every sample has."""
-        x, num_joints = batch.get("x"), self.skeleton.num_joints
-        if x is None or x.dim() != 3:
-            shape = None if x is None else tuple(x.shape)
-            raise InputError(
-                f"x: expected joints, frames and channels [M*V, T, C], got {shape}; see "
-                f"pyg_stgcn.datasets for the form of a sample"
-            )
-        if x.size(2) != self.in_channels:
-            raise InputError(
-                f"x: the data has {x.size(2)} channels, but the model was made for "
-                f"{self.in_channels}; use the same streams, or a model with in_channels={x.size(2)}"
-            )
-        if batch.get("num_persons") is None:
-            raise InputError("num_persons: missing; give the number of persons of every sample")
-        num_persons = torch.as_tensor(batch.num_persons, device=x.device).view(-1)
-        total = int(num_persons.sum())
-        if x.size(0) != total * num_joints:
-            joints = x.size(0) / max(total, 1)
-            raise InputError(
-                f"x: the data has {joints:g} joints per person ({x.size(0)} nodes, {total} "
-                f"persons), but the skeleton {self.skeleton.name!r} of the model has {num_joints}; "
-                f"use the skeleton of the data"
-            )
-        return x.view(total, num_joints, *x.shape[1:]).transpose(1, 2), num_persons
+
+def static_batch(
+    batch: Data | Batch, skeleton: Skeleton, in_channels: int
+) -> tuple[Tensor, Tensor]:
+    """The persons of a batch as ``[P, T, V, C]``, and how many of them every sample has.
+
+    Args:
+        batch: The batch, see :class:`Backbone`.
+        skeleton: The skeleton of the model.
+        in_channels: Channels that the model was made for.
+
+    Raises:
+        InputError: If the batch does not fit the two.
+    """
+    x, num_joints = batch.get("x"), skeleton.num_joints
+    if x is None or x.dim() != 3:
+        shape = None if x is None else tuple(x.shape)
+        raise InputError(
+            f"x: expected joints, frames and channels [M*V, T, C], got {shape}; see "
+            f"pyg_stgcn.datasets for the form of a sample"
+        )
+    if x.size(2) != in_channels:
+        raise InputError(
+            f"x: the data has {x.size(2)} channels, but the model was made for "
+            f"{in_channels}; use the same streams, or a model with in_channels={x.size(2)}"
+        )
+    if batch.get("num_persons") is None:
+        raise InputError("num_persons: missing; give the number of persons of every sample")
+    num_persons = torch.as_tensor(batch.num_persons, device=x.device).view(-1)
+    total = int(num_persons.sum())
+    if x.size(0) != total * num_joints:
+        joints = x.size(0) / max(total, 1)
+        raise InputError(
+            f"x: the data has {joints:g} joints per person ({x.size(0)} nodes, {total} "
+            f"persons), but the skeleton {skeleton.name!r} of the model has {num_joints}; "
+            f"use the skeleton of the data"
+        )
+    return x.view(total, num_joints, *x.shape[1:]).transpose(1, 2), num_persons
 
 
 def _check_counts(**counts: int) -> None:

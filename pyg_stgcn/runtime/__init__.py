@@ -1,0 +1,3 @@
+"""Trained, masked models compiled into ones that skip the zeros."""
+
+import pyg_stgcn.runtime.native

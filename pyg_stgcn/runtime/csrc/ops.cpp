@@ -1,0 +1,519 @@
+// The torch operators: checks of what they are given, tiles for the kernels, and threads.
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <Python.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <tuple>
+
+#include "kernels.h"
+
+namespace pyg_stgcn {
+namespace {
+
+using at::Tensor;
+using std::optional;
+
+constexpr int64_t kWidth = 16;
+
+const Kernels* choose_kernels() {
+  const char* wish = std::getenv("PYG_STGCN_KERNELS");
+  const std::string name = wish ? wish : "";
+#if defined(__x86_64__) && defined(__GNUC__)
+  __builtin_cpu_init();
+  const bool avx512 = avx512_kernels() && __builtin_cpu_supports("avx512f");
+  const bool avx2 =
+      avx2_kernels() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (avx512 && (name.empty() || name == "avx512")) return avx512_kernels();
+  if (avx2 && (name.empty() || name == "avx2" || name == "avx512")) return avx2_kernels();
+#endif
+  return plain_kernels();
+}
+
+const Kernels& kernels() {
+  static const Kernels* chosen = choose_kernels();
+  return *chosen;
+}
+
+std::string kernels_name() { return kernels().name; }
+
+// Features [persons, blocks, frames, channels, 16].
+struct Features {
+  int64_t persons, blocks, frames, channels;
+  float* data;
+  int64_t frame() const { return channels * kWidth; }
+  int64_t block() const { return frames * frame(); }
+  int64_t person() const { return blocks * block(); }
+};
+
+Features features(const Tensor& x, const char* name) {
+  TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous(), name,
+              ": expected a contiguous float32 tensor on the CPU");
+  TORCH_CHECK(x.dim() == 5 && x.size(4) == kWidth, name,
+              ": expected [persons, blocks, frames, channels, 16], got ", x.sizes());
+  return {x.size(0), x.size(1), x.size(2), x.size(3), x.data_ptr<float>()};
+}
+
+const float* floats(const Tensor& x, int64_t numel, const char* name) {
+  TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous() &&
+                  x.numel() == numel,
+              name, ": expected ", numel, " contiguous float32 on the CPU, got ", x.sizes());
+  return x.const_data_ptr<float>();
+}
+
+const int32_t* integers(const Tensor& x, const char* name) {
+  TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kInt && x.is_contiguous(), name,
+              ": expected a contiguous int32 tensor on the CPU");
+  return x.const_data_ptr<int32_t>();
+}
+
+void check_starts(const int32_t* starts, int64_t count, int64_t numel, const char* name) {
+  TORCH_CHECK(count > 0 && starts[0] == 0 && starts[count - 1] == numel, name,
+              ": does not begin with 0 and end with ", numel);
+  for (int64_t i = 1; i < count; ++i)
+    TORCH_CHECK(starts[i - 1] <= starts[i], name, ": decreases at ", i);
+}
+
+Entries entries(const Tensor& starts, const Tensor& offsets, const Tensor& values, int64_t groups,
+                int64_t block, int64_t reach) {
+  TORCH_CHECK(groups > 0 && (block == 1 || block == kBlock), "groups, block: ", groups, ", ", block);
+  const int64_t count = starts.numel();
+  TORCH_CHECK(count > 0 && (count - 1) % groups == 0, "starts: ", count, " for ", groups, " groups");
+  const Entries e{integers(starts, "starts"), integers(offsets, "offsets"),
+                  floats(values, offsets.numel() * block, "values"), (count - 1) / groups, groups};
+  check_starts(e.starts, count, offsets.numel(), "starts");
+  int32_t least = 0, most = -kWidth;
+  for (int64_t i = 0; i < offsets.numel(); ++i) {
+    least = std::min(least, e.offsets[i]);
+    most = std::max(most, e.offsets[i]);
+  }
+  TORCH_CHECK(least >= 0 && most + kWidth <= reach, "offsets: from ", least, " to ", most,
+              ", outside of the ", reach, " floats of the input");
+  return e;
+}
+
+struct Residual {
+  optional<Features> from;
+  int64_t pad = 0;
+
+  const float* at(int64_t person, int64_t block, int64_t frame) const {
+    if (!from) return nullptr;
+    return from->data + person * from->person() + block * from->block() +
+           (pad + frame) * from->frame();
+  }
+};
+
+Residual check_residual(const optional<Tensor>& residual, int64_t pad, const Features& out,
+                        int64_t frames, int64_t rows) {
+  if (!residual) return {};
+  const Features r = features(*residual, "residual");
+  TORCH_CHECK(r.persons == out.persons && r.blocks == out.blocks && r.channels == rows &&
+                  pad >= 0 && pad + frames <= r.frames,
+              "residual: ", residual->sizes(), " does not fit ", rows, " channels of ", frames,
+              " frames");
+  return {r, pad};
+}
+
+// Balanced tiles: of 25 frames in tiles of at most 8, four of 6 or 7.
+struct Tiles {
+  int64_t frames, count;
+  Tiles(int64_t frames, int64_t most) : frames(frames), count((frames + most - 1) / most) {}
+  int64_t begin(int64_t tile) const { return frames * tile / count; }
+};
+
+void clear_halo(const Features& out, int64_t pad) {
+  if (pad == 0) return;
+  for (int64_t b = 0; b < out.persons * out.blocks; ++b) {
+    float* block = out.data + b * out.block();
+    std::memset(block, 0, sizeof(float) * pad * out.frame());
+    std::memset(block + out.block() - pad * out.frame(), 0, sizeof(float) * pad * out.frame());
+  }
+}
+
+Tensor make_features(const Tensor& like, int64_t blocks, int64_t frames, int64_t channels,
+                     int64_t pad) {
+  TORCH_CHECK(frames >= 0 && pad >= 0 && channels >= 0, "frames, pad, channels: ", frames, ", ",
+              pad, ", ", channels);
+  Tensor out = at::empty({like.size(0), blocks, frames + 2 * pad, channels, kWidth},
+                         like.options().memory_format(at::MemoryFormat::Contiguous));
+  clear_halo(features(out, "out"), pad);
+  return out;
+}
+
+Tensor pack(const Tensor& x, int64_t pad) {
+  TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4,
+              "x: expected float32 [persons, frames, joints, channels] on the CPU");
+  const int64_t frames = x.size(1), joints = x.size(2), channels = x.size(3);
+  const int64_t blocks = (joints + kWidth - 1) / kWidth;
+  Tensor result = make_features(x, blocks, frames, channels, pad);
+  const Features out = features(result, "out");
+  const float* from = x.const_data_ptr<float>();
+  const int64_t by_person = x.stride(0), by_frame = x.stride(1), by_joint = x.stride(2),
+                by_channel = x.stride(3);
+  at::parallel_for(0, out.persons * blocks * frames, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t person = i / (blocks * frames), block = i / frames % blocks, t = i % frames;
+      const float* source = from + person * by_person + t * by_frame + block * kWidth * by_joint;
+      float* target =
+          out.data + person * out.person() + block * out.block() + (pad + t) * out.frame();
+      const int64_t lanes = std::min(kWidth, joints - block * kWidth);
+      for (int64_t c = 0; c < channels; ++c) {
+        for (int64_t l = 0; l < lanes; ++l)
+          target[c * kWidth + l] = source[l * by_joint + c * by_channel];
+        for (int64_t l = lanes; l < kWidth; ++l) target[c * kWidth + l] = 0;
+      }
+    }
+  });
+  return result;
+}
+
+Tensor unpack(const Tensor& x, int64_t pad, int64_t joints) {
+  const Features in = features(x, "x");
+  TORCH_CHECK(pad >= 0 && 2 * pad <= in.frames && joints >= 0 && joints <= in.blocks * kWidth,
+              "pad, joints: ", pad, ", ", joints);
+  const int64_t frames = in.frames - 2 * pad;
+  Tensor result = at::empty({in.persons, frames, joints, in.channels}, x.options());
+  float* out = result.data_ptr<float>();
+  at::parallel_for(0, in.persons * frames, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* source =
+          in.data + i / frames * in.person() + (pad + i % frames) * in.frame();
+      float* target = out + i * joints * in.channels;
+      for (int64_t v = 0; v < joints; ++v)
+        for (int64_t c = 0; c < in.channels; ++c)
+          target[v * in.channels + c] =
+              source[v / kWidth * in.block() + c * kWidth + v % kWidth];
+    }
+  });
+  return result;
+}
+
+void conv_into(const Tensor& x, const Tensor& starts, const Tensor& offsets, const Tensor& values,
+               const Tensor& bias, int64_t groups, int64_t block, int64_t first, int64_t stride,
+               int64_t frames, bool relu_first, const optional<Tensor>& residual,
+               int64_t residual_pad, bool relu, const Tensor& result, int64_t pad,
+               int64_t channel) {
+  const Features in = features(x, "x"), out = features(result, "out");
+  const int64_t seen = in.frames - first - (frames - 1) * stride;
+  TORCH_CHECK(first >= 0 && stride > 0 && frames >= 0 && (frames == 0 || seen > 0),
+              "first, stride, frames: ", first, ", ", stride, ", ", frames, " in an input of ",
+              in.frames, " frames");
+  const Entries weight =
+      entries(starts, offsets, values, groups, block, std::max<int64_t>(seen, 0) * in.frame());
+  const int64_t rows = weight.rows * block;
+  TORCH_CHECK(pad >= 0 && out.frames == frames + 2 * pad && channel >= 0 &&
+                  channel + rows <= out.channels && out.persons == in.persons &&
+                  out.blocks == in.blocks,
+              "out: ", result.sizes(), " does not fit ", rows, " channels from ", channel, " of ",
+              frames, " frames");
+  const float* shift = floats(bias, rows, "bias");
+  const Residual res = check_residual(residual, residual_pad, out, frames, rows);
+  const Tiles tiles(frames, block == 1 ? kernels().conv_frames : kernels().block_frames);
+  const auto kernel = block == 1 ? kernels().conv : kernels().block_conv;
+
+  // The tiles of a block of frames see overlapping inputs: the same thread does neighbours.
+  at::parallel_for(0, in.persons * in.blocks * tiles.count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t tile = i % tiles.count, b = i / tiles.count % in.blocks;
+      const int64_t person = i / tiles.count / in.blocks, t = tiles.begin(tile);
+      ConvTile work;
+      work.weight = weight;
+      work.bias = shift;
+      work.x = in.data + person * in.person() + b * in.block() + (first + t * stride) * in.frame();
+      work.x_step = stride * in.frame();
+      work.out = out.data + person * out.person() + b * out.block() + (pad + t) * out.frame() +
+                 channel * kWidth;
+      work.out_frame = out.frame();
+      work.frames = tiles.begin(tile + 1) - t;
+      work.after = {relu_first, res.at(person, b, t), res.from ? res.from->frame() : 0, relu};
+      kernel(work);
+    }
+  });
+}
+
+Tensor conv(const Tensor& x, const Tensor& starts, const Tensor& offsets, const Tensor& values,
+            const Tensor& bias, int64_t groups, int64_t block, int64_t first, int64_t stride,
+            int64_t frames, bool relu_first, const optional<Tensor>& residual,
+            int64_t residual_pad, bool relu, int64_t pad, int64_t channels) {
+  const Features in = features(x, "x");
+  Tensor result = make_features(x, in.blocks, frames, channels, pad);
+  conv_into(x, starts, offsets, values, bias, groups, block, first, stride, frames, relu_first,
+            residual, residual_pad, relu, result, pad, 0);
+  return result;
+}
+
+Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
+                  const Tensor& values, const Tensor& bias, const Tensor& row_bias,
+                  const Tensor& graph_starts, const Tensor& graph, const Tensor& factors,
+                  int64_t partitions, int64_t x_pad, int64_t pad,
+                  const optional<Tensor>& residual, int64_t residual_pad, bool relu) {
+  const Features in = features(x, "x");
+  TORCH_CHECK(in.blocks >= 1 && in.blocks <= kMaxBlocks, "x: has ", in.blocks,
+              " blocks of joints, more than ", kMaxBlocks);
+  const int64_t frames = in.frames - 2 * x_pad;
+  TORCH_CHECK(x_pad >= 0 && frames >= 0, "x_pad: ", x_pad);
+  const Entries weight = entries(starts, offsets, values, 1, 1, in.frame());
+  TORCH_CHECK(partitions > 0 && weight.rows % partitions == 0, "partitions: ", partitions);
+  const int64_t rows = weight.rows / partitions;
+  const float* shift = floats(bias, rows * in.blocks * kWidth, "bias");
+  const float* row_shift = floats(row_bias, weight.rows, "row_bias");
+
+  TORCH_CHECK(graph.dim() == 2 && graph.size(1) == 2, "graph: expected [edges, 2]");
+  TORCH_CHECK(graph_starts.numel() == partitions * in.blocks + 1, "graph_starts: ",
+              graph_starts.numel());
+  const int32_t* graph_begin = integers(graph_starts, "graph_starts");
+  check_starts(graph_begin, graph_starts.numel(), graph.size(0), "graph_starts");
+  static_assert(sizeof(GraphEntry) == 2 * sizeof(int32_t), "rows of the graph are its entries");
+  const auto* edges = reinterpret_cast<const GraphEntry*>(integers(graph, "graph"));
+  TORCH_CHECK(factors.dim() == 4 && (factors.size(0) == 1 || factors.size(0) == in.persons) &&
+                  (factors.size(1) == 1 || factors.size(1) == partitions) &&
+                  (factors.size(2) == 1 || factors.size(2) == rows),
+              "factors: expected [1 or persons, 1 or partitions, 1 or channels, floats], got ",
+              factors.sizes());
+  const float* factor = floats(factors, factors.numel(), "factors");
+  const int64_t by_channel = factors.size(3), by_partition = factors.size(2) * by_channel;
+  const int64_t by_person = factors.size(1) * by_partition;
+  for (int64_t i = 0; i < graph.size(0); ++i)
+    TORCH_CHECK(edges[i].source >= 0 && edges[i].source < in.blocks * kWidth &&
+                    edges[i].factor >= 0 && edges[i].factor + kWidth <= by_channel,
+                "graph: entry ", i, " is out of range");
+
+  Tensor result = make_features(x, in.blocks, frames, rows, pad);
+  const Features out = features(result, "out");
+  const Residual res = check_residual(residual, residual_pad, out, frames, rows);
+  const Tiles tiles(frames, kernels().graph_sums / in.blocks);
+  at::parallel_for(0, in.persons * tiles.count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t tile = i % tiles.count, person = i / tiles.count, t = tiles.begin(tile);
+      GraphTile work;
+      work.weight = weight;
+      work.partitions = partitions;
+      work.blocks = in.blocks;
+      work.bias = shift;
+      work.row_bias = row_shift;
+      work.graph_starts = graph_begin;
+      work.graph = edges;
+      work.factors = factor + (factors.size(0) == 1 ? 0 : person * by_person);
+      work.factor_partition = factors.size(1) == 1 ? 0 : by_partition;
+      work.factor_channel = factors.size(2) == 1 ? 0 : by_channel;
+      work.x = in.data + person * in.person() + (x_pad + t) * in.frame();
+      work.x_block = in.block();
+      work.x_frame = in.frame();
+      work.out = out.data + person * out.person() + (pad + t) * out.frame();
+      work.out_block = out.block();
+      work.out_frame = out.frame();
+      work.frames = tiles.begin(tile + 1) - t;
+      work.after = {false, res.at(person, 0, t), res.from ? res.from->frame() : 0, relu};
+      work.residual_block = res.from ? res.from->block() : 0;
+      kernels().graph_conv(work);
+    }
+  });
+  return result;
+}
+
+// Two maps of all joints, one after the other in the channels, multiplied and summed over frames.
+Tensor pairs(const Tensor& x, int64_t pad, int64_t partitions, int64_t joints) {
+  const Features in = features(x, "x");
+  TORCH_CHECK(pad >= 0 && 2 * pad <= in.frames && partitions > 0 &&
+                  in.channels % (2 * partitions) == 0 && joints >= 0 &&
+                  joints <= in.blocks * kWidth && in.blocks <= kMaxBlocks,
+              "pad, partitions, joints: ", pad, ", ", partitions, ", ", joints);
+  Tensor result = at::empty({in.persons, partitions, joints, in.blocks * kWidth}, x.options());
+  const int64_t channels = in.channels / (2 * partitions);
+  float* out = result.data_ptr<float>();
+  at::parallel_for(0, in.persons * partitions, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      PairTile work;
+      work.a = in.data + i / partitions * in.person() + pad * in.frame() +
+               i % partitions * channels * kWidth;
+      work.b = work.a + partitions * channels * kWidth;
+      work.block = in.block();
+      work.frame = in.frame();
+      work.frames = in.frames - 2 * pad;
+      work.channels = channels;
+      work.joints = joints;
+      work.blocks = in.blocks;
+      work.out = out + i * joints * in.blocks * kWidth;
+      kernels().pairs(work);
+    }
+  });
+  return result;
+}
+
+// The maximum over three frames, times a scale, plus a shift, ReLU.
+void pool_into(const Tensor& x, int64_t x_pad, int64_t x_channel, const Tensor& scale,
+               const Tensor& shift, int64_t stride, bool relu, const Tensor& result, int64_t pad,
+               int64_t channel) {
+  const Features in = features(x, "x"), out = features(result, "out");
+  const int64_t channels = scale.numel(), frames = out.frames - 2 * pad;
+  const float *factor = floats(scale, channels, "scale"), *term = floats(shift, channels, "shift");
+  TORCH_CHECK(x_pad >= 1 && pad >= 0 && frames >= 0 && stride > 0 && x_channel >= 0 &&
+                  x_channel + channels <= in.channels && channel >= 0 &&
+                  channel + channels <= out.channels && out.persons == in.persons &&
+                  out.blocks == in.blocks &&
+                  (frames == 0 || x_pad + (frames - 1) * stride + 1 < in.frames),
+              "out: ", result.sizes(), " does not fit the maxima of ", x.sizes());
+  at::parallel_for(0, in.persons * in.blocks * frames, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t t = i % frames, b = i / frames;
+      const float* source =
+          in.data + b * in.block() + (x_pad + t * stride) * in.frame() + x_channel * kWidth;
+      float* target = out.data + b * out.block() + (pad + t) * out.frame() + channel * kWidth;
+      for (int64_t c = 0; c < channels; ++c) {
+        for (int64_t l = 0; l < kWidth; ++l) {
+          const float* place = source + c * kWidth + l;
+          float most = std::max(std::max(place[0], place[-in.frame()]), place[in.frame()]);
+          most = most * factor[c] + term[c];
+          target[c * kWidth + l] = relu ? std::max(most, 0.0f) : most;
+        }
+      }
+    }
+  });
+}
+
+// Puts the mean over the joints into the lane after the last joint.
+void mean_joint_(const Tensor& x, int64_t joints) {
+  const Features in = features(x, "x");
+  TORCH_CHECK(joints > 0 && joints < in.blocks * kWidth, "joints: ", joints, " and one more in ",
+              in.blocks * kWidth, " lanes");
+  at::parallel_for(0, in.persons * in.frames, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      float* frame = in.data + i / in.frames * in.person() + i % in.frames * in.frame();
+      for (int64_t c = 0; c < in.channels; ++c) {
+        float sum = 0;
+        for (int64_t v = 0; v < joints; ++v)
+          sum += frame[v / kWidth * in.block() + c * kWidth + v % kWidth];
+        frame[joints / kWidth * in.block() + c * kWidth + joints % kWidth] = sum / joints;
+      }
+    }
+  });
+}
+
+// x[v] <- ReLU(scale * (x[v] + factor[v] * x[joints]) + shift)
+void spread_joint_(const Tensor& x, int64_t joints, const Tensor& factor, const Tensor& scale,
+                   const Tensor& shift) {
+  const Features in = features(x, "x");
+  TORCH_CHECK(joints > 0 && joints < in.blocks * kWidth, "joints: ", joints);
+  const float* by_joint = floats(factor, in.blocks * kWidth, "factor");
+  const float *s = floats(scale, in.channels, "scale"), *d = floats(shift, in.channels, "shift");
+  at::parallel_for(0, in.persons * in.frames, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      float* frame = in.data + i / in.frames * in.person() + i % in.frames * in.frame();
+      for (int64_t c = 0; c < in.channels; ++c) {
+        const float mean = frame[joints / kWidth * in.block() + c * kWidth + joints % kWidth];
+        for (int64_t b = 0; b < in.blocks; ++b) {
+          float* row = frame + b * in.block() + c * kWidth;
+          for (int64_t l = 0; l < kWidth; ++l)
+            row[l] = std::max(s[c] * (row[l] + by_joint[b * kWidth + l] * mean) + d[c], 0.0f);
+        }
+      }
+    }
+  });
+}
+
+// Sums over the joints with a weight for each joint of each person: [persons, frames, channels].
+Tensor joint_sum(const Tensor& x, int64_t pad, const Tensor& weight) {
+  const Features in = features(x, "x");
+  const int64_t frames = in.frames - 2 * pad;
+  TORCH_CHECK(pad >= 0 && frames >= 0, "pad: ", pad);
+  const float* by_joint = floats(weight, in.persons * in.blocks * kWidth, "weight");
+  Tensor result = at::empty({in.persons, frames, in.channels}, x.options());
+  float* out = result.data_ptr<float>();
+  at::parallel_for(0, in.persons * frames, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t person = i / frames;
+      const float* frame = in.data + person * in.person() + (pad + i % frames) * in.frame();
+      const float* w = by_joint + person * in.blocks * kWidth;
+      for (int64_t c = 0; c < in.channels; ++c) {
+        float lane[kWidth] = {};
+        for (int64_t b = 0; b < in.blocks; ++b)
+          for (int64_t l = 0; l < kWidth; ++l)
+            lane[l] += w[b * kWidth + l] * frame[b * in.block() + c * kWidth + l];
+        float sum = 0;
+        for (int64_t l = 0; l < kWidth; ++l) sum += lane[l];
+        out[i * in.channels + c] = sum;
+      }
+    }
+  });
+  return result;
+}
+
+// x[p, t, c, v] <- x * joint[p, v] * frame[p, t] * channel[p, c]
+void gate_(const Tensor& x, int64_t pad, const Tensor& joint, const Tensor& frame,
+           const Tensor& channel) {
+  const Features in = features(x, "x");
+  const int64_t frames = in.frames - 2 * pad;
+  TORCH_CHECK(pad >= 0 && frames >= 0, "pad: ", pad);
+  const float* by_joint = floats(joint, in.persons * in.blocks * kWidth, "joint");
+  const float* by_frame = floats(frame, in.persons * frames, "frame");
+  const float* by_channel = floats(channel, in.persons * in.channels, "channel");
+  at::parallel_for(0, in.persons * in.blocks * frames, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t t = i % frames, b = i / frames, person = b / in.blocks;
+      float* row = in.data + b * in.block() + (pad + t) * in.frame();
+      const float* w = by_joint + b * kWidth;
+      for (int64_t c = 0; c < in.channels; ++c) {
+        const float both = by_frame[person * frames + t] * by_channel[person * in.channels + c];
+        for (int64_t l = 0; l < kWidth; ++l) row[c * kWidth + l] *= w[l] * both;
+      }
+    }
+  });
+}
+
+}  // namespace
+
+TORCH_LIBRARY(pyg_stgcn, m) {
+  m.def("kernels_name() -> str", &kernels_name);
+  m.def("pack(Tensor x, int pad) -> Tensor");
+  m.def("unpack(Tensor x, int pad, int joints) -> Tensor");
+  m.def(
+      "conv(Tensor x, Tensor starts, Tensor offsets, Tensor values, Tensor bias, int groups, "
+      "int block, int first, int stride, SymInt frames, bool relu_first, Tensor? residual, "
+      "int residual_pad, bool relu, int pad, int channels) -> Tensor");
+  m.def(
+      "conv_into(Tensor x, Tensor starts, Tensor offsets, Tensor values, Tensor bias, int groups, "
+      "int block, int first, int stride, SymInt frames, bool relu_first, Tensor? residual, "
+      "int residual_pad, bool relu, Tensor(a!) out, int pad, int channel) -> ()");
+  m.def(
+      "graph_conv(Tensor x, Tensor starts, Tensor offsets, Tensor values, Tensor bias, "
+      "Tensor row_bias, Tensor graph_starts, Tensor graph, Tensor factors, int partitions, "
+      "int x_pad, int pad, Tensor? residual, int residual_pad, bool relu) -> Tensor");
+  m.def("pairs(Tensor x, int pad, int partitions, int joints) -> Tensor");
+  m.def(
+      "pool_into(Tensor x, int x_pad, int x_channel, Tensor scale, Tensor shift, int stride, "
+      "bool relu, Tensor(a!) out, int pad, int channel) -> ()");
+  m.def("mean_joint_(Tensor(a!) x, int joints) -> ()");
+  m.def(
+      "spread_joint_(Tensor(a!) x, int joints, Tensor factor, Tensor scale, Tensor shift) -> ()");
+  m.def("joint_sum(Tensor x, int pad, Tensor weight) -> Tensor");
+  m.def("gate_(Tensor(a!) x, int pad, Tensor joint, Tensor frame, Tensor channel) -> ()");
+}
+
+TORCH_LIBRARY_IMPL(pyg_stgcn, CPU, m) {
+  m.impl("pack", &pack);
+  m.impl("unpack", &unpack);
+  m.impl("conv", &conv);
+  m.impl("conv_into", &conv_into);
+  m.impl("graph_conv", &graph_conv);
+  m.impl("pairs", &pairs);
+  m.impl("pool_into", &pool_into);
+  m.impl("mean_joint_", &mean_joint_);
+  m.impl("spread_joint_", &spread_joint_);
+  m.impl("joint_sum", &joint_sum);
+  m.impl("gate_", &gate_);
+}
+
+}  // namespace pyg_stgcn
+
+// Importing the extension registers the operators.
+extern "C" PyObject* PyInit__native() {
+  static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", nullptr, -1, nullptr,
+                                   nullptr, nullptr, nullptr, nullptr};
+  return PyModule_Create(&definition);
+}

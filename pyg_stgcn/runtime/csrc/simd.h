@@ -1,0 +1,156 @@
+// Sixteen floats, the lanes that all kernels work on, in as many registers as the machine needs.
+//
+// The file that includes this defines PYG_STGCN_AVX512, PYG_STGCN_AVX2 or neither.
+#pragma once
+
+#if defined(PYG_STGCN_AVX512) || defined(PYG_STGCN_AVX2)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#define PYG_STGCN_UNROLL _Pragma("GCC unroll 16")
+
+namespace {
+
+constexpr int kLanes = 16;
+
+#if defined(PYG_STGCN_AVX512)
+
+using Register = __m512;
+constexpr int kRegisters = 1;   // in sixteen lanes
+constexpr int kConvFrames = 8;  // frames, each with sixteen lanes of sums, of a tile; more would fit
+                                // into the registers, but their inputs not into the nearest cache
+constexpr int kGraphSums = 12;  // frames times blocks of a tile of the graph convolution
+constexpr int kBlockRows = 8;   // rows, and frames, of a block's tile
+constexpr int kBlockFrames = 3;
+inline Register load(const float* p) { return _mm512_loadu_ps(p); }
+inline void store(float* p, Register a) { _mm512_storeu_ps(p, a); }
+inline Register spread(float a) { return _mm512_set1_ps(a); }
+inline Register fma(Register a, Register b, Register c) { return _mm512_fmadd_ps(a, b, c); }
+inline Register add(Register a, Register b) { return _mm512_add_ps(a, b); }
+// The order of the two makes a NaN stay a NaN.
+inline Register positive(Register a) { return _mm512_max_ps(_mm512_setzero_ps(), a); }
+inline Register larger(Register a, Register b) { return _mm512_max_ps(a, b); }
+
+#elif defined(PYG_STGCN_AVX2)
+
+using Register = __m256;
+constexpr int kRegisters = 2;
+constexpr int kConvFrames = 6;
+constexpr int kGraphSums = 6;
+constexpr int kBlockRows = 4;
+constexpr int kBlockFrames = 1;
+inline Register load(const float* p) { return _mm256_loadu_ps(p); }
+inline void store(float* p, Register a) { _mm256_storeu_ps(p, a); }
+inline Register spread(float a) { return _mm256_set1_ps(a); }
+inline Register fma(Register a, Register b, Register c) { return _mm256_fmadd_ps(a, b, c); }
+inline Register add(Register a, Register b) { return _mm256_add_ps(a, b); }
+inline Register positive(Register a) { return _mm256_max_ps(_mm256_setzero_ps(), a); }
+inline Register larger(Register a, Register b) { return _mm256_max_ps(a, b); }
+
+#elif defined(__ARM_NEON)
+
+using Register = float32x4_t;
+constexpr int kRegisters = 4;
+constexpr int kConvFrames = 6;
+constexpr int kGraphSums = 6;
+constexpr int kBlockRows = 4;
+constexpr int kBlockFrames = 1;
+inline Register load(const float* p) { return vld1q_f32(p); }
+inline void store(float* p, Register a) { vst1q_f32(p, a); }
+inline Register spread(float a) { return vdupq_n_f32(a); }
+inline Register fma(Register a, Register b, Register c) { return vfmaq_f32(c, a, b); }
+inline Register add(Register a, Register b) { return vaddq_f32(a, b); }
+inline Register positive(Register a) { return vmaxq_f32(a, vdupq_n_f32(0)); }
+inline Register larger(Register a, Register b) { return vmaxq_f32(a, b); }
+
+#else
+
+struct Register {
+  float lane[kLanes];
+};
+constexpr int kRegisters = 1;
+constexpr int kConvFrames = 3;
+constexpr int kGraphSums = 3;
+constexpr int kBlockRows = 4;
+constexpr int kBlockFrames = 1;
+template <class Function>
+inline Register each(Function function) {
+  Register r;
+  for (int i = 0; i < kLanes; ++i) r.lane[i] = function(i);
+  return r;
+}
+inline Register load(const float* p) {
+  return each([=](int i) { return p[i]; });
+}
+inline void store(float* p, const Register& a) {
+  for (int i = 0; i < kLanes; ++i) p[i] = a.lane[i];
+}
+inline Register spread(float a) {
+  return each([=](int) { return a; });
+}
+inline Register fma(const Register& a, const Register& b, const Register& c) {
+  return each([&](int i) { return a.lane[i] * b.lane[i] + c.lane[i]; });
+}
+inline Register add(const Register& a, const Register& b) {
+  return each([&](int i) { return a.lane[i] + b.lane[i]; });
+}
+inline Register positive(const Register& a) {
+  return each([&](int i) { return a.lane[i] < 0 ? 0 : a.lane[i]; });
+}
+inline Register larger(const Register& a, const Register& b) {
+  return each([&](int i) { return a.lane[i] < b.lane[i] ? b.lane[i] : a.lane[i]; });
+}
+
+#endif
+
+struct Lanes {
+  Register part[kRegisters];
+
+  static inline Lanes of(const float* p) {
+    Lanes r;
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i) r.part[i] = load(p + i * (kLanes / kRegisters));
+    return r;
+  }
+  static inline Lanes all(float a) {
+    Lanes r;
+    const Register same = spread(a);
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i) r.part[i] = same;
+    return r;
+  }
+  inline void to(float* p) const {
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i) store(p + i * (kLanes / kRegisters), part[i]);
+  }
+  inline void add_product(Register factor, const Lanes& other) {
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i) part[i] = fma(factor, other.part[i], part[i]);
+  }
+  inline void add_product(const Lanes& factor, const Lanes& other) {
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i) part[i] = fma(factor.part[i], other.part[i], part[i]);
+  }
+  inline void add_product(Register factor, const float* p) {
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i)
+      part[i] = fma(factor, load(p + i * (kLanes / kRegisters)), part[i]);
+  }
+  inline void plus(const float* p) {
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i) part[i] = add(part[i], load(p + i * (kLanes / kRegisters)));
+  }
+  inline void relu() {
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i) part[i] = positive(part[i]);
+  }
+  inline void maximum(const float* p) {
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i)
+      part[i] = larger(part[i], load(p + i * (kLanes / kRegisters)));
+  }
+};
+
+}  // namespace

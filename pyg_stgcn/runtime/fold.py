@@ -1,0 +1,58 @@
+"""Folding of batch norms into the maps before them, in double precision."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def copy_plain(module: Module) -> Module:
+    """A copy in evaluation mode, without masks, on the CPU, that no gradient reaches."""
+    replica = copy.deepcopy(module)
+    for part in list(replica.modules()):
+        if parametrize.is_parametrized(part):
+            for name in list(part.parametrizations):
+                parametrize.remove_parametrizations(part, name, leave_parametrized=True)
+    return replica.cpu().eval().requires_grad_(False)
+
+
+def double(value: Tensor) -> Tensor:
+    """A weight, its mask applied, in double precision on the CPU."""
+    return value.detach().to("cpu", torch.float64)
+
+
+def affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Factor and summand of a batch norm in evaluation mode."""
+    assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = double(norm.weight) / (double(norm.running_var) + norm.eps).sqrt()
+    return scale, double(norm.bias) - double(norm.running_mean) * scale
+
+
+def frames_first(conv: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weights ``[C', S, C]``, the frames between the taps filled with zeros, and the bias.
+
+    Of a convolution over time or a linear map.
+    """
+    weight = double(conv.weight)
+    bias = double(conv.bias) if conv.bias is not None else weight.new_zeros(weight.size(0))
+    if weight.dim() == 2:
+        return weight.unsqueeze(1), bias
+    taps = (weight.squeeze(3) if weight.dim() == 4 else weight).transpose(1, 2)
+    dilation = conv.dilation[0]
+    span = (taps.size(1) - 1) * dilation + 1
+    spread = weight.new_zeros(taps.size(0), span, taps.size(2))
+    spread[:, ::dilation] = taps
+    return spread, bias
+
+
+def followed_by(norm: nn.Module, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """A map and the batch norm after it as one map."""
+    scale, shift = affine(norm)
+    return weight * scale.view(-1, *[1] * (weight.dim() - 1)), bias * scale + shift

@@ -1,0 +1,199 @@
+"""The layers of a compiled model: thin modules around the kernels' operators."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pyg_stgcn.runtime.layout import HALO, LANES, num_blocks
+from pyg_stgcn.runtime.weights import compress, row_entries
+
+
+class SparseConv(nn.Module):
+    r"""A convolution over time (of one frame: a linear map), batch norm, residual and ReLU.
+
+    Args:
+        weight (torch.Tensor): The weights by output channel, frame and input channel.
+        bias (torch.Tensor): The bias.
+        stride (int): Step from one output frame to the next. (default: :obj:`1`)
+        padding (int): Frames of zeros that the first output sees. (default: :obj:`0`)
+        relu_first (bool): Whether ReLU comes before the residual. (default: :obj:`False`)
+        relu (bool): Whether it comes at the end. (default: :obj:`False`)
+        halo (int): Frames of zeros around input and output. (default: :data:`HALO`)
+
+    Shapes:
+        - **weight:** :math:`(C', S, C)`, **bias:** :math:`(C')`
+        - **input:** features of C channels; the residual: of C' channels
+        - **output:** features of C' channels
+    """
+
+    starts: Tensor
+    offsets: Tensor
+    values: Tensor
+    bias: Tensor
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        stride: int = 1,
+        padding: int = 0,
+        relu_first: bool = False,
+        relu: bool = False,
+        halo: int = HALO,
+    ) -> None:
+        super().__init__()
+        self.rows, self.span, self.in_channels = weight.shape
+        entries = compress(weight)
+        self.register_buffer("starts", entries.starts)
+        self.register_buffer("offsets", entries.offsets)
+        self.register_buffer("values", entries.values)
+        self.register_buffer("bias", bias.float().contiguous())
+        self.groups = entries.groups
+        self.block = entries.block
+        self.stride = stride
+        self.padding = padding
+        self.relu_first = relu_first
+        self.relu = relu
+        self.halo = halo
+
+    def num_frames(self, x: Tensor) -> int:
+        """Output frames for an input."""
+        frames = x.size(2) - 2 * self.halo
+        return (frames + 2 * self.padding - self.span) // self.stride + 1
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Convolves over time."""
+        return torch.ops.pyg_stgcn.conv(
+            *self._arguments(x, residual), self.halo, max(self.rows, 1)
+        )
+
+    def widened(self, x: Tensor, channels: int) -> Tensor:
+        """Convolves into the first of more channels than these; the others are for others."""
+        return torch.ops.pyg_stgcn.conv(*self._arguments(x, None), self.halo, channels)
+
+    def into(self, x: Tensor, out: Tensor, channel: int) -> None:
+        """Convolves into the channels of ``out`` from ``channel`` on."""
+        torch.ops.pyg_stgcn.conv_into(*self._arguments(x, None), out, self.halo, channel)
+
+    def _arguments(self, x: Tensor, residual: Tensor | None) -> tuple[object, ...]:
+        return (
+            x,
+            self.starts,
+            self.offsets,
+            self.values,
+            self.bias,
+            self.groups,
+            self.block,
+            self.halo - self.padding,
+            self.stride,
+            self.num_frames(x),
+            self.relu_first,
+            residual,
+            self.halo,
+            self.relu,
+        )
+
+    def extra_repr(self) -> str:
+        """Shows size and density."""
+        kept = int(self.values.count_nonzero()) / max(self.rows * self.span * self.in_channels, 1)
+        kernel = "rows" if self.block == 1 else "blocks"
+        return (
+            f"{self.in_channels}, {self.rows}, span={self.span}, stride={self.stride}, "
+            f"density={kept:.3f}, kernel={kernel!r}"
+        )
+
+
+class SparseGraphConv(nn.Module):
+    r"""A sparse map of the channels to K partitions, and the sum over the edges of each.
+
+    .. math::
+        \mathbf{x}^{\prime}_w = \mathrm{ReLU} \Big( \mathbf{b}_w + \sum_{k, v} A_{kvw} \left(
+        \mathbf{W}_k \mathbf{x}_v + \mathbf{c}_k \right) + \mathbf{r}_w \Big)
+
+    Args:
+        weight (torch.Tensor): The weights by output channel, partition and input channel.
+        bias (torch.Tensor): One bias per output channel and joint.
+        graph (torch.Tensor): The graph by partition, source and target. Where what is multiplied
+            comes with the input, only which entries are zero counts.
+        row_bias (torch.Tensor, optional): The biases :math:`\mathbf{c}`.
+        relu (bool): Whether ReLU comes at the end. (default: :obj:`True`)
+
+    Shapes:
+        - **weight:** :math:`(C', K, C)`, **bias:** :math:`(C', V)`, **graph:** :math:`(K, V, V)`,
+          **row_bias:** :math:`(C', K)`
+        - **input:** features of C channels; the graph of every person, partition and channel,
+          :math:`(P, K \text{ or } 1, C' \text{ or } 1, V \cdot 16 B)`, target joints last
+          *(optional)*; the residual of C' channels *(optional)*
+        - **output:** features of C' channels
+    """
+
+    starts: Tensor
+    offsets: Tensor
+    values: Tensor
+    bias: Tensor
+    row_bias: Tensor
+    graph_starts: Tensor
+    graph: Tensor
+    factors: Tensor
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        graph: Tensor,
+        row_bias: Tensor | None = None,
+        relu: bool = True,
+    ) -> None:
+        super().__init__()
+        rows, self.partitions, self.in_channels = weight.shape
+        self.relu = relu
+        num_joints = graph.size(1)
+        blocks = num_blocks(num_joints)
+        entries = row_entries(weight.reshape(rows * self.partitions, 1, -1))
+        self.register_buffer("starts", entries.starts)
+        self.register_buffer("offsets", entries.offsets)
+        self.register_buffer("values", entries.values)
+        spare = blocks * LANES - num_joints
+        self.register_buffer("bias", F.pad(bias.float(), (0, spare)).contiguous())
+        flat = torch.zeros(rows, self.partitions) if row_bias is None else row_bias.float()
+        self.register_buffer("row_bias", flat.flatten().contiguous())
+        lanes = F.pad(graph.float(), (0, spare)).view(self.partitions, num_joints, blocks, LANES)
+        partition, block, source = (lanes != 0).any(3).transpose(1, 2).nonzero().unbind(1)
+        counts = (partition * blocks + block).bincount(minlength=self.partitions * blocks)
+        place = (source * blocks + block) * LANES
+        self.register_buffer("graph_starts", F.pad(counts.cumsum(0), (1, 0)).to(torch.int32))
+        self.register_buffer("graph", torch.stack([source, place], 1).to(torch.int32))
+        self.register_buffer("factors", lanes.reshape(1, self.partitions, 1, -1).contiguous())
+
+    def forward(
+        self, x: Tensor, factors: Tensor | None = None, residual: Tensor | None = None
+    ) -> Tensor:
+        """Convolves every frame with the graph."""
+        return torch.ops.pyg_stgcn.graph_conv(
+            x,
+            self.starts,
+            self.offsets,
+            self.values,
+            self.bias,
+            self.row_bias,
+            self.graph_starts,
+            self.graph,
+            self.factors if factors is None else factors,
+            self.partitions,
+            HALO,
+            HALO,
+            residual,
+            HALO,
+            self.relu,
+        )
+
+    def extra_repr(self) -> str:
+        """Shows size and density."""
+        rows = self.row_bias.numel() // self.partitions
+        kept = self.values.numel() / max(rows * self.partitions * self.in_channels, 1)
+        return (
+            f"{self.in_channels}, {rows}, partitions={self.partitions}, density={kept:.3f}, "
+            f"graph_blocks={self.graph.size(0)}"
+        )
