@@ -1,3 +1,7 @@
 """Trained, masked models compiled into ones that skip the zeros."""
 
-import pyg_stgcn.runtime.native
+from pyg_stgcn.runtime.backbone import SparseBackbone
+from pyg_stgcn.runtime.compiler import compile_sparse
+from pyg_stgcn.runtime.native import kernels
+
+__all__ = ["SparseBackbone", "compile_sparse", "kernels"]

@@ -13,7 +13,7 @@ from pyg_stgcn.models.blocks import Block
 from pyg_stgcn.nn import DGMSTCN, PersonNorm, TemporalConv, person_pool
 from pyg_stgcn.runtime.fold import affine, copy_plain
 from pyg_stgcn.runtime.layers import SparseConv
-from pyg_stgcn.runtime.layout import HALO, frame_mean, num_blocks
+from pyg_stgcn.runtime.layout import MAX_BLOCKS, frame_mean, num_blocks
 from pyg_stgcn.runtime.spatial import Spatial
 from pyg_stgcn.runtime.temporal import compile_conv, compile_temporal
 
@@ -23,8 +23,8 @@ class SparseBlock(nn.Module):
 
     def __init__(self, block: Block, num_joints: int) -> None:
         super().__init__()
-        self.spatial = Spatial(block.gcn)
         self.temporal = compile_temporal(block.tcn, num_joints)
+        self.spatial = Spatial(block.gcn, self.temporal.padding)
         self.has_residual = block.residual is not None
         self.residual: SparseConv | None = None
         if isinstance(block.residual, TemporalConv):
@@ -76,6 +76,12 @@ class SparseBackbone(nn.Module):
         self.head = copy_plain(model.head)
         self.eval()
 
+    @staticmethod
+    def fits(model: Backbone) -> bool:
+        """Whether the kernels have lanes enough for the joints of a backbone."""
+        more = any(isinstance(getattr(block, "tcn", None), DGMSTCN) for block in model.stages)
+        return num_blocks(model.skeleton.num_joints + more) <= MAX_BLOCKS
+
     def train(self, mode: bool = True) -> SparseBackbone:
         """Stays in evaluation mode: there is nothing left to train."""
         if mode:
@@ -110,7 +116,7 @@ class SparseBackbone(nn.Module):
 
     def _one_by_one(self, x: Tensor) -> Tensor:
         spare = num_blocks(self.num_lanes) - num_blocks(x.size(2))
-        x = torch.ops.pyg_stgcn.pack(F.pad(x, (0, 0, 0, spare)), HALO)
+        x = torch.ops.pyg_stgcn.pack(F.pad(x, (0, 0, 0, spare)), 0)
         for stage in self.stages:
             x = stage(x)
         return frame_mean(x, self.skeleton.num_joints).mean(1)

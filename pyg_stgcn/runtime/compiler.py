@@ -2,11 +2,65 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.runtime.backbone import SparseBackbone
 from pyg_stgcn.runtime.fold import copy_plain
-from pyg_stgcn.runtime.layers import num_blocks
-from pyg_stgcn.runtime.native import kernels, why_not
+from pyg_stgcn.runtime.native import kernels
+from pyg_stgcn.runtime.single import fits, is_faster, sparse_layer
+
+
+def compile_sparse(model: nn.Module) -> nn.Module:
+    r"""Compiles a trained model for inference: what was pruned costs no time any more.
+
+    A backbone of this package becomes a :class:`~pyg_stgcn.runtime.SparseBackbone`: batch norms
+    and biases are folded into the weights, ReLU and residual paths into the layers, pruned edges
+    and weights are gone. Of any other model the layers are replaced that are worth it, one by one:
+    :class:`torch.nn.Linear`, :class:`torch.nn.Conv1d` and :class:`torch.nn.Conv2d` over one of two
+    dimensions, with zeros enough to be faster than the dense layer by the cost model of
+    :func:`~pyg_stgcn.runtime.single.is_faster`.
+
+    The kernels are for float32 on the CPU. Models elsewhere, or of other types, and all models
+    where the package was installed without its kernels (see :func:`~pyg_stgcn.runtime.kernels`)
+    come back as a plain copy with the masks folded in: right, and as fast as a dense model.
+
+    The model itself is left as it is.
+
+    Args:
+        model (torch.nn.Module): The trained model, with masks or with zeros.
+
+    Returns:
+        torch.nn.Module: A module with the same ``forward``, in evaluation mode, without gradients.
+            Outputs agree to 1e-4.
+
+    Raises:
+        InputError: If a parameter is on no device yet.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.device.type == "meta":
+            raise InputError(f"{name}: has no values yet; load the weights, then compile")
+    plain = copy_plain(model)
+    if kernels() is None:
+        return plain
+    if isinstance(plain, Backbone):
+        return SparseBackbone(plain) if _is_supported(plain) else plain
+    return _with_sparse_layers(plain)
+
+
+def _is_supported(model: Backbone) -> bool:
+    on_cpu = all(
+        parameter.device.type == "cpu" and parameter.dtype == torch.float32
+        for parameter in model.parameters()
+    )
+    return on_cpu and SparseBackbone.fits(model)
+
+
+def _with_sparse_layers(module: nn.Module) -> nn.Module:
+    if fits(module):
+        return sparse_layer(module) if is_faster(module) else module
+    for name, child in module.named_children():
+        setattr(module, name, _with_sparse_layers(child))
+    return module

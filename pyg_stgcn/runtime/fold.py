@@ -13,13 +13,13 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def copy_plain(module: Module) -> Module:
-    """A copy in evaluation mode, without masks, on the CPU, that no gradient reaches."""
+    """A copy in evaluation mode, without masks, that no gradient reaches."""
     replica = copy.deepcopy(module)
     for part in list(replica.modules()):
         if parametrize.is_parametrized(part):
             for name in list(part.parametrizations):
                 parametrize.remove_parametrizations(part, name, leave_parametrized=True)
-    return replica.cpu().eval().requires_grad_(False)
+    return replica.eval().requires_grad_(False)
 
 
 def double(value: Tensor) -> Tensor:

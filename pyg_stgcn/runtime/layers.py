@@ -6,8 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyg_stgcn.runtime.layout import HALO, LANES, num_blocks
+from pyg_stgcn.runtime.graphs import graph_entries, graph_terms
+from pyg_stgcn.runtime.layout import LANES, num_blocks
 from pyg_stgcn.runtime.weights import compress, row_entries
+
+_ops = torch.ops.pyg_stgcn
 
 
 class SparseConv(nn.Module):
@@ -17,10 +20,10 @@ class SparseConv(nn.Module):
         weight (torch.Tensor): The weights by output channel, frame and input channel.
         bias (torch.Tensor): The bias.
         stride (int): Step from one output frame to the next. (default: :obj:`1`)
-        padding (int): Frames of zeros that the first output sees. (default: :obj:`0`)
+        padding (int): Frames of zeros around the input. (default: :obj:`0`)
         relu_first (bool): Whether ReLU comes before the residual. (default: :obj:`False`)
         relu (bool): Whether it comes at the end. (default: :obj:`False`)
-        halo (int): Frames of zeros around input and output. (default: :data:`HALO`)
+        halo (int): Frames of zeros around the output. (default: :obj:`0`)
 
     Shapes:
         - **weight:** :math:`(C', S, C)`, **bias:** :math:`(C')`
@@ -41,7 +44,7 @@ class SparseConv(nn.Module):
         padding: int = 0,
         relu_first: bool = False,
         relu: bool = False,
-        halo: int = HALO,
+        halo: int = 0,
     ) -> None:
         super().__init__()
         self.rows, self.span, self.in_channels = weight.shape
@@ -60,22 +63,19 @@ class SparseConv(nn.Module):
 
     def num_frames(self, x: Tensor) -> int:
         """Output frames for an input."""
-        frames = x.size(2) - 2 * self.halo
-        return (frames + 2 * self.padding - self.span) // self.stride + 1
+        return (x.size(2) - self.span) // self.stride + 1
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Convolves over time."""
-        return torch.ops.pyg_stgcn.conv(
-            *self._arguments(x, residual), self.halo, max(self.rows, 1)
-        )
+        return _ops.conv.default(*self._arguments(x, residual), self.halo, self.rows)
 
     def widened(self, x: Tensor, channels: int) -> Tensor:
         """Convolves into the first of more channels than these; the others are for others."""
-        return torch.ops.pyg_stgcn.conv(*self._arguments(x, None), self.halo, channels)
+        return _ops.conv.default(*self._arguments(x, None), self.halo, channels)
 
     def into(self, x: Tensor, out: Tensor, channel: int) -> None:
         """Convolves into the channels of ``out`` from ``channel`` on."""
-        torch.ops.pyg_stgcn.conv_into(*self._arguments(x, None), out, self.halo, channel)
+        _ops.conv_into.default(*self._arguments(x, None), out, self.halo, channel)
 
     def _arguments(self, x: Tensor, residual: Tensor | None) -> tuple[object, ...]:
         return (
@@ -86,12 +86,11 @@ class SparseConv(nn.Module):
             self.bias,
             self.groups,
             self.block,
-            self.halo - self.padding,
             self.stride,
             self.num_frames(x),
             self.relu_first,
             residual,
-            self.halo,
+            0,
             self.relu,
         )
 
@@ -119,6 +118,7 @@ class SparseGraphConv(nn.Module):
             comes with the input, only which entries are zero counts.
         row_bias (torch.Tensor, optional): The biases :math:`\mathbf{c}`.
         relu (bool): Whether ReLU comes at the end. (default: :obj:`True`)
+        halo (int): Frames of zeros around the output. (default: :obj:`0`)
 
     Shapes:
         - **weight:** :math:`(C', K, C)`, **bias:** :math:`(C', V)`, **graph:** :math:`(K, V, V)`,
@@ -137,6 +137,9 @@ class SparseGraphConv(nn.Module):
     graph_starts: Tensor
     graph: Tensor
     factors: Tensor
+    term_starts: Tensor
+    term_sources: Tensor
+    term_factors: Tensor
 
     def __init__(
         self,
@@ -145,33 +148,35 @@ class SparseGraphConv(nn.Module):
         graph: Tensor,
         row_bias: Tensor | None = None,
         relu: bool = True,
+        halo: int = 0,
     ) -> None:
         super().__init__()
         rows, self.partitions, self.in_channels = weight.shape
         self.relu = relu
+        self.halo = halo
         num_joints = graph.size(1)
-        blocks = num_blocks(num_joints)
         entries = row_entries(weight.reshape(rows * self.partitions, 1, -1))
         self.register_buffer("starts", entries.starts)
         self.register_buffer("offsets", entries.offsets)
         self.register_buffer("values", entries.values)
-        spare = blocks * LANES - num_joints
+        spare = num_blocks(num_joints) * LANES - num_joints
         self.register_buffer("bias", F.pad(bias.float(), (0, spare)).contiguous())
         flat = torch.zeros(rows, self.partitions) if row_bias is None else row_bias.float()
         self.register_buffer("row_bias", flat.flatten().contiguous())
-        lanes = F.pad(graph.float(), (0, spare)).view(self.partitions, num_joints, blocks, LANES)
-        partition, block, source = (lanes != 0).any(3).transpose(1, 2).nonzero().unbind(1)
-        counts = (partition * blocks + block).bincount(minlength=self.partitions * blocks)
-        place = (source * blocks + block) * LANES
-        self.register_buffer("graph_starts", F.pad(counts.cumsum(0), (1, 0)).to(torch.int32))
-        self.register_buffer("graph", torch.stack([source, place], 1).to(torch.int32))
-        self.register_buffer("factors", lanes.reshape(1, self.partitions, 1, -1).contiguous())
+        by_source = graph_entries(graph)
+        self.register_buffer("graph_starts", by_source.starts)
+        self.register_buffer("graph", by_source.graph)
+        self.register_buffer("factors", by_source.factors)
+        terms = graph_terms(graph)
+        self.register_buffer("term_starts", terms.starts)
+        self.register_buffer("term_sources", terms.sources)
+        self.register_buffer("term_factors", terms.factors)
 
     def forward(
         self, x: Tensor, factors: Tensor | None = None, residual: Tensor | None = None
     ) -> Tensor:
         """Convolves every frame with the graph."""
-        return torch.ops.pyg_stgcn.graph_conv(
+        return _ops.graph_conv.default(
             x,
             self.starts,
             self.offsets,
@@ -181,11 +186,14 @@ class SparseGraphConv(nn.Module):
             self.graph_starts,
             self.graph,
             self.factors if factors is None else factors,
+            self.term_starts if factors is None else self.term_starts[:0],
+            self.term_sources,
+            self.term_factors,
             self.partitions,
-            HALO,
-            HALO,
+            0,
+            self.halo,
             residual,
-            HALO,
+            0,
             self.relu,
         )
 

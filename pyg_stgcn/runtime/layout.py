@@ -1,7 +1,8 @@
 """How features lie in memory for the kernels.
 
-``[P, B, T + 2 HALO, C, 16]``: the joints in ``B`` blocks of sixteen lanes, and frames of zeros on both
-sides, from which convolutions over time read what is before the first frame and after the last.
+``[P, B, H + T + H, C, 16]``: the joints in ``B`` blocks of sixteen lanes. The halo, ``H`` frames of zeros
+on both sides, is what a convolution over time reads before the first frame and after the last; it is
+there where one follows. Lanes after the last joint hold anything.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from torch import Tensor
 
 #: Joints side by side in a block.
 LANES = 16
-#: Frames of zeros on either side: half of the nine frames of the widest kernel.
-HALO = 4
+#: Blocks of joints that the graph convolution knows.
+MAX_BLOCKS = 3
 
 
 def num_blocks(num_joints: int) -> int:
@@ -19,15 +20,16 @@ def num_blocks(num_joints: int) -> int:
     return -(-num_joints // LANES)
 
 
-def frame_mean(x: Tensor, num_joints: int) -> Tensor:
+def frame_mean(x: Tensor, num_joints: int, halo: int = 0) -> Tensor:
     r"""The mean over the frames.
 
     Args:
         x (torch.Tensor): The features.
-        num_joints (int): Number of joints :math:`V`; what lies in the lanes after them is nothing.
+        num_joints (int): Number of joints :math:`V`.
+        halo (int): Frames of zeros on either side. (default: :obj:`0`)
 
     Shapes:
         - **output:** :math:`(P, V, C)`
     """
-    mean = x[:, :, HALO:-HALO].mean(2)
+    mean = x[:, :, halo : x.size(2) - halo].mean(2)
     return mean.transpose(2, 3).flatten(1, 2)[:, :num_joints]

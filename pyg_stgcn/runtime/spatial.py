@@ -13,7 +13,7 @@ from pyg_stgcn.models.blocks import Projection, SpatialUnit
 from pyg_stgcn.nn import AAGraphConv, CTRGraphConv, DGGraphConv, STCAttention, STGraphConv
 from pyg_stgcn.runtime.fold import affine, copy_plain, double, followed_by, frames_first
 from pyg_stgcn.runtime.layers import SparseConv, SparseGraphConv
-from pyg_stgcn.runtime.layout import HALO, LANES, frame_mean, num_blocks
+from pyg_stgcn.runtime.layout import LANES, frame_mean, num_blocks
 from pyg_stgcn.runtime.temporal import compile_map
 
 
@@ -32,16 +32,23 @@ def targets_in_lanes(graph: Tensor) -> Tensor:
 
 
 class Spatial(nn.Module):
-    """A graph convolution, batch norm, residual path, ReLU and attention."""
+    """A graph convolution, batch norm, residual path, ReLU and attention.
 
-    def __init__(self, unit: SpatialUnit) -> None:
+    Args:
+        unit (SpatialUnit): What is compiled.
+        halo (int): Frames of zeros around the output.
+    """
+
+    def __init__(self, unit: SpatialUnit, halo: int) -> None:
         super().__init__()
-        self.conv = compile_graph_conv(unit.conv, unit)
+        self.conv = compile_graph_conv(unit.conv, unit, halo)
         self.project: SparseConv | None = None
         self.has_residual = unit.down is not None
         if isinstance(unit.down, Projection):
             self.project = compile_map(unit.down.linear, unit.down.norm)
-        self.attention = None if unit.attention is None else Attention(unit.attention, unit.adjacency.num_joints)
+        self.attention: Attention | None = None
+        if unit.attention is not None:
+            self.attention = Attention(unit.attention, unit.adjacency.num_joints, halo)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves every frame with the graph."""
@@ -55,7 +62,7 @@ class Spatial(nn.Module):
 class FixedGraph(nn.Module):
     """The graph convolution of ST-GCN and ST-GCN++."""
 
-    def __init__(self, conv: STGraphConv, unit: SpatialUnit) -> None:
+    def __init__(self, conv: STGraphConv, unit: SpatialUnit, halo: int) -> None:
         super().__init__()
         graph = prior_graph(unit)
         scale, shift = affine(unit.norm)
@@ -64,7 +71,7 @@ class FixedGraph(nn.Module):
         if conv.bias is not None:
             arriving = double(conv.bias).view(conv.num_partitions, -1).t() @ graph.sum(1)
             bias = bias + scale[:, None] * arriving
-        self.sum = SparseGraphConv(weight * scale[:, None, None], bias, graph)
+        self.sum = SparseGraphConv(weight * scale[:, None, None], bias, graph, halo=halo)
 
     def forward(self, x: Tensor, residual: Tensor | None) -> Tensor:
         """Convolves every frame with the graph."""
@@ -77,7 +84,7 @@ class SimilarityGraph(nn.Module):
     prior: Tensor
     gate: Tensor
 
-    def __init__(self, conv: AAGraphConv, unit: SpatialUnit) -> None:
+    def __init__(self, conv: AAGraphConv, unit: SpatialUnit, halo: int) -> None:
         super().__init__()
         graph = prior_graph(unit)
         self.num_joints = graph.size(1)
@@ -87,18 +94,17 @@ class SimilarityGraph(nn.Module):
         weight = double(conv.weight).view(conv.out_channels, conv.num_partitions, -1)
         bias = scale * double(conv.bias).view(conv.num_partitions, -1).sum(0) + shift
         bias = bias[:, None].expand(-1, self.num_joints)
-        self.sum = SparseGraphConv(weight * scale[:, None, None], bias, graph)
+        self.sum = SparseGraphConv(weight * scale[:, None, None], bias, graph, halo=halo)
         prior = targets_in_lanes(graph).float()
         self.register_buffer("prior", prior)
         self.register_buffer("gate", (double(conv.alpha) * (prior != 0)).float())
 
     def forward(self, x: Tensor, residual: Tensor | None) -> Tensor:
         """Convolves every frame with the graph of its sample."""
-        frames = x.size(2) - 2 * HALO
         products = torch.ops.pyg_stgcn.pairs(
-            self.embed(x), HALO, self.prior.size(0), self.num_joints
+            self.embed(x), 0, self.prior.size(0), self.num_joints
         )
-        similarity = (products / (frames * self.embed_channels)).tanh_()
+        similarity = (products / (x.size(2) * self.embed_channels)).tanh_()
         graph = torch.addcmul(self.prior, self.gate, similarity)
         return self.sum(x, graph.flatten(2).unsqueeze(2), residual)
 
@@ -110,7 +116,7 @@ class ChannelGraph(nn.Module):
     kept: Tensor
     refine: Tensor
 
-    def __init__(self, conv: CTRGraphConv, unit: SpatialUnit) -> None:
+    def __init__(self, conv: CTRGraphConv, unit: SpatialUnit, halo: int) -> None:
         super().__init__()
         graph = prior_graph(unit)
         partitions, self.num_joints = graph.shape[:2]
@@ -124,6 +130,7 @@ class ChannelGraph(nn.Module):
             shift[:, None].expand(-1, self.num_joints),
             graph,
             by_output(conv.value.bias).squeeze(2) * scale[:, None],
+            halo=halo,
         )
         prior = targets_in_lanes(graph)
         kept = (prior != 0).double()
@@ -157,7 +164,7 @@ class GroupGraph(nn.Module):
     beta: Tensor
     kept: Tensor
 
-    def __init__(self, conv: DGGraphConv, unit: SpatialUnit) -> None:
+    def __init__(self, conv: DGGraphConv, unit: SpatialUnit, halo: int) -> None:
         super().__init__()
         graph = prior_graph(unit)
         self.num_joints = graph.size(1)
@@ -171,7 +178,7 @@ class GroupGraph(nn.Module):
         none = torch.zeros(width, graph.size(1))
         self.sum = SparseGraphConv(identity, none, edges, relu=False)
         weight, bias = followed_by(unit.norm, *frames_first(conv.post))
-        self.post = SparseConv(weight, bias, relu=True)
+        self.post = SparseConv(weight, bias, relu=True, halo=halo)
         prior = targets_in_lanes(graph)
         kept = prior != 0
         alpha, beta = (
@@ -204,9 +211,10 @@ class GroupGraph(nn.Module):
 class Attention(nn.Module):
     """The three gates of AAGCN: sums are gated in place of the features, and these once."""
 
-    def __init__(self, module: STCAttention, num_joints: int) -> None:
+    def __init__(self, module: STCAttention, num_joints: int, halo: int) -> None:
         super().__init__()
         self.num_joints = num_joints
+        self.halo = halo
         self.joint_conv, self.frame_conv, self.squeeze, self.excite = (
             copy_plain(part)
             for part in (module.joint_conv, module.frame_conv, module.squeeze, module.excite)
@@ -215,37 +223,37 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Weighs joints, frames and channels, in place."""
         spare = x.size(1) * LANES - self.num_joints
-        mean = frame_mean(x, self.num_joints).transpose(1, 2)
+        mean = frame_mean(x, self.num_joints, self.halo).transpose(1, 2)
         joint = F.pad(1 + self.joint_conv(mean).sigmoid().squeeze(1), (0, spare))
-        means = torch.ops.pyg_stgcn.joint_sum(x, HALO, joint / self.num_joints)
+        means = torch.ops.pyg_stgcn.joint_sum(x, self.halo, joint / self.num_joints)
         frame = 1 + self.frame_conv(means.transpose(1, 2)).sigmoid().squeeze(1)
         mean = (means * frame.unsqueeze(2)).mean(1)
         channel = 1 + self.excite(self.squeeze(mean).relu()).sigmoid()
-        torch.ops.pyg_stgcn.gate_(x, HALO, joint, frame, channel)
+        torch.ops.pyg_stgcn.gate_(x, self.halo, joint, frame, channel)
         return x
 
 
 @singledispatch
-def compile_graph_conv(conv: nn.Module, unit: SpatialUnit) -> nn.Module:
+def compile_graph_conv(conv: nn.Module, unit: SpatialUnit, halo: int) -> nn.Module:
     """The graph convolution of a unit, with its batch norm, residual and ReLU."""
     raise TypeError(f"{type(conv).__name__}: no graph convolution of a stage")
 
 
 @compile_graph_conv.register
-def _(conv: STGraphConv, unit: SpatialUnit) -> nn.Module:
-    return FixedGraph(conv, unit)
+def _(conv: STGraphConv, unit: SpatialUnit, halo: int) -> nn.Module:
+    return FixedGraph(conv, unit, halo)
 
 
 @compile_graph_conv.register
-def _(conv: AAGraphConv, unit: SpatialUnit) -> nn.Module:
-    return SimilarityGraph(conv, unit)
+def _(conv: AAGraphConv, unit: SpatialUnit, halo: int) -> nn.Module:
+    return SimilarityGraph(conv, unit, halo)
 
 
 @compile_graph_conv.register
-def _(conv: CTRGraphConv, unit: SpatialUnit) -> nn.Module:
-    return ChannelGraph(conv, unit)
+def _(conv: CTRGraphConv, unit: SpatialUnit, halo: int) -> nn.Module:
+    return ChannelGraph(conv, unit, halo)
 
 
 @compile_graph_conv.register
-def _(conv: DGGraphConv, unit: SpatialUnit) -> nn.Module:
-    return GroupGraph(conv, unit)
+def _(conv: DGGraphConv, unit: SpatialUnit, halo: int) -> nn.Module:
+    return GroupGraph(conv, unit, halo)

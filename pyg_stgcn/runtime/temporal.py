@@ -12,12 +12,14 @@ from pyg_stgcn.nn import CTRMSTCN, DGMSTCN, MSTCN, TemporalConv
 from pyg_stgcn.nn.multi_scale import TemporalBranches
 from pyg_stgcn.runtime.fold import affine, double, followed_by, frames_first
 from pyg_stgcn.runtime.layers import SparseConv
-from pyg_stgcn.runtime.layout import HALO, LANES, num_blocks
+from pyg_stgcn.runtime.layout import LANES, num_blocks
 
 
-def compile_map(linear: nn.Module, norm: nn.Module, relu: bool = False) -> SparseConv:
+def compile_map(
+    linear: nn.Module, norm: nn.Module, relu: bool = False, halo: int = 0
+) -> SparseConv:
     """A linear map and the batch norm after it."""
-    return SparseConv(*followed_by(norm, *frames_first(linear)), relu=relu)
+    return SparseConv(*followed_by(norm, *frames_first(linear)), relu=relu, halo=halo)
 
 
 def compile_conv(module: TemporalConv, relu: bool) -> SparseConv:
@@ -49,10 +51,11 @@ class Branches(nn.Module):
         super().__init__()
         self.stride = branches.stride
         self.relu = relu
-        self.reduce = compile_map(branches.reduce, branches.norm, relu=True)
         self.conv_channels = sum(branches.widths[: len(branches.convs)])
         self.channels = scale.numel()
         weight, bias = _side_by_side(branches)
+        self.halo = weight.size(1) // 2
+        self.reduce = compile_map(branches.reduce, branches.norm, relu=True, halo=self.halo)
         ends = [self.conv_channels, sum(branches.widths), self.channels]
         conv, pool, plain = (
             slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False)
@@ -63,7 +66,7 @@ class Branches(nn.Module):
                 weight * scale[conv, None, None],
                 bias * scale[conv] + shift[conv],
                 self.stride,
-                weight.size(1) // 2,
+                self.halo,
                 relu=relu,
             )
         self.register_buffer("pool_scale", scale[pool].float())
@@ -85,14 +88,14 @@ class Branches(nn.Module):
         if self.pool_scale.numel():
             torch.ops.pyg_stgcn.pool_into(
                 reduced,
-                HALO,
+                self.halo,
                 self.conv_channels,
                 self.pool_scale,
                 self.pool_shift,
                 self.stride,
                 self.relu,
                 out,
-                HALO,
+                0,
                 self.conv_channels,
             )
         if self.plain is not None:
@@ -118,6 +121,7 @@ def _side_by_side(branches: TemporalBranches) -> tuple[Tensor, Tensor]:
 class Mixed(nn.Module):
     """The temporal convolution of ST-GCN++; of DG-STGCN with the mean joint beside the others."""
 
+    padding = 0
     joint_factor: Tensor | None
     scale: Tensor
     shift: Tensor
@@ -153,6 +157,8 @@ class Mixed(nn.Module):
 class Joined(nn.Module):
     """The temporal convolution of CTR-GCN: branches, batch norm and ReLU, then the residual."""
 
+    padding = 0
+
     def __init__(self, module: CTRMSTCN) -> None:
         super().__init__()
         self.branches = Branches(module.branches, *affine(module.norm), relu=True)
@@ -165,7 +171,10 @@ class Joined(nn.Module):
 
 @singledispatch
 def compile_temporal(module: nn.Module, num_joints: int) -> nn.Module:
-    """The temporal half of a stage: a module of features and what is added before the last ReLU."""
+    """The temporal half of a stage: a module of features and what is added before the last ReLU.
+
+    Its ``padding`` is the halo that its input needs.
+    """
     raise TypeError(f"{type(module).__name__}: no temporal half of a stage")
 
 

@@ -50,13 +50,23 @@ def compress(weight: Tensor, group: int = GROUP) -> Entries:
     Shapes:
         - **weight:** :math:`(C', S, C)`
     """
+    rows_cost, blocks_cost = _costs(weight)
+    return _entries(weight, group, BLOCK if blocks_cost < rows_cost else 1)
+
+
+def cost(weight: Tensor) -> float:
+    """Time of the faster kernel, in that of one weight of the row kernel."""
+    return min(_costs(weight))
+
+
+def _costs(weight: Tensor) -> tuple[float, float]:
+    """Times of the two kernels, in that of one weight of the row kernel."""
     rows, frames, channels = weight.shape
-    block = 1
-    if rows % BLOCK == 0:
-        needed = (weight != 0).view(rows // BLOCK, BLOCK, frames, channels).any(1)
-        if BLOCK_COST * BLOCK * int(needed.sum()) < int(weight.count_nonzero()):
-            block = BLOCK
-    return _entries(weight, group, block)
+    kept = float(weight.count_nonzero())
+    if rows % BLOCK:
+        return kept, float("inf")
+    needed = (weight != 0).view(rows // BLOCK, BLOCK, frames, channels).any(1)
+    return kept, BLOCK_COST * BLOCK * float(needed.sum())
 
 
 def _entries(weight: Tensor, group: int, block: int) -> Entries:

@@ -46,6 +46,15 @@ struct GraphEntry {
   int32_t factor;  // floats from the first factor of the graph: sixteen, one per target joint
 };
 
+// A graph in another form, where targets have few sources each: the n-th source of every target, and
+// what it counts. For machines that pick joints out of registers; others, and graphs of more than two
+// blocks of joints, take the entries.
+struct GraphTerms {
+  const int32_t* starts;   // [partitions + 1]; null where there are none
+  const int32_t* sources;  // [terms, blocks * 16]
+  const float* factors;    // [terms, blocks * 16]
+};
+
 // A tile of frames of one person, all blocks of joints:
 // out[o] = bias[o] + sum_k (row_bias[o, k] + weight[o, k] x) graph[k]
 struct GraphTile {
@@ -56,6 +65,7 @@ struct GraphTile {
   const float* row_bias;  // [rows]
   const int32_t* graph_starts;  // [partitions * blocks + 1]
   const GraphEntry* graph;
+  GraphTerms terms;
   const float* factors;
   int64_t factor_partition;  // floats from one partition, and one channel, to the next
   int64_t factor_channel;

@@ -195,15 +195,14 @@ Tensor unpack(const Tensor& x, int64_t pad, int64_t joints) {
 }
 
 void conv_into(const Tensor& x, const Tensor& starts, const Tensor& offsets, const Tensor& values,
-               const Tensor& bias, int64_t groups, int64_t block, int64_t first, int64_t stride,
+               const Tensor& bias, int64_t groups, int64_t block, int64_t stride,
                int64_t frames, bool relu_first, const optional<Tensor>& residual,
                int64_t residual_pad, bool relu, const Tensor& result, int64_t pad,
                int64_t channel) {
   const Features in = features(x, "x"), out = features(result, "out");
-  const int64_t seen = in.frames - first - (frames - 1) * stride;
-  TORCH_CHECK(first >= 0 && stride > 0 && frames >= 0 && (frames == 0 || seen > 0),
-              "first, stride, frames: ", first, ", ", stride, ", ", frames, " in an input of ",
-              in.frames, " frames");
+  const int64_t seen = in.frames - (frames - 1) * stride;
+  TORCH_CHECK(stride > 0 && frames >= 0 && (frames == 0 || seen > 0), "stride, frames: ", stride,
+              ", ", frames, " in an input of ", in.frames, " frames");
   const Entries weight =
       entries(starts, offsets, values, groups, block, std::max<int64_t>(seen, 0) * in.frame());
   const int64_t rows = weight.rows * block;
@@ -225,7 +224,7 @@ void conv_into(const Tensor& x, const Tensor& starts, const Tensor& offsets, con
       ConvTile work;
       work.weight = weight;
       work.bias = shift;
-      work.x = in.data + person * in.person() + b * in.block() + (first + t * stride) * in.frame();
+      work.x = in.data + person * in.person() + b * in.block() + t * stride * in.frame();
       work.x_step = stride * in.frame();
       work.out = out.data + person * out.person() + b * out.block() + (pad + t) * out.frame() +
                  channel * kWidth;
@@ -238,20 +237,33 @@ void conv_into(const Tensor& x, const Tensor& starts, const Tensor& offsets, con
 }
 
 Tensor conv(const Tensor& x, const Tensor& starts, const Tensor& offsets, const Tensor& values,
-            const Tensor& bias, int64_t groups, int64_t block, int64_t first, int64_t stride,
+            const Tensor& bias, int64_t groups, int64_t block, int64_t stride,
             int64_t frames, bool relu_first, const optional<Tensor>& residual,
             int64_t residual_pad, bool relu, int64_t pad, int64_t channels) {
   const Features in = features(x, "x");
   Tensor result = make_features(x, in.blocks, frames, channels, pad);
-  conv_into(x, starts, offsets, values, bias, groups, block, first, stride, frames, relu_first,
+  conv_into(x, starts, offsets, values, bias, groups, block, stride, frames, relu_first,
             residual, residual_pad, relu, result, pad, 0);
   return result;
+}
+
+GraphTerms graph_terms(const Tensor& starts, const Tensor& sources, const Tensor& factors,
+                       int64_t partitions, int64_t blocks) {
+  if (starts.numel() == 0) return {nullptr, nullptr, nullptr};
+  const int64_t lanes = blocks * kWidth, terms = sources.numel() / lanes;
+  TORCH_CHECK(starts.numel() == partitions + 1 && sources.numel() == terms * lanes,
+              "terms: ", starts.numel(), " starts, ", sources.numel(), " sources");
+  const GraphTerms t{integers(starts, "term_starts"), integers(sources, "term_sources"),
+                     floats(factors, terms * lanes, "term_factors")};
+  check_starts(t.starts, starts.numel(), terms, "term_starts");
+  return t;
 }
 
 Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
                   const Tensor& values, const Tensor& bias, const Tensor& row_bias,
                   const Tensor& graph_starts, const Tensor& graph, const Tensor& factors,
-                  int64_t partitions, int64_t x_pad, int64_t pad,
+                  const Tensor& term_starts, const Tensor& term_sources,
+                  const Tensor& term_factors, int64_t partitions, int64_t x_pad, int64_t pad,
                   const optional<Tensor>& residual, int64_t residual_pad, bool relu) {
   const Features in = features(x, "x");
   TORCH_CHECK(in.blocks >= 1 && in.blocks <= kMaxBlocks, "x: has ", in.blocks,
@@ -284,6 +296,9 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
                     edges[i].factor >= 0 && edges[i].factor + kWidth <= by_channel,
                 "graph: entry ", i, " is out of range");
 
+  const GraphTerms terms =
+      graph_terms(term_starts, term_sources, term_factors, partitions, in.blocks);
+
   Tensor result = make_features(x, in.blocks, frames, rows, pad);
   const Features out = features(result, "out");
   const Residual res = check_residual(residual, residual_pad, out, frames, rows);
@@ -299,6 +314,7 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
       work.row_bias = row_shift;
       work.graph_starts = graph_begin;
       work.graph = edges;
+      work.terms = terms;
       work.factors = factor + (factors.size(0) == 1 ? 0 : person * by_person);
       work.factor_partition = factors.size(1) == 1 ? 0 : by_partition;
       work.factor_channel = factors.size(2) == 1 ? 0 : by_channel;
@@ -474,15 +490,16 @@ TORCH_LIBRARY(pyg_stgcn, m) {
   m.def("unpack(Tensor x, int pad, int joints) -> Tensor");
   m.def(
       "conv(Tensor x, Tensor starts, Tensor offsets, Tensor values, Tensor bias, int groups, "
-      "int block, int first, int stride, SymInt frames, bool relu_first, Tensor? residual, "
+      "int block, int stride, SymInt frames, bool relu_first, Tensor? residual, "
       "int residual_pad, bool relu, int pad, int channels) -> Tensor");
   m.def(
       "conv_into(Tensor x, Tensor starts, Tensor offsets, Tensor values, Tensor bias, int groups, "
-      "int block, int first, int stride, SymInt frames, bool relu_first, Tensor? residual, "
+      "int block, int stride, SymInt frames, bool relu_first, Tensor? residual, "
       "int residual_pad, bool relu, Tensor(a!) out, int pad, int channel) -> ()");
   m.def(
       "graph_conv(Tensor x, Tensor starts, Tensor offsets, Tensor values, Tensor bias, "
-      "Tensor row_bias, Tensor graph_starts, Tensor graph, Tensor factors, int partitions, "
+      "Tensor row_bias, Tensor graph_starts, Tensor graph, Tensor factors, Tensor term_starts, "
+      "Tensor term_sources, Tensor term_factors, int partitions, "
       "int x_pad, int pad, Tensor? residual, int residual_pad, bool relu) -> Tensor");
   m.def("pairs(Tensor x, int pad, int partitions, int joints) -> Tensor");
   m.def(

@@ -3,6 +3,8 @@
 // The file that includes this defines PYG_STGCN_AVX512, PYG_STGCN_AVX2 or neither.
 #pragma once
 
+#include <stdint.h>
+
 #if defined(PYG_STGCN_AVX512) || defined(PYG_STGCN_AVX2)
 #include <immintrin.h>
 #elif defined(__ARM_NEON)
@@ -32,6 +34,14 @@ inline Register add(Register a, Register b) { return _mm512_add_ps(a, b); }
 // The order of the two makes a NaN stay a NaN.
 inline Register positive(Register a) { return _mm512_max_ps(_mm512_setzero_ps(), a); }
 inline Register larger(Register a, Register b) { return _mm512_max_ps(a, b); }
+#define PYG_STGCN_PICKS
+// Sixteen of the 32 joints in two registers, or of the sixteen in one.
+inline Register pick(Register a, Register b, const int32_t* joints) {
+  return _mm512_permutex2var_ps(a, _mm512_loadu_si512(joints), b);
+}
+inline Register pick(Register a, const int32_t* joints) {
+  return _mm512_permutexvar_ps(_mm512_loadu_si512(joints), a);
+}
 
 #elif defined(PYG_STGCN_AVX2)
 

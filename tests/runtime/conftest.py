@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+import pytest
+
+from pyg_stgcn.runtime.native import kernels, why_not
+
+
+@pytest.fixture
+def native() -> str:
+    """The name of the compiled kernels; tests of them are skipped where there are none."""
+    name = kernels()
+    if name is None:
+        pytest.skip(why_not())
+    return name

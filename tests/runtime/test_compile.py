@@ -1,0 +1,227 @@
+"""Compiled models against the dense ones in double precision."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch_geometric.data import Batch, Data
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import create_model, list_models
+from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.runtime import SparseBackbone, compile_sparse, kernels
+from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.sparsity import sparsify
+
+NATIVE = pytest.mark.skipif(kernels() is None, reason="the kernels are not compiled here")
+
+
+def chain(num_joints: int) -> Skeleton:
+    return Skeleton(
+        name="chain",
+        joints=tuple(map(str, range(num_joints))),
+        bones=tuple((v, v - 1) for v in range(1, num_joints)),
+        center=num_joints // 2,
+    )
+
+
+def trained(model: nn.Module) -> Backbone:
+    """Gives a model statistics and factors as after a training, which start at zero or one."""
+    assert isinstance(model, Backbone)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.running_mean.normal_(std=0.1)
+                module.running_var.uniform_(0.5, 1.5)
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.normal_(std=0.1)
+        for name, parameter in model.named_parameters():
+            if name.endswith(("alpha", "beta", "joint_factor")):
+                parameter.uniform_(0.1, 0.3)
+            if "frame_conv.weight" in name or "excite.weight" in name:
+                parameter.normal_(std=0.1)
+    return model.eval()
+
+
+def prune(model: nn.Module, sparsity: float, pattern: str) -> None:
+    """Zeros in all weights but the classifier's: single ones, or blocks of eight outputs."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.dim() < 2 or name.startswith("head"):
+                continue
+            shape = (-(-weight.size(0) // 8), 1, *weight.shape[1:])
+            if pattern == "single":
+                kept = torch.rand_like(weight) >= sparsity
+            else:
+                kept = (torch.rand(shape) >= sparsity).expand(-1, 8, *weight.shape[1:])
+                kept = kept.flatten(0, 1)[: weight.size(0)]
+            weight.mul_(kept)
+
+
+def batch_of(model: Backbone, persons: Iterable[int], frames: int) -> Batch:
+    joints, channels = model.skeleton.num_joints, model.in_channels
+    return Batch.from_data_list(
+        [Data(x=torch.randn(m * joints, frames, channels), num_persons=m) for m in persons]
+    )
+
+
+def check(model: Backbone, batch: Batch, compiled: nn.Module | None = None) -> Tensor:
+    """Compares the logits of a compiled model with the dense one's in double precision."""
+    found = (compiled or compile_sparse(model))(batch)
+    exact, wide = copy.deepcopy(model).double(), copy.copy(batch)
+    wide.x = batch.x.double()
+    with torch.no_grad():
+        expected = exact(wide)
+    assert found.dtype == torch.float32
+    assert not found.requires_grad
+    scale = float(expected.abs().max()) if expected.numel() else 1.0
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4 * scale)
+    return found
+
+
+@pytest.fixture(params=list_models())
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.mark.parametrize("pattern", ["single", "blocks"])
+@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.95, 1.0])
+def test_the_same_outputs(name: str, pattern: str, sparsity: float) -> None:
+    model = trained(create_model(name, 5, "ntu25", base_channels=16))
+    prune(model, sparsity, pattern)
+    check(model, batch_of(model, (2, 1), 21))
+
+
+@pytest.mark.parametrize(
+    ("num_joints", "frames", "channels", "width", "persons"),
+    [
+        (10, 1, 1, 4, (1,)),
+        (16, 7, 2, 5, (1, 3)),
+        (17, 9, 5, 8, (2,)),
+        (31, 5, 3, 9, (1, 1)),
+        (32, 3, 4, 8, (2,)),
+        (33, 6, 3, 12, (1, 2)),
+        (48, 2, 3, 4, (1,)),
+        (60, 3, 3, 4, (1,)),
+    ],
+)
+def test_odd_sizes(
+    name: str, num_joints: int, frames: int, channels: int, width: int, persons: tuple[int, ...]
+) -> None:
+    skeleton = chain(num_joints)
+    model = trained(
+        create_model(name, 3, skeleton, in_channels=channels, base_channels=width)
+    )
+    prune(model, 0.7, "single")
+    check(model, batch_of(model, persons, frames))
+
+
+def test_no_persons(name: str) -> None:
+    model = trained(create_model(name, 3, "coco17", base_channels=4))
+    empty = Data(x=torch.zeros(0, 4, 3), num_persons=torch.zeros(0, dtype=torch.long))
+    assert compile_sparse(model)(empty).shape == (0, 3)
+
+
+@pytest.mark.parametrize("graph", ["spatial", "random"])
+def test_masks_and_edges(name: str, graph: str) -> None:
+    model = trained(create_model(name, 3, chain(12), base_channels=8, graph=graph))
+    controller = sparsify(model, 0.9, exclude="head.*", edge_sparsity=0.6)
+    batch = batch_of(model, (1, 2), 11)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    masked = check(model, batch)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    controller.finalize()
+    assert torch.equal(compile_sparse(model)(batch), masked)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    name=st.sampled_from(list_models()),
+    num_joints=st.integers(2, 40),
+    frames=st.integers(1, 24),
+    width=st.integers(1, 20),
+    sparsity=st.floats(0, 1),
+    pattern=st.sampled_from(["single", "blocks"]),
+    persons=st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    seed=st.integers(0, 2**31),
+)
+def test_any_model(
+    name: str,
+    num_joints: int,
+    frames: int,
+    width: int,
+    sparsity: float,
+    pattern: str,
+    persons: list[int],
+    seed: int,
+) -> None:
+    torch.manual_seed(seed)
+    model = trained(create_model(name, 4, chain(num_joints), base_channels=width))
+    prune(model, sparsity, pattern)
+    check(model, batch_of(model, persons, frames))
+
+
+def test_whole_rows_and_columns_gone(name: str) -> None:
+    model = trained(create_model(name, 3, "ntu25", base_channels=16))
+    with torch.no_grad():
+        for key, weight in model.named_parameters():
+            if weight.dim() > 1 and not key.startswith("head"):
+                weight[1::2] = 0
+                weight[:, ::3] = 0
+    check(model, batch_of(model, (1, 2), 9))
+
+
+@NATIVE
+def test_thread_counts_make_no_difference(name: str) -> None:
+    model = trained(create_model(name, 3, "ntu25", base_channels=16))
+    prune(model, 0.9, "single")
+    compiled, batch = compile_sparse(model), batch_of(model, (2, 1, 1), 50)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = compiled(batch)
+        torch.set_num_threads(3)
+        torch.testing.assert_close(compiled(batch), alone, rtol=1e-6, atol=1e-6)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@NATIVE
+def test_refuses_what_it_cannot_do(name: str) -> None:
+    compiled = compile_sparse(trained(create_model(name, 3, chain(10), base_channels=4)))
+    assert isinstance(compiled, SparseBackbone)
+    with pytest.raises(InputError, match="cannot be trained"):
+        compiled.train()
+    with pytest.raises(InputError, match="float64"):
+        compiled(Data(x=torch.zeros(10, 4, 3).double(), num_persons=1))
+    with pytest.raises(InputError, match=r"12 joints per person .* 'chain' of the model has 10"):
+        compiled(Data(x=torch.zeros(24, 4, 3), num_persons=2))
+
+
+def test_other_types_stay_dense(name: str) -> None:
+    model = trained(create_model(name, 3, chain(10), base_channels=4)).double()
+    compiled, batch = compile_sparse(model), batch_of(model, (2,), 6)
+    batch.x = batch.x.double()
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(batch), model(batch))
+
+
+@NATIVE
+def test_state_dict_round_trip(name: str) -> None:
+    model = trained(create_model(name, 3, chain(10), base_channels=8))
+    prune(model, 0.8, "single")
+    compiled, batch = compile_sparse(model), batch_of(model, (2,), 6)
+    expected = compiled(batch)
+    state = {key: value.clone() for key, value in compiled.state_dict().items()}
+    replica = copy.deepcopy(compiled)
+    for buffer in replica.buffers():
+        if buffer.is_floating_point():
+            buffer.zero_()
+    replica.load_state_dict(state)
+    assert torch.equal(replica(batch), expected)
