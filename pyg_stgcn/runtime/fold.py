@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ def copy_plain(module: Module) -> Module:
     replica = copy.deepcopy(module)
     for part in list(replica.modules()):
         if parametrize.is_parametrized(part):
-            for name in list(part.parametrizations):
+            for name in list(cast(nn.ModuleDict, part.parametrizations)):
                 parametrize.remove_parametrizations(part, name, leave_parametrized=True)
     return replica.eval().requires_grad_(False)
 
@@ -35,17 +35,18 @@ def affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     return scale, double(norm.bias) - double(norm.running_mean) * scale
 
 
-def frames_first(conv: nn.Module) -> tuple[Tensor, Tensor]:
+def frames_first(layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Weights ``[C', S, C]``, the frames between the taps filled with zeros, and the bias.
 
     Of a convolution over time or a linear map.
     """
-    weight = double(conv.weight)
-    bias = double(conv.bias) if conv.bias is not None else weight.new_zeros(weight.size(0))
-    if weight.dim() == 2:
+    assert isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)
+    weight = double(layer.weight)
+    bias = weight.new_zeros(weight.size(0)) if layer.bias is None else double(layer.bias)
+    if isinstance(layer, nn.Linear):
         return weight.unsqueeze(1), bias
     taps = (weight.squeeze(3) if weight.dim() == 4 else weight).transpose(1, 2)
-    dilation = conv.dilation[0]
+    dilation = layer.dilation[0]
     span = (taps.size(1) - 1) * dilation + 1
     spread = weight.new_zeros(taps.size(0), span, taps.size(2))
     spread[:, ::dilation] = taps

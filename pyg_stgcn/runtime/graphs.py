@@ -63,7 +63,7 @@ def graph_terms(graph: Tensor) -> GraphTerms:
     A term costs as much as two entries for each block of targets. There are none where that is
     more, or where there are more joints than the kernels can pick from.
     """
-    partitions, joints, _ = graph.shape
+    joints = graph.size(1)
     blocks = num_blocks(joints)
     per_partition = (graph != 0).sum(1).amax(1)
     num_entries = graph_entries(graph).graph.size(0)

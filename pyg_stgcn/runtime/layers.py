@@ -135,7 +135,7 @@ class SparseGraphConv(nn.Module):
     bias: Tensor
     row_bias: Tensor
     graph_starts: Tensor
-    graph: Tensor
+    edges: Tensor
     factors: Tensor
     term_starts: Tensor
     term_sources: Tensor
@@ -165,7 +165,7 @@ class SparseGraphConv(nn.Module):
         self.register_buffer("row_bias", flat.flatten().contiguous())
         by_source = graph_entries(graph)
         self.register_buffer("graph_starts", by_source.starts)
-        self.register_buffer("graph", by_source.graph)
+        self.register_buffer("edges", by_source.graph)
         self.register_buffer("factors", by_source.factors)
         terms = graph_terms(graph)
         self.register_buffer("term_starts", terms.starts)
@@ -184,7 +184,7 @@ class SparseGraphConv(nn.Module):
             self.bias,
             self.row_bias,
             self.graph_starts,
-            self.graph,
+            self.edges,
             self.factors if factors is None else factors,
             self.term_starts if factors is None else self.term_starts[:0],
             self.term_sources,
@@ -203,5 +203,5 @@ class SparseGraphConv(nn.Module):
         kept = self.values.numel() / max(rows * self.partitions * self.in_channels, 1)
         return (
             f"{self.in_channels}, {rows}, partitions={self.partitions}, density={kept:.3f}, "
-            f"graph_blocks={self.graph.size(0)}"
+            f"graph_entries={self.edges.size(0)}"
         )

@@ -1,8 +1,8 @@
 """How features lie in memory for the kernels.
 
-``[P, B, H + T + H, C, 16]``: the joints in ``B`` blocks of sixteen lanes. The halo, ``H`` frames of zeros
-on both sides, is what a convolution over time reads before the first frame and after the last; it is
-there where one follows. Lanes after the last joint hold anything.
+``[P, B, H + T + H, C, 16]``: the joints in ``B`` blocks of sixteen lanes. The halo, ``H`` frames of
+zeros on both sides, is what a convolution over time reads before the first frame and after the
+last; it is there where one follows. Lanes after the last joint hold anything.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class SparseLinear(nn.Module):
         # Rows in blocks of lanes, block after block as if they were frames.
         packed = torch.ops.pyg_stgcn.pack(full.view(1, -1, LANES, x.size(-1)), 0)
         out = torch.ops.pyg_stgcn.unpack(self.conv(packed), 0, LANES)
-        return out.flatten(0, 2)[: rows.size(0)].view(*x.shape[:-1], -1)
+        return out.flatten(0, 2)[: rows.size(0)].view(*x.shape[:-1], self.conv.rows)
 
 
 class SparseConv2d(nn.Module):

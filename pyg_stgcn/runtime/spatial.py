@@ -101,9 +101,7 @@ class SimilarityGraph(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor | None) -> Tensor:
         """Convolves every frame with the graph of its sample."""
-        products = torch.ops.pyg_stgcn.pairs(
-            self.embed(x), 0, self.prior.size(0), self.num_joints
-        )
+        products = torch.ops.pyg_stgcn.pairs(self.embed(x), 0, self.prior.size(0), self.num_joints)
         similarity = (products / (x.size(2) * self.embed_channels)).tanh_()
         graph = torch.addcmul(self.prior, self.gate, similarity)
         return self.sum(x, graph.flatten(2).unsqueeze(2), residual)

@@ -26,7 +26,7 @@ def compile_conv(module: TemporalConv, relu: bool) -> SparseConv:
     """A convolution over time, its batch norm, and perhaps ReLU."""
     weight, bias = followed_by(module.norm, *frames_first(module.conv))
     stride = module.conv.stride[0] * module.frame_step
-    return SparseConv(weight, bias, stride, module.conv.padding[0], relu=relu)
+    return SparseConv(weight, bias, stride, int(module.conv.padding[0]), relu=relu)
 
 
 class Branches(nn.Module):
@@ -169,8 +169,11 @@ class Joined(nn.Module):
         return out if residual is None else out.add_(residual).relu_()
 
 
+TemporalHalf = SparseConv | Mixed | Joined
+
+
 @singledispatch
-def compile_temporal(module: nn.Module, num_joints: int) -> nn.Module:
+def compile_temporal(module: nn.Module, num_joints: int) -> TemporalHalf:
     """The temporal half of a stage: a module of features and what is added before the last ReLU.
 
     Its ``padding`` is the halo that its input needs.
@@ -179,15 +182,15 @@ def compile_temporal(module: nn.Module, num_joints: int) -> nn.Module:
 
 
 @compile_temporal.register
-def _(module: TemporalConv, num_joints: int) -> nn.Module:
+def _(module: TemporalConv, num_joints: int) -> TemporalHalf:
     return compile_conv(module, relu=True)
 
 
 @compile_temporal.register
-def _(module: MSTCN, num_joints: int) -> nn.Module:
+def _(module: MSTCN, num_joints: int) -> TemporalHalf:
     return Mixed(module, num_joints)
 
 
 @compile_temporal.register
-def _(module: CTRMSTCN, num_joints: int) -> nn.Module:
+def _(module: CTRMSTCN, num_joints: int) -> TemporalHalf:
     return Joined(module)

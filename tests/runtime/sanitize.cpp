@@ -1,0 +1,187 @@
+// Runs every kernel on inputs that end where their memory does, and compares with plain loops.
+
+#include <stdint.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <vector>
+
+#include "kernels.h"
+
+using namespace pyg_stgcn;
+
+namespace {
+
+std::mt19937 rng(0);
+
+std::vector<float> noise(int64_t n) {
+  std::vector<float> values(n);
+  for (float& v : values) v = int(rng() % 2001) / 1000.0f - 1;
+  return values;
+}
+
+int failures = 0;
+
+void expect(const char* what, const char* kernels, double found, double expected) {
+  if (std::fabs(found - expected) <= 1e-4 * (1 + std::fabs(expected))) return;
+  std::printf("%s of %s: %g instead of %g\n", what, kernels, found, expected);
+  ++failures;
+}
+
+struct Weights {
+  std::vector<int32_t> starts{0}, offsets;
+  std::vector<float> values;
+};
+
+// Random weights in groups of columns; a place is an input channel of a frame.
+Weights weights(int rows, int block, int frames, int channels, int group) {
+  Weights w;
+  for (int begin = 0; begin < channels; begin += group)
+    for (int r = 0; r < rows; ++r) {
+      for (int f = 0; f < frames; ++f)
+        for (int c = begin; c < std::min(channels, begin + group); ++c)
+          if (rng() % 3 == 0) {
+            w.offsets.push_back((f * channels + c) * 16);
+            for (int i = 0; i < block; ++i) w.values.push_back(noise(1)[0]);
+          }
+      w.starts.push_back(int32_t(w.offsets.size()));
+    }
+  return w;
+}
+
+void check_conv(const Kernels& kernels, int block, int frames, int stride) {
+  const int channels = 5, span = 3, group = 2, groups = 3, rows = 3;
+  const Weights w = weights(rows, block, span, channels, group);
+  const int out_channels = rows * block, step = channels * 16 * stride;
+  const auto x = noise(((frames - 1) * stride + span) * channels * 16);
+  const auto bias = noise(out_channels), residual = noise(frames * out_channels * 16);
+  std::vector<float> out(frames * out_channels * 16);
+  ConvTile t{};
+  t.weight = {w.starts.data(), w.offsets.data(), w.values.data(), rows, groups};
+  t.bias = bias.data();
+  t.x = x.data();
+  t.x_step = step;
+  t.out = out.data();
+  t.out_frame = out_channels * 16;
+  t.frames = frames;
+  t.after = {false, residual.data(), out_channels * 16, true};
+  (block == 1 ? kernels.conv : kernels.block_conv)(t);
+  for (int f = 0; f < frames; ++f)
+    for (int r = 0; r < out_channels; ++r)
+      for (int l = 0; l < 16; ++l) {
+        double sum = bias[r];
+        for (int g = 0; g < groups; ++g)
+          for (int e = w.starts[g * rows + r / block]; e < w.starts[g * rows + r / block + 1]; ++e)
+            sum += double(w.values[e * block + r % block]) * x[w.offsets[e] + f * step + l];
+        const int place = (f * out_channels + r) * 16 + l;
+        sum += residual[place];
+        expect(block == 1 ? "conv" : "block_conv", kernels.name, out[place], sum > 0 ? sum : 0);
+      }
+}
+
+void check_graph(const Kernels& kernels, int frames, int blocks, bool terms) {
+  const int channels = 3, rows = 4, partitions = 2, lanes = blocks * 16;
+  const Weights w = weights(rows * partitions, 1, 1, channels, channels);
+  const auto x = noise(blocks * frames * channels * 16);
+  const auto bias = noise(rows * lanes), row_bias = noise(rows * partitions);
+  const int joints = lanes - 1, sources = 2;
+  std::vector<float> graph(partitions * joints * lanes);
+  std::vector<int32_t> term_starts{0}, term_sources, graph_starts{0};
+  std::vector<float> term_factors;
+  for (int k = 0; k < partitions; ++k) {
+    for (int n = 0; n < sources; ++n)
+      for (int l = 0; l < lanes; ++l) {
+        term_sources.push_back(int32_t((l * 7 + n + k) % joints));
+        term_factors.push_back(noise(1)[0]);
+        graph[(k * joints + term_sources.back()) * lanes + l] += term_factors.back();
+      }
+    term_starts.push_back(sources * (k + 1));
+  }
+  std::vector<GraphEntry> entries;
+  for (int k = 0; k < partitions; ++k)
+    for (int b = 0; b < blocks; ++b) {
+      for (int v = 0; v < joints; ++v) entries.push_back({v, (v * blocks + b) * 16});
+      graph_starts.push_back(int32_t(entries.size()));
+    }
+  std::vector<float> out(blocks * frames * rows * 16);
+  GraphTile t{};
+  t.weight = {w.starts.data(), w.offsets.data(), w.values.data(), rows * partitions, 1};
+  t.partitions = partitions;
+  t.blocks = blocks;
+  t.bias = bias.data();
+  t.row_bias = row_bias.data();
+  t.graph_starts = graph_starts.data();
+  t.graph = entries.data();
+  if (terms) t.terms = {term_starts.data(), term_sources.data(), term_factors.data()};
+  t.factors = graph.data();
+  t.factor_partition = joints * lanes;
+  t.x = x.data();
+  t.x_block = frames * channels * 16;
+  t.x_frame = channels * 16;
+  t.out = out.data();
+  t.out_block = frames * rows * 16;
+  t.out_frame = rows * 16;
+  t.frames = frames;
+  kernels.graph_conv(t);
+  for (int f = 0; f < frames; ++f)
+    for (int o = 0; o < rows; ++o)
+      for (int target = 0; target < lanes; ++target) {
+        double sum = bias[o * lanes + target];
+        for (int k = 0; k < partitions; ++k)
+          for (int v = 0; v < joints; ++v) {
+            const int row = o * partitions + k;
+            double part = row_bias[row];
+            for (int e = w.starts[row]; e < w.starts[row + 1]; ++e)
+              part += double(w.values[e]) *
+                      x[v / 16 * t.x_block + f * t.x_frame + w.offsets[e] + v % 16];
+            sum += part * graph[(k * joints + v) * lanes + target];
+          }
+        expect("graph_conv", kernels.name,
+               out[target / 16 * t.out_block + f * t.out_frame + o * 16 + target % 16], sum);
+      }
+}
+
+void check_pairs(const Kernels& kernels, int blocks) {
+  const int frames = 3, channels = 2, joints = blocks * 16 - 3;
+  const auto a = noise(blocks * frames * channels * 16), b = noise(blocks * frames * channels * 16);
+  std::vector<float> out(joints * blocks * 16);
+  PairTile t{a.data(), b.data(), frames * channels * 16, channels * 16, frames, channels,
+             joints,   blocks,   out.data()};
+  kernels.pairs(t);
+  for (int v = 0; v < joints; ++v)
+    for (int target = 0; target < blocks * 16; ++target) {
+      double sum = 0;
+      for (int i = 0; i < frames * channels; ++i)
+        sum += double(a[v / 16 * t.block + i * 16 + v % 16]) *
+               b[target / 16 * t.block + i * 16 + target % 16];
+      expect("pairs", kernels.name, out[v * blocks * 16 + target], sum);
+    }
+}
+
+void check(const Kernels* kernels, bool supported) {
+  if (!kernels || !supported) return;
+  std::printf("%s\n", kernels->name);
+  for (int frames = 1; frames <= kernels->conv_frames; ++frames)
+    for (int stride = 1; stride <= 2; ++stride) check_conv(*kernels, 1, frames, stride);
+  for (int frames = 1; frames <= kernels->block_frames; ++frames)
+    check_conv(*kernels, kBlock, frames, 1);
+  for (int blocks = 1; blocks <= kMaxBlocks; ++blocks) {
+    for (int frames = 1; frames <= kernels->graph_sums / blocks; ++frames)
+      for (bool terms : {false, true})
+        if (!terms || blocks <= 2) check_graph(*kernels, frames, blocks, terms);
+    check_pairs(*kernels, blocks);
+  }
+}
+
+}  // namespace
+
+int main() {
+#if defined(__x86_64__)
+  check(avx512_kernels(), __builtin_cpu_supports("avx512f"));
+  check(avx2_kernels(), __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
+#endif
+  check(plain_kernels(), true);
+  return failures != 0;
+}

@@ -1,0 +1,133 @@
+"""The kernels themselves: under sanitizers, and what the operators refuse."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pyg_stgcn.runtime.layers import SparseConv, SparseGraphConv
+
+HERE = Path(__file__).parent
+SOURCES = HERE.parents[1] / "pyg_stgcn" / "runtime" / "csrc"
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+def test_no_undefined_behaviour(tmp_path: Path) -> None:
+    program = tmp_path / "sanitize"
+    flags = ["-std=c++17", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    sources = [HERE / "sanitize.cpp", *sorted(SOURCES.glob("kernels_*.cpp"))]
+    command = ["g++", *flags, f"-I{SOURCES}", *map(str, sources), "-o", str(program)]
+    built = subprocess.run([*command, "-w"], capture_output=True, text=True)
+    if "cannot find -lasan" in built.stderr or "cannot find -lubsan" in built.stderr:
+        pytest.skip("g++ has no sanitizers here")
+    assert built.returncode == 0, built.stderr
+    # Of a preloaded library the sanitizers would complain.
+    environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    ran = subprocess.run([program], capture_output=True, text=True, env=environment)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "plain" in ran.stdout or "neon" in ran.stdout
+
+
+@pytest.mark.usefixtures("native")
+def test_another_instruction_set_can_be_chosen(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    conv = SparseConv(torch.randn(16, 3, 9) * (torch.rand(16, 3, 9) < 0.2), torch.randn(16))
+    x = features(2, 11, 21, 9)
+    torch.save((conv._arguments(x, None), conv(x)), tmp_path / "expected.pt")
+    code = """
+import sys, torch
+from pyg_stgcn.runtime.native import kernels
+arguments, expected = torch.load(sys.argv[1], weights_only=True)
+torch.testing.assert_close(torch.ops.pyg_stgcn.conv(*arguments, 0, 16), expected)
+print(kernels())
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "expected.pt")],
+        env={**os.environ, "PYG_STGCN_KERNELS": "plain"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.strip() in ("plain", "neon")
+
+
+def features(*shape: int) -> Tensor:
+    return torch.ops.pyg_stgcn.pack(torch.randn(shape), 1)
+
+
+@pytest.mark.usefixtures("native")
+def test_pack_and_unpack() -> None:
+    x = torch.randn(2, 5, 3, 17).permute(0, 2, 3, 1)
+    packed = torch.ops.pyg_stgcn.pack(x, 2)
+    assert packed.shape == (2, 2, 7, 5, 16)
+    assert torch.equal(torch.ops.pyg_stgcn.unpack(packed, 2, 17), x)
+    assert packed.sum() == pytest.approx(float(x.sum()), abs=1e-3)
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"offsets": torch.tensor([1 << 20], dtype=torch.int32)}, "offsets: from .* outside"),
+        ({"offsets": torch.tensor([-16], dtype=torch.int32)}, "offsets: from -16"),
+        ({"starts": torch.tensor([0, 2], dtype=torch.int32)}, "starts: does not begin"),
+        ({"values": torch.zeros(1, dtype=torch.float64)}, "values: expected 1 contiguous float32"),
+        ({"bias": torch.zeros(3)}, "bias: expected 1"),
+        ({"x": torch.zeros(1, 1, 6, 4, 15)}, r"x: expected \[persons, blocks"),
+        ({"frames": 7}, "stride, frames: 1, 7 in an input of 6 frames"),
+        ({"residual": torch.zeros(1, 1, 2, 1, 16)}, "residual: .* does not fit"),
+        ({"channels": 0}, "out: .* does not fit 1 channels"),
+    ],
+)
+def test_wrong_arguments_are_refused(change: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {
+        "x": features(1, 4, 3, 2),
+        "starts": torch.tensor([0, 1], dtype=torch.int32),
+        "offsets": torch.tensor([16], dtype=torch.int32),
+        "values": torch.ones(1),
+        "bias": torch.zeros(1),
+        "groups": 1,
+        "block": 1,
+        "stride": 1,
+        "frames": 6,
+        "relu_first": False,
+        "residual": None,
+        "residual_pad": 0,
+        "relu": False,
+        "pad": 0,
+        "channels": 1,
+    }
+    out = torch.ops.pyg_stgcn.conv(**arguments)
+    assert torch.equal(out[:, :, :, 0], arguments["x"][:, :, :, 1])
+    with pytest.raises(RuntimeError, match=message):
+        torch.ops.pyg_stgcn.conv(**{**arguments, **change})
+
+
+@pytest.mark.usefixtures("native")
+def test_operators_can_be_traced() -> None:
+    conv = SparseConv(torch.randn(8, 3, 4), torch.randn(8), padding=1, relu=True)
+    x = features(2, 7, 20, 4)
+    checks = ("test_schema", "test_faketensor", "test_autograd_registration")
+    arguments = (*conv._arguments(x, None), 0, 8)
+    torch.library.opcheck(torch.ops.pyg_stgcn.conv.default, arguments, test_utils=checks)
+    spatial = SparseGraphConv(torch.randn(5, 2, 4), torch.zeros(5, 20), torch.randn(2, 20, 20))
+    exported = torch.export.export(spatial, (x,)).module()
+    assert torch.equal(exported(x), spatial(x))
+    for op, arguments in (
+        ("pack", (torch.randn(1, 2, 3, 4), 1)),
+        ("unpack", (x, 1, 20)),
+        ("pairs", (x, 1, 2, 20)),
+        ("joint_sum", (x, 1, torch.randn(2, 32))),
+        ("mean_joint_", (x.clone(), 20)),
+    ):
+        torch.library.opcheck(
+            getattr(torch.ops.pyg_stgcn, op).default, arguments, test_utils=checks
+        )
