@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyg_stgcn.errors import InputError
     from pyg_stgcn.models import create_model, list_models
+    from pyg_stgcn.runtime import compile_sparse
     from pyg_stgcn.skeleton import Skeleton, SkeletonGraph, get_skeleton, list_skeletons
     from pyg_stgcn.sparsity import SparsityController, load_sparse, report, save_sparse, sparsify
 
@@ -18,6 +19,7 @@ _HOME_OF = {
     "Skeleton": "pyg_stgcn.skeleton",
     "SkeletonGraph": "pyg_stgcn.skeleton",
     "SparsityController": "pyg_stgcn.sparsity",
+    "compile_sparse": "pyg_stgcn.runtime",
     "create_model": "pyg_stgcn.models",
     "get_skeleton": "pyg_stgcn.skeleton",
     "list_models": "pyg_stgcn.models",
@@ -34,6 +36,7 @@ __all__ = [
     "SkeletonGraph",
     "SparsityController",
     "__version__",
+    "compile_sparse",
     "create_model",
     "get_skeleton",
     "list_models",

@@ -16,12 +16,12 @@ from pyg_stgcn.runtime.single import fits, is_faster, sparse_layer
 def compile_sparse(model: nn.Module) -> nn.Module:
     r"""Compiles a trained model for inference: what was pruned costs no time any more.
 
-    A backbone of this package becomes a :class:`~pyg_stgcn.runtime.SparseBackbone`: batch norms
-    and biases are folded into the weights, ReLU and residual paths into the layers, pruned edges
-    and weights are gone. Of any other model the layers are replaced that are worth it, one by one:
-    :class:`torch.nn.Linear`, :class:`torch.nn.Conv1d` and :class:`torch.nn.Conv2d` over one of two
-    dimensions, with zeros enough to be faster than the dense layer by the cost model of
-    :func:`~pyg_stgcn.runtime.single.is_faster`.
+    A backbone of this package, an expert of an assembly too, becomes a
+    :class:`~pyg_stgcn.runtime.SparseBackbone`: batch norms and biases are folded into the weights,
+    ReLU and residual paths into the layers, pruned edges and weights are gone. Of any other model
+    the layers are replaced that are worth it, one by one: :class:`torch.nn.Linear`,
+    :class:`torch.nn.Conv1d` and :class:`torch.nn.Conv2d` over one of two dimensions, with zeros
+    enough to be faster than the dense layer, see :func:`~pyg_stgcn.runtime.single.is_faster`.
 
     The kernels are for float32 on the CPU. Models elsewhere, or of other types, and all models
     where the package was installed without its kernels (see :func:`~pyg_stgcn.runtime.kernels`)
@@ -43,11 +43,7 @@ def compile_sparse(model: nn.Module) -> nn.Module:
         if parameter.device.type == "meta":
             raise InputError(f"{name}: has no values yet; load the weights, then compile")
     plain = copy_plain(model)
-    if kernels() is None:
-        return plain
-    if isinstance(plain, Backbone):
-        return SparseBackbone(plain) if _is_supported(plain) else plain
-    return _with_sparse_layers(plain)
+    return plain if kernels() is None else _with_sparse_layers(plain)
 
 
 def _is_supported(model: Backbone) -> bool:
@@ -59,6 +55,8 @@ def _is_supported(model: Backbone) -> bool:
 
 
 def _with_sparse_layers(module: nn.Module) -> nn.Module:
+    if isinstance(module, Backbone):
+        return SparseBackbone(module) if _is_supported(module) else module
     if fits(module):
         return sparse_layer(module) if is_faster(module) else module
     for name, child in module.named_children():

@@ -14,6 +14,7 @@ from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model, list_models
+from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.runtime import SparseBackbone, compile_sparse, kernels
 from pyg_stgcn.skeleton import Skeleton
@@ -172,6 +173,19 @@ def test_whole_rows_and_columns_gone(name: str) -> None:
                 weight[1::2] = 0
                 weight[:, ::3] = 0
     check(model, batch_of(model, (1, 2), 9))
+
+
+def test_an_assembly() -> None:
+    experts = [
+        trained(create_model(name, 3, chain(10), base_channels=4), 0.8)
+        for name in ("stgcn", "ctrgcn")
+    ]
+    assembly = Assembly(experts, learned_weights=True).eval()
+    batch = batch_of(experts[0], (1, 2), 6)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            compile_sparse(assembly)(batch), assembly(batch), rtol=1e-4, atol=1e-5
+        )
 
 
 @NATIVE

@@ -1,0 +1,185 @@
+"""Times compiled sparse backbones against the usual dense form, clip by clip in one process.
+
+    python benchmarks/runtime.py --threads 1 --models stgcn --sparsity 0.8 0.9 0.95 0.99
+
+ntu25, 100 frames, width 64, one clip. Dense: ``benchmarks/usual.py``, persons padded to two.
+Sparse: two persons, and one. Medians of neighbouring passes, and of their ratios, with the first
+and the last tenth. With ``--clock cpu`` the time of the processor instead of the wall's, for
+machines that do other things too. ``--layers`` tells how long each half of each stage takes, and
+the billions of operations per second on what is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch_geometric.data import Batch, Data
+from usual import UsualModel
+
+from pyg_stgcn.models import create_model
+from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.models.cost import measure_forward, random_batch
+from pyg_stgcn.runtime import SparseBackbone, compile_sparse, kernels
+from pyg_stgcn.sparsity import sparsify
+
+GRAPHS = {
+    "stgcn": "stgcn_spatial",
+    "stgcnpp": "spatial",
+    "aagcn": "spatial",
+    "ctrgcn": "spatial",
+    "dgstgcn": "random",
+}
+JOINTS, FRAMES = 25, 100
+
+
+def pruned(name: str, sparsity: float, masks: str, pattern: str) -> Backbone:
+    """A model with statistics and masks; values do not matter to the time."""
+    model = create_model(name, 60, "ntu25", graph=GRAPHS[name])
+    assert isinstance(model, Backbone)
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if key.endswith(("alpha", "beta", "joint_factor")):
+                parameter.fill_(0.1)
+            if key.endswith("norm.weight"):
+                parameter.fill_(1)
+    # One threshold for weights as they are starves whole layers, as trained ones may.
+    scale = "none" if masks == "global" else "fan_in"
+    sparsify(
+        model,
+        sparsity,
+        exclude="head.*",
+        allocation=masks,
+        floor=0,
+        score_scale=scale,
+        pattern=pattern,
+    ).finalize()
+    return model.eval()
+
+
+def clip(persons: int) -> Batch:
+    return Batch.from_data_list(
+        [Data(x=torch.randn(persons * JOINTS, FRAMES, 3), num_persons=persons)]
+    )
+
+
+def paired(
+    passes: list[Callable[[], object]], rounds: int, clock: Callable[[], float]
+) -> list[list[float]]:
+    """Milliseconds of every pass in every round, after two rounds to warm up."""
+    times: list[list[float]] = [[] for _ in passes]
+    for number in range(rounds + 2):
+        for own, run in zip(times, passes, strict=True):
+            start = clock()
+            run()
+            if number >= 2:
+                own.append(1000 * (clock() - start))
+    return times
+
+
+def compare(options: argparse.Namespace, clock: Callable[[], float]) -> None:
+    """Prints one row a model and sparsity."""
+    print("| model | zeros | dense, ms | two persons, ms | ratio | one person, ms | ratio |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    two, one, padded = clip(2), clip(1), torch.randn(1, 2, FRAMES, JOINTS, 3)
+    for name in options.models:
+        usual = UsualModel(name, 60, "ntu25", GRAPHS[name]).eval()
+        for sparsity in options.sparsity:
+            model = compile_sparse(pruned(name, sparsity, options.masks, options.pattern))
+            dense, both, single = paired(
+                [lambda u=usual: u(padded), lambda m=model: m(two), lambda m=model: m(one)],
+                options.rounds,
+                clock,
+            )
+            cells = [f"{statistics.median(dense):.1f}"]
+            for times in (both, single):
+                ratios = [slow / fast for slow, fast in zip(dense, times, strict=True)]
+                low, *_, high = statistics.quantiles(ratios, n=10)
+                cells += [
+                    f"{statistics.median(times):.2f}",
+                    f"{statistics.median(ratios):.1f} ({low:.1f}-{high:.1f})",
+                ]
+            print(f"| {name} | {100 * sparsity:g} % | {' | '.join(cells)} |", flush=True)
+
+
+def scaling(options: argparse.Namespace, clock: Callable[[], float]) -> None:
+    """Prints how time and memory grow with frames, persons and clips."""
+    print("| model | clips x persons x frames | ms | MiB | dense, MiB |")
+    print("| --- | --- | --- | --- | --- |")
+    for name in options.models:
+        model = pruned(name, 0.95, options.masks, options.pattern)
+        compiled = compile_sparse(model)
+        for clips, persons, frames in ((1, 1, 100), (1, 2, 100), (1, 2, 200), (4, 2, 100)):
+            batch = random_batch(model, clips, persons, frames)
+            (times,) = paired([lambda b=batch, c=compiled: c(b)], options.rounds, clock)
+            peak, dense_peak = (
+                measure_forward(form, batch, 0.01)[1] / 2**20 for form in (compiled, model)
+            )
+            row = f"{clips} x {persons} x {frames} | {statistics.median(times):.2f}"
+            print(f"| {name} | {row} | {peak:.1f} | {dense_peak:.1f} |", flush=True)
+
+
+def layers(options: argparse.Namespace, clock: Callable[[], float]) -> None:
+    """Prints the time of both halves of every stage of an ST-GCN, one person."""
+    left, right = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    (times,) = paired([lambda: left @ right], options.rounds, clock)
+    print(f"dense product of 1024 x 1024: {2 * 1024**3 / statistics.median(times) / 1e6:.0f} GF/s")
+    for sparsity in options.sparsity:
+        compiled = compile_sparse(pruned("stgcn", sparsity, options.masks, options.pattern))
+        assert isinstance(compiled, SparseBackbone)
+        x = torch.ops.pyg_stgcn.pack(torch.randn(1, FRAMES, JOINTS, 3), 0)
+        print(f"{100 * sparsity:g} %: stage, spatial ms, GF/s, temporal ms, GF/s")
+        for number, stage in enumerate(compiled.stages, start=1):
+            middle, out = stage.spatial(x), stage(x)
+            spatial, temporal = paired(
+                [lambda s=stage, x=x: s.spatial(x), lambda s=stage, y=middle: s.temporal(y, None)],
+                options.rounds,
+                clock,
+            )
+            cells = []
+            for times, half, frames in ((spatial, stage.spatial, x), (temporal, stage, out)):
+                part = half.temporal if half is stage else half
+                kept = sum(b.count_nonzero() for key, b in values(part))
+                work = 2 * int(kept) * frames.size(2) * JOINTS
+                ms = statistics.median(times)
+                cells.append(f"{ms:.3f}, {work / ms / 1e6:.0f}")
+            print(f"  {number}: {', '.join(cells)}")
+            x = out
+
+
+def values(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    return [(key, buffer) for key, buffer in module.named_buffers() if key.endswith("values")]
+
+
+def main() -> None:
+    """Runs the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", choices=list(GRAPHS), default=list(GRAPHS))
+    parser.add_argument("--sparsity", nargs="+", type=float, default=[0.8, 0.9, 0.95, 0.99])
+    parser.add_argument("--masks", choices=("uniform", "erk", "global"), default="uniform")
+    parser.add_argument("--pattern", default="unstructured", help="a pattern of the masks")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--layers", action="store_true", help="an ST-GCN stage by stage")
+    parser.add_argument("--scaling", action="store_true", help="frames, persons and clips")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_num_threads(options.threads)
+    clock = time.perf_counter if options.clock == "wall" else time.process_time
+    print(f"kernels: {kernels()}, threads: {options.threads}, masks: {options.masks}")
+    with torch.inference_mode():
+        if options.layers:
+            layers(options, clock)
+        elif options.scaling:
+            scaling(options, clock)
+        else:
+            compare(options, clock)
+
+
+if __name__ == "__main__":
+    main()
