@@ -75,3 +75,34 @@ def protected_by_pattern(pattern: str, importance: Tensor) -> Tensor | None:
     sizes[-1] -= -rows.size(-1) % GROUP
     kept = (rank < (sizes + 1) // 2).flatten(-2)[..., : rows.size(-1)]
     return kept.movedim(-1, 1)
+
+
+def draw_units(pattern: str, mask: Tensor, generator: torch.Generator) -> Tensor:
+    """A mask with as many kept weights, whose kept units are drawn by lot.
+
+    Args:
+        pattern (str): One of :data:`PATTERNS`, the one that the mask follows. A unit of which
+            anything is kept counts as kept.
+        mask (torch.Tensor): Boolean, true where a weight is kept.
+        generator (torch.Generator): Source of the lots, on the CPU.
+    """
+    if pattern == "2:4" and mask.dim() >= 2:
+        lots = torch.rand(mask.shape, generator=generator)
+        protected = protected_by_pattern(pattern, lots)
+        assert protected is not None
+        order = torch.where(protected, math.inf, lots).flatten().argsort()
+        drawn = torch.ones(mask.numel(), dtype=torch.bool)
+        drawn[order[: mask.numel() - int(mask.sum())]] = False
+        return drawn.view_as(mask)
+    units = pool_units(pattern, mask.float()) > 0
+    # Units of another size have lots of their own, so that the number of weights stays the same.
+    whole = len(mask) // BLOCK if len(units) < len(mask) else len(units)
+    parts = [_shuffled(part, generator) for part in (units[:whole], units[whole:])]
+    return spread_units(pattern, torch.cat(parts), mask.shape)
+
+
+def _shuffled(units: Tensor, generator: torch.Generator) -> Tensor:
+    order = torch.randperm(units.numel(), generator=generator)
+    drawn = torch.ones(units.numel(), dtype=torch.bool)
+    drawn[order[: units.numel() - int(units.sum())]] = False
+    return drawn.view_as(units)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,15 +14,18 @@ from torch import Tensor, nn
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity.allocation import ALLOCATIONS, num_pruned_per_layer
 from pyg_stgcn.sparsity.controller import SparsityController
-from pyg_stgcn.sparsity.files import load_sparse, save_sparse
+from pyg_stgcn.sparsity.files import checksum, load_sparse, save_sparse
 from pyg_stgcn.sparsity.mask import add_mask, masked_parameters
 from pyg_stgcn.sparsity.methods import MagnitudeMask
+from pyg_stgcn.sparsity.patterns import PATTERNS, draw_units
 from pyg_stgcn.sparsity.schedule import check_sparsity
 from pyg_stgcn.sparsity.select import Pattern, candidates, select_parameters
 from pyg_stgcn.sparsity.threshold import keep_highest, lift_best, num_pruned
 
 VERSION = 1
 _MASKS, _WEIGHTS = "masks/", "weights/"
+# Below all magnitudes.
+_PRUNED = -1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,11 @@ class Ticket:
         numel = sum(mask.numel() for mask in self.masks.values())
         return sum(map(_num_zeros, self.masks.values())) / numel
 
+    @property
+    def checksum(self) -> int:
+        """CRC-32 of masks, kept weights and facts: the same wherever the ticket's file lies."""
+        return checksum(_entries(self), json.dumps(dict(self.facts), sort_keys=True))
+
 
 def save_ticket(path: str | os.PathLike[str], ticket: Ticket) -> None:
     """Write a ticket, as a sparse weight file (:func:`save_sparse`).
@@ -60,14 +69,17 @@ def save_ticket(path: str | os.PathLike[str], ticket: Ticket) -> None:
     Raises:
         InputError: If a mask is not that of a weight, or the file cannot be written.
     """
-    entries: dict[str, Tensor] = {}
     for name, mask in ticket.masks.items():
         _check_mask(name, mask, ticket.weights.get(name))
-        entries[_MASKS + name] = mask
+    save_sparse(path, _entries(ticket), {"ticket": VERSION, "facts": dict(ticket.facts)})
+
+
+def _entries(ticket: Ticket) -> dict[str, Tensor]:
+    entries = {_MASKS + name: mask for name, mask in ticket.masks.items()}
     for name, weight in ticket.weights.items():
         kept = ticket.masks.get(name)
         entries[_WEIGHTS + name] = weight if kept is None else torch.where(kept, weight, 0)
-    save_sparse(path, entries, {"ticket": VERSION, "facts": dict(ticket.facts)})
+    return entries
 
 
 def load_ticket(path: str | os.PathLike[str]) -> Ticket:
@@ -176,6 +188,8 @@ def prune_further(
     )
     if allocation == "global":
         lift_best(keys.split(sizes), floor * (1 - pruned / len(keys)))
+        # A layer may have less left than its floor.
+        keys[~torch.cat([mask.flatten() for mask in masks.values()])] = _PRUNED
         parts = keep_highest(keys, pruned).split(sizes)
     else:
         shapes = [mask.shape for mask in masks.values()]
@@ -188,7 +202,7 @@ def prune_further(
 def _keys(weight: Tensor, mask: Tensor, score_scale: str) -> Tensor:
     """Scaled magnitudes in single precision; what is pruned lies below all of them."""
     scale = MagnitudeMask(weight, score_scale).rank_scale
-    return torch.where(mask, weight.float().abs() * scale, -1.0)
+    return torch.where(mask, weight.float().abs() * scale, _PRUNED)
 
 
 def _at_least(counts: list[int], before: list[int]) -> list[int]:
@@ -200,20 +214,23 @@ def _at_least(counts: list[int], before: list[int]) -> list[int]:
     return raised
 
 
-def random_masks(masks: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+def random_masks(
+    masks: Mapping[str, Tensor], generator: torch.Generator, pattern: str = "unstructured"
+) -> dict[str, Tensor]:
     """Masks that keep as many weights of every layer, drawn by lot.
 
     Args:
         masks (dict): Whose numbers to keep, by name.
         generator (torch.Generator): Source of the lots, on the CPU.
+        pattern (str): One of :data:`PATTERNS`, that of the masks: what they keep or prune together
+            is drawn together.
+
+    Raises:
+        InputError: If the pattern is unknown.
     """
-    drawn = {}
-    for name, mask in masks.items():
-        order = torch.randperm(mask.numel(), generator=generator)
-        flat = torch.ones(mask.numel(), dtype=torch.bool)
-        flat[order[: _num_zeros(mask)]] = False
-        drawn[name] = flat.view_as(mask)
-    return drawn
+    if pattern not in PATTERNS:
+        raise InputError(f"pattern {pattern!r} is unknown; choose one of {', '.join(PATTERNS)}")
+    return {name: draw_units(pattern, mask, generator) for name, mask in masks.items()}
 
 
 def put_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> SparsityController:

@@ -95,6 +95,16 @@ def test_counts_are_exact_and_nothing_returns(
             assert all(int(mask.sum()) >= int(share * mask.numel()) for mask in masks.values())
 
 
+@pytest.mark.parametrize("allocation", ["global", "uniform", "erk"])
+def test_a_floor_revives_nothing(allocation: str) -> None:
+    masks = all_kept()
+    masks["b.weight"][:] = False
+    masks["a.weight"][1:] = False
+    found = prune_further(some_weights(0), masks, 0.87, allocation=allocation, floor=1.0)
+    assert all(not (found[name] & ~masks[name]).any() for name in masks)
+    assert flat(found).count(False) == num_pruned(0.87, len(flat(masks)))
+
+
 def test_uniform_prunes_the_same_share_of_every_layer() -> None:
     masks = prune_further(some_weights(0), all_kept(), 0.5, allocation="uniform")
     for mask in masks.values():
@@ -138,6 +148,33 @@ def test_lots_keep_the_numbers_of_every_layer() -> None:
     hits = sum(random_masks(one_layer, generator)["w"].long() for _ in range(200))
     assert isinstance(hits, Tensor)
     assert ((hits - 80).abs() < 5 * (200 * 0.4 * 0.6) ** 0.5).all()
+
+
+@pytest.mark.parametrize("pattern", ["channel", "block8", "2:4"])
+@pytest.mark.parametrize("sparsity", [0.3, 0.5])
+def test_lots_of_a_pattern_are_drawn_as_it_prunes(pattern: str, sparsity: float) -> None:
+    # 20 outputs are two blocks of eight and one of four, 6 inputs a group of four and one of two.
+    module = nn.Sequential(nn.Conv2d(6, 20, (3, 1)), nn.Linear(8, 16))
+    controller = sparsify(module, sparsity, pattern=pattern, allocation="uniform")
+    masks = {entry.name: entry.mask.clone() for entry in controller.masked}
+    generator = torch.Generator().manual_seed(0)
+    draws = [random_masks(masks, generator, pattern) for _ in range(40)]
+    for name, mask in masks.items():
+        drawn = torch.stack([draw[name] for draw in draws])
+        assert (drawn.flatten(1).sum(1) == mask.sum()).all()
+        assert len({tuple(one.flatten().tolist()) for one in drawn}) > 1
+        if pattern == "channel":
+            rows = drawn.flatten(2)
+            assert rows.all(-1).equal(rows.any(-1))
+        elif pattern == "block8":
+            for block in drawn.split(8, dim=1):
+                assert block.all(1).equal(block.any(1))
+        else:
+            for group in drawn.split(4, dim=2):
+                assert (group.sum(2) >= group.size(2) // 2).all()
+                assert sparsity < 0.5 or (group.sum(2) == group.size(2) // 2).all()
+    with pytest.raises(InputError, match="pattern '3:4' is unknown"):
+        random_masks(masks, generator, "3:4")
 
 
 @pytest.mark.parametrize("name", list_models())
