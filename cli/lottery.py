@@ -14,12 +14,16 @@ from pyg_stgcn.cli._output import difference, percent, print_json, print_table, 
 
 _RATE = click.FloatRange(0, 1, min_open=True, max_open=True)
 #: Of 'train', what a lottery decides itself, and what moves masks, which those of a ticket do not.
-_OWN = {"sparsity", "edge_sparsity", "method", "allocation", "floor", "score_scale", "pattern"}
-_OWN |= {"schedule", "warmup", "ramp_end", "mask_update_every", "freeze_after"}
-_OWN |= {"score_lr", "score_weight_decay", "penalty", "penalty_groups", "init", "freeze_backbone"}
-_OWN |= {"levels", "experts", "learned_weights", "ticket", "redraw", "save_epoch"}
+_OWN = train.MASKING - {"include", "exclude"}
+_OWN |= {"init", "freeze_backbone", "levels", "experts", "learned_weights"}
+_OWN |= {"ticket", "redraw", "save_epoch"}
 _OWN |= {"seed", "out", "resume", "as_json"}
 
+#: What says which masks are found and whose, and what --from takes from its runs instead.
+_SEARCH = (
+    *("rounds", "rate", "final_sparsity", "one_shot", "seeds"),
+    *("include", "exclude", "allocation", "floor", "score_scale"),
+)
 #: What is passed on as it is given, and all that is a lottery's own.
 _AS_THEY_ARE = ("rewind_epoch", "one_shot", "allocation", "floor", "score_scale")
 _LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seeds", "from")
@@ -155,10 +159,12 @@ def _check_usage(ctx: click.Context, options: dict[str, Any]) -> None:
     seeds = options["seeds"]
     if any(seed < 0 or seed != int(seed) for seed in seeds):
         raise click.BadParameter(f"{seeds} are not whole numbers from 0", param_hint="--seeds")
+    if len(set(seeds)) < len(seeds):
+        raise click.BadParameter(f"{seeds} name a seed twice", param_hint="--seeds")
     if options["rate"] is not None and options["final_sparsity"] is not None:
         raise click.UsageError("--rate and --final-sparsity say the same; leave one out")
     if options["from"]:
-        for name in ("rounds", "rate", "final_sparsity", "one_shot", "seeds"):
+        for name in _SEARCH:
             if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise click.UsageError(
                     f"--from takes masks and seeds from runs; leave --{name.replace('_', '-')} out"
@@ -167,7 +173,7 @@ def _check_usage(ctx: click.Context, options: dict[str, Any]) -> None:
 
 def _make(ctx: click.Context, out: Path, options: dict[str, Any]) -> Any:
     from pyg_stgcn.sparsity import rate_for
-    from pyg_stgcn.training.lottery import Lottery, rewind_epoch, runs_by_seed
+    from pyg_stgcn.training.lottery import Lottery, planned_run, rewind_epoch, runs_by_seed
 
     own = {name: options.pop(name) for name in _LOTTERY}
     given = {
@@ -178,9 +184,18 @@ def _make(ctx: click.Context, out: Path, options: dict[str, Any]) -> Any:
     rounds, rate = own["rounds"], own["rate"] or 0.2
     if own["final_sparsity"] is not None:
         rate = rate_for(rounds, own["final_sparsity"])
+    dense = planned_run(given, out)
+    epochs = dense.config.epochs
+    assert epochs is not None
     if own["rewind_epoch"] is None:
-        own["rewind_epoch"] = rewind_epoch(given)
-    sources = runs_by_seed(own["from"])
+        own["rewind_epoch"] = rewind_epoch(epochs)
+    elif own["rewind_epoch"] not in range(epochs):
+        raise click.BadParameter(
+            f"{own['rewind_epoch']}: the runs have {epochs} epochs; choose one before the last, "
+            "or 0",
+            param_hint="--rewind-epoch",
+        )
+    sources = runs_by_seed(own["from"], dense)
     return Lottery(
         folder=out,
         options=given,

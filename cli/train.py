@@ -14,6 +14,10 @@ from pyg_stgcn.cli._output import print_json, print_summary
 
 _SHARE = click.FloatRange(0, 1, max_open=True)
 _POSITIVE = click.IntRange(min=1)
+#: Which weights are masked, and how: what a ticket brings along.
+MASKING = {"sparsity", "edge_sparsity", "method", "include", "exclude", "pattern", "allocation"}
+MASKING |= {"floor", "score_scale", "penalty", "penalty_groups", "schedule", "mask_update_every"}
+MASKING |= {"freeze_after", "warmup", "ramp_end", "score_lr", "score_weight_decay"}
 
 
 def _parse_augment(
@@ -344,6 +348,13 @@ def command(
 
     if options["redraw"] and options["ticket"] is None:
         raise click.UsageError("--redraw needs --ticket, the file whose weights are drawn anew")
+
+    if options["ticket"] is not None:
+        for name in sorted(MASKING):
+            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(
+                    f"--ticket brings its own masks; leave --{name.replace('_', '-')} out"
+                )
 
     from pyg_stgcn.training import TrainConfig, train
 

@@ -13,7 +13,6 @@ from torch_geometric.data import Batch
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly
-from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.evaluation import judge, open_validation
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.metrics import classification_metrics
@@ -42,9 +41,9 @@ def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
     experts: list[dict[str, Any]] = []
     params_kept = _numel(model) - sum(_numel(expert) for expert in model.experts)
     for name, level, expert in parts:
-        facts = sparsity_facts(expert, config)
+        facts = sparsity_facts(expert, run)
         # The classifier of a single expert is the shared one.
-        maskable, params = _kept_of_head(expert, config) if len(model.experts) > 1 else (0, 0)
+        maskable, params = _kept_of_head(expert, run) if len(model.experts) > 1 else (0, 0)
         facts["maskable_needed"] = facts["maskable_kept"] - maskable
         experts.append({"model": name, "level": level, **facts})
         params_kept += int(facts["params_kept"]) - params
@@ -57,9 +56,9 @@ def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
     }
 
 
-def _kept_of_head(expert: nn.Module, config: TrainConfig) -> tuple[int, int]:
+def _kept_of_head(expert: nn.Module, run: Run) -> tuple[int, int]:
     """Maskable weights, and parameters of all kinds, that an expert's own classifier has left."""
-    layers = [layer for layer in layer_reports(expert, config) if layer.name.startswith("head.")]
+    layers = [layer for layer in layer_reports(expert, run) if layer.name.startswith("head.")]
     pruned = sum(layer.numel - layer.kept for layer in layers)
     return sum(layer.kept for layer in layers), _numel(expert.head) - pruned
 

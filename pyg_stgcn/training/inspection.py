@@ -170,15 +170,15 @@ def inspect_run(folder: str | Path) -> Inspection:
         networks = [_look_at(run, model, run.config.model, run.folder.resolve().name)]
     return Inspection(
         folder=run.folder,
-        totals=sparsity_facts(model, run.config),
-        layers=layer_reports(model, run.config),
+        totals=sparsity_facts(model, run),
+        layers=layer_reports(model, run),
         networks=networks,
         assembly=assembly_facts(run, model) if isinstance(model, Assembly) else None,
     )
 
 
 def _look_at(run: Run, backbone: nn.Module, model: str, label: str) -> Network:
-    maskable = run.config.maskable
+    maskable = run.maskable
     architecture = {
         "model": model,
         "graph": run.config.graph,
@@ -186,8 +186,8 @@ def _look_at(run: Run, backbone: nn.Module, model: str, label: str) -> Network:
         "input channels": run.in_channels,
         "skeleton": run.skeleton.name,
         "joints": run.skeleton.num_joints,
-        "include": run.config.include,
-        "exclude": run.config.exclude,
+        "include": run.mask_options["include"],
+        "exclude": run.mask_options["exclude"],
     }
     graphs = {
         stage_of(name): module.by_partition()

@@ -22,12 +22,13 @@ from pyg_stgcn.sparsity import (
     random_masks,
     save_ticket,
 )
+from pyg_stgcn.sparsity.files import checksum
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.jobs import Job
 from pyg_stgcn.training.plots import plot_sweep
 from pyg_stgcn.training.rundir import Run
-from pyg_stgcn.training.runner import open_clips
+from pyg_stgcn.training.runner import describe_run, open_clips
 from pyg_stgcn.training.sweep import paired_interval
 from pyg_stgcn.training.tickets import learned_masks, ticket_facts
 
@@ -55,26 +56,37 @@ _COLUMNS = (
 )
 
 
-def rewind_epoch(options: Mapping[str, Any]) -> int:
-    """One percent of a training, one epoch at least: late rewinding (Frankle et al., 2020).
-
-    Args:
-        options: Of ``train``; what is left open depends on the data.
-    """
-    _, _, config = open_clips(TrainConfig(**options))
-    assert config.epochs is not None
-    return max(1, round(config.epochs / 100))
+def planned_run(options: Mapping[str, Any], folder: Path) -> Run:
+    """The dense run, not yet begun, that options of ``train`` ask for; its data are opened."""
+    return describe_run(folder, *open_clips(TrainConfig(**options)))
 
 
-def runs_by_seed(folders: Iterable[Path]) -> dict[int, Run]:
+def rewind_epoch(epochs: int) -> int:
+    """One percent of a training, one epoch at least: late rewinding (Frankle et al., 2020)."""
+    return min(max(1, round(epochs / 100)), epochs - 1)
+
+
+def runs_by_seed(folders: Iterable[Path], dense: Run) -> dict[int, Run]:
     """Finished runs whose masks are to be judged.
 
+    Args:
+        folders: Of the runs.
+        dense: Whose network the masks are meant for; need not have begun.
+
     Raises:
-        InputError: A folder holds no sparse run, or two hold one of the same seed.
+        InputError: A folder holds no sparse run of this network that is finished, or two hold one
+            of the same seed.
     """
     runs: dict[int, Run] = {}
     for folder in folders:
         run = Run.open(folder)
+        if run.config.levels:
+            raise InputError(
+                f"{folder}: is an assembly, whose experts have masks of their own; name a run of a "
+                "single model"
+            )
+        if run.config.sparsity == 0 and run.config.edge_sparsity > 0:
+            raise InputError(f"{folder}: has pruned edges only; name a run with --sparsity")
         if run.config.sparsity == 0 and run.config.ticket is None:
             raise InputError(f"{folder}: is a dense run, which has no masks; name a sparse one")
         if (other := runs.setdefault(run.config.seed, run)) is not run:
@@ -82,6 +94,7 @@ def runs_by_seed(folders: Iterable[Path]) -> dict[int, Run]:
                 f"{folder}: has the seed {run.config.seed}, as {other.folder} has; "
                 "name one run of each seed"
             )
+        learned_masks(run, dense)
     return runs
 
 
@@ -158,18 +171,20 @@ class Lottery:
 
     def job(self, arm: str, number: int, seed: int) -> Job:
         """The training of one arm in one round."""
-        own: dict[str, Any] = {"seed": seed}
+        own: dict[str, Any] = {**self.options, "seed": seed}
         if arm == _DENSE:
             label = f"dense-seed{seed}"
             own["save_epoch"] = self.rewind_epoch
         else:
+            # A ticket says itself what is masked.
+            own = {name: own[name] for name in own if name not in ("include", "exclude")}
             label = f"round{number}-{arm}-seed{seed}"
             own["ticket"] = str(
                 self.ticket_file("random" if arm == "random" else _TICKET, number, seed)
             )
             if arm == "redrawn":
                 own["redraw"] = True
-        return Job(label, self.folder / label, {**self.options, **own})
+        return Job(label, self.folder / label, own)
 
     def sparsity(self, number: int) -> float:
         """Share of zeros after a round."""
@@ -184,9 +199,10 @@ class Lottery:
         dense = Run.open(self.job(_DENSE, 0, seed).folder)
         facts = ticket_facts(dense, self.rewind_epoch) | {"round": number}
         if self.sources:
-            source = self.sources[seed].config
-            names = ("method", "sparsity", "epochs", "seed")
-            facts["source"] = {name: getattr(source, name) for name in names}
+            source = self.sources[seed]
+            learned = learned_masks(source, dense)
+            facts |= source.mask_options
+            facts["source"] = {"folder": str(source.folder), "masks": checksum(learned, "")}
         else:
             facts["sparsity"] = self.sparsity(number)
             rules = ("one_shot", "allocation", "floor", "score_scale")
@@ -199,13 +215,12 @@ class Lottery:
         files[_TICKET].parent.mkdir(parents=True, exist_ok=True)
         early = load_file(dense.early_weights(self.rewind_epoch))
         for kind in missing:
-            if kind == _TICKET and self.sources:
-                masks = learned_masks(self.sources[seed], dense)
-            elif kind == _TICKET:
-                masks = self._found_masks(dense, number, seed)
+            if kind == _TICKET:
+                masks = learned if self.sources else self._found_masks(dense, number, seed)
             else:
                 found = load_ticket(files[_TICKET]).masks
-                masks = random_masks(found, torch.Generator().manual_seed(1000 * seed + number))
+                lots = torch.Generator().manual_seed(1000 * seed + number)
+                masks = random_masks(found, lots, facts["pattern"])
             save_ticket(files[kind], Ticket(masks, early, {**facts, "arm": kind}))
 
     def _found_masks(self, dense: Run, number: int, seed: int) -> dict[str, torch.Tensor]:
@@ -267,8 +282,15 @@ def _is_there(path: Path, facts: Mapping[str, Any]) -> bool:
     if not path.exists():
         return False
     found = load_ticket(path).facts
+    theirs, ours = (told.get("source", {}) for told in (found, facts))
+    if theirs.get("masks") != ours.get("masks"):
+        origins = [told.get("folder", "the rounds") for told in (theirs, ours)]
+        raise InputError(
+            f"{path}: has the masks of {origins[0]} as they were then, not those of {origins[1]}; "
+            "name another folder with --out"
+        )
     for name, value in facts.items():
-        if found.get(name) != value:
+        if name != "source" and found.get(name) != value:
             raise InputError(
                 f"{path}: is a ticket with {name} {found.get(name)}, not {value}; name another "
                 "folder with --out"

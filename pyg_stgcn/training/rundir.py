@@ -43,26 +43,26 @@ def software_versions() -> dict[str, str | None]:
     return versions
 
 
-def layer_reports(model: nn.Module, config: TrainConfig) -> list[LayerReport]:
+def layer_reports(model: nn.Module, run: Run) -> list[LayerReport]:
     """Reports of all maskable parameters, those of an assembly expert by expert.
 
     Args:
         model: The finalised model.
-        config: Says what is maskable, in every expert by the names that it has alone.
+        run: Says what is maskable, in every expert by the names that it has alone.
     """
     if not isinstance(model, Assembly):
-        return report(model, **config.maskable)
+        return report(model, **run.maskable)
     return [
         replace(layer, name=f"experts.{number}.{layer.name}")
         for number, expert in enumerate(model.experts)
-        for layer in report(expert, **config.maskable)
+        for layer in report(expert, **run.maskable)
     ]
 
 
-def _summary(model: nn.Module, config: TrainConfig) -> SparsitySummary:
+def _summary(model: nn.Module, run: Run) -> SparsitySummary:
     if not isinstance(model, Assembly):
-        return summary(model, **config.maskable)
-    parts = [summary(expert, **config.maskable) for expert in model.experts]
+        return summary(model, **run.maskable)
+    parts = [summary(expert, **run.maskable) for expert in model.experts]
     added = ("params_maskable", "maskable_kept", "edges_maskable", "edges_kept")
     return SparsitySummary(
         params_total=sum(parameter.numel() for parameter in model.parameters()),
@@ -70,22 +70,22 @@ def _summary(model: nn.Module, config: TrainConfig) -> SparsitySummary:
     )
 
 
-def sparsity_facts(model: nn.Module, config: TrainConfig) -> dict[str, int | float]:
+def sparsity_facts(model: nn.Module, run: Run) -> dict[str, int | float]:
     """How many parameters a trained model has, and how many of them are left.
 
     Args:
-        model: The finalised model.
-        config: Says what is maskable.
+        model: With its masks, which are counted then, or finalised.
+        run: Says what is maskable.
 
     Returns:
         ``params_total``, ``params_maskable``, ``maskable_kept``, ``sparsity`` (zeros among the
         maskable weights), ``params_kept`` and ``density`` (of *all* parameters); with pruned edges
         also ``edges_maskable``, ``edges_kept`` and ``edge_sparsity``.
     """
-    counts = _summary(model, config)
+    counts = _summary(model, run)
     names = ["params_total", "params_maskable", "maskable_kept", "sparsity"]
     names += ["params_kept", "density"]
-    if config.edge_sparsity:
+    if run.config.edge_sparsity:
         names += ["edges_maskable", "edges_kept", "edge_sparsity"]
     return {name: getattr(counts, name) for name in names}
 
@@ -109,6 +109,20 @@ class Run:
     classes: list[str]
     in_channels: int
     facts: dict[str, Any]
+
+    @property
+    def mask_options(self) -> dict[str, Any]:
+        """``include``, ``exclude`` and ``pattern`` of the masks; a ticket brings its own."""
+        ticket = self.facts.get("ticket", {})
+        names = ("include", "exclude", "pattern")
+        return {name: ticket.get(name, getattr(self.config, name)) for name in names}
+
+    @property
+    def maskable(self) -> dict[str, Any]:
+        """Which parameters are maskable, as arguments of :func:`pyg_stgcn.sparsity.report`."""
+        found = replace(self.config, **self.mask_options).maskable
+        left_out = self.facts.get("ticket", {}).get("unmasked", ())
+        return {**found, "exclude": (*found["exclude"], *left_out)}
 
     @property
     def checkpoints(self) -> Path:

@@ -9,7 +9,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import click
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
@@ -24,7 +23,6 @@ from pyg_stgcn.sparsity import (
     ControllerGroup,
     GroupLasso,
     SparsityController,
-    load_ticket,
     make_schedule,
     sparsify,
     summary,
@@ -43,10 +41,9 @@ from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.rundir import Run, software_versions, sparsity_facts
 from pyg_stgcn.training.tickets import (
     WeightKeeper,
+    check_same_ticket,
     check_ticket_options,
-    first_epoch,
-    skip_epochs,
-    start_from,
+    start_ticket,
 )
 from pyg_stgcn.transforms import parse_streams
 
@@ -102,9 +99,10 @@ def open_clips(config: TrainConfig) -> tuple[SkeletonDataset, SkeletonDataset, T
     return train, val, config
 
 
-def _describe_run(
+def describe_run(
     folder: Path, train: SkeletonDataset, val: SkeletonDataset, config: TrainConfig
 ) -> Run:
+    """A run that has not begun; data and configuration as :func:`open_clips` returns them."""
     in_channels = train.num_channels * len(parse_streams(config.stream))
     facts = {
         "data": {
@@ -226,20 +224,6 @@ def _new_model(run: Run, *, resumed: bool) -> nn.Module:
     return model
 
 
-def _start_ticket(
-    run: Run, model: nn.Module, trainer: pl.Trainer, steps_per_epoch: int
-) -> SparsityController:
-    assert run.config.ticket is not None
-    ticket = load_ticket(run.config.ticket)
-    epoch = first_epoch(run, ticket)
-    controller, left = start_from(ticket, run, model)
-    skip_epochs(trainer, epoch, steps_per_epoch)
-    run.facts["ticket"] = {**ticket.facts, "first_epoch": epoch, "drawn_anew": left}
-    if left and trainer.is_global_zero:
-        click.echo(f"not taken from the ticket, but drawn anew: {', '.join(left)}", err=True)
-    return controller
-
-
 def _validation_interval(epochs: int) -> int:
     """About eight validations a run, the last of them after the last epoch."""
     return max(n for n in range(1, max(1, epochs // 8) + 1) if epochs % n == 0)
@@ -307,7 +291,13 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
     return trainer
 
 
-def _finish(run: Run, model: nn.Module, table: EpochTable, device: torch.device) -> dict[str, Any]:
+def _finish(
+    run: Run,
+    model: nn.Module,
+    counts: dict[str, int | float],
+    table: EpochTable,
+    device: torch.device,
+) -> dict[str, Any]:
     config = run.config
     sparse = bool(config.sparsity or config.edge_sparsity or config.ticket or any(config.levels))
     run.save_weights(model, sparse=sparse)
@@ -323,7 +313,7 @@ def _finish(run: Run, model: nn.Module, table: EpochTable, device: torch.device)
         "clips": run.config.eval_clips,
         "val_top1_last": validated[-1]["val_top1"],
         "val_top1_best": max(row["val_top1"] for row in validated),
-        **sparsity_facts(model, run.config),
+        **counts,
         "epochs": run.config.epochs,
         "seconds": round(sum(row["seconds"] for row in table.rows), 1),
         "seed": run.config.seed,
@@ -355,19 +345,21 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     assert config.weight_decay is not None
     assert config.score_lr is not None and config.score_weight_decay is not None
     check_ticket_options(config)
-    run = _describe_run(Path(folder), clips, val, config)
+    run = describe_run(Path(folder), clips, val, config)
     table = EpochTable(run.metrics)
     trainer = _trainer(run, table)
     pl.seed_everything(config.seed, verbose=False)
     checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
     model = _new_model(run, resumed=checkpoint is not None)
-    sparsity_facts(model, config)  # Names that match nothing are found now, not in the end.
+    sparsity_facts(model, run)  # Names that match nothing are found now, not in the end.
     steps_per_epoch = -(-len(clips) // config.batch_size)
     controller: SparsityController | ControllerGroup | None
     if config.ticket is None:
         controller = _mask_all(model, config, steps_per_epoch * config.epochs)
     else:
-        controller = _start_ticket(run, model, trainer, steps_per_epoch)
+        if resume:
+            check_same_ticket(run)
+        controller = start_ticket(run, model, trainer, steps_per_epoch)
     penalties = _penalties(controller, config)
     _claim_folder(run, resume=resume)
     recognizer = ActionRecognizer(
@@ -391,6 +383,9 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     )
     if not trainer.is_global_zero:
         return {}
+    # Kept weights of a ticket may be zero: what counts are its masks.
+    counts = sparsity_facts(model, run) if config.ticket is not None else None
     if controller is not None:
         controller.finalize()
-    return _finish(run, model, table, trainer.strategy.root_device)
+    counts = counts or sparsity_facts(model, run)
+    return _finish(run, model, counts, table, trainer.strategy.root_device)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -16,8 +17,8 @@ from torch import Tensor, nn
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.sparsity import SparsityController, Ticket, full_masks, put_masks
-from pyg_stgcn.training.config import TrainConfig
+from pyg_stgcn.sparsity import SparsityController, Ticket, full_masks, load_ticket, put_masks
+from pyg_stgcn.training.config import UNMASKED, TrainConfig, load_config
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.rundir import Run
 
@@ -35,8 +36,14 @@ def check_ticket_options(config: TrainConfig) -> None:
             "--redraw: draws the weights of a ticket anew; name its file with --ticket"
         )
     sparse = config.sparsity > 0 or config.edge_sparsity > 0
-    masked = (("--init", config.init is not None), ("--penalty", config.penalty > 0))
-    for option, given in (*masked, ("a sparsity", sparse)):
+    contradicting = {
+        "--init": config.init is not None,
+        "--penalty": config.penalty > 0,
+        "--include": config.include is not None,
+        "--exclude": config.exclude != UNMASKED,
+        "a sparsity": sparse,
+    }
+    for option, given in contradicting.items():
         if config.ticket is not None and given:
             raise InputError(
                 f"--ticket {config.ticket}: has its own masks and weights; leave {option} out"
@@ -55,6 +62,58 @@ def check_ticket_options(config: TrainConfig) -> None:
         )
 
 
+def check_same_ticket(run: Run) -> None:
+    """Raise an error if a run that is resumed was started with another ticket.
+
+    Its file may lie elsewhere now.
+
+    Raises:
+        InputError: It was, or without one.
+    """
+    path = run.folder / "config.json"
+    if not path.exists():
+        return
+    _, facts = load_config(path)
+    assert run.config.ticket is not None
+    started = facts.get("ticket", {}).get("checksum")
+    if started != load_ticket(run.config.ticket).checksum:
+        raise InputError(
+            f"--ticket {run.config.ticket}: is not the ticket that the run in {run.folder} was "
+            "started with; name that one, or start anew in another --out"
+        )
+
+
+def start_ticket(
+    run: Run, model: nn.Module, trainer: pl.Trainer, steps_per_epoch: int
+) -> SparsityController:
+    """Prepare the training of the ticket that a run's configuration names.
+
+    Args:
+        run: Of the training that starts; gets the ticket's facts.
+        model: Untrained and without masks; gets those of the ticket, and its weights.
+        trainer: Gets the ticket's epoch.
+        steps_per_epoch: Of the optimiser.
+
+    Raises:
+        InputError: The file holds no ticket, or one that does not fit the run.
+    """
+    assert run.config.ticket is not None
+    ticket = load_ticket(run.config.ticket)
+    epoch = first_epoch(run, ticket)
+    controller, left = start_from(ticket, run, model)
+    skip_epochs(trainer, epoch, steps_per_epoch)
+    run.facts["ticket"] = {
+        **ticket.facts,
+        "checksum": ticket.checksum,
+        "first_epoch": epoch,
+        "drawn_anew": left,
+        "unmasked": [name for name in left if name in ticket.masks],
+    }
+    if left and trainer.is_global_zero:
+        click.echo(f"not taken from the ticket, but drawn anew: {', '.join(left)}", err=True)
+    return controller
+
+
 def ticket_facts(run: Run, epoch: int) -> dict[str, Any]:
     """What a ticket says of the network it comes from.
 
@@ -66,7 +125,7 @@ def ticket_facts(run: Run, epoch: int) -> dict[str, Any]:
     data = {"skeleton": run.skeleton.to_dict(), "classes": run.classes}
     options = ("dataset", "benchmark", "stream", "epochs", "seed")
     origin = {name: getattr(run.config, name) for name in options}
-    return {**backbone, **data, **origin, "epoch": epoch}
+    return {**backbone, **data, **origin, **run.mask_options, "epoch": epoch}
 
 
 def _backbone_of(run: Run) -> dict[str, Any]:
@@ -157,21 +216,29 @@ def learned_masks(run: Run, dense: Run) -> dict[str, Tensor]:
 
     Args:
         run: Finished.
-        dense: Whose network they are meant for.
+        dense: Whose network they are meant for; need not have begun.
 
     Raises:
-        InputError: The run is not finished, or is one of another backbone.
+        InputError: The run is not finished, or is one of another backbone, or masks what belongs
+            to its data.
     """
     ours, theirs = _backbone_of(dense), _backbone_of(run)
     for name in _BACKBONE:
         if theirs[name] != ours[name]:
+            said = "input channels" if name == "in_channels" else f"--{name}"
             raise InputError(
-                f"{run.folder}: has --{name.replace('_', '-')} {theirs[name]}, not {ours[name]}; "
+                f"{run.folder}: is a run with {said} {theirs[name]}, not {ours[name]}; "
                 "name a run of the same network"
             )
-    model, maskable = run.load_model(), run.config.maskable
+    model, maskable = run.load_model(), run.maskable
     names = full_masks(model, maskable["include"], maskable["exclude"])
-    weights = model.state_dict()
+    weights, needed = model.state_dict(), dense.build_model().state_dict()
+    for name in names:
+        if name not in needed or needed[name].shape != weights[name].shape:
+            raise InputError(
+                f"{run.folder}: its {name} is that of other data; name a run on the same data, or "
+                "one that has left it dense (--exclude)"
+            )
     return {name: weights[name] != 0 for name in names}
 
 

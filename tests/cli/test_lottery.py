@@ -182,10 +182,82 @@ def test_masks_of_a_sparse_run(words: list[object], out: Path, tmp_path: Path) -
         for run in (source, folder / f"round1-ticket-seed{SEED}")
     )
     assert all(expected[name].equal(found[name]) for name in expected)
-    refused = call("lottery", *data, "--out", tmp_path / "x", *own, out / f"dense-seed{SEED}")
-    assert refused.exit_code == 1 and "is a dense run, which has no masks" in refused.stderr
-    refused = call("lottery", *data, "--out", folder, *own, source, "--channels", 8)
-    assert refused.exit_code == 1 and "with --channels 4, not 8" in refused.stderr
+    other = out / f"round2-random-seed{SEED}"
+    refused = call("lottery", *data, "--out", folder, *own, other)
+    said = " ".join(refused.stderr.split())
+    assert refused.exit_code == 1
+    assert f"has the masks of {source} as they were then, not those of {other}" in said
+    # What does not depend on the trained network is found before it is trained.
+    unfinished, assembly = tmp_path / "unfinished", tmp_path / "assembly"
+    for copied in (unfinished, assembly):
+        shutil.copytree(source, copied)
+    (unfinished / "model.safetensors").unlink()
+    content = json.loads((assembly / "config.json").read_text())
+    content["options"] |= {"ticket": None, "levels": [0.5, 0.9], "experts": ["stgcn", "stgcn"]}
+    (assembly / "config.json").write_text(json.dumps(content))
+    for words_, message in (
+        ([out / f"dense-seed{SEED}"], "is a dense run, which has no masks"),
+        ([source, "--channels", 8], "is a run with --channels 4, not 8"),
+        ([source, "--model", "stgcnpp"], "is a run with --model stgcn, not stgcnpp"),
+        ([unfinished], "the run is not finished"),
+        ([assembly], "is an assembly, whose experts have masks of their own"),
+    ):
+        refused = call("lottery", *data, "--out", tmp_path / "x", *own, *words_)
+        assert refused.exit_code == 1 and message in " ".join(refused.stderr.split())
+        assert not (tmp_path / "x").exists()
+
+
+def test_masks_of_a_patterned_run(words: list[object], out: Path, tmp_path: Path) -> None:
+    data = [
+        *words[words.index("--dataset") : words.index("--out")],
+        *words[words.index("--channels") :],
+    ]
+    source, folder = tmp_path / "source", tmp_path / "from"
+    pruned = ["--sparsity", 0.5, "--pattern", "channel", "--include", "stages.1.*", "--seed", SEED]
+    assert call("train", *data, *pruned, "--out", source).exit_code == 0
+    shutil.copytree(out / f"dense-seed{SEED}", folder / f"dense-seed{SEED}")
+    own = ["--rewind-epoch", 1, "--print-commands", "--from", source]
+    result = call("lottery", *data, "--out", folder, *own)
+    assert result.exit_code == 0, result.output
+    found, lots = tickets(folder, 1), tickets(folder, 1, "random")
+    trained = load_file(source / "model.safetensors")
+    assert all(name.startswith("stages.1.") for name in found)
+    assert any(not mask.equal(lots[name]) for name, mask in found.items())
+    for name, mask in found.items():
+        assert mask.equal(trained[name] != 0)
+        rows = lots[name].flatten(1)
+        assert rows.all(1).equal(rows.any(1)) and rows.sum() == mask.sum()
+    # A job can be started by hand as it is printed.
+    line = next(line for line in result.stdout.splitlines() if "-random-" in line)
+    assert call(*shlex.split(line)[1:]).exit_code == 0
+    summary = json.loads((folder / f"round1-random-seed{SEED}/summary.json").read_text())
+    assert summary["params_maskable"] == sum(mask.numel() for mask in lots.values())
+    assert summary["maskable_kept"] == sum(int(mask.sum()) for mask in lots.values())
+
+
+def test_only_some_weights_are_searched(words: list[object], out: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "part"
+    shutil.copytree(out / f"dense-seed{SEED}", folder / f"dense-seed{SEED}")
+    config = folder / f"dense-seed{SEED}/config.json"
+    content = json.loads(config.read_text())
+    content["options"]["include"] = "stages.1.*"
+    config.write_text(json.dumps(content))
+    own = [*words, "--out", folder, "--print-commands", "--include"]
+    result = call(*own, "stages.1.*")
+    assert result.exit_code == 0 and "--include" not in result.stdout
+    assert all(name.startswith("stages.1.") for name in tickets(folder, 1))
+    content["options"]["include"] = "stages.2.*"
+    config.write_text(json.dumps(content))
+    refused = call(*own, "stages.2.*")
+    assert refused.exit_code == 1
+    assert "is a ticket with include stages.1.*, not stages.2.*" in " ".join(refused.stderr.split())
+
+
+def test_an_epoch_that_the_runs_do_not_have(words: list[object], tmp_path: Path) -> None:
+    result = call(*words, "--out", tmp_path / "x", "--epochs", 5, "--rewind-epoch", 5)
+    assert result.exit_code == 2
+    assert "--rewind-epoch: 5: the runs have 5 epochs" in " ".join(result.stderr.split())
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(
@@ -195,7 +267,9 @@ def test_masks_of_a_sparse_run(words: list[object], out: Path, tmp_path: Path) -
         (["--rate", 0.2, "--final-sparsity", 0.9], "say the same"),
         (["--rate", 1], "--rate"),
         (["--controls", "shuffled"], "shuffled"),
+        (["--seeds", 0, 1, 0], "name a seed twice"),
         (["--from", "runs/score", "--rounds", 3], "leave --rounds out"),
+        (["--from", "runs/score", "--include", "stages.*"], "leave --include out"),
         (["--sparsity", 0.9], "--sparsity"),
         ([], "--dataset is missing"),
     ],
@@ -204,3 +278,10 @@ def test_wrong_usage(given: list[object], message: str) -> None:
     result = call("lottery", *given, *([] if not given else ["--dataset", "synthetic"]))
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_a_ticket_brings_its_masks() -> None:
+    for option, value in (("--method", "feedback"), ("--exclude", ""), ("--freeze-after", 0.5)):
+        result = call("train", "--dataset", "synthetic", "--ticket", "x", option, value)
+        assert result.exit_code == 2
+        assert f"leave {option} out" in result.stderr

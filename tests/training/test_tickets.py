@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from torch_geometric.data import Batch
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import Ticket, full_masks, load_ticket, prune_further, save_ticket
+from pyg_stgcn.sparsity.threshold import num_pruned
 from pyg_stgcn.training import ActionRecognizer, Run, TrainConfig, evaluate_run, train
+from pyg_stgcn.training.inspection import inspect_run
 from pyg_stgcn.training.tickets import start_from, ticket_facts
 
 EPOCH = 2
@@ -146,13 +149,52 @@ def test_resumed(
         with pytest.raises(RuntimeError, match="power cut"):
             train(config, tmp_path / "cut")
     assert [row["epoch"] for row in table(tmp_path / "cut")] == ["3"]
-    train(config, tmp_path / "cut", resume=True)
+    before = (tmp_path / "cut/config.json").read_bytes()
+    ticket = load_ticket(ticket_file)
+    turned = {name: mask.flip(0) for name, mask in ticket.masks.items()}
+    save_ticket(tmp_path / "other", Ticket(turned, ticket.weights, ticket.facts))
+    with pytest.raises(
+        InputError, match=r"is not the ticket that the run in .*cut was started with"
+    ):
+        train(replace(config, ticket=str(tmp_path / "other")), tmp_path / "cut", resume=True)
+    assert (tmp_path / "cut/config.json").read_bytes() == before
+    # Another place is not another ticket.
+    save_ticket(tmp_path / "moved", ticket)
+    train(replace(config, ticket=str(tmp_path / "moved")), tmp_path / "cut", resume=True)
     expected, found = (
         load_file(tmp_path / f"{name}/model.safetensors") for name in ("whole", "cut")
     )
     assert all(expected[name].equal(found[name]) for name in expected)
     for whole, resumed in zip(table(tmp_path / "whole"), table(tmp_path / "cut"), strict=True):
         assert whole | {"seconds": ""} == resumed | {"seconds": ""}
+
+
+def test_a_dense_run_does_not_go_on_as_a_ticket(
+    dense: Run, ticket_file: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(dense.folder, tmp_path / "run")
+    with pytest.raises(InputError, match="is not the ticket that the run"):
+        train(config_of(dense, ticket_file), tmp_path / "run", resume=True)
+
+
+def test_masks_are_counted_and_not_zeros(dense: Run, tmp_path: Path) -> None:
+    """Of a ticket of one stage, whose weights are zero and get no gradient."""
+    include = "stages.0.*"
+    masks = prune_further(load_file(dense.weights), full_masks(dense.build_model(), include), 0.75)
+    early = load_file(dense.early_weights(EPOCH))
+    early |= {name: torch.zeros_like(w) for name, w in early.items() if name.startswith("stages.")}
+    facts = ticket_facts(dense, EPOCH) | {"include": include}
+    save_ticket(tmp_path / "ticket", Ticket(masks, early, facts))
+    summary = train(config_of(dense, tmp_path / "ticket"), tmp_path / "run")
+    trained = load_file(tmp_path / "run/model.safetensors")
+    assert not any(trained[name].any() for name in masks)
+    numel, kept = (sum(map(count, masks.values())) for count in (torch.numel, torch.sum))
+    assert (summary["params_maskable"], summary["maskable_kept"]) == (numel, kept)
+    assert kept == numel - num_pruned(0.75, numel)
+    # A finished run has no masks, but knows of which weights they were.
+    looked_at = inspect_run(tmp_path / "run")
+    assert looked_at.totals["params_maskable"] == numel
+    assert {layer.name for layer in looked_at.layers} == masks.keys()
 
 
 @pytest.fixture
@@ -204,6 +246,8 @@ def test_other_classes_and_another_skeleton(
         ({"epochs": EPOCH}, "its weights are of epoch 2, and the run ends after 2"),
         ({"sparsity": 0.5}, "has its own masks and weights; leave a sparsity out"),
         ({"init": "x"}, "leave --init out"),
+        ({"include": "stages.*"}, "leave --include out"),
+        ({"exclude": ""}, "leave --exclude out"),
         ({"save_epoch": 1}, "leave sparsity and ticket out"),
         ({"ticket": None, "redraw": True}, "name its file with --ticket"),
         ({"ticket": None, "save_epoch": 4}, "the run has 4 epochs"),
