@@ -14,6 +14,7 @@ _COMMANDS = (
     "datasets",
     "demo",
     "evaluate",
+    "export",
     "fuse",
     "inspect",
     "lottery",

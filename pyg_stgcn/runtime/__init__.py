@@ -2,6 +2,7 @@
 
 from pyg_stgcn.runtime.backbone import SparseBackbone
 from pyg_stgcn.runtime.compiler import compile_sparse
+from pyg_stgcn.runtime.files import Recognizer, load, save
 from pyg_stgcn.runtime.native import kernels
 
-__all__ = ["SparseBackbone", "compile_sparse", "kernels"]
+__all__ = ["Recognizer", "SparseBackbone", "compile_sparse", "kernels", "load", "save"]

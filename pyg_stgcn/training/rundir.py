@@ -195,26 +195,33 @@ class Run:
 
     def build_model(self) -> nn.Module:
         """The untrained, dense model of this run."""
+        backbones = [
+            cast(Backbone, create_model(name, len(self.classes), self.skeleton, **self.options))
+            for name in self.backbones
+        ]
         if not self.config.levels:
-            return self._build_backbone(self.config.model)
-        assert self.config.experts is not None
-        experts = [self._build_backbone(name) for name in self.config.experts]
-        return Assembly(experts, learned_weights=self.config.learned_weights)
+            return backbones[0]
+        return Assembly(backbones, learned_weights=self.config.learned_weights)
 
-    def _build_backbone(self, name: str) -> Backbone:
+    @property
+    def backbones(self) -> list[str]:
+        """The name of the model, or those of the experts."""
+        if not self.config.levels:
+            return [self.config.model]
+        assert self.config.experts is not None
+        return list(self.config.experts)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of all backbones."""
         partitions = self.config.partitions
-        options = {} if partitions is None else {"num_partitions": partitions}
-        model = create_model(
-            name,
-            len(self.classes),
-            self.skeleton,
-            in_channels=self.in_channels,
-            base_channels=self.config.channels,
-            graph=self.config.graph,
-            dropout=self.config.dropout,
-            **options,
-        )
-        return cast(Backbone, model)
+        return {
+            "in_channels": self.in_channels,
+            "base_channels": self.config.channels,
+            "graph": self.config.graph,
+            "dropout": self.config.dropout,
+            **({} if partitions is None else {"num_partitions": partitions}),
+        }
 
     def save_weights(self, model: nn.Module, *, sparse: bool) -> None:
         """Write the trained weights, and a second, smaller file if most of them are zero."""

@@ -109,6 +109,7 @@ def describe_run(
             "skeleton": train.skeleton.to_dict(),
             "classes": list(train.classes),
             "in_channels": in_channels,
+            "has_score": train.has_score,
             "train_clips": len(train),
             "val_clips": len(val),
         },

@@ -1,0 +1,149 @@
+"""Models in one file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch_geometric.data import Batch, Data
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import create_model
+from pyg_stgcn.models.assembly import Assembly
+from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.runtime import load, save
+from pyg_stgcn.sparsity import load_sparse, save_sparse, sparsify
+
+OPTIONS = {"in_channels": 3, "base_channels": 8, "graph": "random"}
+PREPROCESSING = {"stream": "joint", "clip_frames": 12, "has_score": False}
+
+
+def model_of(name: str = "stgcn", sparsity: float = 0.95) -> Backbone:
+    model = create_model(name, 3, "coco17", **OPTIONS)
+    assert isinstance(model, Backbone)
+    sparsify(model, sparsity, exclude="head.*").finalize()
+    return model.eval()
+
+
+def write(path: Path, model: Backbone, name: str = "stgcn", half: bool = False) -> Path:
+    options = [{"name": name, **OPTIONS}]
+    save(
+        path,
+        model,
+        options=options,
+        classes=["a", "b", "c"],
+        preprocessing=PREPROCESSING,
+        half=half,
+    )
+    return path
+
+
+def clips() -> Batch:
+    return Batch.from_data_list([Data(x=torch.randn(m * 17, 12, 3), num_persons=m) for m in (1, 2)])
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("name", ["stgcn", "dgstgcn"])
+def test_round_trip(name: str, half: bool, tmp_path: Path) -> None:
+    model = model_of(name)
+    found = load(write(tmp_path / "model.safetensors", model, name, half))
+    assert found.classes == ["a", "b", "c"]
+    assert found.skeleton == model.skeleton
+    batch = clips()
+    with torch.no_grad():
+        tolerance = 2e-2 if half else 1e-5
+        torch.testing.assert_close(
+            found.model(batch), model(batch), rtol=tolerance, atol=tolerance / 10
+        )
+    motion = torch.randn(17 * 2, 40, 3)
+    clip = found.transform()(Data(x=motion, num_persons=2))
+    assert clip.x.shape[1:] == (12, 3)
+
+
+def test_an_assembly(tmp_path: Path) -> None:
+    names = ("stgcn", "stgcnpp")
+    assembly = Assembly([model_of(name) for name in names], learned_weights=True).eval()
+    path = tmp_path / "assembly.safetensors"
+    options = [{"name": name, **OPTIONS} for name in names]
+    save(path, assembly, options=options, classes=["a", "b", "c"], preprocessing=PREPROCESSING)
+    batch = clips()
+    with torch.no_grad():
+        torch.testing.assert_close(load(path).model(batch), assembly(batch), rtol=1e-5, atol=1e-6)
+
+
+def test_size(tmp_path: Path) -> None:
+    model = create_model("stgcn", 60, "ntu25")
+    assert isinstance(model, Backbone)
+    sparsify(model, 0.95, exclude="head.*").finalize()
+    save_file(model.state_dict(), tmp_path / "dense.safetensors")
+    dense = (tmp_path / "dense.safetensors").stat().st_size
+    for half, share in ((False, 0.08), (True, 0.06)):
+        path = tmp_path / "model.safetensors"
+        names = [str(number) for number in range(60)]
+        save(
+            path,
+            model,
+            options=[{"name": "stgcn"}],
+            classes=names,
+            preprocessing=PREPROCESSING,
+            half=half,
+        )
+        assert path.stat().st_size < share * dense
+
+
+def test_loads_without_the_training_stack(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.safetensors", model_of())
+    code = (
+        "import sys; from pyg_stgcn.runtime import load; load(sys.argv[1]); "
+        "wrong = {'pytorch_lightning', 'torchmetrics', 'pyg_stgcn.training', 'pyg_stgcn.datasets'} "
+        "& set(sys.modules); sys.exit(str(wrong) if wrong else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.safetensors", model_of())
+    state, description = load_sparse(path)
+
+    def rewritten(**changes: object) -> Path:
+        other = tmp_path / "other.safetensors"
+        save_sparse(other, state, {**description, **changes})
+        return other
+
+    with pytest.raises(InputError, match="written in version 2 of the format, newer than 1"):
+        load(rewritten(version=2))
+    with pytest.raises(InputError, match="holds weights alone, no model to run"):
+        load(rewritten(kind="ticket"))
+    with pytest.raises(InputError, match="describes no model"):
+        load(rewritten(backbones=[]))
+    with pytest.raises(InputError, match=r"describes no model.*'resnet': there is no such model"):
+        load(rewritten(backbones=[{"name": "resnet"}]))
+    with pytest.raises(InputError, match="the weights are not those of the model"):
+        load(rewritten(backbones=[{"name": "stgcn"}]))
+    content = path.read_bytes()
+    for broken in (content[: len(content) // 2], content[:-1] + b"\x01", b"", b"{}"):
+        path.write_bytes(broken)
+        with pytest.raises(InputError, match=r"damaged|cannot be read"):
+            load(path)
+    with pytest.raises(InputError, match=r"no such file|cannot be read"):
+        load(tmp_path / "nothing")
+
+
+def test_no_pickle(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.safetensors", model_of())
+    with safe_open(path, framework="pt") as file:
+        assert json.loads(file.metadata()["pyg_stgcn.content"])["metadata"]["classes"]
+
+
+def test_options_of_another_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the weights are not those of the model"):
+        write(tmp_path / "model.safetensors", model_of(), name="stgcnpp")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="Linear: give a backbone"):
+        write(tmp_path / "model.safetensors", torch.nn.Linear(3, 3))
