@@ -237,14 +237,17 @@ def compare(networks: Sequence[Network]) -> list[Group]:
             groups.append([network])
         else:
             group.append(network)
-    return [Group(group, [_compare(*two) for two in combinations(group, 2)]) for group in groups]
+    return [Group(group, _compare(group)) for group in groups]
 
 
-def _compare(one: Network, other: Network) -> Comparison:
-    layers = overlap(one.masks, other.masks)
-    if not (one.prunes_edges or other.prunes_edges):
-        layers = [layer for layer in layers if not layer.is_edge]
-    return Comparison(one.label, other.label, layers)
+def _compare(group: Sequence[Network]) -> list[Comparison]:
+    edges = any(network.prunes_edges for network in group)
+    comparisons = []
+    for one, other in combinations(group, 2):
+        layers = overlap(one.masks, other.masks)
+        layers = [layer for layer in layers if edges or not layer.is_edge]
+        comparisons.append(Comparison(one.label, other.label, layers))
+    return comparisons
 
 
 def _check_comparable(one: Inspection, other: Inspection) -> None:

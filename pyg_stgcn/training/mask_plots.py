@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def draw_masks(groups: Sequence[Group]) -> Figure:
     """The share kept of each layer; the overlaps; the kept edges on the skeleton.
 
     Edges are drawn network by network, one row a stage and one column a partition. The width of a
-    line is the weight of the edge relative to the strongest one of the network; the size of a joint
+    line is the weight of the edge relative to the strongest one of the stage; the size of a joint
     that of its edge to itself.
 
     Args:
@@ -116,15 +116,17 @@ def _name_layers(axes: Axes, names: Sequence[str]) -> NDArray[np.float64]:
 
 
 def _draw_shares(axes: Axes, networks: Sequence[Network]) -> None:
-    names = [layer.name for layer in networks[0].layers]
+    names = [layer.name for layer in max((each.layers for each in networks), key=len)]
     x = _name_layers(axes, names)
     width = 0.85 / len(networks)
-    shares = np.array([[100 * (1 - layer.sparsity) for layer in each.layers] for each in networks])
+    kept = [{layer.name: 100 * (1 - layer.sparsity) for layer in each.layers} for each in networks]
+    # Edges that one network prunes and another does not are all kept by that.
+    shares = np.array([[layers.get(name, 100.0) for name in names] for layers in kept])
     least = shares[shares > 0].min() if shares.any() else 1.0
-    for number, (each, kept) in enumerate(zip(networks, shares, strict=True)):
+    for number, (each, share) in enumerate(zip(networks, shares, strict=True)):
         place = x + (number - (len(networks) - 1) / 2) * width
-        axes.bar(place, kept, width, color=f"C{number % 10}", label=each.label)
-        empty = place[kept == 0]
+        axes.bar(place, share, width, color=f"C{number % 10}", label=each.label)
+        empty = place[share == 0]
         axes.plot(empty, np.full(len(empty), least / 1.4), "x", color=f"C{number % 10}")
     axes.set(yscale="log", ylim=(least / 2, 130), ylabel="kept (%); crosses: nothing")
     axes.yaxis.set_major_formatter("{x:g}")
@@ -150,7 +152,9 @@ def _draw_layer_overlaps(axes: Axes, comparisons: Sequence[Comparison]) -> None:
             continue
         # Layers of which nothing is kept have no index.
         line = np.ma.masked_invalid(values[kind])
-        middle, low, high = line.mean(axis=0), line.min(axis=0), line.max(axis=0)
+        low, high = line.min(axis=0), line.max(axis=0)
+        # The mean of equal numbers is rounded, and may lie outside.
+        middle = line.mean(axis=0).clip(low, high)
         axes.errorbar(
             x,
             middle,
@@ -172,12 +176,15 @@ def _draw_matrix(axes: Axes, labels: Sequence[str], comparisons: Sequence[Compar
     for pair in comparisons:
         i, j = labels.index(pair.first), labels.index(pair.second)
         ratios[i, j] = ratios[j, i] = np.nan if pair.weights.ratio is None else pair.weights.ratio
-        if len(labels) > _LEGIBLE_RUNS or pair.weights.jaccard is None:
-            continue
-        for place in ((i, j), (j, i)):
+    most = max(2.0, float(np.nanmax(ratios, initial=0)))
+    image = axes.imshow(ratios, cmap="YlGn", vmin=1, vmax=most)
+    for pair in comparisons if len(labels) <= _LEGIBLE_RUNS else ():
+        for place in permutations((labels.index(pair.first), labels.index(pair.second))):
+            if pair.weights.jaccard is None:
+                continue
             text = f"{pair.weights.jaccard:.2f}\n{ratios[place]:.1f}x"
-            axes.text(*place, text, ha="center", va="center", fontsize="x-small")
-    image = axes.imshow(ratios, cmap="YlGn", vmin=1, vmax=max(2.0, float(np.nanmax(ratios))))
+            color = "white" if ratios[place] > 0.6 * most else "black"
+            axes.text(*place, text, ha="center", va="center", fontsize="x-small", color=color)
     axes.figure.colorbar(image, ax=axes, label="times chance")
     ticks = np.arange(len(labels))
     axes.set_xticks(ticks, labels, rotation=90, fontsize="x-small")
@@ -186,14 +193,15 @@ def _draw_matrix(axes: Axes, labels: Sequence[str], comparisons: Sequence[Compar
 
 
 def _draw_graphs(axes: Axes, each: Network) -> None:
-    """All graphs of a network in one frame, at one scale."""
+    """All graphs of a network in one frame."""
     pose = rest_pose(each.skeleton)
     pose = pose - (pose.min(axis=0) + pose.max(axis=0)) / 2
     cell = np.ptp(pose, axis=0) + 0.25
     graphs = {stage: graph.abs().double().numpy() for stage, graph in each.graphs.items()}
-    strongest = max([graph.max() for graph in graphs.values()]) or 1.0
     num_partitions = max(len(graph) for graph in graphs.values())
     for row, graph in enumerate(graphs.values()):
+        # Of their own in each stage: the first one's are often many times those of the others.
+        strongest = graph.max() or 1.0
         for column, weight in enumerate(graph):
             place = pose + cell * (column, -row)
             _draw_graph(axes, place, each.skeleton, weight / strongest)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from matplotlib.collections import LineCollection
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.models import Assembly
@@ -115,6 +116,30 @@ def test_the_picture_has_its_panels(runs: list[Path]) -> None:
         assert list(each.graphs) == [f"stage {number}" for number in range(1, 11)]
 
 
+def test_many_pairs_are_drawn_as_their_mean_and_range(runs: list[Path], tmp_path: Path) -> None:
+    # One that keeps nothing at all: it has no overlap with another, and none with its equal.
+    empty = []
+    for name in ("empty", "void"):
+        empty.append(make_run(tmp_path / name, CONFIG))
+        weights = load_file(empty[-1] / "model.safetensors")
+        save_file(
+            {k: v * k.startswith("head.") for k, v in weights.items()},
+            empty[-1] / "model.safetensors",
+        )
+    group = group_of(*runs, *empty)
+    assert len(group.comparisons) == 10
+    assert group.comparisons[-1].weights.jaccard is None
+    _, overlaps, matrix, *_ = draw_masks([group]).axes
+    middle = np.array(overlaps.lines[0].get_ydata())
+    expected = [
+        np.mean([pair.layers[i].jaccard for pair in group.comparisons[:-1]])
+        for i in range(len(group.comparisons[0].layers))
+    ]
+    assert middle == pytest.approx(np.array(expected))
+    # Everything but the pair of empty ones, twice.
+    assert len(matrix.texts) == 2 * 9
+
+
 def test_lines_are_the_kept_edges_and_the_strongest_is_widest(runs: list[Path]) -> None:
     group = group_of(runs[0])
     (each,) = group.networks
@@ -124,17 +149,15 @@ def test_lines_are_the_kept_edges_and_the_strongest_is_widest(runs: list[Path]) 
     edges = collections[1::2]
     drawn = [(stage, k) for stage, graph in each.graphs.items() for k in range(len(graph))]
     assert len(edges) == len(drawn)
-    widest = max(float(max(lines.get_linewidths(), default=0)) for lines in edges)
-    strongest = max(float(graph.abs().max()) for graph in each.graphs.values())
     for lines, (stage, k) in zip(edges, drawn, strict=True):
-        weight = each.graphs[stage][k].abs().clone()
-        weight.fill_diagonal_(0)
-        assert len(lines.get_segments()) == int((weight > 0).sum())
-        if len(lines.get_segments()):
-            widths = np.array(lines.get_linewidths())
-            assert (np.diff(widths) >= 0).all()
-            share = widths[-1] / widest
-            assert share == pytest.approx(float(weight.max()) / strongest, abs=0.1)
+        weight, strongest = each.graphs[stage][k].abs(), each.graphs[stage].abs().max()
+        between = weight.clone().fill_diagonal_(0)
+        kept = between[between > 0].sort().values / strongest
+        widths = torch.tensor(lines.get_linewidths())
+        assert len(lines.get_segments()) == len(kept) == len(widths)
+        # From thin to wide in proportion, the strongest drawn last, on top.
+        thin, wide = 0.2, 2.5
+        torch.testing.assert_close(widths, thin + (wide - thin) * kept.to(widths))
 
 
 def test_runs_of_the_same_name_go_by_their_paths(runs: list[Path], tmp_path: Path) -> None:
