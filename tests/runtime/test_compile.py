@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 import torch
@@ -220,6 +221,29 @@ def test_other_types_stay_dense(name: str) -> None:
     batch.x = batch.x.double()
     with torch.no_grad():
         torch.testing.assert_close(compiled(batch), model(batch))
+
+
+class Persons(nn.Module):
+    """What a compiled backbone does with normalised persons: tensors in, tensors out."""
+
+    def __init__(self, compiled: SparseBackbone) -> None:
+        super().__init__()
+        self.compiled = compiled
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.compiled.forward_persons(x)
+
+
+@NATIVE
+@pytest.mark.parametrize("name", ["stgcn", "dgstgcn"])
+def test_export_passes_over_the_operators(name: str, tmp_path: Path) -> None:
+    compiled = compile_sparse(trained(create_model(name, 3, chain(20), base_channels=4), 0.8))
+    assert isinstance(compiled, SparseBackbone)
+    x = torch.randn(2, 7, 20, 3)
+    file = tmp_path / "model.pt2"
+    torch.export.save(torch.export.export(Persons(compiled), (x,)), file)
+    exported = torch.export.load(file).module()
+    torch.testing.assert_close(exported(x), compiled.forward_persons(x))
 
 
 @NATIVE
