@@ -179,12 +179,12 @@ def _draw_matrix(axes: Axes, labels: Sequence[str], comparisons: Sequence[Compar
     most = max(2.0, float(np.nanmax(ratios, initial=0)))
     image = axes.imshow(ratios, cmap="YlGn", vmin=1, vmax=most)
     for pair in comparisons if len(labels) <= _LEGIBLE_RUNS else ():
-        for place in permutations((labels.index(pair.first), labels.index(pair.second))):
+        for i, j in permutations((labels.index(pair.first), labels.index(pair.second))):
             if pair.weights.jaccard is None:
                 continue
-            text = f"{pair.weights.jaccard:.2f}\n{ratios[place]:.1f}x"
-            color = "white" if ratios[place] > 0.6 * most else "black"
-            axes.text(*place, text, ha="center", va="center", fontsize="x-small", color=color)
+            text = f"{pair.weights.jaccard:.2f}\n{ratios[i, j]:.1f}x"
+            color = "white" if ratios[i, j] > 0.6 * most else "black"
+            axes.text(i, j, text, ha="center", va="center", fontsize="x-small", color=color)
     axes.figure.colorbar(image, ax=axes, label="times chance")
     ticks = np.arange(len(labels))
     axes.set_xticks(ticks, labels, rotation=90, fontsize="x-small")
