@@ -58,6 +58,20 @@ class Words(ListType):
         return tuple(self.split(value, "are not words"))
 
 
+class Seeds(Numbers):
+    """Different whole numbers from 0 on."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        numbers = super().convert(value, param, ctx)
+        if not all(number >= 0 and float(number).is_integer() for number in numbers):
+            self.fail(f"{value!r} are not whole numbers from 0 on", param, ctx)
+        if len(set(numbers)) < len(numbers):
+            self.fail(f"{value!r} name a seed twice", param, ctx)
+        return tuple(map(int, numbers))
+
+
 class Names(ListType):
     """Names out of a few.
 

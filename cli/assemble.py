@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from pyg_stgcn.cli import train
 from pyg_stgcn.cli._checks import check_names
@@ -19,6 +18,7 @@ from pyg_stgcn.cli._output import (
     print_table,
     with_deviation,
 )
+from pyg_stgcn.cli._study import given_options, study_options
 
 #: Of 'train', what this command decides itself.
 _OWN = {"levels", "sparsity", "seed", "out", "resume", "as_json"}
@@ -39,24 +39,13 @@ _OWN = {"levels", "sparsity", "seed", "out", "resume", "as_json"}
     help="Compare with a dense model, with a single one that keeps as many weights as all experts "
     "together, or with as many experts of equal sparsity.",
 )
-@click.option("--seeds", type=Numbers(), default=(0.0,), show_default="0", help="Runs of each.")
-@click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time."
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs/assembly"),
-    show_default=True,
-    help="Folder of the runs and the result.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@study_options("runs/assembly", seeds=(0,))
 @click.pass_context
 def command(
     ctx: click.Context,
     levels: tuple[float, ...],
     controls: tuple[str, ...],
-    seeds: tuple[float, ...],
+    seeds: tuple[int, ...],
     jobs: int,
     out: Path,
     as_json: bool,
@@ -72,24 +61,16 @@ def command(
     """
     if options["dataset"] is None:
         raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
-    if any(seed < 0 or seed != int(seed) for seed in seeds):
-        raise click.BadParameter(f"{seeds} are not numbers from 0 on", param_hint="--seeds")
-    if len(set(seeds)) < len(seeds):
-        raise click.BadParameter(f"{seeds} are not all different", param_hint="--seeds")
 
     from pyg_stgcn.errors import InputError
     from pyg_stgcn.training import TrainConfig
     from pyg_stgcn.training.controls import plan_assemblies, summarise_assemblies
     from pyg_stgcn.training.jobs import run_jobs
 
-    given = {
-        name: value
-        for name, value in options.items()
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
+    given = given_options(ctx, options)
     check_names(TrainConfig(**given, levels=list(levels)))
     try:
-        planned = plan_assemblies(out, given, levels, controls, [int(seed) for seed in seeds])
+        planned = plan_assemblies(out, given, levels, controls, seeds)
     except InputError as error:
         raise click.UsageError(str(error)) from None
     missing = [job for job in planned if not job.is_finished()]

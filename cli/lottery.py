@@ -9,8 +9,9 @@ import click
 from click.core import ParameterSource
 
 from pyg_stgcn.cli import train
-from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
+from pyg_stgcn.cli._lists import ListsCommand, Names
 from pyg_stgcn.cli._output import difference, percent, print_json, print_table, with_deviation
+from pyg_stgcn.cli._study import given_options, study_options
 
 _RATE = click.FloatRange(0, 1, min_open=True, max_open=True)
 #: Of 'train', what a lottery decides itself, and what moves masks, which those of a ticket do not.
@@ -84,24 +85,11 @@ _LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seed
     help="Compare magnitudes of different layers in units of where they start, or as they are.",
 )
 @click.option(
-    "--seeds", type=Numbers(), default=(0.0, 1.0, 2.0), show_default="0 1 2", help="Runs of each."
-)
-@click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time."
-)
-@click.option(
     "--print-commands",
     is_flag=True,
     help="Train nothing; print a line for each run that could start now.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs/lottery"),
-    show_default=True,
-    help="Folder of the runs, the tickets and the result.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@study_options("runs/lottery", seeds=(0, 1, 2))
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -156,11 +144,6 @@ def command(
 def _check_usage(ctx: click.Context, options: dict[str, Any]) -> None:
     if options["dataset"] is None:
         raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
-    seeds = options["seeds"]
-    if any(seed < 0 or seed != int(seed) for seed in seeds):
-        raise click.BadParameter(f"{seeds} are not whole numbers from 0", param_hint="--seeds")
-    if len(set(seeds)) < len(seeds):
-        raise click.BadParameter(f"{seeds} name a seed twice", param_hint="--seeds")
     if options["rate"] is not None and options["final_sparsity"] is not None:
         raise click.UsageError("--rate and --final-sparsity say the same; leave one out")
     if options["from"]:
@@ -176,11 +159,7 @@ def _make(ctx: click.Context, out: Path, options: dict[str, Any]) -> Any:
     from pyg_stgcn.training.lottery import Lottery, planned_run, rewind_epoch, runs_by_seed
 
     own = {name: options.pop(name) for name in _LOTTERY}
-    given = {
-        name: value
-        for name, value in options.items()
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
+    given = given_options(ctx, options)
     rounds, rate = own["rounds"], own["rate"] or 0.2
     if own["final_sparsity"] is not None:
         rate = rate_for(rounds, own["final_sparsity"])
@@ -199,7 +178,7 @@ def _make(ctx: click.Context, out: Path, options: dict[str, Any]) -> Any:
     return Lottery(
         folder=out,
         options=given,
-        seeds=list(sources) or [int(seed) for seed in own["seeds"]],
+        seeds=list(sources) or own["seeds"],
         rounds=1 if sources else rounds,
         rate=rate,
         controls=[control for control in own["controls"] if control != "none"],

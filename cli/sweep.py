@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from pyg_stgcn.cli import train
 from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
 from pyg_stgcn.cli._output import difference, percent, print_json, print_table, with_deviation
+from pyg_stgcn.cli._study import given_options, study_options
 
 _METHODS = next(
     parameter.type.choices
@@ -41,30 +40,17 @@ _OWN |= {"levels", "experts", "learned_weights"}
     help=f"Any of {', '.join(_METHODS)}.",
 )
 @click.option(
-    "--seeds", type=Numbers(), default=(0.0, 1.0, 2.0), show_default="0 1 2", help="Runs of each."
-)
-@click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at a time."
-)
-@click.option(
     "--print-commands",
     is_flag=True,
     help="Train nothing; print a line for each run that is not finished.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs/sweep"),
-    show_default=True,
-    help="Folder of the runs and the result.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@study_options("runs/sweep", seeds=(0, 1, 2))
 @click.pass_context
 def command(
     ctx: click.Context,
     sparsities: tuple[float, ...],
     methods: tuple[str, ...],
-    seeds: tuple[float, ...],
+    seeds: tuple[int, ...],
     jobs: int,
     print_commands: bool,
     out: Path,
@@ -83,22 +69,14 @@ def command(
     """
     if options["dataset"] is None:
         raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
-    for name, values in (("--sparsities", sparsities), ("--seeds", seeds)):
-        limit = 1 if name == "--sparsities" else math.inf
-        if any(not 0 <= value < limit for value in values):
-            raise click.BadParameter(f"{values} are out of range", param_hint=name)
-    if any(seed != int(seed) for seed in seeds):
-        raise click.BadParameter(f"{seeds} are not whole numbers", param_hint="--seeds")
+    if any(not 0 <= value < 1 for value in sparsities):
+        raise click.BadParameter(f"{sparsities} are out of range", param_hint="--sparsities")
 
     from pyg_stgcn.training.jobs import run_jobs
     from pyg_stgcn.training.sweep import plan_sweep, summarise_sweep
 
-    given = {
-        name: value
-        for name, value in options.items()
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    planned = plan_sweep(out, given, sparsities, methods, [int(seed) for seed in seeds])
+    given = given_options(ctx, options)
+    planned = plan_sweep(out, given, sparsities, methods, seeds)
     missing = [job for job in planned if not job.is_finished()]
     if print_commands:
         for job in missing:

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from pyg_stgcn.cli._checks import check_benchmark, check_names
 from pyg_stgcn.cli._lists import ListsCommand, Numbers, Words
 from pyg_stgcn.cli._output import print_json, print_summary
+from pyg_stgcn.cli._study import given_options
 
 _SHARE = click.FloatRange(0, 1, max_open=True)
 _POSITIVE = click.IntRange(min=1)
@@ -43,11 +44,7 @@ def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -
     from pyg_stgcn.training.config import PLACEMENT, load_config
 
     config, _ = load_config(folder / "config.json")
-    given = {
-        name: value
-        for name, value in options.items()
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
+    given = given_options(ctx, options)
     for name, value in given.items():
         if name not in PLACEMENT and getattr(config, name) != value:
             raise click.UsageError(

@@ -152,8 +152,8 @@ def test_experts_may_keep_more_than_one_dense_model() -> None:
     ("given", "message"),
     [
         (["--levels", 1.2], "not all in [0, 1)"),
-        (["--seeds", 0.5], "not numbers from 0 on"),
-        (["--seeds", 1, 2, 1], "not all different"),
+        (["--seeds", 0.5], "whole numbers from 0 on"),
+        (["--seeds", 1, 2, 1], "name a seed twice"),
         (["--controls", "late"], "late"),
         (["--init", "run", "--controls", "equal", "dense"], "single models of --controls dense;"),
         (["--experts", "stgcn", "--levels", 0.5, 0.9], "1 backbones for 2 levels"),

@@ -1,0 +1,61 @@
+"""What 'sweep', 'lottery' and 'assemble' have in common: many runs of 'train', and one result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from pyg_stgcn.cli._lists import Seeds
+
+
+def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
+    """Options for the seeds, the processes, the folder and the form of a study's result.
+
+    Args:
+        folder: Default of ``--out``.
+        seeds: Default of ``--seeds``.
+    """
+    options = (
+        click.option(
+            "--seeds",
+            type=Seeds(),
+            default=tuple(seeds),
+            show_default=" ".join(map(str, seeds)),
+            help="Runs of each.",
+        ),
+        click.option(
+            "--jobs",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Runs at a time.",
+        ),
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            default=Path(folder),
+            show_default=True,
+            help="Folder of the runs and the result.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+    )
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def given_options(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options that stand on the command line, for the runs to be started with."""
+    return {
+        name: value
+        for name, value in options.items()
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
