@@ -48,8 +48,12 @@ def trained(model: nn.Module, sparsity: float = 0.0, pattern: str = "single") ->
                 module.weight.uniform_(0.5, 1.5)
                 module.bias.normal_(std=0.1)
                 module.momentum = 1.0
-        # Without statistics that fit, activations grow until rounding errors do.
+        # Without statistics that fit, activations grow until rounding errors do; so do those of
+        # channels that pruning has left constant, divided by a deviation of next to nothing.
         model.train()(batch_of(model, (2, 2), 4))
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.running_var.clamp_(min=0.1)
     return model.eval()
 
 
