@@ -13,7 +13,7 @@ from pyg_stgcn.runtime.layout import LANES
 GROUP = 64
 # Output channels of a block that share an input.
 BLOCK = 8
-# Time of one weight in a block kernel, relative to one alone (benchmarks/runtime.py --kernels).
+# Time of one weight in a block kernel, relative to one alone (timed with AVX-512).
 BLOCK_COST = 0.62
 
 
