@@ -42,7 +42,11 @@ def test_nothing_outlives_the_command(
     metrics = tmp_path / "out/dense-seed0/metrics.csv"
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pyg_stgcn.cli", *sweep], stdout=log, stderr=log
+            [sys.executable, "-m", "pyg_stgcn.cli", *sweep],
+            stdout=log,
+            stderr=log,
+            # Where the tests run in the background of a shell, they are told to ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         wait_for(lambda: metrics.exists() or process.poll() is not None)
