@@ -93,7 +93,7 @@ def test_two_processes_keep_the_same_masks(tmp_path: Path, method: str) -> None:
         for rank in range(2)
     ]
     for process in processes:
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=900)
         assert process.returncode == 0, errors
     first, second = (torch.load(f"{out}{rank}", weights_only=True) for rank in range(2))
     assert any(name.endswith("mask") for name in first)
