@@ -276,6 +276,8 @@ class TrainConfig:
         config = replace(self, benchmark=benchmark)._filled_in(recipe._asdict())
         assert config.epochs and config.batch_size and config.lr and config.weight_decay is not None
         plan = MASK_PLANS.get(self.method, MaskPlan())
+        if self.schedule == "constant":  # It has no time before it.
+            plan = plan._replace(warmup=0.0)
         steps = config.epochs * -(-num_training_clips // config.batch_size)
         seldom = max(1, min(plan.mask_update_every, steps // MASK_UPDATES))
         released = self.method == RELEASED

@@ -67,6 +67,8 @@ def test_released_settings_stand_together_and_can_be_changed_one_by_one() -> Non
     assert (released.score_lr, released.score_weight_decay) == (released.lr, 5e-4)
     mixed = TrainConfig("ntu60", method="released", floor=0.1, warmup=0.0).with_recipe(40_091, None)
     assert (mixed.floor, mixed.warmup, mixed.allocation) == (0.1, 0.0, "global")
+    constant = TrainConfig("ntu60", method="released", schedule="constant")
+    assert constant.with_recipe(40_091, None).warmup == 0
 
 
 def test_maskable_parameters_by_name() -> None:
