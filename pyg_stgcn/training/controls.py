@@ -13,8 +13,9 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.training.assembly import write_subsets
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.jobs import Job
+from pyg_stgcn.training.over_seeds import NO_DIFFERENCE, means, paired_difference
 from pyg_stgcn.training.plots import plot_subsets
-from pyg_stgcn.training.sweep import check_alike, paired_interval
+from pyg_stgcn.training.sweep import check_alike
 
 CONTROLS = ("dense", "sparse", "equal")
 _ASSEMBLY = "assembly"
@@ -174,25 +175,20 @@ def _row(
     assemblies: Sequence[dict[str, Any]],
     one: Mapping[str, Any],
 ) -> dict[str, Any]:
-    top1 = [run["top1"] for run in group]
     kept = [_kept(run, one) for run in group]
     params = [run.get("assembly", run)["params_kept"] / one["params_total"] for run in group]
     row: dict[str, Any] = {
         "name": name,
-        "seeds": len(group),
-        "top1": float(np.mean(top1)),
-        "top1_deviation": float(np.std(top1, ddof=1)) if len(group) > 1 else None,
-        "mean_class": float(np.mean([run["mean_class"] for run in group])),
         "kept": float(np.mean(kept)),
         "params_kept": float(np.mean(params)),
-        "minutes": float(np.mean([run["seconds"] for run in group])) / 60,
+        **means(group),
+        **NO_DIFFERENCE,
     }
+    if name == _ASSEMBLY:
+        return row
     # Jobs come seed by seed, so that both are in the same order.
     pairs = [ours["top1"] - run["top1"] for ours, run in zip(assemblies, group, strict=True)]
-    compared = name != _ASSEMBLY
-    low, high = paired_interval(pairs) if compared and len(pairs) > 1 else (None, None)
-    difference = float(np.mean(pairs)) if compared else None
-    return row | {"difference": difference, "difference_low": low, "difference_high": high}
+    return row | paired_difference(pairs)
 
 
 def _kept(run: Mapping[str, Any], one: Mapping[str, Any]) -> float:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 
@@ -26,10 +25,10 @@ from pyg_stgcn.sparsity.files import checksum
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.jobs import Job
+from pyg_stgcn.training.over_seeds import means, paired_difference
 from pyg_stgcn.training.plots import plot_sweep
 from pyg_stgcn.training.rundir import Run
 from pyg_stgcn.training.runner import describe_run, open_clips
-from pyg_stgcn.training.sweep import paired_interval
 from pyg_stgcn.training.tickets import learned_masks, ticket_facts
 
 #: What a ticket is compared with at the same number of weights: as many of each layer drawn by lot,
@@ -331,26 +330,15 @@ def _means(group: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     runs = list(group.values())
     row: dict[str, Any] = dict.fromkeys(_COLUMNS)
     row |= {name: runs[0][name] for name in ("arm", "round")}
-    row |= {
-        name: float(np.mean([run[name] for run in runs]))
-        for name in ("kept", "top1", "mean_class", "density")
-    }
-    row["seeds"] = len(runs)
-    row["minutes"] = float(np.mean([run["seconds"] for run in runs])) / 60
-    if len(runs) > 1:
-        row["top1_deviation"] = float(np.std([run["top1"] for run in runs], ddof=1))
-    return row
+    return row | means(runs, ["kept", "density"])
 
 
 def _paired(
     name: str, group: Mapping[int, Mapping[str, Any]], other: Mapping[int, Mapping[str, Any]]
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Mean difference in top-1 of runs with the same seed, and its interval from two pairs on."""
     pairs = [run["top1"] - other[seed]["top1"] for seed, run in group.items()]
-    result = {name: float(np.mean(pairs))}
-    if len(pairs) > 1:
-        result[f"{name}_low"], result[f"{name}_high"] = paired_interval(pairs)
-    return result
+    return paired_difference(pairs, name)
 
 
 def _wins(

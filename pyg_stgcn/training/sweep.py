@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.training.config import PLACEMENT, MaskPlan, load_config
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.jobs import Job
+from pyg_stgcn.training.over_seeds import NO_DIFFERENCE, means, paired_difference
 from pyg_stgcn.training.plots import plot_sweep
 
-#: Of the confidence intervals.
-CONFIDENCE = 0.95
 _DENSE = "dense"
 #: Options that a dense run would refuse.
 _PENALTY = {"penalty", "penalty_groups"}
@@ -122,31 +120,13 @@ def _read(job: Job) -> dict[str, Any]:
 
 
 def _row(group: Sequence[dict[str, Any]], dense: Mapping[int, float]) -> dict[str, Any]:
-    top1 = [run["top1"] for run in group]
     row = {
         "method": group[0]["method"],
         "sparsity": group[0]["target"],
         "achieved": float(np.mean([run["sparsity"] for run in group])),
-        "seeds": len(group),
-        "top1": float(np.mean(top1)),
-        "mean_class": float(np.mean([run["mean_class"] for run in group])),
-        "density": float(np.mean([run["density"] for run in group])),
-        "minutes": float(np.mean([run["seconds"] for run in group])) / 60,
-        "top1_deviation": float(np.std(top1, ddof=1)) if len(group) > 1 else None,
+        **means(group, ["density"]),
+        **NO_DIFFERENCE,
     }
     pairs = [run["top1"] - dense[run["seed"]] for run in group if run["seed"] in dense]
     compared = row["method"] != _DENSE and len(pairs) == len(group)
-    low, high = paired_interval(pairs) if compared and len(pairs) > 1 else (None, None)
-    difference = float(np.mean(pairs)) if compared else None
-    return row | {"difference": difference, "difference_low": low, "difference_high": high}
-
-
-def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
-    """Confidence interval of the mean of paired differences.
-
-    Args:
-        differences: Of two pairs at least.
-    """
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1)
-    mean, half = np.mean(differences), quantile * stats.sem(differences)
-    return float(mean - half), float(mean + half)
+    return row | paired_difference(pairs) if compared else row

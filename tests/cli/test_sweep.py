@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
-from pyg_stgcn.training.sweep import paired_interval, plan_sweep
+from pyg_stgcn.training.over_seeds import paired_interval
+from pyg_stgcn.training.sweep import plan_sweep
 
 SEEDS = (3, 4)
 
