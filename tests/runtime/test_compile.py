@@ -80,7 +80,7 @@ def batch_of(model: Backbone, persons: Iterable[int], frames: int) -> Batch:
 
 def check(model: Backbone, batch: Batch, compiled: nn.Module | None = None) -> Tensor:
     """Compares the logits of a compiled model with the dense one's in double precision."""
-    found = (compiled or compile_sparse(model))(batch)
+    found = (compile_sparse(model) if compiled is None else compiled)(batch)
     exact, wide = copy.deepcopy(model).double(), copy.copy(batch)
     wide.x = batch.x.double()
     with torch.no_grad():
@@ -249,6 +249,28 @@ def test_export_passes_over_the_operators(name: str, tmp_path: Path) -> None:
     torch.export.save(torch.export.export(Persons(compiled), (x,)), file)
     exported = torch.export.load(file).module()
     torch.testing.assert_close(exported(x), compiled.forward_persons(x))
+
+
+@NATIVE
+def test_torch_compile_makes_one_graph_for_any_number_of_frames(name: str) -> None:
+    model = create_model(name, 3, chain(20), base_channels=4, inflate_stages=[2], down_stages=[2])
+    compiled = compile_sparse(trained(model, 0.8))
+    assert isinstance(compiled, SparseBackbone)
+    del compiled.stages[3:]  # the others are like the third, and tracing them takes as long
+    traced = torch.compile(Persons(compiled), backend="aot_eager", fullgraph=True)
+    x, longer = torch.randn(1, 7, 20, 3), torch.randn(1, 12, 20, 3)
+    torch._dynamo.mark_dynamic(x, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(traced(x), compiled.forward_persons(x))
+        with torch.compiler.set_stance("fail_on_recompile"):
+            torch.testing.assert_close(traced(longer), compiled.forward_persons(longer))
+
+
+@NATIVE
+def test_torch_compile_of_a_compiled_model() -> None:
+    model = trained(create_model("stgcn", 3, chain(20), base_channels=4), 0.8)
+    traced = torch.compile(compile_sparse(model), backend="eager")
+    check(model, batch_of(model, (1,), 7), traced)
 
 
 @NATIVE
