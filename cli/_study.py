@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from pyg_stgcn.cli._lists import Seeds
 
+if TYPE_CHECKING:
+    from pyg_stgcn.training.jobs import Job
+
 
 def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
-    """Options for the seeds, the processes, the folder and the form of a study's result.
+    """Options for the seeds, the processes or a job runner, the folder and the form of a study's
+    result.
 
     Args:
         folder: Default of ``--out``.
@@ -33,6 +37,11 @@ def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
             default=1,
             show_default=True,
             help="Runs at a time.",
+        ),
+        click.option(
+            "--print-commands",
+            is_flag=True,
+            help="Train nothing; print a line for each run that could start now.",
         ),
         click.option(
             "--out",
@@ -59,3 +68,33 @@ def given_options(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]
         for name, value in options.items()
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
+
+
+def train_missing(
+    stage: str, planned: Sequence[Job], parallel: int, *, only_print: bool
+) -> list[Job]:
+    """Train what is not finished, or print it as lines for a shell.
+
+    Args:
+        stage: What the runs are, for the line that says how many are finished.
+        planned: Independent of each other.
+        parallel: Runs at a time.
+        only_print: Whether to print the lines instead.
+
+    Returns:
+        Those that are still to be done: none, unless they were printed.
+
+    Raises:
+        InputError: A training has failed, or a folder holds a run with other options.
+    """
+    from pyg_stgcn.training.jobs import run_jobs
+
+    missing = [job for job in planned if not job.is_finished()]
+    if only_print and missing:
+        for job in missing:
+            click.echo(job.command)
+        return missing
+    finished = len(planned) - len(missing)
+    click.echo(f"{stage}: {finished} of {len(planned)} runs are finished", err=True)
+    run_jobs(missing, parallel)
+    return []

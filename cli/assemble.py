@@ -18,7 +18,7 @@ from pyg_stgcn.cli._output import (
     print_table,
     with_deviation,
 )
-from pyg_stgcn.cli._study import given_options, study_options
+from pyg_stgcn.cli._study import given_options, study_options, train_missing
 
 #: Of 'train', what this command decides itself.
 _OWN = {"levels", "sparsity", "seed", "out", "resume", "as_json"}
@@ -47,6 +47,7 @@ def command(
     controls: tuple[str, ...],
     seeds: tuple[int, ...],
     jobs: int,
+    print_commands: bool,
     out: Path,
     as_json: bool,
     **options: Any,
@@ -58,6 +59,9 @@ def command(
     into --out: the assembly and its controls, and every subset of the experts.
 
     Each run is one of 'train --levels', which 'evaluate', 'inspect' and 'fuse' take like any other.
+
+    Each line of --print-commands is independent of the others, for a job runner; when all are done,
+    the same call without it makes the tables ('pyg-stgcn sweep --help' has the line for Slurm).
     """
     if options["dataset"] is None:
         raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
@@ -65,7 +69,6 @@ def command(
     from pyg_stgcn.errors import InputError
     from pyg_stgcn.training import TrainConfig
     from pyg_stgcn.training.controls import plan_assemblies, summarise_assemblies
-    from pyg_stgcn.training.jobs import run_jobs
 
     given = given_options(ctx, options)
     check_names(TrainConfig(**given, levels=list(levels)))
@@ -73,9 +76,9 @@ def command(
         planned = plan_assemblies(out, given, levels, controls, seeds)
     except InputError as error:
         raise click.UsageError(str(error)) from None
-    missing = [job for job in planned if not job.is_finished()]
-    click.echo(f"{len(planned) - len(missing)} of {len(planned)} runs are finished", err=True)
-    run_jobs(missing, jobs)
+    train_missing("assembly and controls", planned, jobs, only_print=print_commands)
+    if print_commands:
+        return
     result = summarise_assemblies(planned, out)
     if as_json:
         print_json(result)

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from pyg_stgcn.cli import train
 from pyg_stgcn.cli._lists import ListsCommand, Names
 from pyg_stgcn.cli._output import difference, percent, print_json, print_table, with_deviation
-from pyg_stgcn.cli._study import given_options, study_options
+from pyg_stgcn.cli._study import given_options, study_options, train_missing
 
 _RATE = click.FloatRange(0, 1, min_open=True, max_open=True)
 #: Of 'train', what a lottery decides itself, and what moves masks, which those of a ticket do not.
@@ -84,11 +84,6 @@ _LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seed
     show_default=True,
     help="Compare magnitudes of different layers in units of where they start, or as they are.",
 )
-@click.option(
-    "--print-commands",
-    is_flag=True,
-    help="Train nothing; print a line for each run that could start now.",
-)
 @study_options("runs/lottery", seeds=(0, 1, 2))
 @click.pass_context
 def command(
@@ -115,18 +110,10 @@ def command(
     """
     _check_usage(ctx, options)
 
-    from pyg_stgcn.training.jobs import run_jobs
-
     lottery = _make(ctx, out, options)
     for name, planned in lottery.stages():
-        missing = [job for job in planned if not job.is_finished()]
-        if print_commands and missing:
-            for job in missing:
-                click.echo(job.command)
+        if train_missing(name, planned, jobs, only_print=print_commands):
             return
-        finished = len(planned) - len(missing)
-        click.echo(f"{name}: {finished} of {len(planned)} runs are finished", err=True)
-        run_jobs(missing, jobs)
     if print_commands:
         return
     result = lottery.summarise()

@@ -10,7 +10,7 @@ import click
 from pyg_stgcn.cli import train
 from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
 from pyg_stgcn.cli._output import difference, percent, print_json, print_table, with_deviation
-from pyg_stgcn.cli._study import given_options, study_options
+from pyg_stgcn.cli._study import given_options, study_options, train_missing
 
 _METHODS = next(
     parameter.type.choices
@@ -38,11 +38,6 @@ _OWN |= {"levels", "experts", "learned_weights"}
     default=("feedback",),
     show_default="feedback",
     help=f"Any of {', '.join(_METHODS)}.",
-)
-@click.option(
-    "--print-commands",
-    is_flag=True,
-    help="Train nothing; print a line for each run that is not finished.",
 )
 @study_options("runs/sweep", seeds=(0, 1, 2))
 @click.pass_context
@@ -72,18 +67,13 @@ def command(
     if any(not 0 <= value < 1 for value in sparsities):
         raise click.BadParameter(f"{sparsities} are out of range", param_hint="--sparsities")
 
-    from pyg_stgcn.training.jobs import run_jobs
     from pyg_stgcn.training.sweep import plan_sweep, summarise_sweep
 
     given = given_options(ctx, options)
     planned = plan_sweep(out, given, sparsities, methods, seeds)
-    missing = [job for job in planned if not job.is_finished()]
+    train_missing("sweep", planned, jobs, only_print=print_commands)
     if print_commands:
-        for job in missing:
-            click.echo(job.command)
         return
-    click.echo(f"{len(planned) - len(missing)} of {len(planned)} runs are finished", err=True)
-    run_jobs(missing, jobs)
     result = summarise_sweep(planned, out)
     if as_json:
         print_json(result)

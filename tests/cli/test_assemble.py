@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shlex
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,24 @@ def test_a_second_call_trains_nothing(words: list[object], out: Path) -> None:
     other = call(*words, "--levels", 0.5, 0.8)
     assert other.exit_code == 1
     assert "name another folder" in other.stderr
+
+
+def test_missing_runs_can_be_printed_for_a_job_runner(words: list[object], out: Path) -> None:
+    finished = call(*words, "--print-commands")
+    assert finished.exit_code == 0 and finished.stdout == ""
+    lost = {out / f"{label}-seed{SEEDS[1]}" for label in ("assembly", "dense")}
+    before = {run: json.loads((run / "summary.json").read_text())["top1"] for run in lost}
+    for run in lost:
+        shutil.rmtree(run)
+    printed = [shlex.split(line) for line in call(*words, "--print-commands").stdout.splitlines()]
+    assert not any(run.exists() for run in lost)
+    # In either order, since they are independent.
+    for program, *arguments in reversed(printed):
+        assert program == "pyg-stgcn"
+        result = call(*arguments)
+        assert result.exit_code == 0, result.output
+    assert {run: json.loads((run / "summary.json").read_text())["top1"] for run in lost} == before
+    assert call(*words, "--print-commands").stdout == ""
 
 
 def test_other_commands_take_its_runs(out: Path) -> None:
