@@ -16,6 +16,7 @@ from pyg_stgcn.sparsity.allocation import FLOOR
 from pyg_stgcn.sparsity.mask import MaskedParameter, add_mask, fold_mask, masked_parameters
 from pyg_stgcn.sparsity.methods import METHODS, DynamicMask, RigLMask
 from pyg_stgcn.sparsity.plan import check_plan
+from pyg_stgcn.sparsity.reach import explain_miss, share_of_zeros
 from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, rescale
 from pyg_stgcn.sparsity.select import Pattern, select_parameters
 from pyg_stgcn.sparsity.threshold import choose_masks
@@ -175,6 +176,23 @@ class SparsityController:
             return [entry.mask.clone() for entry in self.masked]
         return self._choose(self.target, self._edge_sparsity)
 
+    def missed_targets(self) -> list[str]:
+        """Lines that say where the masks at their final sparsity miss it by over half a point.
+
+        Each gives the sparsity asked for, the one reached and the reason: a pattern, or edges that
+        nodes need. Single weights are pruned to the exact number.
+        """
+        if self._sparsity is None:
+            return []
+        masks = dict(
+            zip((entry.name for entry in self.masked), self.masks_at_target(), strict=True)
+        )
+        lines = []
+        for is_edge, asked in ((False, self._sparsity), (True, self._edge_sparsity)):
+            pool = [entry for entry in self.masked if entry.is_edge is is_edge]
+            lines.append(explain_miss(pool, [masks[entry.name] for entry in pool], asked))
+        return [line for line in lines if line is not None]
+
     def finalize(self) -> nn.Module:
         """Fold the masks into the weights and return the module, plain and dense again.
 
@@ -240,15 +258,6 @@ def _start_at_zero(
     for value in state.values():
         if isinstance(value, Tensor) and value.shape == grown.shape:
             value.masked_fill_(grown, 0)
-
-
-def share_of_zeros(masks: list[Tensor]) -> float:
-    """Share of false entries over all masks; zero if there are none."""
-    if not masks:
-        return 0.0
-    kept = int(torch.stack([torch.count_nonzero(mask) for mask in masks]).sum())
-    numel = sum(mask.numel() for mask in masks)
-    return (numel - kept) / numel
 
 
 def sparsify(

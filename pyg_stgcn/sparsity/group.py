@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity.controller import SparsityController, share_of_zeros
+from pyg_stgcn.sparsity.controller import SparsityController
+from pyg_stgcn.sparsity.reach import share_of_zeros
 
 
 class ControllerGroup:
@@ -62,6 +63,11 @@ class ControllerGroup:
             for controller in self.controllers:
                 stack.enter_context(controller.at_target())
             yield
+
+    def missed_targets(self) -> list[str]:
+        """Lines of all, see :meth:`SparsityController.missed_targets`, the same one once."""
+        lines = [line for part in self.controllers for line in part.missed_targets()]
+        return list(dict.fromkeys(lines))
 
     def finalize(self) -> None:
         """Fold the masks of all into the weights, see :meth:`SparsityController.finalize`."""

@@ -81,8 +81,10 @@ def choose_masks(
     elif allocation == "global":
         least = floor * (1 - pruned / sum(sizes))
         for layer, size in zip(layers, sizes, strict=True):
-            # Rounding down would let layers of few units lose everything.
-            lift_best([layer], least, at_least=int(len(layer) < size and floor > 0))
+            if len(layer) < size and floor > 0:
+                # Rounding down would let layers of few units lose everything.
+                layer[layer.argmax()] = math.inf
+            lift_best([layer], least)
         kept = _prune_together(keys, layers, sizes, protected, pruned)
     else:
         shares = num_pruned_per_layer(allocation, [mask.shape for mask in masks], pruned, floor)
@@ -117,6 +119,7 @@ def _prune_together(
     order = keys.argsort(stable=True)
     kept = torch.ones_like(keys, dtype=torch.bool)
     gone = weights[order].cumsum(0) <= pruned + 0.5
+    gone &= keys[order] != math.inf
     kept[order[gone]] = False
     return kept.split(numbers)
 
@@ -163,10 +166,10 @@ def _best_edges(entry: MaskedParameter, layer: Tensor) -> Tensor | None:
     return best
 
 
-def lift_best(layers: Iterable[Tensor], share: float, at_least: int = 0) -> None:
+def lift_best(layers: Iterable[Tensor], share: float) -> None:
     """Lift a share of each layer's keys, its highest, above every threshold."""
     for layer in layers:
-        lifted = max(int(share * layer.numel()), at_least)
+        lifted = int(share * layer.numel())
         if lifted:
             best = keep_highest(layer, layer.numel() - lifted) & (layer != math.inf)
             # Below what must be kept at any price.

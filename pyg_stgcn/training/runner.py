@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import click
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
@@ -387,6 +388,8 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     # Kept weights of a ticket may be zero: what counts are its masks.
     counts = sparsity_facts(model, run) if config.ticket is not None else None
     if controller is not None:
+        for line in controller.missed_targets():
+            click.echo(f"Warning: {line}", err=True)
         controller.finalize()
     counts = counts or sparsity_facts(model, run)
     return _finish(run, model, counts, table, trainer.strategy.root_device)

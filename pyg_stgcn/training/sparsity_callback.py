@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import SparsityController, make_schedule, sparsify
@@ -20,7 +21,8 @@ class SparsityCallback(Callback):
     the state dict of the module, under the names that parametrizations have. So
     ``trainer.test(ckpt_path="best")`` works, as does a second ``fit``; to load such a checkpoint
     into a new module, :func:`~pyg_stgcn.sparsity.sparsify` that first. When all is done,
-    ``callback.controller.finalize()`` makes the module plain and dense again, with zeros.
+    ``callback.controller.finalize()`` makes the module plain and dense again, with zeros. A warning
+    says so at the end if the sparsity could not be met.
 
     Args:
         sparsity (float): Final share of zeros over all masked weights, in [0, 1).
@@ -101,6 +103,11 @@ class SparsityCallback(Callback):
         optimizer = trainer.optimizers[0] if trainer.optimizers else None
         assert optimizer is None or isinstance(optimizer, torch.optim.Optimizer)
         self.controller.step(optimizer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert self.controller is not None
+        for line in self.controller.missed_targets():
+            rank_zero_warn(line)
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.controller is None else self.controller.state_dict()

@@ -77,6 +77,22 @@ def test_blocks_and_channels_go_as_a_whole(method: str, sparsity: float, allocat
         assert abs(controller.sparsity * total - sparsity * total) <= slack + 1
 
 
+@pytest.mark.parametrize("sparsity", [0.9, 0.97, 0.99])
+@pytest.mark.parametrize("pattern", ["block8", "channel"])
+def test_one_threshold_with_a_floor_leaves_each_layer_its_best_unit(
+    pattern: str, sparsity: float
+) -> None:
+    for seed in range(5):
+        torch.manual_seed(seed)
+        model = convolutions()
+        # One threshold alone would empty the other two.
+        model[2].weight.data *= 100
+        sparsify(model, sparsity, method="magnitude", pattern=pattern, allocation="global")
+        for entry in masked_parameters(model):
+            best = entry.ranking.argmax()
+            assert pool_units(pattern, entry.mask.float()).flatten()[best] == 1
+
+
 def test_the_channels_of_largest_mean_magnitude_stay() -> None:
     torch.manual_seed(1)
     layer = nn.Conv2d(6, 12, (3, 1))

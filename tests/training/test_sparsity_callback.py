@@ -137,6 +137,13 @@ def test_resumed_as_if_it_had_never_stopped(tmp_path: Path) -> None:
         assert resumed[0].state_dict()[name].equal(value), name
 
 
+def test_a_sparsity_that_cannot_be_met_is_said_in_the_end(tmp_path: Path) -> None:
+    # Of 24 and of 5 outputs one stays at least.
+    said = r"sparsity 0.99 asked for, 0\.9056 reached: pattern channel"
+    with pytest.warns(UserWarning, match=said):
+        fit(Plain(), SparsityCallback(0.99, pattern="channel"), tmp_path)
+
+
 def test_wrong_options_are_refused_when_the_training_starts(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="feedback, magnitude"):
         fit(Plain(), SparsityCallback(0.5, method="l0"), tmp_path)

@@ -87,6 +87,18 @@ def test_ways_to_mask(config: TrainConfig, tmp_path: Path, options: dict[str, An
         assert all(".gcn." in layer.name for layer in layers)
 
 
+def test_a_sparsity_that_is_missed_is_said_in_the_end(
+    config: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(config, sparsity=0.97, epochs=1)
+    train(config, tmp_path / "exact")
+    assert "Warning" not in capsys.readouterr().err
+    summary = train(replace(config, pattern="channel"), tmp_path / "rough")
+    assert summary["sparsity"] < 0.965
+    (line,) = (one for one in capsys.readouterr().err.splitlines() if "Warning" in one)
+    assert f"sparsity 0.97 asked for, {summary['sparsity']:.4g} reached: pattern channel" in line
+
+
 @pytest.mark.parametrize("options", [{"include": "typo.*"}, {"exclude": "haed.*"}])
 def test_names_that_match_nothing_are_found_before_the_training(
     config: TrainConfig, tmp_path: Path, options: dict[str, Any]
