@@ -193,14 +193,18 @@ class SparsityController:
             lines.append(explain_miss(pool, [masks[entry.name] for entry in pool], asked))
         return [line for line in lines if line is not None]
 
+    def settle(self) -> None:
+        """Bring masks that change seldom up to the present step, as :meth:`finalize` does first."""
+        if not self.frozen and not self._is_update(self.num_steps):
+            self._apply(self.schedule(self.num_steps), self.edge_schedule(self.num_steps))
+
     def finalize(self) -> nn.Module:
         """Fold the masks into the weights and return the module, plain and dense again.
 
         Its state dict is that of the module before :func:`sparsify`, with zeros. Nothing holds
         the zeros any more: further training would revive them.
         """
-        if not self.frozen and not self._is_update(self.num_steps):
-            self._apply(self.schedule(self.num_steps), self.edge_schedule(self.num_steps))
+        self.settle()
         for entry in masked_parameters(self.module):
             fold_mask(entry.owner, entry.attribute)
         return self.module

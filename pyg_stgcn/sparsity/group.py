@@ -69,6 +69,11 @@ class ControllerGroup:
         lines = [line for part in self.controllers for line in part.missed_targets()]
         return list(dict.fromkeys(lines))
 
+    def settle(self) -> None:
+        """Bring the masks of all up to the present step, see :meth:`SparsityController.settle`."""
+        for controller in self.controllers:
+            controller.settle()
+
     def finalize(self) -> None:
         """Fold the masks of all into the weights, see :meth:`SparsityController.finalize`."""
         for controller in self.controllers:

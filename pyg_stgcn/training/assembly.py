@@ -25,7 +25,7 @@ def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
 
     Args:
         run: Names the experts.
-        model: The finalised model.
+        model: With its masks, which are counted then, or finalised.
 
     Returns:
         ``experts``, with backbone, level and :func:`sparsity_facts` of each, and
@@ -131,7 +131,8 @@ def judge_subsets(
     Raises:
         InputError: The data are not there, or are not those of the run.
     """
-    facts = assembly_facts(run, model)
+    with run.masked(model):
+        facts = assembly_facts(run, model)
     judged = judge(
         SubsetLogits(model).eval(),
         open_validation(run, root),

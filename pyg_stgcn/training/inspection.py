@@ -162,22 +162,27 @@ def inspect_run(folder: str | Path) -> Inspection:
     """
     run = Run.open(folder)
     model = run.load_model()
+    backbones, labels = [model], [run.folder.resolve().name]
     if isinstance(model, Assembly):
-        assert run.config.experts is not None
-        experts = enumerate(zip(model.experts, run.config.experts, strict=True), start=1)
-        networks = [_look_at(run, part, name, f"expert {e}") for e, (part, name) in experts]
-    else:
-        networks = [_look_at(run, model, run.config.model, run.folder.resolve().name)]
-    return Inspection(
-        folder=run.folder,
-        totals=sparsity_facts(model, run),
-        layers=layer_reports(model, run),
-        networks=networks,
-        assembly=assembly_facts(run, model) if isinstance(model, Assembly) else None,
-    )
+        backbones = list(model.experts)
+        labels = [f"expert {number}" for number in range(1, len(backbones) + 1)]
+    # Graphs that keep all their edges have no masks, and yet others are compared with them.
+    everything = {**run.maskable, "edges": True}
+    zeros = [kept_weights(backbone, **everything) for backbone in backbones]
+    parts = zip(backbones, run.backbones, labels, zeros, strict=True)
+    with run.masked(model):
+        return Inspection(
+            folder=run.folder,
+            totals=sparsity_facts(model, run),
+            layers=layer_reports(model, run),
+            networks=[_look_at(run, *part) for part in parts],
+            assembly=assembly_facts(run, model) if isinstance(model, Assembly) else None,
+        )
 
 
-def _look_at(run: Run, backbone: nn.Module, model: str, label: str) -> Network:
+def _look_at(
+    run: Run, backbone: nn.Module, model: str, label: str, zeros: dict[str, Tensor]
+) -> Network:
     maskable = run.maskable
     architecture = {
         "model": model,
@@ -200,7 +205,7 @@ def _look_at(run: Run, backbone: nn.Module, model: str, label: str) -> Network:
         skeleton=run.skeleton,
         prunes_edges=maskable["edges"],
         layers=report(backbone, **maskable),
-        masks=kept_weights(backbone, **{**maskable, "edges": True}),
+        masks=zeros | kept_weights(backbone, **maskable),
         graphs=graphs,
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +18,16 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.models import Assembly, Backbone, create_model
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.sparsity import LayerReport, SparsitySummary, report, save_sparse, summary
+from pyg_stgcn.sparsity import (
+    LayerReport,
+    SparsitySummary,
+    kept_weights,
+    load_sparse,
+    put_masks,
+    report,
+    save_sparse,
+    summary,
+)
 from pyg_stgcn.training.config import TrainConfig, load_config, save_config
 
 _RECORDED = (
@@ -47,7 +58,7 @@ def layer_reports(model: nn.Module, run: Run) -> list[LayerReport]:
     """Reports of all maskable parameters, those of an assembly expert by expert.
 
     Args:
-        model: The finalised model.
+        model: With its masks, which are counted then, or finalised.
         run: Says what is maskable, in every expert by the names that it has alone.
     """
     if not isinstance(model, Assembly):
@@ -148,6 +159,10 @@ class Run:
     def sparse_weights(self) -> Path:
         return self.folder / "model.sparse.safetensors"
 
+    @property
+    def masks(self) -> Path:
+        return self.folder / "masks.safetensors"
+
     def early_weights(self, epoch: int) -> Path:
         """Where a dense run keeps its weights of an epoch (``--save-epoch``)."""
         return self.folder / f"epoch{epoch}.safetensors"
@@ -229,6 +244,34 @@ class Run:
         write_atomically(self.weights, lambda file: save_file(state, file))
         if sparse:
             save_sparse(self.sparse_weights, state)
+
+    def save_masks(self, model: nn.Module) -> None:
+        """Write the masks of a model that has been trained with them."""
+        masks = kept_weights(model)
+        save_sparse(self.masks, {name: mask.cpu() for name, mask in masks.items()})
+
+    @contextmanager
+    def masked(self, model: nn.Module) -> Iterator[None]:
+        """Within the context the trained model of this run has the masks that it was trained with.
+
+        They are counted then, and not its zeros: kept weights may be zero too. Dense runs have
+        none, and neither have sparse ones of versions that did not keep them.
+
+        Raises:
+            InputError: The file of the masks is damaged, or is that of another model.
+        """
+        if not self.masks.exists():
+            yield
+            return
+        masks, _ = load_sparse(self.masks)
+        try:
+            controller = put_masks(model, masks)
+        except InputError as error:
+            raise InputError(f"{self.masks}: not the masks of this run ({error})") from None
+        try:
+            yield
+        finally:
+            controller.finalize()
 
     def load_model(self) -> nn.Module:
         """The trained model, in evaluation mode.

@@ -321,7 +321,8 @@ def _finish(
         "seed": run.config.seed,
     }
     if isinstance(model, Assembly):
-        result["assembly"] = assembly_facts(run, model)
+        with run.masked(model):
+            result["assembly"] = assembly_facts(run, model)
         judge_subsets(run, model, num_clips=run.config.eval_clips, device=device)
     write_json(run.summary, result)
     return result
@@ -385,11 +386,13 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     )
     if not trainer.is_global_zero:
         return {}
-    # Kept weights of a ticket may be zero: what counts are its masks.
-    counts = sparsity_facts(model, run) if config.ticket is not None else None
+    if controller is not None:
+        controller.settle()
+        run.save_masks(model)
+    # Before the masks are folded away: kept weights may be zero too.
+    counts = sparsity_facts(model, run)
     if controller is not None:
         for line in controller.missed_targets():
             click.echo(f"Warning: {line}", err=True)
         controller.finalize()
-    counts = counts or sparsity_facts(model, run)
     return _finish(run, model, counts, table, trainer.strategy.root_device)

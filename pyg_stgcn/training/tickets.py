@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.sparsity import SparsityController, Ticket, full_masks, load_ticket, put_masks
+from pyg_stgcn.sparsity import SparsityController, Ticket, kept_weights, load_ticket, put_masks
+from pyg_stgcn.sparsity.mask import is_edge_weight
 from pyg_stgcn.training.config import UNMASKED, TrainConfig, load_config
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.rundir import Run
@@ -231,15 +232,17 @@ def learned_masks(run: Run, dense: Run) -> dict[str, Tensor]:
                 "name a run of the same network"
             )
     model, maskable = run.load_model(), run.maskable
-    names = full_masks(model, maskable["include"], maskable["exclude"])
-    weights, needed = model.state_dict(), dense.build_model().state_dict()
-    for name in names:
-        if name not in needed or needed[name].shape != weights[name].shape:
+    with run.masked(model):
+        kept = kept_weights(model, include=maskable["include"], exclude=maskable["exclude"])
+    masks = {name: mask for name, mask in kept.items() if not is_edge_weight(name, mask)}
+    needed = dense.build_model().state_dict()
+    for name, mask in masks.items():
+        if name not in needed or needed[name].shape != mask.shape:
             raise InputError(
                 f"{run.folder}: its {name} is that of other data; name a run on the same data, or "
                 "one that has left it dense (--exclude)"
             )
-    return {name: weights[name] != 0 for name in names}
+    return masks
 
 
 def skip_epochs(trainer: pl.Trainer, epochs: int, steps_per_epoch: int) -> None:

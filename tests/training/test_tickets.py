@@ -13,11 +13,18 @@ from safetensors.torch import load_file
 from torch_geometric.data import Batch
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity import Ticket, full_masks, load_ticket, prune_further, save_ticket
+from pyg_stgcn.sparsity import (
+    Ticket,
+    full_masks,
+    load_ticket,
+    prune_further,
+    save_sparse,
+    save_ticket,
+)
 from pyg_stgcn.sparsity.threshold import num_pruned
 from pyg_stgcn.training import ActionRecognizer, Run, TrainConfig, evaluate_run, train
 from pyg_stgcn.training.inspection import inspect_run
-from pyg_stgcn.training.tickets import start_from, ticket_facts
+from pyg_stgcn.training.tickets import learned_masks, start_from, ticket_facts
 
 EPOCH = 2
 
@@ -191,10 +198,30 @@ def test_masks_are_counted_and_not_zeros(dense: Run, tmp_path: Path) -> None:
     numel, kept = (sum(map(count, masks.values())) for count in (torch.numel, torch.sum))
     assert (summary["params_maskable"], summary["maskable_kept"]) == (numel, kept)
     assert kept == numel - num_pruned(0.75, numel)
-    # A finished run has no masks, but knows of which weights they were.
+    # A finished run has plain weights, and its masks beside them.
     looked_at = inspect_run(tmp_path / "run")
-    assert looked_at.totals["params_maskable"] == numel
-    assert {layer.name for layer in looked_at.layers} == masks.keys()
+    assert looked_at.totals == {name: summary[name] for name in looked_at.totals}
+    found = {layer.name: layer.kept for layer in looked_at.layers}
+    assert found == {name: int(mask.sum()) for name, mask in masks.items()}
+    (network,) = looked_at.networks
+    assert all(network.masks[name].equal(mask) for name, mask in masks.items())
+    # Another run of the network may have pruned its graph.
+    assert network.masks.keys() - masks.keys() == {"stages.0.gcn.adjacency.edge_weight"}
+    learned = learned_masks(Run.open(tmp_path / "run"), dense)
+    assert learned.keys() == masks.keys()
+    assert all(learned[name].equal(mask) for name, mask in masks.items())
+
+
+def test_masks_of_another_model_are_refused(dense: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(dense.folder, folder)
+    assert inspect_run(folder).totals["sparsity"] == 0
+    save_sparse(folder / "masks.safetensors", {"stem.weight": torch.ones(3, dtype=torch.bool)})
+    with pytest.raises(InputError, match=r"masks\.safetensors: not the masks of this run \(mask"):
+        inspect_run(folder)
+    (folder / "masks.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match=r"masks\.safetensors"):
+        inspect_run(folder)
 
 
 @pytest.fixture

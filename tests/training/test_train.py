@@ -18,7 +18,9 @@ from safetensors.torch import load_file
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import load_sparse, report
+from pyg_stgcn.sparsity.threshold import num_pruned
 from pyg_stgcn.training import Run, TrainConfig, TrainingDivergedError, evaluate_run, train
+from pyg_stgcn.training.inspection import inspect_run
 
 
 @pytest.fixture
@@ -55,9 +57,14 @@ def test_methods_that_are_sparse_from_the_start(
     assert [float(row["sparsity"]) for row in table(tmp_path / "run")] == pytest.approx(
         [0.8, 0.8], abs=1e-3
     )
-    # What has grown where no gradient arrives is still zero.
-    kept = summary["maskable_kept"] / (0.2 * summary["params_maskable"])
-    assert 0.98 < kept < 1.001
+    # What has grown where no gradient arrives is still zero, and kept nevertheless.
+    numel = summary["params_maskable"]
+    assert summary["maskable_kept"] == numel - num_pruned(0.8, numel)
+    masks, _ = load_sparse(tmp_path / "run" / "masks.safetensors")
+    assert sum(int(mask.sum()) for mask in masks.values()) == summary["maskable_kept"]
+    weights = load_file(tmp_path / "run" / "model.safetensors")
+    assert not any(weights[name][~mask].any() for name, mask in masks.items())
+    assert inspect_run(tmp_path / "run").totals["maskable_kept"] == summary["maskable_kept"]
 
 
 @pytest.mark.parametrize(
