@@ -62,13 +62,17 @@ def difference(row: Mapping[str, Any], name: str = "difference") -> str:
 def print_subsets(rows: list[dict[str, Any]]) -> None:
     """Print the judgement of every subset of the experts."""
     print_table(
-        ("experts", "sparsities", "classifier", "kept", "top-1", "mean class"),
+        (
+            *("experts", "sparsities", "classifier"),
+            *("kept", "of all parameters", "top-1", "mean class"),
+        ),
         [
             (
                 "+".join(map(str, row["experts"])),
                 "+".join(f"{level:g}" for level in row["levels"]),
                 row["head"],
                 f"{row['kept']:.3f}",
+                f"{row['params_kept']:.3f}",
                 percent(row["top1"]),
                 percent(row["mean_class"]),
             )
@@ -76,6 +80,18 @@ def print_subsets(rows: list[dict[str, Any]]) -> None:
         ],
         texts=3,
     )
+
+
+def sparsity_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is left of a run's weights: of the maskable ones, and of all parameters."""
+    kept = f"{facts['maskable_kept']:,} ({percent(1 - facts['sparsity'])})"
+    return [
+        ("maskable weights", f"{facts['params_maskable']:,}"),
+        ("kept of them", kept),
+        ("sparsity", percent(facts["sparsity"])),
+        ("kept of all parameters", percent(facts["density"])),
+        *_assembly_rows(facts.get("assembly")),
+    ]
 
 
 def _assembly_rows(facts: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -97,11 +113,7 @@ def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
             ("mean class", percent(summary["mean_class"])),
             ("clips averaged", summary["clips"]),
             ("parameters", f"{summary['params_total']:,}"),
-            ("maskable weights", f"{summary['params_maskable']:,}"),
-            ("kept of them", f"{summary['maskable_kept']:,}"),
-            ("sparsity", percent(summary["sparsity"])),
-            ("kept of all parameters", percent(summary["density"])),
-            *_assembly_rows(summary.get("assembly")),
+            *sparsity_rows(summary),
             ("epochs", summary["epochs"]),
             ("seconds", summary["seconds"]),
         ],

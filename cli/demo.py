@@ -78,6 +78,10 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
             ("mean class", *(percent(result["mean_class"]) for result in results.values())),
             ("kept weights", *(f"{result['maskable_kept']:,}" for result in results.values())),
             ("sparsity", *(percent(result["sparsity"]) for result in results.values())),
+            (
+                "kept of all parameters",
+                *(percent(result["density"]) for result in results.values()),
+            ),
             ("seconds", *(result["seconds"] for result in results.values())),
         ],
         title="SyntheticActions, xsub",

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from pyg_stgcn.cli._output import percent, print_json, print_subsets, print_table
+from pyg_stgcn.cli._output import (
+    percent,
+    print_json,
+    print_subsets,
+    print_table,
+    sparsity_rows,
+)
 
 
 @click.command("evaluate")
@@ -117,6 +123,7 @@ def _print_evaluation(result: dict[str, Any]) -> None:
             ("mean class", percent(result["mean_class"])),
             ("samples", result["samples"]),
             ("clips averaged", result["clips"]),
+            *sparsity_rows(result),
         ],
         title=f"{result['dataset']}, {result['benchmark']}",
     )
@@ -143,5 +150,7 @@ def _print_robustness(result: dict[str, Any]) -> None:
     )
     click.echo(
         f"samples: {result['samples']}, clips averaged: {result['clips']}\n"
+        f"kept: {percent(1 - result['sparsity'])} of the maskable weights, "
+        f"{percent(result['density'])} of all parameters\n"
         f"table: {result['robustness_csv']}\npicture: {result['robustness_png']}"
     )

@@ -121,7 +121,10 @@ def command(
         print_json(result)
         return
     print_table(
-        ("", "kept", "seeds", "top-1", "mean class", "to dense (95 %)", "ticket's lead (95 %)", ""),
+        (
+            *("", "kept", "of all parameters", "seeds", "top-1", "mean class"),
+            *("to dense (95 %)", "ticket's lead (95 %)", ""),
+        ),
         [_cells(row) for row in result["rows"]],
         title=f"{options['dataset']}, rewound to epoch {result['rewind_epoch']}",
     )
@@ -181,6 +184,7 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     return (
         row["arm"],
         f"{100 * row['kept']:.3g} %",
+        f"{100 * row['density']:.3g} %",
         row["seeds"],
         with_deviation(row),
         percent(row["mean_class"]),

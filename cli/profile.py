@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyg_stgcn.cli._output import print_json, print_table
+from pyg_stgcn.cli._output import print_json, print_table, sparsity_rows
 
 if TYPE_CHECKING:
+    from torch_geometric.data import Batch
+
     from pyg_stgcn.models.backbone import Backbone
+    from pyg_stgcn.models.cost import LayerCost
 
 _POSITIVE = click.IntRange(min=1)
 
 
-def _from_run(folder: Path) -> Backbone:
+def _from_run(folder: Path) -> tuple[Backbone, dict[str, Any]]:
+    """The model of a run, and what is left of its weights."""
     from pyg_stgcn.training import Run
+    from pyg_stgcn.training.rundir import sparsity_facts
 
-    model: Any = Run.open(folder).load_model()
-    return model
+    run = Run.open(folder)
+    model: Any = run.load_model()
+    with run.masked(model):
+        return model, sparsity_facts(model, run)
 
 
 def _from_name(name: str, skeleton: str, channels: int, graph: str | None) -> Backbone:
@@ -62,35 +69,27 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Parameters, multiply-accumulates, time and memory of a MODEL, or of a trained RUN.
+    """Parameters, multiply-accumulates, time and memory of a MODEL, or of a trained RUN, of which
+    it also tells what is left of the weights.
 
     Dense counts all weights and all pairs of joints, effective only those that are not zero. The
     classifier is counted, and named apart in the totals. Time is the median of repeated forward
     passes, memory what one of them allocates at most.
     """
     from pyg_stgcn.cli._device import check_device
-    from pyg_stgcn.models.cost import count_macs, measure_forward, random_batch
+    from pyg_stgcn.models.cost import random_batch
 
     check_device(device)
     folder = Path(model)
-    is_run = folder.is_dir()
-    backbone = _from_run(folder) if is_run else _from_name(model, skeleton, channels, graph)
+    kept: dict[str, Any] = {}
+    if folder.is_dir():
+        backbone, kept = _from_run(folder)
+    else:
+        backbone = _from_name(model, skeleton, channels, graph)
     backbone = backbone.to(device)
-    clips = random_batch(backbone, batch, persons, frames)
-    layers = count_macs(backbone, clips)
-    milliseconds, peak = measure_forward(backbone, clips)
-    head = sum(parameter.numel() for parameter in backbone.head.parameters())
-    params = sum(parameter.numel() for parameter in backbone.parameters())
-    totals = {
-        "params": params,
-        "params_without_head": params - head,
-        "macs": sum(layer.macs for layer in layers),
-        "effective_macs": sum(layer.effective_macs for layer in layers),
-        "milliseconds": round(milliseconds, 2),
-        "peak_bytes": peak,
-    }
+    layers, totals = _measure(backbone, random_batch(backbone, batch, persons, frames))
     if as_json:
-        print_json({"model": model, **totals, "layers": [vars(layer) for layer in layers]})
+        print_json({"model": model, **totals, **kept, "layers": [vars(layer) for layer in layers]})
         return
     print_table(
         ("layer", "kind", "parameters", "million MACs", "effective"),
@@ -109,11 +108,30 @@ def command(
     print_table(
         ("total", ""),
         [
-            ("parameters", f"{params:,}"),
-            ("without classifier", f"{params - head:,}"),
+            ("parameters", f"{totals['params']:,}"),
+            ("without classifier", f"{totals['params_without_head']:,}"),
+            *(sparsity_rows(kept) if kept else ()),
             ("GMACs, dense", f"{totals['macs'] / 1e9:.3f}"),
             ("GMACs, effective", f"{totals['effective_macs'] / 1e9:.3f}"),
             (f"milliseconds on {device}", totals["milliseconds"]),
-            ("peak memory (MiB)", f"{peak / 2**20:.1f}"),
+            ("peak memory (MiB)", f"{totals['peak_bytes'] / 2**20:.1f}"),
         ],
     )
+
+
+def _measure(backbone: Backbone, clips: Batch) -> tuple[list[LayerCost], dict[str, Any]]:
+    """What each layer costs, and all together."""
+    from pyg_stgcn.models.cost import count_macs, measure_forward
+
+    layers = count_macs(backbone, clips)
+    milliseconds, peak = measure_forward(backbone, clips)
+    head = sum(parameter.numel() for parameter in backbone.head.parameters())
+    params = sum(parameter.numel() for parameter in backbone.parameters())
+    return layers, {
+        "params": params,
+        "params_without_head": params - head,
+        "macs": sum(layer.macs for layer in layers),
+        "effective_macs": sum(layer.effective_macs for layer in layers),
+        "milliseconds": round(milliseconds, 2),
+        "peak_bytes": peak,
+    }

@@ -79,7 +79,10 @@ def command(
         print_json(result)
         return
     print_table(
-        ("method", "sparsity", "seeds", "top-1", "mean class", "to dense (95 %)", "kept of all"),
+        (
+            *("method", "sparsity", "seeds", "top-1", "mean class", "to dense (95 %)"),
+            *("kept", "of all parameters"),
+        ),
         [_cells(row) for row in result["rows"]],
         title=f"{options['dataset']}",
     )
@@ -97,5 +100,6 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
         with_deviation(row),
         percent(row["mean_class"]),
         difference(row),
+        percent(1 - row["achieved"]),
         percent(row["density"]),
     )

@@ -29,8 +29,9 @@ def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
 
     Returns:
         ``experts``, with backbone, level and :func:`sparsity_facts` of each, and
-        ``maskable_needed``, its kept maskable weights but those of its own classifier, which only
-        serves the training and takes no part in a prediction;
+        ``maskable_needed`` and ``params_needed``, its kept maskable weights and its non-zeros of
+        all kinds but those of its own classifier, which only serves the training and takes no part
+        in a prediction;
         ``kept_of_one``, these of all experts as a share of the maskable weights of the first;
         ``params_kept``, the non-zeros of all that a prediction needs; and ``params_kept_of_one``,
         the same as a share of all parameters of a dense model like the first expert.
@@ -45,8 +46,9 @@ def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
         # The classifier of a single expert is the shared one.
         maskable, params = _kept_of_head(expert, run) if len(model.experts) > 1 else (0, 0)
         facts["maskable_needed"] = facts["maskable_kept"] - maskable
+        facts["params_needed"] = facts["params_kept"] - params
         experts.append({"model": name, "level": level, **facts})
-        params_kept += int(facts["params_kept"]) - params
+        params_kept += int(facts["params_needed"])
     kept = sum(expert["maskable_needed"] for expert in experts)
     return {
         "experts": experts,
@@ -125,8 +127,9 @@ def judge_subsets(
     Returns:
         :func:`assembly_facts`, ``rows`` and the files. A row has ``experts`` (counted from 1),
         ``levels``, ``head`` (``"shared"``, or an expert's ``"own"``), ``kept`` (maskable weights of
-        the members that this takes, in units of the first expert's), ``top1``, ``top5`` and
-        ``mean_class``.
+        the members that this takes, in units of the first expert's), ``params_kept`` (non-zeros of
+        all kinds that it takes, in units of a dense model like the first expert), ``top1``,
+        ``top5`` and ``mean_class``.
 
     Raises:
         InputError: The data are not there, or are not those of the run.
@@ -143,14 +146,12 @@ def judge_subsets(
     members = subsets(len(model.experts))
     cases = [(one, "shared") for one in members]
     cases += [((number,), "own") for number in range(len(model.experts))]
-    one = facts["experts"][0]["params_maskable"]
-    counted = {"shared": "maskable_needed", "own": "maskable_kept"}
     rows = [
         {
             "experts": [number + 1 for number in case],
             "levels": [run.config.levels[number] for number in case],
             "head": head,
-            "kept": sum(facts["experts"][number][counted[head]] for number in case) / one,
+            **_kept_of_subset(model, facts["experts"], case, head),
             **classification_metrics(judged.probabilities[:, place], judged.labels),
         }
         # A single expert has no classifier of its own.
@@ -170,6 +171,28 @@ def judge_subsets(
     }
     write_json(files["json"], result)
     return result
+
+
+def _kept_of_subset(
+    model: Assembly, experts: Sequence[dict[str, Any]], members: Sequence[int], head: str
+) -> dict[str, float]:
+    """Maskable weights and parameters of all kinds that some experts take, in units of the first
+    expert's.
+    """
+    part, shared = "kept", 0
+    if head == "shared":
+        part = "needed"
+        shared = 0 if model.shared_head is None else _numel(model.shared_head)
+        # Each member's factor in the mean.
+        shared += 0 if model.expert_factors is None else len(members)
+    maskable, params = (
+        sum(experts[number][f"{kind}_{part}"] for number in members)
+        for kind in ("maskable", "params")
+    )
+    return {
+        "kept": maskable / experts[0]["params_maskable"],
+        "params_kept": (params + shared) / experts[0]["params_total"],
+    }
 
 
 def write_subsets(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -202,7 +202,13 @@ def _mean_subsets(folders: Sequence[Path]) -> list[dict[str, Any]]:
         json.loads((folder / "assembly.json").read_text(encoding="utf-8"))["rows"]
         for folder in folders
     ]
-    averaged = ("kept", "top1", "top5", "mean_class")
+    averaged = ("kept", "params_kept", "top1", "top5", "mean_class")
+    for folder, rows in zip(folders, tables, strict=True):
+        if missing := [name for name in averaged if name not in rows[0]]:
+            raise InputError(
+                f"{folder / 'assembly.json'}: no {missing[0]}, it is of an older version; judge "
+                f"the run again with 'pyg-stgcn evaluate {folder}'"
+            )
     return [
         rows[0] | {name: float(np.mean([row[name] for row in rows])) for name in averaged}
         for rows in zip(*tables, strict=True)

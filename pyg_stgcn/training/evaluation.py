@@ -21,7 +21,7 @@ from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.metrics import classification_metrics, confusion
 from pyg_stgcn.training.plots import plot_confusion
 from pyg_stgcn.training.predictions import Predictions
-from pyg_stgcn.training.rundir import Run
+from pyg_stgcn.training.rundir import Run, sparsity_facts
 
 _BATCH_SIZE = 64
 
@@ -154,13 +154,17 @@ def evaluate_run(
         root: Folder of the datasets, if it is no longer the one of the run.
 
     Returns:
-        ``top1``, ``top5``, ``mean_class``, ``clips``, ``samples``, ``benchmark`` and the files.
+        ``top1``, ``top5``, ``mean_class``, ``clips``, ``samples``, ``benchmark``, what is left of
+        the weights (:func:`~pyg_stgcn.training.rundir.sparsity_facts`) and the files.
 
     Raises:
         InputError: The folder holds no finished run, or its data are missing.
     """
     run = Run.open(folder)
-    predictions = predict(run, run.load_model(), num_clips=num_clips, device=device, root=root)
+    model = run.load_model()
+    with run.masked(model):
+        left = sparsity_facts(model, run)
+    predictions = predict(run, model, num_clips=num_clips, device=device, root=root)
     probabilities, labels = predictions.probabilities, predictions.labels
     counts = confusion(probabilities, labels)
     table, picture = run.folder / "confusion.csv", run.folder / "confusion.png"
@@ -178,6 +182,7 @@ def evaluate_run(
         **classification_metrics(probabilities, labels),
         "clips": num_clips,
         "samples": len(labels),
+        **left,
         "confusion_csv": str(table),
         "confusion_png": str(picture),
     }

@@ -15,7 +15,7 @@ from pyg_stgcn.training.evaluation import judge, open_validation
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.metrics import classification_metrics
 from pyg_stgcn.training.plots import plot_robustness
-from pyg_stgcn.training.rundir import Run
+from pyg_stgcn.training.rundir import Run, sparsity_facts
 from pyg_stgcn.transforms import PATTERNS, SEVERITIES, Interpolate, TemporalCorruption
 
 #: Of the losses: all runs are judged on the same ones.
@@ -54,7 +54,8 @@ def evaluate_robustness(
     Returns:
         ``rows``, one of the intact clips and one of each loss, with ``lost`` (share of the frames),
         ``pattern``, ``top1``, ``top5`` and ``mean_class``; ``dataset``, ``benchmark``, ``stream``,
-        ``repair``, ``clips``, ``samples``, ``seed`` and the files.
+        ``repair``, ``clips``, ``samples``, ``seed``, what is left of the weights
+        (:func:`~pyg_stgcn.training.rundir.sparsity_facts`) and the files.
 
     Raises:
         InputError: There is no such loss or repair, the folder holds no finished run, or its data
@@ -68,6 +69,8 @@ def evaluate_robustness(
         name, repairs = f"{name}-{repair}", [REPAIRS[repair]()]
     run = Run.open(folder)
     model, dataset = run.load_model(), open_validation(run, root)
+    with run.masked(model):
+        left = sparsity_facts(model, run)
     rows: list[dict[str, Any]] = []
     for loss in _with_progress([None, *losses]):
         extra = repairs if loss is None else [loss, *repairs]
@@ -80,7 +83,7 @@ def evaluate_robustness(
             }
         )
     facts = {"repair": repair, "clips": num_clips, "samples": len(dataset), "seed": SEED}
-    return _write(run, name, rows, facts)
+    return _write(run, name, rows, facts | left)
 
 
 def _losses(corruption: str | float, pattern: str) -> tuple[str, list[TemporalCorruption]]:

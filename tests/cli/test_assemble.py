@@ -73,7 +73,21 @@ def test_subsets_are_means_over_the_seeds(out: Path) -> None:
     ]
     assert [row["experts"] for row in rows] == [[1], [2], [1, 2], [1], [2]]
     for row, first, second in zip(rows, *tables, strict=True):
-        assert row["top1"] == pytest.approx((first["top1"] + second["top1"]) / 2)
+        for name in ("top1", "kept", "params_kept"):
+            assert row[name] == pytest.approx((first[name] + second[name]) / 2)
+
+
+def test_subsets_of_an_older_version_are_judged_again(words: list[object], out: Path) -> None:
+    path = out / f"assembly-seed{SEEDS[0]}/assembly.json"
+    content = json.loads(path.read_text())
+    for row in content["rows"]:
+        del row["params_kept"]
+    path.write_text(json.dumps(content))
+    message = " ".join(call(*words).stderr.split())
+    assert f"{path}: no params_kept" in message
+    command = shlex.split(message.split("'")[1])
+    assert call(*command[1:], "--clips", 1).exit_code == 0
+    assert call(*words).exit_code == 0
 
 
 def test_a_second_call_trains_nothing(words: list[object], out: Path) -> None:

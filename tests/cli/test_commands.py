@@ -76,6 +76,12 @@ def test_train_prints_a_summary(tiny_pickle: Path, tmp_path: Path) -> None:
     assert "top-1" in result.stdout and str(tmp_path / "run" / "curves.png") in result.stdout
 
 
+def shares_of(facts: dict[str, Any]) -> list[str]:
+    """What is kept of the maskable weights and of all parameters, in percent."""
+    maskable = facts["maskable_kept"] / facts["params_maskable"]
+    return [f"{100 * maskable:.2f} %", f"{100 * facts['density']:.2f} %"]
+
+
 def test_evaluate(run: Path) -> None:
     result = call("evaluate", run, "--clips", 3, "--json")
     assert result.exit_code == 0, result.output
@@ -83,7 +89,11 @@ def test_evaluate(run: Path) -> None:
     assert content["clips"] == 3 and content["samples"] == 18
     assert 0 <= content["top1"] <= content["top5"] <= 1
     assert Path(content["confusion_png"]).read_bytes().startswith(b"\x89PNG")
-    assert "mean class" in call("evaluate", run).stdout
+    text = call("evaluate", run).stdout
+    assert "mean class" in text
+    summary = json.loads((run / "summary.json").read_text())
+    assert content["maskable_kept"] == summary["maskable_kept"]
+    assert all(share in text for share in shares_of(summary))
 
 
 def test_evaluate_with_lost_frames(run: Path) -> None:
@@ -97,6 +107,7 @@ def test_evaluate_with_lost_frames(run: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "60 %" in result.stdout and "repair: interpolate" in result.stdout
     assert str(run / "robustness-0.6-block-interpolate.csv") in result.stdout
+    assert all(share in result.stdout for share in shares_of(content))
 
 
 def test_evaluate_with_lost_frames_is_used_wrongly(run: Path) -> None:

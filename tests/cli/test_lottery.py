@@ -145,6 +145,9 @@ def test_the_result_is_that_of_the_runs(words: list[object], out: Path) -> None:
         if key[1] in ("random", "redrawn"):
             assert float(row["lead"]) == pytest.approx(top1[key[0], "ticket"] - top1[key])
     assert "two seeds at least" in content["verdict"]
+    text = call(*words).stdout
+    for row in content["rows"]:
+        assert all(f"{100 * row[name]:.3g} %" in text for name in ("kept", "density"))
     assert (out / "lottery.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -47,7 +47,7 @@ def test_each_run_is_there_with_its_options(out: Path) -> None:
             assert (options["channels"], options["scale"]) == (4, False)
 
 
-def test_the_table_is_that_of_the_runs(out: Path) -> None:
+def test_the_table_is_that_of_the_runs(words: list[object], out: Path) -> None:
     with (out / "sweep.csv").open() as stream:
         rows = {row["method"]: row for row in csv.DictReader(stream)}
     top1 = {
@@ -62,6 +62,10 @@ def test_the_table_is_that_of_the_runs(out: Path) -> None:
     assert float(row["top1_deviation"]) == pytest.approx(statistics.stdev(top1["random-0.8"]))
     differences = [a - b for a, b in zip(top1["random-0.8"], top1["dense"], strict=True)]
     assert float(row["difference"]) == pytest.approx(statistics.mean(differences))
+    text = call(*words).stdout
+    assert "of all parameters" in text
+    for share in (1 - float(row["achieved"]), float(row["density"])):
+        assert f"{100 * share:.2f} %" in text
     assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -181,6 +181,21 @@ def test_every_subset_by_brute_force(folder: Path) -> None:
     assert everything["kept"] == pytest.approx(
         sum(expert["maskable_kept"] for expert in experts) / experts[0]["params_maskable"]
     )
+    # All that is not zero, but for the classifiers that do not judge.
+    state = {name: int(part.count_nonzero()) for name, part in model.named_parameters()}
+    one = sum(part.numel() for part in model.experts[0].parameters())
+    for row in rows:
+        members = [f"experts.{number - 1}." for number in row["experts"]]
+        taken = sum(
+            count
+            for name, count in state.items()
+            if name.startswith(tuple(members)) and (".head." not in name or row["head"] == "own")
+        )
+        if row["head"] == "shared":
+            taken += state["shared_head.linear.weight"] + state["shared_head.linear.bias"]
+            taken += len(members)
+        assert row["params_kept"] == pytest.approx(taken / one)
+    assert everything["params_kept"] == summary(folder)["assembly"]["params_kept_of_one"]
     with (folder / "assembly.csv").open() as stream:
         written = [(row["experts"], row["levels"], row["head"]) for row in csv.DictReader(stream)]
     assert written[2] == ("1+2", "0.5+0.9", "shared")
