@@ -338,23 +338,15 @@ def sparsify(
     check_plan(sparsity, **plan)
     if method not in METHODS:
         raise InputError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
-    if isinstance(module, DistributedDataParallel | DataParallel):
-        raise InputError(
-            f"{type(module).__name__} would not see the masks; sparsify the module inside it first"
-        )
-    if masked_parameters(module):
-        raise InputError(
-            f"{type(module).__name__} has masks already; finalize() them, or take charge of them "
-            f"with SparsityController(module, ...)"
-        )
+    if pattern == "2:4" and sparsity > 0.5:
+        raise InputError(f"pattern 2:4 keeps half of the weights, not {1 - sparsity:.4g} of them")
+    _refuse_unready(module)
     chosen = select_parameters(module, include, exclude, edges=edge_sparsity > 0)
     if edge_sparsity > 0 and not any(entry.is_edge for entry in chosen):
         raise InputError(
             f"edge_sparsity {edge_sparsity}: include={include!r}, exclude={exclude!r} leave no "
             "edge weights; add '*edge_weight' to include, or ask for none"
         )
-    if pattern == "2:4" and sparsity > 0.5:
-        raise InputError(f"pattern 2:4 keeps half of the weights, not {1 - sparsity:.4g} of them")
     masks = [
         METHODS[method](
             entry.parameter, score_scale, generator, "unstructured" if entry.is_edge else pattern
@@ -366,3 +358,16 @@ def sparsify(
     controller = SparsityController(module, sparsity, **plan)
     controller.update()
     return controller
+
+
+def _refuse_unready(module: nn.Module) -> None:
+    """Raise an error for a module that cannot be given masks as it is."""
+    if isinstance(module, DistributedDataParallel | DataParallel):
+        raise InputError(
+            f"{type(module).__name__} would not see the masks; sparsify the module inside it first"
+        )
+    if masked_parameters(module):
+        raise InputError(
+            f"{type(module).__name__} has masks already; finalize() them, or take charge of them "
+            f"with SparsityController(module, ...)"
+        )

@@ -17,6 +17,7 @@ from pyg_stgcn.training.evaluation import judge, open_validation
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.metrics import classification_metrics
 from pyg_stgcn.training.plots import plot_subsets
+from pyg_stgcn.training.predictions import Predictions
 from pyg_stgcn.training.rundir import Run, layer_reports, sparsity_facts
 
 
@@ -143,20 +144,7 @@ def judge_subsets(
         num_clips=num_clips,
         device=device,
     )
-    members = subsets(len(model.experts))
-    cases = [(one, "shared") for one in members]
-    cases += [((number,), "own") for number in range(len(model.experts))]
-    rows = [
-        {
-            "experts": [number + 1 for number in case],
-            "levels": [run.config.levels[number] for number in case],
-            "head": head,
-            **_kept_of_subset(model, facts["experts"], case, head),
-            **classification_metrics(judged.probabilities[:, place], judged.labels),
-        }
-        # A single expert has no classifier of its own.
-        for place, (case, head) in enumerate(cases[: judged.probabilities.shape[1]])
-    ]
+    rows = _rows(run, model, facts["experts"], judged)
     files = {kind: run.folder / f"assembly.{kind}" for kind in ("json", "csv", "png")}
     write_subsets(files["csv"], rows)
     plot_subsets(files["png"], rows, {})
@@ -171,6 +159,26 @@ def judge_subsets(
     }
     write_json(files["json"], result)
     return result
+
+
+def _rows(
+    run: Run, model: Assembly, experts: Sequence[dict[str, Any]], judged: Predictions
+) -> list[dict[str, Any]]:
+    """One row for each subset under the shared classifier, and for each expert under its own."""
+    members = subsets(len(model.experts))
+    cases = [(one, "shared") for one in members]
+    cases += [((number,), "own") for number in range(len(model.experts))]
+    return [
+        {
+            "experts": [number + 1 for number in case],
+            "levels": [run.config.levels[number] for number in case],
+            "head": head,
+            **_kept_of_subset(model, experts, case, head),
+            **classification_metrics(judged.probabilities[:, place], judged.labels),
+        }
+        # A single expert has no classifier of its own.
+        for place, (case, head) in enumerate(cases[: judged.probabilities.shape[1]])
+    ]
 
 
 def _kept_of_subset(

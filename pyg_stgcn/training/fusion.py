@@ -114,14 +114,7 @@ def fuse_runs(
         raise InputError(f"{len(folders)} run to fuse; name at least two")
     runs = [Run.open(folder) for folder in folders]
     predictions = _matching(runs, [Predictions.load(run.predictions) for run in runs])
-    streams = [run.config.stream for run in runs]
-    chosen_by = "given"
-    if search:
-        chosen_by = "search on held-out training clips"
-        weights = _search(runs)
-    elif weights is None:
-        chosen_by = "published"
-        weights = published_weights(streams)
+    weights, chosen_by = _choose_weights(runs, weights, search)
     labels = predictions[0].labels
     fused = fuse([one.probabilities for one in predictions], weights)
     rows = [
@@ -149,6 +142,17 @@ def fuse_runs(
     plot_fusion(out / "fusion.png", rows, accuracies["top1"])
     write_json(out / "fusion.json", result)
     return result
+
+
+def _choose_weights(
+    runs: Sequence[Run], weights: Sequence[float] | None, search: bool
+) -> tuple[Sequence[float], str]:
+    """The weights of the runs, and where they come from."""
+    if search:
+        return _search(runs), "search on held-out training clips"
+    if weights is None:
+        return published_weights([run.config.stream for run in runs]), "published"
+    return weights, "given"
 
 
 def _search(runs: Sequence[Run]) -> list[float]:

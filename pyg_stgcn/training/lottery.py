@@ -1,4 +1,4 @@
-"""The lottery: iterative magnitude pruning with rewinding, its controls, and what they say."""
+"""The lottery: iterative magnitude pruning with rewinding, and its controls."""
 
 from __future__ import annotations
 
@@ -25,34 +25,18 @@ from pyg_stgcn.sparsity.files import checksum
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.jobs import Job
-from pyg_stgcn.training.over_seeds import means, paired_difference
+from pyg_stgcn.training.lottery_verdict import (
+    COLUMNS,
+    CONTROLS,
+    DENSE,
+    TICKET,
+    rows_of,
+    verdict,
+)
 from pyg_stgcn.training.plots import plot_sweep
 from pyg_stgcn.training.rundir import Run
 from pyg_stgcn.training.runner import describe_run, open_clips
 from pyg_stgcn.training.tickets import learned_masks, ticket_facts
-
-#: What a ticket is compared with at the same number of weights: as many of each layer drawn by lot,
-#: and the same weights with new values.
-CONTROLS = ("random", "redrawn")
-_DENSE, _TICKET = "dense", "ticket"
-_COLUMNS = (
-    "arm",
-    "round",
-    "kept",
-    "seeds",
-    "top1",
-    "top1_deviation",
-    "mean_class",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "lead",
-    "lead_low",
-    "lead_high",
-    "wins",
-    "density",
-    "minutes",
-)
 
 
 def planned_run(options: Mapping[str, Any], folder: Path) -> Run:
@@ -141,7 +125,7 @@ class Lottery:
     @property
     def arms(self) -> tuple[str, ...]:
         """The ticket, and what it is compared with."""
-        return (_TICKET, *self.controls)
+        return (TICKET, *self.controls)
 
     def stages(self) -> Iterator[tuple[str, list[Job]]]:
         """Trainings that can run side by side, after those of all stages before are finished.
@@ -151,7 +135,7 @@ class Lottery:
         Yields:
             What the stage is, and its trainings.
         """
-        yield "dense", [self.job(_DENSE, 0, seed) for seed in self.seeds]
+        yield "dense", [self.job(DENSE, 0, seed) for seed in self.seeds]
         numbers = range(1, self.rounds + 1)
         groups = [list(numbers)] if self.one_shot else [[number] for number in numbers]
         for group in groups:
@@ -171,7 +155,7 @@ class Lottery:
     def job(self, arm: str, number: int, seed: int) -> Job:
         """The training of one arm in one round."""
         own: dict[str, Any] = {**self.options, "seed": seed}
-        if arm == _DENSE:
+        if arm == DENSE:
             label = f"dense-seed{seed}"
             own["save_epoch"] = self.rewind_epoch
         else:
@@ -179,7 +163,7 @@ class Lottery:
             own = {name: own[name] for name in own if name not in ("include", "exclude")}
             label = f"round{number}-{arm}-seed{seed}"
             own["ticket"] = str(
-                self.ticket_file("random" if arm == "random" else _TICKET, number, seed)
+                self.ticket_file("random" if arm == "random" else TICKET, number, seed)
             )
             if arm == "redrawn":
                 own["redraw"] = True
@@ -195,7 +179,7 @@ class Lottery:
 
     def _draw(self, number: int, seed: int) -> None:
         """Write the tickets of a round that are not there yet."""
-        dense = Run.open(self.job(_DENSE, 0, seed).folder)
+        dense = Run.open(self.job(DENSE, 0, seed).folder)
         facts = ticket_facts(dense, self.rewind_epoch) | {"round": number}
         if self.sources:
             source = self.sources[seed]
@@ -206,18 +190,18 @@ class Lottery:
             facts["sparsity"] = self.sparsity(number)
             rules = ("one_shot", "allocation", "floor", "score_scale")
             facts |= {name: getattr(self, name) for name in rules}
-        kinds = [kind for kind in (_TICKET, "random") if kind in self.arms]
+        kinds = [kind for kind in (TICKET, "random") if kind in self.arms]
         files = {kind: self.ticket_file(kind, number, seed) for kind in kinds}
         missing = [kind for kind in kinds if not _is_there(files[kind], {**facts, "arm": kind})]
         if not missing:
             return
-        files[_TICKET].parent.mkdir(parents=True, exist_ok=True)
+        files[TICKET].parent.mkdir(parents=True, exist_ok=True)
         early = load_file(dense.early_weights(self.rewind_epoch))
         for kind in missing:
-            if kind == _TICKET:
+            if kind == TICKET:
                 masks = learned if self.sources else self._found_masks(dense, number, seed)
             else:
-                found = load_ticket(files[_TICKET]).masks
+                found = load_ticket(files[TICKET]).masks
                 lots = torch.Generator().manual_seed(1000 * seed + number)
                 masks = random_masks(found, lots, facts["pattern"])
             save_ticket(files[kind], Ticket(masks, early, {**facts, "arm": kind}))
@@ -228,8 +212,8 @@ class Lottery:
             maskable = dense.config.maskable
             masks = full_masks(dense.build_model(), maskable["include"], maskable["exclude"])
         else:
-            trained = Run.open(self.job(_TICKET, number - 1, seed).folder)
-            masks = dict(load_ticket(self.ticket_file(_TICKET, number - 1, seed)).masks)
+            trained = Run.open(self.job(TICKET, number - 1, seed).folder)
+            masks = dict(load_ticket(self.ticket_file(TICKET, number - 1, seed)).masks)
         return prune_further(
             load_file(trained.weights),
             masks,
@@ -252,14 +236,14 @@ class Lottery:
         Returns:
             ``verdict``, ``rows`` and ``runs``, and the files.
         """
-        runs = [_read(self.job(_DENSE, 0, seed), _DENSE, 0) for seed in self.seeds]
+        runs = [_read(self.job(DENSE, 0, seed), DENSE, 0) for seed in self.seeds]
         for number in range(1, self.rounds + 1):
             for arm in self.arms:
                 found = [_read(self.job(arm, number, seed), arm, number) for seed in self.seeds]
                 runs += found
-        rows = _rows(runs)
+        rows = rows_of(runs)
         files = {kind: self.folder / f"lottery.{kind}" for kind in ("json", "csv", "png")}
-        write_csv(files["csv"], _COLUMNS, rows)
+        write_csv(files["csv"], COLUMNS, rows)
         points = [{**row, "method": row["arm"], "sparsity": 1 - row["kept"]} for row in rows]
         plot_sweep(files["png"], points)
         result = {
@@ -303,70 +287,3 @@ def _read(job: Job, arm: str, number: int) -> dict[str, Any]:
     found = {name: summary[name] for name in names}
     kept = 1 - summary["sparsity"]
     return {"arm": arm, "round": number, "kept": kept, **found, "folder": str(job.folder)}
-
-
-def _rows(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each arm of each round."""
-    groups: dict[tuple[int, str], dict[int, Mapping[str, Any]]] = {}
-    for run in runs:
-        groups.setdefault((run["round"], run["arm"]), {})[run["seed"]] = run
-    dense = groups[0, _DENSE]
-    rows = []
-    for (number, arm), group in groups.items():
-        row = _means(group)
-        if arm != _DENSE:
-            row |= _paired("difference", group, dense)
-        if arm in CONTROLS:
-            row |= _paired("lead", groups[number, _TICKET], group)
-        rows.append(row)
-    for row in rows:
-        if row["arm"] == _TICKET:
-            controls = [r for r in rows if r["round"] == row["round"] and r["arm"] in CONTROLS]
-            row["wins"] = _wins(row, rows[0], controls)
-    return rows
-
-
-def _means(group: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
-    runs = list(group.values())
-    row: dict[str, Any] = dict.fromkeys(_COLUMNS)
-    row |= {name: runs[0][name] for name in ("arm", "round")}
-    return row | means(runs, ["kept", "density"])
-
-
-def _paired(
-    name: str, group: Mapping[int, Mapping[str, Any]], other: Mapping[int, Mapping[str, Any]]
-) -> dict[str, float | None]:
-    """Mean difference in top-1 of runs with the same seed, and its interval from two pairs on."""
-    pairs = [run["top1"] - other[seed]["top1"] for seed, run in group.items()]
-    return paired_difference(pairs, name)
-
-
-def _wins(
-    ticket: Mapping[str, Any], dense: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]
-) -> bool | None:
-    if dense["top1_deviation"] is None or len(controls) < len(CONTROLS):
-        return None
-    level = ticket["top1"] >= dense["top1"] - dense["top1_deviation"]
-    return bool(level and all(row["lead_low"] > 0 for row in controls))
-
-
-def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
-    """In words: at which shares of kept weights the tickets win, and why not at the others."""
-    tickets = [row for row in rows if row["arm"] == _TICKET]
-    if any(row["wins"] is None for row in tickets):
-        return "no verdict: it takes both controls and two seeds at least"
-    floor = rows[0]["top1"] - rows[0]["top1_deviation"]
-    won = [_share(row) for row in tickets if row["wins"]]
-    sentences = [f"winning tickets at {', '.join(won)}" if won else "no winning ticket"]
-    behind = [_share(row) for row in tickets if row["top1"] < floor]
-    if behind:
-        sentences.append(f"worse than dense at {', '.join(behind)}")
-    for control in CONTROLS:
-        level = [_share(row) for row in rows if row["arm"] == control and not row["lead_low"] > 0]
-        if level:
-            sentences.append(f"not clearly better than {control} at {', '.join(level)}")
-    return "; ".join(sentences) + " of the weights"
-
-
-def _share(row: Mapping[str, Any]) -> str:
-    return f"{100 * row['kept']:.3g} %"

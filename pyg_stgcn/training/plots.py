@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -136,6 +137,20 @@ def plot_subsets(
     if own:
         kept, top1 = ([100 * row[name] for row in own] for name in ("kept", "top1"))
         axes.plot(kept, top1, "x", color="C0", label="1 expert, own classifier")
+    _plot_controls(axes, controls)
+    axes.set(
+        xscale="log",
+        xlabel="kept weights (% of the maskable ones of one dense expert)",
+        ylabel="top-1 accuracy (%)",
+    )
+    axes.margins(x=0.15)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    _save(figure, path)
+
+
+def _plot_controls(axes: Axes, controls: Mapping[str, Mapping[str, Any]]) -> None:
     for number, (name, control) in enumerate(controls.items()):
         value, spread = 100 * control["top1"], 100 * (control["top1_deviation"] or 0)
         color = _CONTROL_GREYS[number % len(_CONTROL_GREYS)]
@@ -155,16 +170,6 @@ def plot_subsets(
                 color=color,
                 label=name,
             )
-    axes.set(
-        xscale="log",
-        xlabel="kept weights (% of the maskable ones of one dense expert)",
-        ylabel="top-1 accuracy (%)",
-    )
-    axes.margins(x=0.15)
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-    _save(figure, path)
 
 
 def plot_fusion(path: Path, runs: Sequence[Mapping[str, Any]], fused: float) -> None:

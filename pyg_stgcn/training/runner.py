@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import sys
 import warnings
 from pathlib import Path
@@ -20,21 +19,15 @@ from torch import nn
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly
-from pyg_stgcn.sparsity import (
-    ControllerGroup,
-    GroupLasso,
-    SparsityController,
-    make_schedule,
-    sparsify,
-    summary,
-)
+from pyg_stgcn.sparsity import ControllerGroup, SparsityController
 from pyg_stgcn.training.assembly import assembly_facts, judge_subsets
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
 from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
-from pyg_stgcn.training.config import RAMP, RELEASED, TrainConfig
+from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset, split_held_out
 from pyg_stgcn.training.evaluation import predict
 from pyg_stgcn.training.files import write_json
+from pyg_stgcn.training.masking import make_penalties, mask_model
 from pyg_stgcn.training.metrics import classification_metrics
 from pyg_stgcn.training.plots import plot_curves
 from pyg_stgcn.training.pretrained import load_pretrained
@@ -137,85 +130,6 @@ def _claim_folder(run: Run, *, resume: bool) -> None:
         ) from None
 
 
-def _mask_all(
-    model: nn.Module, config: TrainConfig, total_steps: int
-) -> SparsityController | ControllerGroup | None:
-    if not isinstance(model, Assembly):
-        return _mask(model, config.sparsity, config, total_steps)
-    masked = [
-        _mask(expert, level, config, total_steps)
-        for expert, level in zip(model.experts, config.levels, strict=True)
-    ]
-    controllers = [controller for controller in masked if controller is not None]
-    dense = [
-        summary(expert, **config.maskable).params_maskable
-        for expert, controller in zip(model.experts, masked, strict=True)
-        if controller is None
-    ]
-    return ControllerGroup(controllers, sum(dense)) if controllers else None
-
-
-def _mask(
-    model: nn.Module, sparsity: float, config: TrainConfig, total_steps: int
-) -> SparsityController | None:
-    if sparsity == 0 and config.edge_sparsity == 0:
-        return None
-    if config.freeze_backbone:
-        raise InputError(
-            "--freeze-backbone: leaves nothing to prune; leave it out, or give no sparsity"
-        )
-    assert config.schedule and config.mask_update_every and config.allocation
-    assert config.warmup is not None and config.floor is not None and config.score_scale
-    ramp_end = config.ramp_end
-    if ramp_end is None and config.schedule in ("linear", "cubic"):
-        ramp_end = config.warmup + RAMP * (1 - config.warmup)
-    schedule = make_schedule(
-        config.schedule,
-        sparsity,
-        total_steps,
-        warmup=round(config.warmup * total_steps),
-        ramp_end=None if ramp_end is None else math.ceil(ramp_end * total_steps),
-    )
-    freeze_after = config.freeze_after
-    if freeze_after is not None:
-        freeze_after = round(freeze_after * total_steps)
-    maskable = config.maskable
-    del maskable["edges"]  # Follow from the sparsities.
-    return sparsify(
-        model,
-        sparsity,
-        method="score" if config.method == RELEASED else config.method,
-        **maskable,
-        pattern=config.pattern,
-        score_scale=config.score_scale,
-        allocation=config.allocation,
-        floor=config.floor,
-        edge_sparsity=config.edge_sparsity,
-        schedule=schedule,
-        update_every=config.mask_update_every,
-        freeze_after=freeze_after,
-    )
-
-
-def _penalties(
-    controller: SparsityController | ControllerGroup | None, config: TrainConfig
-) -> list[GroupLasso]:
-    if config.penalty == 0:
-        return []
-    if controller is None:
-        raise InputError(
-            f"--penalty {config.penalty}: acts on what is about to be pruned; give a sparsity"
-        )
-    parts = controller.controllers if isinstance(controller, ControllerGroup) else [controller]
-    penalties = [GroupLasso(part, config.penalty, config.penalty_groups) for part in parts]
-    if penalties[0].ramp_end == 0:
-        raise InputError(
-            f"--penalty {config.penalty}: a constant schedule leaves it no time; "
-            "choose --schedule cubic, linear or step"
-        )
-    return penalties
-
-
 def _new_model(run: Run, *, resumed: bool) -> nn.Module:
     model = run.build_model()
     if run.config.redraw:
@@ -293,6 +207,22 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
     return trainer
 
 
+def _fold(
+    run: Run, model: nn.Module, controller: SparsityController | ControllerGroup | None
+) -> dict[str, int | float]:
+    """Fold the masks of a trained model into its weights, and return what they have kept."""
+    if controller is None:
+        return sparsity_facts(model, run)
+    controller.settle()
+    run.save_masks(model)
+    # With the masks: kept weights may be zero too.
+    counts = sparsity_facts(model, run)
+    for line in controller.missed_targets():
+        click.echo(f"Warning: {line}", err=True)
+    controller.finalize()
+    return counts
+
+
 def _finish(
     run: Run,
     model: nn.Module,
@@ -358,12 +288,12 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     steps_per_epoch = -(-len(clips) // config.batch_size)
     controller: SparsityController | ControllerGroup | None
     if config.ticket is None:
-        controller = _mask_all(model, config, steps_per_epoch * config.epochs)
+        controller = mask_model(model, config, steps_per_epoch * config.epochs)
     else:
         if resume:
             check_same_ticket(run)
         controller = start_ticket(run, model, trainer, steps_per_epoch)
-    penalties = _penalties(controller, config)
+    penalties = make_penalties(controller, config)
     _claim_folder(run, resume=resume)
     recognizer = ActionRecognizer(
         model,
@@ -386,13 +316,5 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     )
     if not trainer.is_global_zero:
         return {}
-    if controller is not None:
-        controller.settle()
-        run.save_masks(model)
-    # Before the masks are folded away: kept weights may be zero too.
-    counts = sparsity_facts(model, run)
-    if controller is not None:
-        for line in controller.missed_targets():
-            click.echo(f"Warning: {line}", err=True)
-        controller.finalize()
+    counts = _fold(run, model, controller)
     return _finish(run, model, counts, table, trainer.strategy.root_device)
