@@ -11,6 +11,7 @@ from pyg_stgcn.errors import InputError
 
 _COMMANDS = (
     "assemble",
+    "bench",
     "datasets",
     "demo",
     "evaluate",

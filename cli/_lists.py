@@ -58,17 +58,26 @@ class Words(ListType):
         return tuple(self.split(value, "are not words"))
 
 
-class Seeds(Numbers):
-    """Different whole numbers from 0 on."""
+class WholeNumbers(Numbers):
+    """Different whole numbers.
+
+    Args:
+        lowest: The smallest that will do.
+        noun: What they are.
+    """
+
+    def __init__(self, lowest: int, noun: str = "number") -> None:
+        self.lowest = lowest
+        self.noun = noun
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, ...]:
         numbers = super().convert(value, param, ctx)
-        if not all(number >= 0 and float(number).is_integer() for number in numbers):
-            self.fail(f"{value!r} are not whole numbers from 0 on", param, ctx)
+        if not all(number >= self.lowest and float(number).is_integer() for number in numbers):
+            self.fail(f"{value!r} are not whole numbers from {self.lowest} on", param, ctx)
         if len(set(numbers)) < len(numbers):
-            self.fail(f"{value!r} name a seed twice", param, ctx)
+            self.fail(f"{value!r} name a {self.noun} twice", param, ctx)
         return tuple(map(int, numbers))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pyg_stgcn.cli._lists import Seeds
+from pyg_stgcn.cli._lists import WholeNumbers
 
 if TYPE_CHECKING:
     from pyg_stgcn.training.jobs import Job
@@ -26,7 +26,7 @@ def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
     options = (
         click.option(
             "--seeds",
-            type=Seeds(),
+            type=WholeNumbers(0, "seed"),
             default=tuple(seeds),
             show_default=" ".join(map(str, seeds)),
             help="Runs of each.",

@@ -3,53 +3,80 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from pyg_stgcn.training import Run
 
+FORMATS = ("sparse", "onnx", "pt2")
 
-def _has_score(run: Run, root: str | None) -> bool:
-    from pyg_stgcn.training.evaluation import open_validation
 
-    known = run.facts["data"].get("has_score")
-    # Runs of earlier versions do not say it; their data do.
-    return bool(open_validation(run, root).has_score if known is None else known)
+def _preprocessing(run: Run) -> dict[str, Any]:
+    from pyg_stgcn.errors import InputError
+
+    if "has_score" not in run.facts["data"]:
+        raise InputError(
+            f"{run.folder / 'config.json'}: does not say whether joints have scores; it is of an "
+            "earlier version, train the run again"
+        )
+    return {
+        "stream": run.config.stream,
+        "clip_frames": run.config.clip_frames,
+        "has_score": run.facts["data"]["has_score"],
+        "scale": run.config.scale,
+        "num_persons": run.config.pad_persons,
+    }
 
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(FORMATS),
+    default="sparse",
+    show_default=True,
+    help="sparse: for this package alone; onnx: for onnxruntime and others; pt2: for torch.export.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
-@click.option("--half", is_flag=True, help="Keep the weights in half precision.")
-@click.option("--root", help="Folder of the datasets, for runs that do not tell about their data.")
-def command(run: Path, out: Path, half: bool, root: str | None) -> None:
+@click.option("--half", is_flag=True, help="Keep the weights in half precision (sparse only).")
+def command(run: Path, kind: str, out: Path, half: bool) -> None:
     """Write RUN's trained model into one file that needs neither the run nor its data.
 
-    It holds the weights that are kept, the skeleton, the classes and how clips are prepared, and
-    none of it is a pickle. In Python 'pyg_stgcn.runtime.load(FILE)' makes a model of it that skips
-    its zeros.
+    A sparse file holds the weights that are kept, the skeleton, the classes and how clips are
+    prepared, and none of it is a pickle. In Python 'pyg_stgcn.runtime.load(FILE)' makes a model of
+    it that skips its zeros.
+
+    The files for others hold the dense model, zeros and all. Its inputs are clips x of the run's
+    length, [clips, persons, frames, joints, channels], and num_persons, how many of the persons of
+    each clip are there; its output logits, [clips, classes]. What else there is to know is JSON in
+    their metadata.
     """
     from pyg_stgcn.runtime.files import save
+    from pyg_stgcn.runtime.portable import save_onnx, save_pt2
     from pyg_stgcn.training import Run
 
+    if half and kind != "sparse":
+        raise click.UsageError(f"--half is for sparse files; leave it out of a {kind} file")
     trained = Run.open(run)
-    config = trained.config
-    save(
-        out,
-        trained.load_model(),
-        options=[{"name": name, **trained.options} for name in trained.backbones],
-        classes=trained.classes,
-        preprocessing={
-            "stream": config.stream,
-            "clip_frames": config.clip_frames,
-            "has_score": _has_score(trained, root),
-            "scale": config.scale,
-            "num_persons": config.pad_persons,
-        },
-        half=half,
-    )
+    model, preprocessing = trained.load_model(), _preprocessing(trained)
+    if kind == "sparse":
+        options = [{"name": name, **trained.options} for name in trained.backbones]
+        save(
+            out,
+            model,
+            options=options,
+            classes=trained.classes,
+            preprocessing=preprocessing,
+            half=half,
+        )
+    else:
+        write = save_onnx if kind == "onnx" else save_pt2
+        skeleton = model.skeleton.to_dict()
+        about = {"skeleton": skeleton, "classes": trained.classes, "preprocessing": preprocessing}
+        write(out, model, trained.config.clip_frames, about)
     dense = trained.weights.stat().st_size
     size = out.stat().st_size
     click.echo(f"{out}: {size:,} bytes, {100 * size / dense:.1f} % of {trained.weights.name}")

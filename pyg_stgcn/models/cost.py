@@ -17,6 +17,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.typing import SparseTensor
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.nn import AAGraphConv, CTRGraphConv, DGGraphConv, STGraphConv
 
@@ -42,11 +43,13 @@ class LayerCost:
     effective_macs: int
 
 
-def random_batch(model: Backbone, num_clips: int, num_persons: int, num_frames: int) -> Batch:
+def random_batch(
+    model: Backbone | Assembly, num_clips: int, num_persons: int, num_frames: int
+) -> Batch:
     """Clips of noise that a model accepts.
 
     Args:
-        model: The backbone.
+        model: The backbone or assembly.
         num_clips: Number of clips :math:`N`.
         num_persons: Persons in each, :math:`M`.
         num_frames: Frames of each, :math:`T`.

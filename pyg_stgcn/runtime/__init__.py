@@ -4,5 +4,16 @@ from pyg_stgcn.runtime.backbone import SparseBackbone
 from pyg_stgcn.runtime.compiler import compile_sparse
 from pyg_stgcn.runtime.files import Recognizer, load, save
 from pyg_stgcn.runtime.native import kernels
+from pyg_stgcn.runtime.portable import PortableModel, save_onnx, save_pt2
 
-__all__ = ["Recognizer", "SparseBackbone", "compile_sparse", "kernels", "load", "save"]
+__all__ = [
+    "PortableModel",
+    "Recognizer",
+    "SparseBackbone",
+    "compile_sparse",
+    "kernels",
+    "load",
+    "save",
+    "save_onnx",
+    "save_pt2",
+]

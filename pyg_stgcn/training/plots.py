@@ -245,3 +245,36 @@ def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]
                 color="white" if shares[true, predicted] > 0.5 else "black",
             )
     _save(figure, path)
+
+
+def plot_bench(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Time of each form in each setting, with the first and the last tenth.
+
+    Args:
+        path: The picture.
+        rows: ``form``, ``threads``, ``clips``, ``persons``, ``milliseconds``, ``fastest``,
+            ``slowest`` and ``ratio`` of each measurement.
+    """
+    settings = list(dict.fromkeys((row["threads"], row["clips"], row["persons"]) for row in rows))
+    forms = list(dict.fromkeys(row["form"] for row in rows))
+    figure = Figure(figsize=(2.5 + 2.2 * len(settings), 4.2), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / len(forms)
+    for number, form in enumerate(forms):
+        own = [row for row in rows if row["form"] == form]
+        middle = np.array([row["milliseconds"] for row in own])
+        low, high = (np.array([row[name] for row in own]) for name in ("fastest", "slowest"))
+        places = np.arange(len(settings)) + (number - (len(forms) - 1) / 2) * width
+        errors = np.stack([middle - low, high - middle]).clip(min=0)
+        bars = axes.bar(places, middle, width, yerr=errors, label=form, color=f"C{number}")
+        ratios = [f"{row['ratio']:.1f}x" for row in own]
+        axes.bar_label(bars, ratios, fontsize="x-small", padding=2)
+    names = [
+        f"{clips} x {persons} person{'s' * (persons > 1)}\n{threads} thread{'s' * (threads > 1)}"
+        for threads, clips, persons in settings
+    ]
+    axes.set_xticks(range(len(settings)), names)
+    axes.set(ylabel="milliseconds", yscale="log", title=f"{rows[0]['frames']} frames")
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize="small")
+    _save(figure, path)

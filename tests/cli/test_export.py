@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
+import pytest
 import torch
 from click.testing import CliRunner, Result
+from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.models.cost import random_batch
 from pyg_stgcn.runtime import load
+from pyg_stgcn.skeleton import Skeleton
 from pyg_stgcn.training import Run
 
 
@@ -15,12 +20,19 @@ def call(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-def test_a_run_in_one_file(tiny_pickle: Path, tmp_path: Path) -> None:
-    run, out = tmp_path / "run", tmp_path / "model.safetensors"
+@pytest.fixture(scope="module")
+def run(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
     size = ["--channels", 8, "--clip-frames", 12, "--epochs", 2, "--batch-size", 12]
     size += ["--eval-clips", 1, "--sparsity", 0.9, "--accelerator", "cpu"]
-    result = call("train", "--dataset", tiny_pickle, "--root", tmp_path, *size, "--out", run)
+    words = ["--dataset", tiny_pickle, "--root", folder, "--out", folder / "run"]
+    result = call("train", *words, *size)
     assert result.exit_code == 0, result.output
+    return folder / "run"
+
+
+def test_a_run_in_one_file(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.safetensors"
     result = call("export", run, "--out", out)
     assert result.exit_code == 0, result.output
     assert f"{out.stat().st_size:,} bytes" in result.output
@@ -32,6 +44,52 @@ def test_a_run_in_one_file(tiny_pickle: Path, tmp_path: Path) -> None:
     batch = random_batch(model, 3, 2, 12)
     with torch.no_grad():
         torch.testing.assert_close(found.model(batch), model(batch), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pt2"])
+def test_a_run_for_other_runtimes(run: Path, tmp_path: Path, kind: str) -> None:
+    out, trained = tmp_path / f"model.{kind}", Run.open(run)
+    x, num_persons = torch.randn(2, 2, 12, 5, 3), torch.tensor([2, 2])
+    about = {"pyg_stgcn": ""}
+    if kind == "onnx":
+        pytest.importorskip("onnxscript", reason="needs pyg-stgcn[onnx]")
+        onnxruntime = pytest.importorskip("onnxruntime", reason="needs pyg-stgcn[onnx]")
+    result = call("export", run, "--format", kind, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert f"{out.stat().st_size:,} bytes" in result.output
+    if kind == "onnx":
+        session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+        about = session.get_modelmeta().custom_metadata_map
+        given = {"x": x.numpy(), "num_persons": num_persons.numpy()}
+        logits = torch.from_numpy(session.run(None, given)[0])
+    else:
+        with torch.no_grad():
+            logits = torch.export.load(out, extra_files=about).module()(x, num_persons)
+    batch = Batch.from_data_list(
+        [Data(x=clip.transpose(1, 2).flatten(0, 1), num_persons=2) for clip in x]
+    )
+    with torch.no_grad():
+        expected = trained.load_model()(batch)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+    description = json.loads(about["pyg_stgcn"])
+    assert description["classes"] == trained.classes
+    assert Skeleton.from_dict(description["skeleton"]) == trained.skeleton
+    assert description["preprocessing"]["clip_frames"] == 12
+
+
+def test_half_is_for_sparse_files(run: Path, tmp_path: Path) -> None:
+    result = call("export", run, "--format", "pt2", "--half", "--out", tmp_path / "model.pt2")
+    assert result.exit_code == 2 and "--half is for sparse files" in result.output
+
+
+def test_runs_that_say_too_little(run: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(run, old)
+    config = json.loads((old / "config.json").read_text(encoding="utf-8"))
+    del config["data"]["has_score"]
+    (old / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    result = call("export", old, "--out", tmp_path / "model.safetensors")
+    assert result.exit_code == 1 and "train the run again" in result.output
 
 
 def test_wrong_usage(tmp_path: Path) -> None:

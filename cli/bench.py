@@ -1,0 +1,103 @@
+"""``pyg-stgcn bench``."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pyg_stgcn.cli._lists import ListsCommand, Names, WholeNumbers
+from pyg_stgcn.cli._output import print_json, print_table
+
+if TYPE_CHECKING:
+    from pyg_stgcn.runtime.bench import Measurement
+
+#: See pyg_stgcn.runtime.forms, which takes torch to load.
+_FORMS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
+
+
+@click.command("bench", cls=ListsCommand)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--forms",
+    type=Names(_FORMS),
+    help=f"Any of {', '.join(_FORMS)}; the others are compared with the first.  [default: all]",
+)
+@click.option("--persons", type=WholeNumbers(1), default=(1, 2), show_default="1 2")
+@click.option("--frames", type=click.IntRange(min=1), help="[default: as the run was trained]")
+@click.option(
+    "--batch", type=WholeNumbers(1), default=(1,), show_default="1", help="Clips at once."
+)
+@click.option("--threads", type=WholeNumbers(1), default=(1,), show_default="1")
+@click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of table and picture.  [default: RUN]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    run: Path,
+    forms: tuple[str, ...] | None,
+    persons: tuple[int, ...],
+    frames: int | None,
+    batch: tuple[int, ...],
+    threads: tuple[int, ...],
+    rounds: int,
+    device: str,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Time RUN's trained model in several forms, side by side.
+
+    eager: the dense model, zeros and all, as it is evaluated; compile: the same by torch.compile;
+    onnx: by onnxruntime; torch-sparse: products with sparse weights by torch-sparse; runtime: what
+    compile_sparse makes of it. Every round runs each form once; shown are medians, the first and
+    the last tenth, and ratios of passes of the same round. Memory is what passes add to a process,
+    without the weights. Results are also written to bench.csv, bench.json and bench.png.
+    """
+    from pyg_stgcn.cli._device import check_device
+    from pyg_stgcn.runtime.bench import Setting
+    from pyg_stgcn.training import Run
+    from pyg_stgcn.training.bench import bench_run
+
+    check_device(device)
+    trained = Run.open(run)
+    length = frames or trained.config.clip_frames
+    settings = [Setting(*sizes, length) for sizes in product(threads, batch, persons)]
+    folder = trained.folder if out is None else out
+    found = bench_run(
+        trained,
+        folder,
+        forms,
+        settings,
+        rounds,
+        device,
+        tell=lambda text: click.echo(text, err=True),
+    )
+    if as_json:
+        print_json([entry.to_dict() for entry in found])
+        return
+    print_table(
+        ("setting", "form", "ms", "tenths", "times faster", "tenths", "MiB", "difference"),
+        [_row(entry) for entry in found],
+        title=f"{run}, {rounds} rounds",
+        texts=2,
+    )
+    click.echo(f"picture: {folder / 'bench.png'}")
+
+
+def _row(entry: Measurement) -> tuple[Any, ...]:
+    setting = entry.setting
+    memory = "" if entry.peak_bytes is None else f"{entry.peak_bytes / 2**20:.1f}"
+    return (
+        f"{setting.clips} x {setting.persons} persons, {setting.threads} threads",
+        entry.form,
+        f"{entry.milliseconds:.2f}",
+        f"{entry.fastest:.2f} to {entry.slowest:.2f}",
+        f"{entry.ratio:.2f}",
+        f"{entry.ratio_low:.2f} to {entry.ratio_high:.2f}",
+        memory,
+        f"{entry.difference:.0e}",
+    )

@@ -1,0 +1,193 @@
+"""The products of any model with its sparse weights, by torch-sparse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.benchmark import Timer
+from torch_geometric.typing import SparseTensor, torch_sparse
+
+#: How long each of the two forms of a product is timed, in seconds.
+MIN_SECONDS = 0.02
+
+
+class SparseProducts(nn.Module):
+    r"""Takes the products of a model with sparse weights from torch-sparse.
+
+    Linear maps and ungrouped convolutions over one or two dimensions, whatever module they are
+    in. Convolutions are products with the frames that the kernel sees, side by side. This is what
+    there is without the kernels of this package; on a CPU it is slower than dense up to 99 % zeros.
+
+    Args:
+        model (torch.nn.Module): The model, its masks folded in. It becomes a part of this one.
+        weights (dict): The weights to use as sparse ones, by name; see :func:`faster_weights`
+            (default: all with zeros).
+    """
+
+    def __init__(self, model: nn.Module, weights: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__()
+        self.model = model
+        found = sparse_candidates(model) if weights is None else weights
+        self.weights = list(found)
+        self._products = _Products({id(weight): _matrix(weight) for weight in found.values()})
+
+    @torch.no_grad()
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the model."""
+        with self._products:
+            return self.model(*args, **kwargs)
+
+
+def sparse_candidates(model: nn.Module) -> dict[str, Tensor]:
+    """The weights, by name, that are at least half zeros."""
+    return {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if parameter.dim() > 1 and 2 * int(parameter.count_nonzero()) <= parameter.numel()
+    }
+
+
+@torch.no_grad()
+def faster_weights(model: nn.Module, *args: Any) -> dict[str, Tensor]:
+    """The weights whose sparse products are faster than the dense ones, measured.
+
+    Args:
+        model (torch.nn.Module): The model, its masks folded in, on the device that counts.
+        args: An input, of the size that counts. Every product is timed where it occurs.
+    """
+    found = sparse_candidates(model)
+    timing = _Timing({id(weight): _matrix(weight) for weight in found.values()})
+    with timing:
+        model(*args)
+    return {name: weight for name, weight in found.items() if timing.gain.get(id(weight), 0) > 0}
+
+
+def _matrix(weight: Tensor) -> SparseTensor:
+    return SparseTensor.from_dense(weight.detach().flatten(1)).fill_cache_()
+
+
+class _Products(TorchFunctionMode):
+    """Replaces the products with some weights, which are known by their identity."""
+
+    def __init__(self, matrices: Mapping[int, SparseTensor]) -> None:
+        super().__init__()
+        self.matrices = matrices
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        sparse = _SPARSE.get(func)
+        weight = kwargs.get("weight", args[1] if len(args) > 1 else None)
+        matrix = self.matrices.get(id(weight)) if sparse is not None else None
+        if sparse is None or matrix is None:
+            return func(*args, **kwargs)
+        return self.multiply(
+            weight, lambda: func(*args, **kwargs), lambda: sparse(matrix, *args, **kwargs)
+        )
+
+    def multiply(
+        self, weight: Tensor, dense: Callable[[], Tensor], sparse: Callable[[], Tensor]
+    ) -> Tensor:
+        return sparse()
+
+
+class _Timing(_Products):
+    """Times both forms of every product, and goes on with the dense result."""
+
+    def __init__(self, matrices: Mapping[int, SparseTensor]) -> None:
+        super().__init__(matrices)
+        #: Seconds that the sparse form saves, by the identity of the weight.
+        self.gain: dict[int, float] = {}
+
+    def multiply(
+        self, weight: Tensor, dense: Callable[[], Tensor], sparse: Callable[[], Tensor]
+    ) -> Tensor:
+        gain = _seconds(dense) - _seconds(sparse)
+        self.gain[id(weight)] = self.gain.get(id(weight), 0.0) + gain
+        return dense()
+
+
+def _seconds(product: Callable[[], Tensor]) -> float:
+    timer = Timer("product()", globals={"product": product}, num_threads=torch.get_num_threads())
+    return timer.blocked_autorange(min_run_time=MIN_SECONDS).median
+
+
+def _linear(matrix: SparseTensor, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    rows = x.reshape(-1, x.size(-1))
+    out = torch_sparse.matmul(matrix, rows.t()).t().view(*x.shape[:-1], -1)
+    return out if bias is None else out + bias
+
+
+def _conv2d(
+    matrix: SparseTensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    if groups > 1 or isinstance(padding, str):
+        return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    maps = x if x.dim() == 4 else x.unsqueeze(0)
+    kernel = weight.shape[2:]
+    columns = F.unfold(maps, kernel, dilation, padding, stride)  # [N, C k, positions]
+    wide = columns.transpose(0, 1).flatten(1)
+    out = torch_sparse.matmul(matrix, wide).unflatten(1, (maps.size(0), -1)).transpose(0, 1)
+    if bias is not None:
+        out = out + bias.view(-1, 1)
+    height, width = (
+        (size + 2 * pad - step * (span - 1) - 1) // jump + 1
+        for size, pad, step, span, jump in zip(
+            maps.shape[2:], _pair(padding), _pair(dilation), kernel, _pair(stride), strict=True
+        )
+    )
+    out = out.unflatten(2, (height, width))
+    return out if x.dim() == 4 else out.squeeze(0)
+
+
+def _conv1d(
+    matrix: SparseTensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    if groups > 1 or isinstance(padding, str):
+        return F.conv1d(x, weight, bias, stride, padding, dilation, groups)
+    (stride,), (padding,), (dilation,) = map(_single, (stride, padding, dilation))
+    out = _conv2d(
+        matrix,
+        x.unsqueeze(-1),
+        weight.unsqueeze(-1),
+        bias,
+        (stride, 1),
+        (padding, 0),
+        (dilation, 1),
+    )
+    return out.squeeze(-1)
+
+
+def _single(value: Any) -> tuple[int]:
+    return (value,) if isinstance(value, int) else tuple(value)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+_SPARSE: dict[Any, Callable[..., Tensor]] = {
+    F.linear: _linear,
+    F.conv1d: _conv1d,
+    F.conv2d: _conv2d,
+}

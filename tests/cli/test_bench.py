@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pyg_stgcn.cli import main
+from pyg_stgcn.cli.bench import _FORMS
+from pyg_stgcn.runtime.forms import FORMS
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    size = ["--channels", 8, "--clip-frames", 12, "--epochs", 1, "--eval-clips", 1]
+    size += ["--sparsity", 0.9, "--accelerator", "cpu"]
+    result = call("train", "--dataset", tiny_pickle, "--root", tmp_path, *size, "--out", run)
+    assert result.exit_code == 0, result.output
+    words = ["--forms", "eager", "torch-sparse", "--rounds", 2, "--batch", 1, 2, "--out"]
+    result = call("bench", run, *words, tmp_path / "bench", "--json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    assert [(row["form"], row["clips"], row["persons"], row["frames"]) for row in rows] == [
+        (form, clips, persons, 12)
+        for clips in (1, 2)
+        for persons in (1, 2)
+        for form in ("eager", "torch-sparse")
+    ]
+    with (tmp_path / "bench" / "bench.csv").open(encoding="utf-8") as file:
+        assert [float(row["ratio"]) for row in csv.DictReader(file)] == [
+            row["ratio"] for row in rows
+        ]
+    kept = json.loads((tmp_path / "bench" / "bench.json").read_text(encoding="utf-8"))
+    assert kept["measurements"] == rows and kept["rounds"] == 2
+    assert (tmp_path / "bench" / "bench.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--persons", 0], "not whole numbers from 1 on"),
+        (["--threads", 2, 2], "name a number twice"),
+        (["--forms", "fast"], "not all among eager, compile"),
+        (["--device", "cuda:9"], "not a device of this machine"),
+    ],
+)
+def test_wrong_usage(tmp_path: Path, words: list[object], message: str) -> None:
+    result = call("bench", tmp_path, *words)
+    assert result.exit_code == 2 and message in result.output
+
+
+def test_no_run(tmp_path: Path) -> None:
+    result = call("bench", tmp_path / "nothing")
+    assert result.exit_code == 1 and "no such folder" in result.output
+
+
+def test_all_forms_can_be_named() -> None:
+    assert _FORMS == FORMS
