@@ -276,5 +276,6 @@ def plot_bench(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set_xticks(range(len(settings)), names)
     axes.set(ylabel="milliseconds", yscale="log", title=f"{rows[0]['frames']} frames")
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.set_axisbelow(True)
+    figure.legend(fontsize="small", loc="outside right upper")
     _save(figure, path)

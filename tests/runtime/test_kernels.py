@@ -36,6 +36,21 @@ def test_no_undefined_behaviour(tmp_path: Path) -> None:
     assert "plain" in ran.stdout or "neon" in ran.stdout
 
 
+@pytest.mark.skipif(
+    shutil.which("aarch64-linux-gnu-g++") is None or shutil.which("qemu-aarch64") is None,
+    reason="needs aarch64-linux-gnu-g++ and qemu-aarch64",
+)
+def test_neon_in_an_emulator(tmp_path: Path) -> None:
+    program = tmp_path / "neon"
+    sources = [HERE / "sanitize.cpp", *sorted(SOURCES.glob("kernels_*.cpp"))]
+    flags = ["-std=c++17", "-O2", "-static", "-w", f"-I{SOURCES}"]
+    command = ["aarch64-linux-gnu-g++", *flags, *map(str, sources), "-o", str(program)]
+    subprocess.run(command, check=True)
+    ran = subprocess.run(["qemu-aarch64", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.split() == ["neon"]
+
+
 @pytest.mark.usefixtures("native")
 def test_another_instruction_set_can_be_chosen(tmp_path: Path) -> None:
     torch.manual_seed(0)
