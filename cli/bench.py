@@ -64,7 +64,7 @@ def command(
 
     check_device(device)
     trained = Run.open(run)
-    length = frames or trained.config.clip_frames
+    length = frames or trained.frames
     settings = [Setting(*sizes, length) for sizes in product(threads, batch, persons)]
     folder = trained.folder if out is None else out
     found = bench_run(

@@ -23,7 +23,7 @@ def _preprocessing(run: Run) -> dict[str, Any]:
         )
     return {
         "stream": run.config.stream,
-        "clip_frames": run.config.clip_frames,
+        "clip_frames": run.frames,
         "has_score": run.facts["data"]["has_score"],
         "scale": run.config.scale,
         "num_persons": run.config.pad_persons,
@@ -63,20 +63,19 @@ def command(run: Path, kind: str, out: Path, half: bool) -> None:
     trained = Run.open(run)
     model, preprocessing = trained.load_model(), _preprocessing(trained)
     if kind == "sparse":
-        options = [{"name": name, **trained.options} for name in trained.backbones]
         save(
             out,
             model,
-            options=options,
+            options=[{"name": name, **trained.options} for name in trained.backbones],
             classes=trained.classes,
             preprocessing=preprocessing,
             half=half,
         )
     else:
         write = save_onnx if kind == "onnx" else save_pt2
-        skeleton = model.skeleton.to_dict()
+        skeleton = trained.skeleton.to_dict()
         about = {"skeleton": skeleton, "classes": trained.classes, "preprocessing": preprocessing}
-        write(out, model, trained.config.clip_frames, about)
+        write(out, model, trained.frames, about)
     dense = trained.weights.stat().st_size
     size = out.stat().st_size
     click.echo(f"{out}: {size:,} bytes, {100 * size / dense:.1f} % of {trained.weights.name}")

@@ -122,6 +122,12 @@ class Run:
     facts: dict[str, Any]
 
     @property
+    def frames(self) -> int:
+        """Frames of the clips that the model sees."""
+        assert self.config.clip_frames is not None, "the configuration lacks its recipe"
+        return self.config.clip_frames
+
+    @property
     def mask_options(self) -> dict[str, Any]:
         """``include``, ``exclude`` and ``pattern`` of the masks; a ticket brings its own."""
         ticket = self.facts.get("ticket", {})
