@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pyg_stgcn.runtime.graphs import graph_entries, graph_terms
 from pyg_stgcn.runtime.layout import LANES, num_blocks
-from pyg_stgcn.runtime.weights import compress, row_entries
+from pyg_stgcn.runtime.weights import compress, maps_first, row_entries, unit_entries
 
 _ops = torch.ops.pyg_stgcn
 
@@ -107,6 +107,8 @@ class SparseConv(nn.Module):
 class SparseGraphConv(nn.Module):
     r"""A sparse map of the channels to K partitions, and the sum over the edges of each.
 
+    In one pass, or where that is faster in two, see :func:`~pyg_stgcn.runtime.weights.maps_first`.
+
     .. math::
         \mathbf{x}^{\prime}_w = \mathrm{ReLU} \Big( \mathbf{b}_w + \sum_{k, v} A_{kvw} \left(
         \mathbf{W}_k \mathbf{x}_v + \mathbf{c}_k \right) + \mathbf{r}_w \Big)
@@ -155,14 +157,20 @@ class SparseGraphConv(nn.Module):
         self.relu = relu
         self.halo = halo
         num_joints = graph.size(1)
-        entries = row_entries(weight.reshape(rows * self.partitions, 1, -1))
+        flat = weight.reshape(rows * self.partitions, 1, -1)
+        shift = torch.zeros(len(flat)) if row_bias is None else row_bias.float().flatten()
+        self.density = float(weight.count_nonzero()) / max(weight.numel(), 1)
+        self.map: SparseConv | None = None
+        if maps_first(flat):
+            self.map = SparseConv(flat, shift)
+            shift = torch.zeros_like(shift)
+        entries = row_entries(flat) if self.map is None else unit_entries(len(flat))
         self.register_buffer("starts", entries.starts)
         self.register_buffer("offsets", entries.offsets)
         self.register_buffer("values", entries.values)
         spare = num_blocks(num_joints) * LANES - num_joints
         self.register_buffer("bias", F.pad(bias.float(), (0, spare)).contiguous())
-        flat = torch.zeros(rows, self.partitions) if row_bias is None else row_bias.float()
-        self.register_buffer("row_bias", flat.flatten().contiguous())
+        self.register_buffer("row_bias", shift.contiguous())
         by_source = graph_entries(graph)
         self.register_buffer("graph_starts", by_source.starts)
         self.register_buffer("edges", by_source.graph)
@@ -177,7 +185,7 @@ class SparseGraphConv(nn.Module):
     ) -> Tensor:
         """Convolves every frame with the graph."""
         return _ops.graph_conv.default(
-            x,
+            x if self.map is None else self.map(x),
             self.starts,
             self.offsets,
             self.values,
@@ -200,8 +208,7 @@ class SparseGraphConv(nn.Module):
     def extra_repr(self) -> str:
         """Shows size and density."""
         rows = self.row_bias.numel() // self.partitions
-        kept = self.values.numel() / max(rows * self.partitions * self.in_channels, 1)
         return (
-            f"{self.in_channels}, {rows}, partitions={self.partitions}, density={kept:.3f}, "
-            f"graph_entries={self.edges.size(0)}"
+            f"{self.in_channels}, {rows}, partitions={self.partitions}, "
+            f"density={self.density:.3f}, graph_entries={self.edges.size(0)}"
         )

@@ -8,13 +8,36 @@ import torch
 from torch import Tensor
 
 from pyg_stgcn.runtime.layout import LANES
+from pyg_stgcn.runtime.native import kernels
 
 # Channels whose inputs, over the frames that one tile sees, stay in the cache of a core.
 GROUP = 64
 # Output channels of a block that share an input.
 BLOCK = 8
-# Time of one weight in a block kernel, relative to one alone (timed with AVX-512).
-BLOCK_COST = 0.62
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Times in that of one weight of the row kernel.
+
+    Args:
+        block: One weight of the block kernel.
+        wide: One weight of the graph kernel, where its input channels are more than a group.
+        store: A channel that is written and read back before the sum over the graph.
+    """
+
+    block: float
+    wide: float
+    store: float
+
+
+# Timed layer by layer; those of AVX2 on a machine that has AVX-512 too.
+_AVX512 = Costs(block=0.62, wide=1.6, store=30.0)
+_AVX2 = Costs(block=0.9, wide=1.3, store=30.0)
+
+
+def _kernel_costs() -> Costs:
+    return _AVX512 if kernels() == "avx512" else _AVX2
 
 
 @dataclass(frozen=True)
@@ -59,6 +82,25 @@ def cost(weight: Tensor) -> float:
     return min(_costs(weight))
 
 
+def maps_first(weight: Tensor) -> bool:
+    r"""Whether a map before a sum over a graph is faster as a layer of its own.
+
+    The graph kernel takes the sum of what is still in registers, but reads all input channels for
+    every output channel, and knows no blocks. So dense layers of many channels take longer there
+    than in the kernels of a convolution, even though what these write has to be read back.
+
+    Args:
+        weight (torch.Tensor): The weights by output channel and partition, frame and input channel.
+
+    Shapes:
+        - **weight:** :math:`(C' K, 1, C)`
+    """
+    rows, _, channels = weight.shape
+    costs = _kernel_costs()
+    one_pass = float(weight.count_nonzero()) * (costs.wide if channels > GROUP else 1.0)
+    return cost(weight) + costs.store * rows < one_pass
+
+
 def _costs(weight: Tensor) -> tuple[float, float]:
     """Times of the two kernels, in that of one weight of the row kernel."""
     rows, frames, channels = weight.shape
@@ -66,7 +108,7 @@ def _costs(weight: Tensor) -> tuple[float, float]:
     if rows % BLOCK:
         return kept, float("inf")
     needed = (weight != 0).view(rows // BLOCK, BLOCK, frames, channels).any(1)
-    return kept, BLOCK_COST * BLOCK * float(needed.sum())
+    return kept, _kernel_costs().block * BLOCK * float(needed.sum())
 
 
 def _entries(weight: Tensor, group: int, block: int) -> Entries:
@@ -92,3 +134,9 @@ def _entries(weight: Tensor, group: int, block: int) -> Entries:
 def row_entries(weight: Tensor) -> Entries:
     """The single weights of all rows in one group, see :func:`compress`."""
     return _entries(weight, max(weight.size(2), 1), 1)
+
+
+def unit_entries(rows: int) -> Entries:
+    """The entries of a map that leaves its channels as they are."""
+    each = torch.arange(rows + 1, dtype=torch.int32)
+    return Entries(each, each[:-1] * LANES, torch.ones(rows), 1, 1)

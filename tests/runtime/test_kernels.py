@@ -146,3 +146,32 @@ def test_operators_can_be_traced() -> None:
         torch.library.opcheck(
             getattr(torch.ops.pyg_stgcn, op).default, arguments, test_utils=checks
         )
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize(("density", "rows", "passes"), [(1.0, 16, 2), (1.0, 9, 2), (0.1, 9, 1)])
+@pytest.mark.parametrize("num_joints", [13, 25, 40])
+@pytest.mark.parametrize("own_graphs", [False, True])
+def test_graph_convolutions_in_one_pass_and_in_two(
+    density: float, rows: int, passes: int, num_joints: int, own_graphs: bool
+) -> None:
+    partitions, channels, lanes = 3, 200, -(-num_joints // 16) * 16
+    weight = torch.randn(rows, partitions, channels) * (
+        torch.rand(rows, partitions, channels) < density
+    )
+    shape = (partitions, num_joints, num_joints)
+    graph = torch.randn(shape) * (torch.rand(shape) < 0.2)
+    bias, row_bias = torch.randn(rows, num_joints), torch.randn(rows, partitions)
+    conv = SparseGraphConv(weight, bias, graph, row_bias, relu=True, halo=1)
+    assert (1 if conv.map is None else 2) == passes
+    x, residual = torch.randn(2, 7, num_joints, channels), torch.randn(2, 7, num_joints, rows)
+    graphs, factors = graph.expand(2, *shape), None
+    if own_graphs:
+        graphs = graph * torch.rand(2, *shape)
+        factors = torch.nn.functional.pad(graphs, (0, lanes - num_joints))
+        factors = factors.flatten(2).unsqueeze(2).contiguous()
+    found = conv(torch.ops.pyg_stgcn.pack(x, 0), factors, torch.ops.pyg_stgcn.pack(residual, 0))
+    mapped = torch.einsum("okc,ptvc->ptvok", weight.double(), x.double()) + row_bias
+    exact = torch.einsum("ptvok,pkvw->ptwo", mapped, graphs.double()) + bias.t() + residual
+    unpacked = torch.ops.pyg_stgcn.unpack(found, 1, num_joints)
+    torch.testing.assert_close(unpacked.double(), exact.relu(), rtol=1e-4, atol=1e-4)
