@@ -14,11 +14,11 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import nn
-from torch_geometric.data import Batch, Data
 from usual import UsualModel
 
 from pyg_stgcn.models import create_model
@@ -26,6 +26,8 @@ from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.cost import measure_forward, random_batch
 from pyg_stgcn.runtime import SparseBackbone, compile_sparse, kernels
 from pyg_stgcn.sparsity import sparsify
+from pyg_stgcn.training import Run
+from pyg_stgcn.training.rundir import sparsity_facts
 
 GRAPHS = {
     "stgcn": "stgcn_spatial",
@@ -61,10 +63,21 @@ def pruned(name: str, sparsity: float, masks: str, pattern: str) -> Backbone:
     return model.eval()
 
 
-def clip(persons: int) -> Batch:
-    return Batch.from_data_list(
-        [Data(x=torch.randn(persons * JOINTS, FRAMES, 3), num_persons=persons)]
-    )
+def candidates(options: argparse.Namespace) -> Iterator[tuple[str, str, Backbone, nn.Module]]:
+    """Name, what is pruned, the masked model and the usual form of all that is to be compared."""
+    for folder in options.run:
+        run = Run.open(folder)
+        model, name = run.load_model(), run.config.model
+        assert isinstance(model, Backbone)
+        zeros = f"{folder.name}, {100 * sparsity_facts(model, run)['sparsity']:.1f} %"
+        width, graph = run.config.channels, run.config.graph
+        usual = UsualModel(name, model.num_classes, model.skeleton.name, graph, width)
+        yield name, zeros, model, usual.eval()
+    for name in [] if options.run else options.models:
+        usual = UsualModel(name, 60, "ntu25", GRAPHS[name]).eval()
+        for sparsity in options.sparsity:
+            zeros = f"{100 * sparsity:g} %"
+            yield name, zeros, pruned(name, sparsity, options.masks, options.pattern), usual
 
 
 def paired(
@@ -85,25 +98,24 @@ def compare(options: argparse.Namespace, clock: Callable[[], float]) -> None:
     """Prints one row a model and sparsity."""
     print("| model | zeros | dense, ms | two persons, ms | ratio | one person, ms | ratio |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    two, one, padded = clip(2), clip(1), torch.randn(1, 2, FRAMES, JOINTS, 3)
-    for name in options.models:
-        usual = UsualModel(name, 60, "ntu25", GRAPHS[name]).eval()
-        for sparsity in options.sparsity:
-            model = compile_sparse(pruned(name, sparsity, options.masks, options.pattern))
-            dense, both, single = paired(
-                [lambda u=usual: u(padded), lambda m=model: m(two), lambda m=model: m(one)],
-                options.rounds,
-                clock,
-            )
-            cells = [f"{statistics.median(dense):.1f}"]
-            for times in (both, single):
-                ratios = [slow / fast for slow, fast in zip(dense, times, strict=True)]
-                low, *_, high = statistics.quantiles(ratios, n=10)
-                cells += [
-                    f"{statistics.median(times):.2f}",
-                    f"{statistics.median(ratios):.1f} ({low:.1f}-{high:.1f})",
-                ]
-            print(f"| {name} | {100 * sparsity:g} % | {' | '.join(cells)} |", flush=True)
+    for name, zeros, masked, usual in candidates(options):
+        two, one = (random_batch(masked, 1, persons, FRAMES) for persons in (2, 1))
+        padded = torch.randn(1, 2, FRAMES, masked.skeleton.num_joints, 3)
+        model = compile_sparse(masked)
+        passes = [
+            lambda form=form, x=x: form(x)
+            for form, x in ((usual, padded), (model, two), (model, one))
+        ]
+        dense, both, single = paired(passes, options.rounds, clock)
+        cells = [f"{statistics.median(dense):.1f}"]
+        for times in (both, single):
+            ratios = [slow / fast for slow, fast in zip(dense, times, strict=True)]
+            low, *_, high = statistics.quantiles(ratios, n=10)
+            cells += [
+                f"{statistics.median(times):.2f}",
+                f"{statistics.median(ratios):.1f} ({low:.1f}-{high:.1f})",
+            ]
+        print(f"| {name} | {zeros} | {' | '.join(cells)} |", flush=True)
 
 
 def scaling(options: argparse.Namespace, clock: Callable[[], float]) -> None:
@@ -162,6 +174,7 @@ def main() -> None:
     parser.add_argument("--sparsity", nargs="+", type=float, default=[0.8, 0.9, 0.95, 0.99])
     parser.add_argument("--masks", choices=("uniform", "erk", "global"), default="uniform")
     parser.add_argument("--pattern", default="unstructured", help="a pattern of the masks")
+    parser.add_argument("--run", nargs="+", type=Path, default=[], help="folders of trained runs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
