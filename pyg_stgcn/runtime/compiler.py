@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from typing import Any
 
 import torch
 from torch import nn
+from torch_geometric.data import Batch
 from torch_geometric.typing import WITH_TORCH_SPARSE
 
 from pyg_stgcn.errors import InputError
@@ -18,8 +21,10 @@ from pyg_stgcn.runtime.native import kernels
 from pyg_stgcn.runtime.products import SparseProducts, faster_weights
 from pyg_stgcn.runtime.single import fits, is_faster, sparse_layer
 
-#: Clips, persons and frames for which the products on a GPU are timed.
-GPU_CLIPS, GPU_PERSONS, GPU_FRAMES = 1, 2, 100
+#: Clips, persons and frames of what is timed.
+CLIPS, PERSONS, FRAMES = 1, 2, 100
+#: A backbone that keeps more of its weights is timed compiled and dense, so often.
+TIMED_FROM, ROUNDS = 0.5, 5
 
 
 def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
@@ -31,6 +36,8 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
     the layers are replaced that are worth it, one by one: :class:`torch.nn.Linear`,
     :class:`torch.nn.Conv1d` and :class:`torch.nn.Conv2d` over one of two dimensions, with zeros
     enough to be faster than the dense layer, see :func:`~pyg_stgcn.runtime.single.is_faster`.
+    A backbone that keeps more than half of its weights is timed in both forms, and comes back as a
+    plain copy with the masks folded in where that is faster.
 
     The kernels are for float32 on the CPU. Models of other types, and all models where the package
     was installed without its kernels (see :func:`~pyg_stgcn.runtime.kernels`), come back as a plain
@@ -62,11 +69,41 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
 
 def _on_gpu(plain: nn.Module, example: tuple[Any, ...]) -> nn.Module:
     if not example and isinstance(plain, Backbone | Assembly):
-        example = (random_batch(plain, GPU_CLIPS, GPU_PERSONS, GPU_FRAMES),)
+        example = (_clip(plain),)
     if not example or not WITH_TORCH_SPARSE:
         return plain
     weights = faster_weights(plain, *example)
     return SparseProducts(plain, weights) if weights else plain
+
+
+def _clip(model: Backbone | Assembly) -> Batch:
+    with torch.random.fork_rng(devices=[]):
+        return random_batch(model, CLIPS, PERSONS, FRAMES)
+
+
+def _backbone(model: Backbone) -> nn.Module:
+    if not _is_supported(model):
+        return model
+    compiled = SparseBackbone(model)
+    weights = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    kept = sum(int(weight.count_nonzero()) for weight in weights)
+    is_dense = kept > TIMED_FROM * sum(weight.numel() for weight in weights)
+    return model if is_dense and _is_slower(compiled, model) else compiled
+
+
+@torch.inference_mode()
+def _is_slower(compiled: nn.Module, model: Backbone) -> bool:
+    """Whether the compiled form takes longer than the dense one, here and now."""
+    batch = _clip(model)
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(1 + ROUNDS):
+        for form, own in zip((compiled, model), seconds, strict=True):
+            start = time.perf_counter()
+            form(batch)
+            own.append(time.perf_counter() - start)
+    # The first round warms up.
+    slow, fast = (statistics.median(own[1:]) for own in seconds)
+    return slow > fast
 
 
 def _is_supported(model: Backbone) -> bool:
@@ -79,7 +116,7 @@ def _is_supported(model: Backbone) -> bool:
 
 def _with_sparse_layers(module: nn.Module) -> nn.Module:
     if isinstance(module, Backbone):
-        return SparseBackbone(module) if _is_supported(module) else module
+        return _backbone(module)
     if fits(module):
         return sparse_layer(module) if is_faster(module) else module
     for name, child in module.named_children():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,18 @@ from pyg_stgcn.models import create_model, list_models
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.runtime import SparseBackbone, compile_sparse, kernels
+from pyg_stgcn.runtime.compiler import _is_slower
 from pyg_stgcn.skeleton import Skeleton
 from pyg_stgcn.sparsity import sparsify
 
 NATIVE = pytest.mark.skipif(kernels() is None, reason="the kernels are not compiled here")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_however_slow() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyg_stgcn.runtime.compiler._is_slower", lambda compiled, model: False)
+        yield
 
 
 def chain(num_joints: int) -> Skeleton:
@@ -285,3 +293,52 @@ def test_state_dict_round_trip(name: str) -> None:
             buffer.zero_()
     replica.load_state_dict(state)
     assert torch.equal(replica(batch), expected)
+
+
+@NATIVE
+def test_dense_where_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[nn.Module] = []
+
+    def is_slower(compiled: nn.Module, model: nn.Module) -> bool:
+        asked.append(compiled)
+        return True
+
+    monkeypatch.setattr("pyg_stgcn.runtime.compiler._is_slower", is_slower)
+    dense, sparse = (
+        trained(create_model("stgcn", 3, chain(10), base_channels=4), share) for share in (0.2, 0.8)
+    )
+    assert isinstance(compile_sparse(sparse), SparseBackbone) and not asked
+    found, batch = compile_sparse(dense), batch_of(dense, (2, 1), 5)
+    assert isinstance(asked[0], SparseBackbone) and not isinstance(found, SparseBackbone)
+    with torch.no_grad():
+        torch.testing.assert_close(found(batch), dense(batch))
+
+
+@NATIVE
+def test_timing_draws_no_numbers() -> None:
+
+    model = trained(create_model("stgcn", 3, chain(10), base_channels=4))
+    compiled = SparseBackbone(model)
+    torch.manual_seed(0)
+    _is_slower(compiled, model)
+    following = torch.rand(3)
+    torch.manual_seed(0)
+    assert torch.equal(following, torch.rand(3))
+    slow = SlowModel(compiled)
+    assert _is_slower(slow, model) and not _is_slower(compiled, SlowModel(model))
+
+
+class SlowModel(nn.Module):
+    """A model that takes twenty times its time."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.skeleton = model.skeleton
+        self.in_channels = model.in_channels
+
+    def forward(self, batch: Batch) -> Tensor:
+        for _ in range(19):
+            self.model(batch)
+        out: Tensor = self.model(batch)
+        return out
