@@ -124,7 +124,7 @@ def _linear(matrix: SparseTensor, x: Tensor, weight: Tensor, bias: Tensor | None
     return out if bias is None else out + bias
 
 
-def _conv2d(
+def _conv(
     matrix: SparseTensor,
     x: Tensor,
     weight: Tensor,
@@ -134,60 +134,41 @@ def _conv2d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
+    """Of one dimension or of two; samples may come without a batch."""
     if groups > 1 or isinstance(padding, str):
-        return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
-    maps = x if x.dim() == 4 else x.unsqueeze(0)
-    kernel = weight.shape[2:]
-    columns = F.unfold(maps, kernel, dilation, padding, stride)  # [N, C k, positions]
+        dense = F.conv1d if weight.dim() == 3 else F.conv2d
+        return dense(x, weight, bias, stride, padding, dilation, groups)
+    spare = 4 - weight.dim()  # one dimension is two, of which the last has one place
+    kernel = (*weight.shape[2:], *[1] * spare)
+    steps, pads, gaps = (
+        _two(value, rest if spare else value)
+        for value, rest in ((stride, 1), (padding, 0), (dilation, 1))
+    )
+    maps = x.view(*x.shape, *[1] * spare)
+    maps = maps if maps.dim() == 4 else maps.unsqueeze(0)
+    columns = F.unfold(maps, kernel, gaps, pads, steps)  # [N, C k, positions]
     wide = columns.transpose(0, 1).flatten(1)
     out = torch_sparse.matmul(matrix, wide).unflatten(1, (maps.size(0), -1)).transpose(0, 1)
     if bias is not None:
         out = out + bias.view(-1, 1)
-    height, width = (
-        (size + 2 * pad - step * (span - 1) - 1) // jump + 1
-        for size, pad, step, span, jump in zip(
-            maps.shape[2:], _pair(padding), _pair(dilation), kernel, _pair(stride), strict=True
+    sizes = [
+        (size + 2 * pad - gap * (span - 1) - 1) // step + 1
+        for size, pad, gap, span, step in zip(
+            maps.shape[2:], pads, gaps, kernel, steps, strict=True
         )
-    )
-    out = out.unflatten(2, (height, width))
-    return out if x.dim() == 4 else out.squeeze(0)
+    ]
+    out = out.unflatten(2, sizes[: 2 - spare])
+    return out if x.dim() == weight.dim() else out.squeeze(0)
 
 
-def _conv1d(
-    matrix: SparseTensor,
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor:
-    if groups > 1 or isinstance(padding, str):
-        return F.conv1d(x, weight, bias, stride, padding, dilation, groups)
-    (stride,), (padding,), (dilation,) = map(_single, (stride, padding, dilation))
-    out = _conv2d(
-        matrix,
-        x.unsqueeze(-1),
-        weight.unsqueeze(-1),
-        bias,
-        (stride, 1),
-        (padding, 0),
-        (dilation, 1),
-    )
-    return out.squeeze(-1)
-
-
-def _single(value: Any) -> tuple[int]:
-    return (value,) if isinstance(value, int) else tuple(value)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
+def _two(value: Any, second: Any) -> tuple[int, int]:
+    """A setting of both dimensions; given for one, the second is another."""
+    values = (value,) if isinstance(value, int) else tuple(value)
+    return values[0], values[1] if len(values) == 2 else second
 
 
 _SPARSE: dict[Any, Callable[..., Tensor]] = {
     F.linear: _linear,
-    F.conv1d: _conv1d,
-    F.conv2d: _conv2d,
+    F.conv1d: _conv,
+    F.conv2d: _conv,
 }
