@@ -68,8 +68,11 @@ def candidates(options: argparse.Namespace) -> Iterator[tuple[str, str, Backbone
     for folder in options.run:
         run = Run.open(folder)
         model, name = run.load_model(), run.config.model
-        assert isinstance(model, Backbone)
-        zeros = f"{folder.name}, {100 * sparsity_facts(model, run)['sparsity']:.1f} %"
+        if not isinstance(model, Backbone) or model.in_channels != 3:
+            raise SystemExit(f"{folder}: the usual form is for single models of one 3-D stream")
+        with run.masked(model):
+            share = sparsity_facts(model, run)["sparsity"]
+        zeros = f"{folder.name}, {100 * share:.1f} %"
         width, graph = run.config.channels, run.config.graph
         usual = UsualModel(name, model.num_classes, model.skeleton.name, graph, width)
         yield name, zeros, model, usual.eval()
@@ -141,8 +144,7 @@ def layers(options: argparse.Namespace, clock: Callable[[], float]) -> None:
     (times,) = paired([lambda: left @ right], options.rounds, clock)
     print(f"dense product of 1024 x 1024: {2 * 1024**3 / statistics.median(times) / 1e6:.0f} GF/s")
     for sparsity in options.sparsity:
-        compiled = compile_sparse(pruned("stgcn", sparsity, options.masks, options.pattern))
-        assert isinstance(compiled, SparseBackbone)
+        compiled = SparseBackbone(pruned("stgcn", sparsity, options.masks, options.pattern))
         x = torch.ops.pyg_stgcn.pack(torch.randn(1, FRAMES, JOINTS, 3), 0)
         print(f"{100 * sparsity:g} %: stage, spatial ms, GF/s, temporal ms, GF/s")
         for number, stage in enumerate(compiled.stages, start=1):

@@ -23,7 +23,8 @@ _FORMS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
 @click.option(
     "--forms",
     type=Names(_FORMS),
-    help=f"Any of {', '.join(_FORMS)}; the others are compared with the first.  [default: all]",
+    help=f"Any of {', '.join(_FORMS)}; the others are compared with the first.  "
+    "[default: all that can be had]",
 )
 @click.option("--persons", type=WholeNumbers(1), default=(1, 2), show_default="1 2")
 @click.option("--frames", type=click.IntRange(min=1), help="[default: as the run was trained]")

@@ -10,8 +10,8 @@ from torch_geometric.data import Batch, Data
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone, static_batch
 from pyg_stgcn.models.blocks import Block
-from pyg_stgcn.nn import DGMSTCN, PersonNorm, TemporalConv, person_pool
-from pyg_stgcn.runtime.fold import affine, copy_plain
+from pyg_stgcn.nn import DGMSTCN, TemporalConv, person_pool
+from pyg_stgcn.runtime.fold import copy_plain, input_norm
 from pyg_stgcn.runtime.layers import SparseConv
 from pyg_stgcn.runtime.layout import MAX_BLOCKS, frame_mean, num_blocks
 from pyg_stgcn.runtime.spatial import Spatial
@@ -63,12 +63,9 @@ class SparseBackbone(nn.Module):
         self.num_classes = model.num_classes
         self.num_features = model.num_features
         num_joints = model.skeleton.num_joints
-        norm = model.data_norm
-        slots = list(norm.slots) if isinstance(norm, PersonNorm) else [norm]
-        scale, shift = zip(*map(affine, slots), strict=True)
-        form = (len(slots), 1, num_joints, model.in_channels)
-        self.register_buffer("input_scale", torch.stack(scale).view(form).float())
-        self.register_buffer("input_shift", torch.stack(shift).view(form).float())
+        scale, shift = input_norm(model)
+        self.register_buffer("input_scale", scale.float())
+        self.register_buffer("input_shift", shift.float())
         blocks = [block for block in model.stages if isinstance(block, Block)]
         self.stages = nn.ModuleList(SparseBlock(block, num_joints) for block in blocks)
         # Of some backbones the mean over the joints is one more joint.

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.runtime.fold import copy_plain
@@ -109,7 +108,7 @@ def compare_forms(
             for form in forms:
                 tell(f"{form}, {_words(setting)}")
                 runners[form] = make_form(form, model, setting.frames)
-                outputs[form] = _first_pass(form, runners[form], clips)
+                outputs[form] = _first_passes(runners[form], clips)
             tell(f"{rounds} rounds, {_words(setting)}")
             times = _paired(runners, clips, rounds)
             for form in forms:
@@ -126,17 +125,9 @@ def _words(setting: Setting) -> str:
 
 
 @torch.inference_mode()
-def _first_pass(form: str, run: Runner, clips: Clips) -> Tensor:
-    try:
-        for _ in range(WARM_UP):
-            logits = run(clips)
-    except RuntimeError as error:
-        if form != "compile":
-            raise
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"torch.compile does not work here ({reason}); leave the form 'compile' out"
-        ) from error
+def _first_passes(run: Runner, clips: Clips) -> Tensor:
+    for _ in range(WARM_UP):
+        logits = run(clips)
     return logits.float().cpu()
 
 
@@ -236,7 +227,7 @@ def _forget_peak() -> int | None:
     try:
         ctypes.CDLL(None).malloc_trim(0)  # else what was freed would still count
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except (OSError, AttributeError):
+    except (OSError, AttributeError, TypeError):
         return None
     return _resident("VmRSS")
 

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch_geometric.data import Batch
-from torch_geometric.typing import WITH_TORCH_SPARSE
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
@@ -18,7 +17,7 @@ from pyg_stgcn.models.cost import random_batch
 from pyg_stgcn.runtime.backbone import SparseBackbone
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels
-from pyg_stgcn.runtime.products import SparseProducts, faster_weights
+from pyg_stgcn.runtime.products import SparseProducts, faster_weights, has_products
 from pyg_stgcn.runtime.single import fits, is_faster, sparse_layer
 
 #: Clips, persons and frames of what is timed.
@@ -48,12 +47,13 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
 
     Args:
         model (torch.nn.Module): The trained model, with masks or with zeros.
-        example: An input of the size that counts, for models on a GPU (default: for the models of
-            this package one clip of two persons and 100 frames; others stay dense).
+        example: An input of the size that counts, where something is timed (default: for the models
+            of this package one clip of two persons and 100 frames; others stay dense on a GPU).
 
     Returns:
         torch.nn.Module: A module with the same ``forward``, in evaluation mode, without gradients.
-            Outputs agree to 1e-4.
+            Outputs agree to 1e-4. Its class, and the entries of its state dict, depend on the
+            machine; :func:`~pyg_stgcn.runtime.save` writes a file for all.
 
     Raises:
         InputError: If a parameter is on no device yet.
@@ -64,16 +64,16 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
     plain = copy_plain(model)
     if any(parameter.device.type == "cuda" for parameter in plain.parameters()):
         return _on_gpu(plain, example)
-    return plain if kernels() is None else _with_sparse_layers(plain)
+    return plain if kernels() is None else _with_sparse_layers(plain, example)
 
 
 def _on_gpu(plain: nn.Module, example: tuple[Any, ...]) -> nn.Module:
     if not example and isinstance(plain, Backbone | Assembly):
         example = (_clip(plain),)
-    if not example or not WITH_TORCH_SPARSE:
+    if not example or not has_products(next(plain.parameters()).device):
         return plain
-    weights = faster_weights(plain, *example)
-    return SparseProducts(plain, weights) if weights else plain
+    names = faster_weights(plain, *example)
+    return SparseProducts(plain, names) if names else plain
 
 
 def _clip(model: Backbone | Assembly) -> Batch:
@@ -81,25 +81,26 @@ def _clip(model: Backbone | Assembly) -> Batch:
         return random_batch(model, CLIPS, PERSONS, FRAMES)
 
 
-def _backbone(model: Backbone) -> nn.Module:
+def _backbone(model: Backbone, example: tuple[Any, ...]) -> nn.Module:
     if not _is_supported(model):
         return model
     compiled = SparseBackbone(model)
     weights = [parameter for parameter in model.parameters() if parameter.dim() > 1]
     kept = sum(int(weight.count_nonzero()) for weight in weights)
     is_dense = kept > TIMED_FROM * sum(weight.numel() for weight in weights)
-    return model if is_dense and _is_slower(compiled, model) else compiled
+    if is_dense and _is_slower(compiled, model, example or (_clip(model),)):
+        return model
+    return compiled
 
 
 @torch.inference_mode()
-def _is_slower(compiled: nn.Module, model: Backbone) -> bool:
+def _is_slower(compiled: nn.Module, model: nn.Module, example: tuple[Any, ...]) -> bool:
     """Whether the compiled form takes longer than the dense one, here and now."""
-    batch = _clip(model)
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(1 + ROUNDS):
         for form, own in zip((compiled, model), seconds, strict=True):
             start = time.perf_counter()
-            form(batch)
+            form(*example)
             own.append(time.perf_counter() - start)
     # The first round warms up.
     slow, fast = (statistics.median(own[1:]) for own in seconds)
@@ -114,11 +115,11 @@ def _is_supported(model: Backbone) -> bool:
     return on_cpu and SparseBackbone.fits(model)
 
 
-def _with_sparse_layers(module: nn.Module) -> nn.Module:
+def _with_sparse_layers(module: nn.Module, example: tuple[Any, ...]) -> nn.Module:
     if isinstance(module, Backbone):
-        return _backbone(module)
+        return _backbone(module, example)
     if fits(module):
         return sparse_layer(module) if is_faster(module) else module
     for name, child in module.named_children():
-        setattr(module, name, _with_sparse_layers(child))
+        setattr(module, name, _with_sparse_layers(child, example))
     return module

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.nn import PersonNorm
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -33,6 +36,15 @@ def affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     assert norm.running_mean is not None and norm.running_var is not None
     scale = double(norm.weight) / (double(norm.running_var) + norm.eps).sqrt()
     return scale, double(norm.bias) - double(norm.running_mean) * scale
+
+
+def input_norm(model: Backbone) -> tuple[Tensor, Tensor]:
+    """Factor and summand of a backbone's input by slot of persons, ``[slots, 1, V, C]``."""
+    norm = model.data_norm
+    slots = list(norm.slots) if isinstance(norm, PersonNorm) else [norm]
+    form = (len(slots), 1, model.skeleton.num_joints, model.in_channels)
+    scale, shift = zip(*map(affine, slots), strict=True)
+    return torch.stack(scale).view(form), torch.stack(shift).view(form)
 
 
 def frames_first(layer: nn.Module) -> tuple[Tensor, Tensor]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
-from torch_geometric.typing import WITH_TORCH_SPARSE
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
@@ -20,8 +18,8 @@ from pyg_stgcn.models.cost import random_batch
 from pyg_stgcn.runtime.compiler import compile_sparse
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels, why_not
-from pyg_stgcn.runtime.portable import PortableModel, save_onnx
-from pyg_stgcn.runtime.products import SparseProducts
+from pyg_stgcn.runtime.portable import PortableModel, missing_packages, save_onnx
+from pyg_stgcn.runtime.products import SparseProducts, has_products
 
 FORMS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
 
@@ -55,14 +53,23 @@ Runner = Callable[[Clips], Tensor]
 def why_not_form(form: str, device: torch.device) -> str:
     """Why a form cannot be had here, and what to do about it; empty where it can."""
     if form == "onnx":
-        missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]
-        if missing:
-            return f"needs {', '.join(missing)}; run 'pip install pyg-stgcn[onnx]'"
+        if missing := missing_packages("onnx", "onnxscript", "onnxruntime"):
+            return f"needs {missing}"
         return "is measured on the CPU alone" if device.type != "cpu" else ""
-    if form == "torch-sparse" and not WITH_TORCH_SPARSE:
-        return "needs torch-sparse; run 'pip install --no-build-isolation torch-sparse'"
-    if form == "runtime" and device.type == "cpu" and kernels() is None:
+    if form == "torch-sparse" or (form == "runtime" and device.type != "cpu"):
+        return "" if has_products(device) else f"needs torch-sparse compiled for {device.type}"
+    if form == "runtime" and kernels() is None:
         return f"has no kernels here: {why_not()}"
+    if form == "compile":
+        return _why_not_compile(device)
+    return ""
+
+
+def _why_not_compile(device: torch.device) -> str:
+    try:
+        torch.compile(torch.neg)(torch.zeros(2, device=device))
+    except RuntimeError as error:
+        return f"does not work here ({str(error).strip().splitlines()[0]})"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -20,8 +21,8 @@ from pyg_stgcn.files import write_atomically
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.blocks import Block
-from pyg_stgcn.nn import Adjacency, PersonNorm
-from pyg_stgcn.runtime.fold import affine, copy_plain
+from pyg_stgcn.nn import Adjacency
+from pyg_stgcn.runtime.fold import copy_plain, input_norm
 
 #: Under this name the files hold what else there is to know of the model, as JSON.
 DESCRIPTION = "pyg_stgcn"
@@ -77,13 +78,10 @@ class _Expert(nn.Module):
 
     def __init__(self, model: Backbone) -> None:
         super().__init__()
-        norm = model.data_norm
-        slots = list(norm.slots) if isinstance(norm, PersonNorm) else [norm]
-        scale, shift = zip(*map(affine, slots), strict=True)
-        form = (len(slots), 1, model.skeleton.num_joints, model.in_channels)
+        scale, shift = input_norm(model)
         like = next(model.parameters())
-        self.register_buffer("scale", torch.stack(scale).view(form).to(like))
-        self.register_buffer("shift", torch.stack(shift).view(form).to(like))
+        self.register_buffer("scale", scale.to(like))
+        self.register_buffer("shift", shift.to(like))
         self.stages = model.stages
         for block in cast(list[Block], list(self.stages)):
             block.gcn.adjacency = cast(Adjacency, _FixedGraph(block.gcn.adjacency))
@@ -111,6 +109,14 @@ class _FixedGraph(nn.Module):
 
     def forward(self) -> Tensor:
         return self.matrix
+
+
+def missing_packages(*names: str) -> str:
+    """Which of some packages are not installed, and what to do about it; empty where all are."""
+    missing = [name for name in names if find_spec(name) is None]
+    if not missing:
+        return ""
+    return f"{', '.join(missing)}, not installed here; run 'pip install {' '.join(missing)}'"
 
 
 def example_input(model: PortableModel, frames: int) -> tuple[Tensor, Tensor]:
@@ -143,12 +149,8 @@ def save_onnx(
         InputError: If the packages that write ONNX are not installed, or the model is neither a
             backbone nor an assembly.
     """
-    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
-    if missing:
-        raise InputError(
-            f"ONNX files need {' and '.join(missing)}, not installed here; run "
-            "'pip install pyg-stgcn[onnx]'"
-        )
+    if missing := missing_packages("onnx", "onnxscript"):
+        raise InputError(f"ONNX files need {missing}")
     portable = PortableModel(model)
     with torch.no_grad(), _quiet():
         program = torch.onnx.export(
@@ -187,9 +189,9 @@ def save_pt2(
             dynamic_shapes=({0: auto, 1: auto}, {0: auto}),
         )
         extra = {} if description is None else {DESCRIPTION: json.dumps(description)}
-        write_atomically(
-            Path(path), lambda file: torch.export.save(program, file, extra_files=extra)
-        )
+        content = io.BytesIO()
+        torch.export.save(program, content, extra_files=extra)
+    write_atomically(Path(path), lambda file: file.write_bytes(content.getvalue()))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.benchmark import Timer
-from torch_geometric.typing import SparseTensor, torch_sparse
+from torch_geometric.typing import WITH_TORCH_SPARSE, SparseTensor, torch_sparse
 
 #: How long each of the two forms of a product is timed, in seconds.
 MIN_SECONDS = 0.02
@@ -25,22 +25,40 @@ class SparseProducts(nn.Module):
 
     Args:
         model (torch.nn.Module): The model, its masks folded in. It becomes a part of this one.
-        weights (dict): The weights to use as sparse ones, by name; see :func:`faster_weights`
-            (default: all with zeros).
+        names (sequence of str): The weights to use as sparse ones; see :func:`faster_weights`
+            (default: all with zeros enough).
     """
 
-    def __init__(self, model: nn.Module, weights: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(self, model: nn.Module, names: Sequence[str] | None = None) -> None:
         super().__init__()
         self.model = model
-        found = sparse_candidates(model) if weights is None else weights
-        self.weights = list(found)
-        self._products = _Products({id(weight): _matrix(weight) for weight in found.values()})
+        self.names = list(sparse_candidates(model) if names is None else names)
+        self._matrices: dict[str, tuple[object, SparseTensor]] = {}
 
     @torch.no_grad()
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the model."""
-        with self._products:
+        with _Products({id(weight): matrix for weight, matrix in self._present()}):
             return self.model(*args, **kwargs)
+
+    def _present(self) -> Iterator[tuple[Tensor, SparseTensor]]:
+        """The weights and their matrices, which are made anew where a weight has been written."""
+        for name in self.names:
+            weight = self.model.get_parameter(name)
+            state = (weight.device, weight.data_ptr(), weight._version)
+            if name not in self._matrices or self._matrices[name][0] != state:
+                self._matrices[name] = (state, _matrix(weight))
+            yield weight, self._matrices[name][1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_matrices": {}}
+
+
+def has_products(device: torch.device) -> bool:
+    """Whether torch-sparse is installed, and compiled for a device."""
+    if not WITH_TORCH_SPARSE:
+        return False
+    return device.type == "cpu" or torch.ops.torch_sparse.cuda_version() >= 0
 
 
 def sparse_candidates(model: nn.Module) -> dict[str, Tensor]:
@@ -53,8 +71,8 @@ def sparse_candidates(model: nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def faster_weights(model: nn.Module, *args: Any) -> dict[str, Tensor]:
-    """The weights whose sparse products are faster than the dense ones, measured.
+def faster_weights(model: nn.Module, *args: Any) -> list[str]:
+    """The names of the weights whose sparse products are faster than the dense ones, measured.
 
     Args:
         model (torch.nn.Module): The model, its masks folded in, on the device that counts.
@@ -64,7 +82,7 @@ def faster_weights(model: nn.Module, *args: Any) -> dict[str, Tensor]:
     timing = _Timing({id(weight): _matrix(weight) for weight in found.values()})
     with timing:
         model(*args)
-    return {name: weight for name, weight in found.items() if timing.gain.get(id(weight), 0) > 0}
+    return [name for name, weight in found.items() if timing.gain.get(id(weight), 0) > 0]
 
 
 def _matrix(weight: Tensor) -> SparseTensor:
@@ -85,7 +103,9 @@ class _Products(TorchFunctionMode):
         sparse = _SPARSE.get(func)
         weight = kwargs.get("weight", args[1] if len(args) > 1 else None)
         matrix = self.matrices.get(id(weight)) if sparse is not None else None
-        if sparse is None or matrix is None:
+        # torch-sparse cannot multiply with nothing.
+        empty = bool(args) and isinstance(args[0], Tensor) and args[0].numel() == 0
+        if sparse is None or matrix is None or empty:
             return func(*args, **kwargs)
         return self.multiply(
             weight, lambda: func(*args, **kwargs), lambda: sparse(matrix, *args, **kwargs)
@@ -118,15 +138,17 @@ def _seconds(product: Callable[[], Tensor]) -> float:
     return timer.blocked_autorange(min_run_time=MIN_SECONDS).median
 
 
-def _linear(matrix: SparseTensor, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    rows = x.reshape(-1, x.size(-1))
-    out = torch_sparse.matmul(matrix, rows.t()).t().view(*x.shape[:-1], -1)
+def _linear(
+    matrix: SparseTensor, input: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    rows = input.reshape(-1, input.size(-1))
+    out = torch_sparse.matmul(matrix, rows.t()).t().view(*input.shape[:-1], -1)
     return out if bias is None else out + bias
 
 
 def _conv(
     matrix: SparseTensor,
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Any = 1,
@@ -137,14 +159,14 @@ def _conv(
     """Of one dimension or of two; samples may come without a batch."""
     if groups > 1 or isinstance(padding, str):
         dense = F.conv1d if weight.dim() == 3 else F.conv2d
-        return dense(x, weight, bias, stride, padding, dilation, groups)
+        return dense(input, weight, bias, stride, padding, dilation, groups)
     spare = 4 - weight.dim()  # one dimension is two, of which the last has one place
     kernel = (*weight.shape[2:], *[1] * spare)
     steps, pads, gaps = (
         _two(value, rest if spare else value)
         for value, rest in ((stride, 1), (padding, 0), (dilation, 1))
     )
-    maps = x.view(*x.shape, *[1] * spare)
+    maps = input.view(*input.shape, *[1] * spare)
     maps = maps if maps.dim() == 4 else maps.unsqueeze(0)
     columns = F.unfold(maps, kernel, gaps, pads, steps)  # [N, C k, positions]
     wide = columns.transpose(0, 1).flatten(1)
@@ -158,7 +180,7 @@ def _conv(
         )
     ]
     out = out.unflatten(2, sizes[: 2 - spare])
-    return out if x.dim() == weight.dim() else out.squeeze(0)
+    return out if input.dim() == weight.dim() else out.squeeze(0)
 
 
 def _two(value: Any, second: Any) -> tuple[int, int]:

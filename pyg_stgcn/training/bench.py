@@ -42,13 +42,18 @@ def bench_run(
     """
     chosen = _chosen(forms, torch.device(device), tell)
     model = cast(Backbone, run.load_model().to(device))
-    found = list(compare_forms(model, chosen, settings, rounds, tell))
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [entry.to_dict() for entry in found]
-    write_csv(folder / "bench.csv", list(rows[0]), rows)
-    content = {"run": str(run.folder), "device": device, "rounds": rounds, "measurements": rows}
-    write_json(folder / "bench.json", {**content, "versions": software_versions()})
-    plot_bench(folder / "bench.png", rows)
+    facts = {"run": str(run.folder), "device": device, "rounds": rounds}
+    facts["versions"] = software_versions()
+    found: list[Measurement] = []
+    for entry in compare_forms(model, chosen, settings, rounds, tell):
+        found.append(entry)
+        if len(found) % len(chosen):
+            continue
+        rows = [entry.to_dict() for entry in found]
+        write_csv(folder / "bench.csv", list(rows[0]), rows)
+        write_json(folder / "bench.json", {**facts, "measurements": rows})
+        plot_bench(folder / "bench.png", rows)
     return found
 
 
@@ -58,7 +63,7 @@ def _chosen(
     reasons = {form: why_not_form(form, device) for form in forms or FORMS}
     for form, reason in reasons.items():
         if reason and forms is not None:
-            raise InputError(f"form {form!r}: {reason}")
+            raise InputError(f"form {form!r}: {reason}; leave it out of --forms")
         if reason:
             tell(f"left out: {form}, which {reason}")
     return [form for form, reason in reasons.items() if not reason]

@@ -205,9 +205,10 @@ def _mean_subsets(folders: Sequence[Path]) -> list[dict[str, Any]]:
     averaged = ("kept", "params_kept", "top1", "top5", "mean_class")
     for folder, rows in zip(folders, tables, strict=True):
         if missing := [name for name in averaged if name not in rows[0]]:
+            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
             raise InputError(
                 f"{folder / 'assembly.json'}: no {missing[0]}, it is of an older version; judge "
-                f"the run again with 'pyg-stgcn evaluate {folder}'"
+                f"the run again with 'pyg-stgcn evaluate {folder} --clips {summary['clips']}'"
             )
     return [
         rows[0] | {name: float(np.mean([row[name] for row in rows])) for name in averaged}

@@ -273,7 +273,10 @@ class Run:
         try:
             controller = put_masks(model, masks)
         except InputError as error:
-            raise InputError(f"{self.masks}: not the masks of this run ({error})") from None
+            raise InputError(
+                f"{self.masks}: not the masks of this run ({error}); delete the file to count "
+                "zeros in their place, or train the run again"
+            ) from None
         try:
             yield
         finally:

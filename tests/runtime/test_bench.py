@@ -36,6 +36,12 @@ def test_all_forms_say_the_same(form: str) -> None:
         )
 
 
+def test_compiling_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "/nothing/g++")
+    torch.compiler.reset()
+    assert "does not work here" in why_not_form("compile", CPU)
+
+
 def test_unknown_form() -> None:
     with pytest.raises(InputError, match="'fast' is unknown; use one of eager, compile"):
         make_form("fast", masked(), 12)

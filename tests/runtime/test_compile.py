@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -28,7 +29,9 @@ NATIVE = pytest.mark.skipif(kernels() is None, reason="the kernels are not compi
 @pytest.fixture(autouse=True, scope="module")
 def compiled_however_slow() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pyg_stgcn.runtime.compiler._is_slower", lambda compiled, model: False)
+        patch.setattr(
+            "pyg_stgcn.runtime.compiler._is_slower", lambda compiled, model, example: False
+        )
         yield
 
 
@@ -299,7 +302,7 @@ def test_state_dict_round_trip(name: str) -> None:
 def test_dense_where_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[nn.Module] = []
 
-    def is_slower(compiled: nn.Module, model: nn.Module) -> bool:
+    def is_slower(compiled: nn.Module, model: nn.Module, example: object) -> bool:
         asked.append(compiled)
         return True
 
@@ -315,30 +318,22 @@ def test_dense_where_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @NATIVE
-def test_timing_draws_no_numbers() -> None:
-
+@pytest.mark.parametrize("first_seconds", [3.0, 1.0])
+def test_the_faster_of_two(monkeypatch: pytest.MonkeyPatch, first_seconds: float) -> None:
+    """With the clock in hand: the dense form takes two seconds."""
     model = trained(create_model("stgcn", 3, chain(10), base_channels=4))
-    compiled = SparseBackbone(model)
+    clock = itertools.accumulate(itertools.cycle([0.0, first_seconds, 0.0, 2.0]))
+    monkeypatch.setattr("pyg_stgcn.runtime.compiler.time.perf_counter", lambda: next(clock))
+    example = (batch_of(model, (2,), 5),)
+    assert _is_slower(SparseBackbone(model), model, example) == (first_seconds > 2)
+
+
+@NATIVE
+def test_timing_draws_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyg_stgcn.runtime.compiler._is_slower", _is_slower)
+    model = trained(create_model("stgcn", 3, chain(10), base_channels=4))
     torch.manual_seed(0)
-    _is_slower(compiled, model)
+    compile_sparse(model)
     following = torch.rand(3)
     torch.manual_seed(0)
     assert torch.equal(following, torch.rand(3))
-    slow = SlowModel(compiled)
-    assert _is_slower(slow, model) and not _is_slower(compiled, SlowModel(model))
-
-
-class SlowModel(nn.Module):
-    """A model that takes twenty times its time."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self.skeleton = model.skeleton
-        self.in_channels = model.in_channels
-
-    def forward(self, batch: Batch) -> Tensor:
-        for _ in range(19):
-            self.model(batch)
-        out: Tensor = self.model(batch)
-        return out

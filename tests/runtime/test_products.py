@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_stgcn.models import create_model, list_models
@@ -34,7 +36,7 @@ def test_backbones(name: str, sparsity: float) -> None:
     sparsify(model, sparsity, exclude="head.*", allocation="uniform")
     batch = random_batch(model, 2, 2, 9)
     products = SparseProducts(copy_plain(model))
-    assert len(products.weights) >= 18
+    assert len(products.names) >= 18
     torch.testing.assert_close(products(batch), model(batch))
 
 
@@ -76,20 +78,74 @@ def test_what_is_timed_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter([3.0, 1.0, 1.0, 3.0])  # dense and sparse of the first layer, of the second
     monkeypatch.setattr("pyg_stgcn.runtime.products._seconds", lambda product: next(seconds))
     x = torch.randn(2, 8)
-    weights = faster_weights(model, x)
-    assert list(weights) == ["0.weight"]
-    products = SparseProducts(model, weights)
+    names = faster_weights(model, x)
+    assert names == ["0.weight"]
+    products = SparseProducts(model, names)
     torch.testing.assert_close(products(x), model(x))
 
 
 @torch.no_grad()
-def test_measures_every_sparse_product() -> None:
+def test_times_every_product_of_a_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     model = create_model("stgcn", 5, "ntu25", base_channels=8).eval()
     assert isinstance(model, Backbone)
     prune(model, 0.9)
-    faster = faster_weights(model, random_batch(model, 1, 1, 5))
-    assert set(faster) <= set(sparse_candidates(model))
+    countdown = itertools.count(0, -1)  # so that the sparse form is always faster
+    monkeypatch.setattr("pyg_stgcn.runtime.products._seconds", lambda product: next(countdown))
+    linear = [name for name in sparse_candidates(model) if "data_norm" not in name]
+    assert faster_weights(model, random_batch(model, 1, 1, 5)) == linear
+
+
+@torch.no_grad()
+def test_follows_the_weights() -> None:
+    """Weights may be loaded, written and copied after the matrices were made."""
+    torch.manual_seed(0)
+    model, other = nn.Linear(8, 8), nn.Linear(8, 8)
+    prune(model, 0.8)
+    prune(other, 0.8)
+    x, products = torch.randn(2, 8), SparseProducts(model)
+    products(x)
+    products.model.load_state_dict(other.state_dict())
+    torch.testing.assert_close(products(x), other(x))
+    replica = copy.deepcopy(products)
+    replica.model.weight.mul_(2)
+    torch.testing.assert_close(replica(x), 2 * (other(x) - other.bias) + other.bias)
+    torch.testing.assert_close(products(x), other(x))
+    torch.testing.assert_close(products.double()(x.double()), other.double()(x.double()))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(6, 4), (0, 6)),
+        (nn.Conv1d(6, 4, 3), (0, 6, 5)),
+        (nn.Conv2d(6, 4, 3), (0, 6, 5, 5)),
+    ],
+    ids=str,
+)
+def test_nothing_in_nothing_out(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    layer = copy.deepcopy(layer)
+    prune(layer, 0.9)
+    assert SparseProducts(layer)(torch.randn(shape)).shape == layer(torch.randn(shape)).shape
+
+
+class ByName(nn.Module):
+    """Calls with keywords."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(input=x, weight=self.weight)
+
+
+@torch.no_grad()
+def test_keywords() -> None:
+    torch.manual_seed(0)
+    model, x = ByName(), torch.randn(2, 6)
+    prune(model, 0.8)
+    torch.testing.assert_close(SparseProducts(model)(x), model(x))
 
 
 @pytest.mark.cuda
