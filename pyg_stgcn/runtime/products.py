@@ -45,7 +45,9 @@ class SparseProducts(nn.Module):
         """The weights and their matrices, which are made anew where a weight has been written."""
         for name in self.names:
             weight = self.model.get_parameter(name)
-            state = (weight.device, weight.data_ptr(), weight._version)
+            # What inference mode has made has no version.
+            version = None if weight.is_inference() else weight._version
+            state = (weight.device, weight.data_ptr(), version)
             if name not in self._matrices or self._matrices[name][0] != state:
                 self._matrices[name] = (state, _matrix(weight))
             yield weight, self._matrices[name][1]
