@@ -63,19 +63,29 @@ def pruned(name: str, sparsity: float, masks: str, pattern: str) -> Backbone:
     return model.eval()
 
 
+def trained(run: Run) -> Backbone:
+    """The weights of a run on the graph of ntu25."""
+    name = run.config.model
+    options = {"base_channels": run.config.channels, "graph": GRAPHS[name]}
+    model = create_model(name, 60, "ntu25", **options)
+    assert isinstance(model, Backbone)
+    own = model.state_dict()
+    found = run.load_model().state_dict()
+    found = {key: value for key, value in found.items() if key in own}
+    model.load_state_dict(
+        {key: value for key, value in found.items() if value.shape == own[key].shape}, strict=False
+    )
+    return model.eval()
+
+
 def candidates(options: argparse.Namespace) -> Iterator[tuple[str, str, Backbone, nn.Module]]:
     """Name, what is pruned, the masked model and the usual form of all that is to be compared."""
     for folder in options.run:
         run = Run.open(folder)
-        model, name = run.load_model(), run.config.model
-        if not isinstance(model, Backbone) or model.in_channels != 3:
-            raise SystemExit(f"{folder}: the usual form is for single models of one 3-D stream")
-        with run.masked(model):
-            share = sparsity_facts(model, run)["sparsity"]
-        zeros = f"{folder.name}, {100 * share:.1f} %"
-        width, graph = run.config.channels, run.config.graph
-        usual = UsualModel(name, model.num_classes, model.skeleton.name, graph, width)
-        yield name, zeros, model, usual.eval()
+        name, width = run.config.model, run.config.channels
+        share = sparsity_facts(run.load_model(), run)["sparsity"]
+        usual = UsualModel(name, 60, "ntu25", GRAPHS[name], width).eval()
+        yield name, f"{folder.name}, {100 * share:.1f} %", trained(run), usual
     for name in [] if options.run else options.models:
         usual = UsualModel(name, 60, "ntu25", GRAPHS[name]).eval()
         for sparsity in options.sparsity:
@@ -176,7 +186,9 @@ def main() -> None:
     parser.add_argument("--sparsity", nargs="+", type=float, default=[0.8, 0.9, 0.95, 0.99])
     parser.add_argument("--masks", choices=("uniform", "erk", "global"), default="uniform")
     parser.add_argument("--pattern", default="unstructured", help="a pattern of the masks")
-    parser.add_argument("--run", nargs="+", type=Path, default=[], help="folders of trained runs")
+    parser.add_argument(
+        "--run", nargs="+", type=Path, default=[], help="folders of trained single models"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
