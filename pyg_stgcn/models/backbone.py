@@ -149,11 +149,14 @@ class Backbone(nn.Module):
         """Maps a batch to the feature maps of its persons, shape :math:`(P, T', V, C')`."""
         return self._maps(*static_batch(batch, self.skeleton, self.in_channels))
 
-    def _maps(self, x: Tensor, num_persons: Tensor) -> Tensor:
+    def normalize(self, x: Tensor, num_persons: Tensor) -> Tensor:
+        """Normalises the persons of a batch, see :func:`static_batch`, before the first stage."""
         if isinstance(self.data_norm, PersonNorm):
-            x = self.data_norm(x, num_persons)
-        else:
-            x = self.data_norm(x.flatten(2).flatten(0, 1)).view(x.shape)
+            return cast(Tensor, self.data_norm(x, num_persons))
+        return cast(Tensor, self.data_norm(x.flatten(2).flatten(0, 1))).view(x.shape)
+
+    def _maps(self, x: Tensor, num_persons: Tensor) -> Tensor:
+        x = self.normalize(x, num_persons)
         for block in self.stages:
             x = block(x)
         return x

@@ -99,6 +99,17 @@ class Adjacency(nn.Module):
             return self._matrix(weight)
         return self._without_pruned(weight.detach())
 
+    def dense(self) -> Tensor:
+        r"""The present edge weights :math:`\bar{A}` as in :meth:`by_partition`, with gradients."""
+        weight: Tensor = self.edge_weight
+        if self.adaptive == "importance":
+            weight = weight * self.graph_weight
+        return self.placed(weight)
+
+    def placed(self, values: Tensor) -> Tensor:
+        """One value per edge as in :meth:`by_partition`."""
+        return self._joints_apart(self._dense(values))
+
     @torch.no_grad()
     def by_partition(self) -> Tensor:
         r"""The present edge weights :math:`\bar{A}` as a tensor of shape :math:`(K, V, V)`.
@@ -108,7 +119,10 @@ class Adjacency(nn.Module):
         """
         matrix = self()
         dense: Tensor = matrix.to_dense() if isinstance(matrix, SparseTensor) else matrix
-        by_joint = dense.view(self.num_joints, self.num_partitions, self.num_joints)
+        return self._joints_apart(dense)
+
+    def _joints_apart(self, matrix: Tensor) -> Tensor:
+        by_joint = matrix.view(self.num_joints, self.num_partitions, self.num_joints)
         return by_joint.permute(1, 2, 0).contiguous()
 
     def _matrix(self, weight: Tensor) -> Tensor | SparseTensor:

@@ -7,6 +7,7 @@ last; it is there where one follows. Lanes after the last joint hold anything.
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
 
 #: Joints side by side in a block.
@@ -18,6 +19,11 @@ MAX_BLOCKS = 3
 def num_blocks(num_joints: int) -> int:
     """How many blocks of sixteen lanes the joints take."""
     return -(-num_joints // LANES)
+
+
+def in_lanes(x: Tensor) -> Tensor:
+    """The joints, the last dimension, filled up with zeros to whole blocks."""
+    return F.pad(x, (0, num_blocks(x.size(-1)) * LANES - x.size(-1))).contiguous()
 
 
 def frame_mean(x: Tensor, num_joints: int, halo: int = 0) -> Tensor:

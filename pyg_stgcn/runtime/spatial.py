@@ -13,7 +13,7 @@ from pyg_stgcn.models.blocks import Projection, SpatialUnit
 from pyg_stgcn.nn import AAGraphConv, CTRGraphConv, DGGraphConv, STCAttention, STGraphConv
 from pyg_stgcn.runtime.fold import affine, copy_plain, double, followed_by, frames_first
 from pyg_stgcn.runtime.layers import SparseConv, SparseGraphConv
-from pyg_stgcn.runtime.layout import LANES, frame_mean, num_blocks
+from pyg_stgcn.runtime.layout import LANES, frame_mean, in_lanes, num_blocks
 from pyg_stgcn.runtime.temporal import compile_map
 
 
@@ -24,11 +24,6 @@ def prior_graph(unit: SpatialUnit) -> Tensor:
     dense = matrix.to_dense() if isinstance(matrix, SparseTensor) else matrix
     rows = double(dense).view(unit.adjacency.num_joints, -1, unit.adjacency.num_joints)
     return rows.permute(1, 2, 0).contiguous()
-
-
-def targets_in_lanes(graph: Tensor) -> Tensor:
-    """The target joints, the last dimension, filled up with zeros to whole blocks."""
-    return F.pad(graph, (0, num_blocks(graph.size(-1)) * LANES - graph.size(-1)))
 
 
 class Spatial(nn.Module):
@@ -95,7 +90,7 @@ class SimilarityGraph(nn.Module):
         bias = scale * double(conv.bias).view(conv.num_partitions, -1).sum(0) + shift
         bias = bias[:, None].expand(-1, self.num_joints)
         self.sum = SparseGraphConv(weight * scale[:, None, None], bias, graph, halo=halo)
-        prior = targets_in_lanes(graph).float()
+        prior = in_lanes(graph).float()
         self.register_buffer("prior", prior)
         self.register_buffer("gate", (double(conv.alpha) * (prior != 0)).float())
 
@@ -130,7 +125,7 @@ class ChannelGraph(nn.Module):
             by_output(conv.value.bias).squeeze(2) * scale[:, None],
             halo=halo,
         )
-        prior = targets_in_lanes(graph)
+        prior = in_lanes(graph)
         kept = (prior != 0).double()
         alpha = double(conv.alpha)
         bias = double(conv.refine.bias).view(partitions, -1)
@@ -177,7 +172,7 @@ class GroupGraph(nn.Module):
         self.sum = SparseGraphConv(identity, none, edges, relu=False)
         weight, bias = followed_by(unit.norm, *frames_first(conv.post))
         self.post = SparseConv(weight, bias, relu=True, halo=halo)
-        prior = targets_in_lanes(graph)
+        prior = in_lanes(graph)
         kept = prior != 0
         alpha, beta = (
             (factor if conv.subset_wise else factor[:1].expand_as(factor))[:, None, None]

@@ -73,8 +73,25 @@ def compress(weight: Tensor, group: int = GROUP) -> Entries:
     Shapes:
         - **weight:** :math:`(C', S, C)`
     """
+    return _entries(weight, weight.float(), group, _faster_block(weight))
+
+
+def compress_places(kept: Tensor, places: Tensor) -> Entries:
+    """Like :func:`compress`, of weights of which only is known where they are.
+
+    Args:
+        kept (torch.Tensor): Whether a weight is kept, by output channel, frame and input channel.
+        places (torch.Tensor): The number of every weight, which takes the place of the values.
+
+    Shapes:
+        - **kept, places:** :math:`(C', S, C)`
+    """
+    return _entries(kept, places, GROUP, _faster_block(kept))
+
+
+def _faster_block(weight: Tensor) -> int:
     rows_cost, blocks_cost = _costs(weight)
-    return _entries(weight, group, BLOCK if blocks_cost < rows_cost else 1)
+    return BLOCK if blocks_cost < rows_cost else 1
 
 
 def cost(weight: Tensor) -> float:
@@ -111,11 +128,11 @@ def _costs(weight: Tensor) -> tuple[float, float]:
     return kept, _kernel_costs().block * BLOCK * float(needed.sum())
 
 
-def _entries(weight: Tensor, group: int, block: int) -> Entries:
-    rows, frames, channels = weight.shape
+def _entries(kept: Tensor, values: Tensor, group: int, block: int) -> Entries:
+    rows, frames, channels = kept.shape
     groups = max(-(-channels // group), 1)
-    blocks = weight.view(rows // block, block, frames, channels)
-    row, frame, channel = (blocks != 0).any(1).nonzero().unbind(1)
+    form = (rows // block, block, frames, channels)
+    row, frame, channel = (kept.reshape(form) != 0).any(1).nonzero().unbind(1)
     place = (channel // group) * (rows // block) + row
     # A stable sort: within a row frame by frame, so that what comes next in memory is next.
     place, order = place.sort(stable=True)
@@ -125,7 +142,7 @@ def _entries(weight: Tensor, group: int, block: int) -> Entries:
     return Entries(
         starts.to(torch.int32),
         ((frame * channels + channel) * LANES).to(torch.int32),
-        blocks[row, :, frame, channel].float().contiguous().flatten(),
+        values.reshape(form)[row, :, frame, channel].contiguous().flatten(),
         groups,
         block,
     )
@@ -133,7 +150,12 @@ def _entries(weight: Tensor, group: int, block: int) -> Entries:
 
 def row_entries(weight: Tensor) -> Entries:
     """The single weights of all rows in one group, see :func:`compress`."""
-    return _entries(weight, max(weight.size(2), 1), 1)
+    return _entries(weight, weight.float(), max(weight.size(2), 1), 1)
+
+
+def row_places(kept: Tensor, places: Tensor, group: int = GROUP) -> Entries:
+    """The single weights of all rows, see :func:`compress_places`."""
+    return _entries(kept, places, group, 1)
 
 
 def unit_entries(rows: int) -> Entries:

@@ -93,6 +93,67 @@ struct PairTile {
   float* out;  // [joints, blocks * 16]
 };
 
+// The gradients of what is kept, for a tile of frames of one person: added to sixteen sums each, lane
+// by lane. Rows, or channels, from `begin` to before `end`: those of others are for other threads.
+struct ConvGradTile {
+  Entries weight;  // without values
+  int64_t begin, end;
+  const float* x;
+  int64_t x_step;
+  const float* grad;  // of the output
+  int64_t grad_frame;
+  int64_t frames;
+  float* sums;       // [entries, 16]
+  float* bias_sums;  // [rows, 16]
+};
+
+// For the weights the graph is the transposed one; for its edges it is the graph itself, and `sums`
+// has sixteen for every entry, or for every block of targets of every term.
+struct GraphGradTile {
+  Entries weight;
+  int64_t partitions;
+  int64_t blocks;
+  int64_t begin, end;
+  const int32_t* graph_starts;
+  const GraphEntry* graph;
+  GraphTerms terms;
+  const float* factors;
+  int64_t factor_partition;
+  const float* x;
+  int64_t x_block;
+  int64_t x_frame;
+  const float* grad;
+  int64_t grad_block;
+  int64_t grad_frame;
+  int64_t frames;
+  float* sums;
+  float* bias_sums;  // [channels, blocks * 16]; of the weights' gradient
+};
+
+// A batch norm: all frames of one person and one block of joints.
+struct NormTile {
+  int64_t frames;
+  int64_t begin, end;  // channels
+  int64_t lanes;       // joints in this block
+  const float* x;
+  int64_t x_frame;
+  const float* center;   // [channels]; what is taken from x before the sums
+  const float* factor;   // [channels]; of x, and of the gradient that arrives
+  const float* factor_x;  // [channels]; of x in the gradient
+  const float* shift;    // [channels]
+  const float* residual;  // or null
+  int64_t residual_frame;
+  bool relu;
+  const float* grad;  // of the output
+  const float* kept;  // the output, where ReLU has let pass what is positive, or null
+  int64_t grad_frame;
+  float* out;
+  int64_t out_frame;
+  float* passed;  // the gradient after ReLU, or null; frames as in `grad`
+  float* sums;    // [channels, 16], of x or the gradient
+  float* products;  // [channels, 16], with x
+};
+
 struct Kernels {
   const char* name;
   int64_t conv_frames;         // frames of a tile at most
@@ -102,6 +163,16 @@ struct Kernels {
   void (*block_conv)(const ConvTile&);
   void (*graph_conv)(const GraphTile&);
   void (*pairs)(const PairTile&);
+  int64_t grad_frames;  // frames of a tile at most
+  int64_t grad_sums;    // frames times blocks of a tile at most
+  bool picks;           // whether graphs may be given as terms
+  void (*conv_weight_grad)(const ConvGradTile&);
+  void (*graph_weight_grad)(const GraphGradTile&);
+  void (*graph_edge_grad)(const GraphGradTile&);
+  void (*norm_sums)(const NormTile&);
+  void (*norm_apply)(const NormTile&);
+  void (*norm_grad_sums)(const NormTile&);
+  void (*norm_grad)(const NormTile&);
 };
 
 constexpr int kBlock = 8;      // output channels of a block pattern's block

@@ -10,6 +10,8 @@
 #include "simd.h"
 
 #include "kernels.inc"
+#include "gradients.inc"
+#include "table.inc"
 
 namespace pyg_stgcn {
 static const Kernels kKernels = table("avx2");

@@ -3,6 +3,8 @@
 #include "simd.h"
 
 #include "kernels.inc"
+#include "gradients.inc"
+#include "table.inc"
 
 namespace pyg_stgcn {
 #if defined(__ARM_NEON)

@@ -1,26 +1,18 @@
 // The torch operators: checks of what they are given, tiles for the kernels, and threads.
 
 #include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <Python.h>
 #include <torch/library.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 #include <tuple>
 
-#include "kernels.h"
+#include "checks.h"
 
 namespace pyg_stgcn {
 namespace {
-
-using at::Tensor;
-using std::optional;
-
-constexpr int64_t kWidth = 16;
 
 const Kernels* choose_kernels() {
   const char* wish = std::getenv("PYG_STGCN_KERNELS");
@@ -36,67 +28,16 @@ const Kernels* choose_kernels() {
   return plain_kernels();
 }
 
+}  // namespace
+
 const Kernels& kernels() {
   static const Kernels* chosen = choose_kernels();
   return *chosen;
 }
 
+namespace {
+
 std::string kernels_name() { return kernels().name; }
-
-// Features [persons, blocks, frames, channels, 16].
-struct Features {
-  int64_t persons, blocks, frames, channels;
-  float* data;
-  int64_t frame() const { return channels * kWidth; }
-  int64_t block() const { return frames * frame(); }
-  int64_t person() const { return blocks * block(); }
-};
-
-Features features(const Tensor& x, const char* name) {
-  TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous(), name,
-              ": expected a contiguous float32 tensor on the CPU");
-  TORCH_CHECK(x.dim() == 5 && x.size(4) == kWidth, name,
-              ": expected [persons, blocks, frames, channels, 16], got ", x.sizes());
-  return {x.size(0), x.size(1), x.size(2), x.size(3), x.data_ptr<float>()};
-}
-
-const float* floats(const Tensor& x, int64_t numel, const char* name) {
-  TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous() &&
-                  x.numel() == numel,
-              name, ": expected ", numel, " contiguous float32 on the CPU, got ", x.sizes());
-  return x.const_data_ptr<float>();
-}
-
-const int32_t* integers(const Tensor& x, const char* name) {
-  TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kInt && x.is_contiguous(), name,
-              ": expected a contiguous int32 tensor on the CPU");
-  return x.const_data_ptr<int32_t>();
-}
-
-void check_starts(const int32_t* starts, int64_t count, int64_t numel, const char* name) {
-  TORCH_CHECK(count > 0 && starts[0] == 0 && starts[count - 1] == numel, name,
-              ": does not begin with 0 and end with ", numel);
-  for (int64_t i = 1; i < count; ++i)
-    TORCH_CHECK(starts[i - 1] <= starts[i], name, ": decreases at ", i);
-}
-
-Entries entries(const Tensor& starts, const Tensor& offsets, const Tensor& values, int64_t groups,
-                int64_t block, int64_t reach) {
-  TORCH_CHECK(groups > 0 && (block == 1 || block == kBlock), "groups, block: ", groups, ", ", block);
-  const int64_t count = starts.numel();
-  TORCH_CHECK(count > 0 && (count - 1) % groups == 0, "starts: ", count, " for ", groups, " groups");
-  const Entries e{integers(starts, "starts"), integers(offsets, "offsets"),
-                  floats(values, offsets.numel() * block, "values"), (count - 1) / groups, groups};
-  check_starts(e.starts, count, offsets.numel(), "starts");
-  int32_t least = 0, most = -kWidth;
-  for (int64_t i = 0; i < offsets.numel(); ++i) {
-    least = std::min(least, e.offsets[i]);
-    most = std::max(most, e.offsets[i]);
-  }
-  TORCH_CHECK(least >= 0 && most + kWidth <= reach, "offsets: from ", least, " to ", most,
-              ", outside of the ", reach, " floats of the input");
-  return e;
-}
 
 struct Residual {
   optional<Features> from;
@@ -118,32 +59,6 @@ Residual check_residual(const optional<Tensor>& residual, int64_t pad, const Fea
               "residual: ", residual->sizes(), " does not fit ", rows, " channels of ", frames,
               " frames");
   return {r, pad};
-}
-
-// Balanced tiles: of 25 frames in tiles of at most 8, four of 6 or 7.
-struct Tiles {
-  int64_t frames, count;
-  Tiles(int64_t frames, int64_t most) : frames(frames), count((frames + most - 1) / most) {}
-  int64_t begin(int64_t tile) const { return frames * tile / count; }
-};
-
-void clear_halo(const Features& out, int64_t pad) {
-  if (pad == 0) return;
-  for (int64_t b = 0; b < out.persons * out.blocks; ++b) {
-    float* block = out.data + b * out.block();
-    std::memset(block, 0, sizeof(float) * pad * out.frame());
-    std::memset(block + out.block() - pad * out.frame(), 0, sizeof(float) * pad * out.frame());
-  }
-}
-
-Tensor make_features(const Tensor& like, int64_t blocks, int64_t frames, int64_t channels,
-                     int64_t pad) {
-  TORCH_CHECK(frames >= 0 && pad >= 0 && channels >= 0, "frames, pad, channels: ", frames, ", ",
-              pad, ", ", channels);
-  Tensor out = at::empty({like.size(0), blocks, frames + 2 * pad, channels, kWidth},
-                         like.options().memory_format(at::MemoryFormat::Contiguous));
-  clear_halo(features(out, "out"), pad);
-  return out;
 }
 
 Tensor pack(const Tensor& x, int64_t pad) {
@@ -247,18 +162,6 @@ Tensor conv(const Tensor& x, const Tensor& starts, const Tensor& offsets, const 
   return result;
 }
 
-GraphTerms graph_terms(const Tensor& starts, const Tensor& sources, const Tensor& factors,
-                       int64_t partitions, int64_t blocks) {
-  if (starts.numel() == 0) return {nullptr, nullptr, nullptr};
-  const int64_t lanes = blocks * kWidth, terms = sources.numel() / lanes;
-  TORCH_CHECK(starts.numel() == partitions + 1 && sources.numel() == terms * lanes,
-              "terms: ", starts.numel(), " starts, ", sources.numel(), " sources");
-  const GraphTerms t{integers(starts, "term_starts"), integers(sources, "term_sources"),
-                     floats(factors, terms * lanes, "term_factors")};
-  check_starts(t.starts, starts.numel(), terms, "term_starts");
-  return t;
-}
-
 Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
                   const Tensor& values, const Tensor& bias, const Tensor& row_bias,
                   const Tensor& graph_starts, const Tensor& graph, const Tensor& factors,
@@ -276,13 +179,7 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
   const float* shift = floats(bias, rows * in.blocks * kWidth, "bias");
   const float* row_shift = floats(row_bias, weight.rows, "row_bias");
 
-  TORCH_CHECK(graph.dim() == 2 && graph.size(1) == 2, "graph: expected [edges, 2]");
-  TORCH_CHECK(graph_starts.numel() == partitions * in.blocks + 1, "graph_starts: ",
-              graph_starts.numel());
-  const int32_t* graph_begin = integers(graph_starts, "graph_starts");
-  check_starts(graph_begin, graph_starts.numel(), graph.size(0), "graph_starts");
-  static_assert(sizeof(GraphEntry) == 2 * sizeof(int32_t), "rows of the graph are its entries");
-  const auto* edges = reinterpret_cast<const GraphEntry*>(integers(graph, "graph"));
+  const int32_t* graph_begin = graph_begins(graph_starts, graph, partitions, in.blocks);
   TORCH_CHECK(factors.dim() == 4 && (factors.size(0) == 1 || factors.size(0) == in.persons) &&
                   (factors.size(1) == 1 || factors.size(1) == partitions) &&
                   (factors.size(2) == 1 || factors.size(2) == rows),
@@ -291,11 +188,7 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
   const float* factor = floats(factors, factors.numel(), "factors");
   const int64_t by_channel = factors.size(3), by_partition = factors.size(2) * by_channel;
   const int64_t by_person = factors.size(1) * by_partition;
-  for (int64_t i = 0; i < graph.size(0); ++i)
-    TORCH_CHECK(edges[i].source >= 0 && edges[i].source < in.blocks * kWidth &&
-                    edges[i].factor >= 0 && edges[i].factor + kWidth <= by_channel,
-                "graph: entry ", i, " is out of range");
-
+  const GraphEntry* edges = graph_edges(graph, in.blocks, by_channel);
   const GraphTerms terms =
       graph_terms(term_starts, term_sources, term_factors, partitions, in.blocks);
 

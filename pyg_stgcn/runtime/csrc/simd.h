@@ -11,7 +11,7 @@
 #include <arm_neon.h>
 #endif
 
-#define PYG_STGCN_UNROLL _Pragma("GCC unroll 16")
+#define PYG_STGCN_UNROLL _Pragma("GCC unroll 32")
 
 namespace {
 
@@ -26,6 +26,8 @@ constexpr int kConvFrames = 8;  // frames, each with sixteen lanes of sums, of a
 constexpr int kGraphSums = 12;  // frames times blocks of a tile of the graph convolution
 constexpr int kBlockRows = 8;   // rows, and frames, of a block's tile
 constexpr int kBlockFrames = 3;
+constexpr int kGradFrames = 24;  // frames of a tile of a weight gradient, all in registers
+constexpr int kGradSums = 12;    // frames times blocks of a tile of a graph convolution's gradients
 inline Register load(const float* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, Register a) { _mm512_storeu_ps(p, a); }
 inline Register spread(float a) { return _mm512_set1_ps(a); }
@@ -51,6 +53,8 @@ constexpr int kConvFrames = 6;
 constexpr int kGraphSums = 6;
 constexpr int kBlockRows = 4;
 constexpr int kBlockFrames = 1;
+constexpr int kGradFrames = 6;
+constexpr int kGradSums = 3;
 inline Register load(const float* p) { return _mm256_loadu_ps(p); }
 inline void store(float* p, Register a) { _mm256_storeu_ps(p, a); }
 inline Register spread(float a) { return _mm256_set1_ps(a); }
@@ -67,6 +71,8 @@ constexpr int kConvFrames = 6;
 constexpr int kGraphSums = 6;
 constexpr int kBlockRows = 4;
 constexpr int kBlockFrames = 1;
+constexpr int kGradFrames = 6;
+constexpr int kGradSums = 3;
 inline Register load(const float* p) { return vld1q_f32(p); }
 inline void store(float* p, Register a) { vst1q_f32(p, a); }
 inline Register spread(float a) { return vdupq_n_f32(a); }
@@ -85,6 +91,8 @@ constexpr int kConvFrames = 3;
 constexpr int kGraphSums = 3;
 constexpr int kBlockRows = 4;
 constexpr int kBlockFrames = 1;
+constexpr int kGradFrames = 6;
+constexpr int kGradSums = 3;
 template <class Function>
 inline Register each(Function function) {
   Register r;
@@ -113,6 +121,12 @@ inline Register larger(const Register& a, const Register& b) {
   return each([&](int i) { return a.lane[i] < b.lane[i] ? b.lane[i] : a.lane[i]; });
 }
 
+#endif
+
+#if defined(PYG_STGCN_PICKS)
+constexpr bool kPicks = true;
+#else
+constexpr bool kPicks = false;
 #endif
 
 struct Lanes {
@@ -147,6 +161,15 @@ struct Lanes {
     PYG_STGCN_UNROLL
     for (int i = 0; i < kRegisters; ++i)
       part[i] = fma(factor, load(p + i * (kLanes / kRegisters)), part[i]);
+  }
+  inline void add_product(const Lanes& factor, const float* p) {
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i)
+      part[i] = fma(factor.part[i], load(p + i * (kLanes / kRegisters)), part[i]);
+  }
+  inline void plus(const Lanes& other) {
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i) part[i] = add(part[i], other.part[i]);
   }
   inline void plus(const float* p) {
     PYG_STGCN_UNROLL

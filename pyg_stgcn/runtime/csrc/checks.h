@@ -1,0 +1,144 @@
+// What the files of operators share: checks of what they are given, and tiles for the kernels.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "kernels.h"
+
+namespace pyg_stgcn {
+
+using at::Tensor;
+using std::optional;
+
+constexpr int64_t kWidth = 16;
+
+// The kernels for this machine, or those that PYG_STGCN_KERNELS names.
+const Kernels& kernels();
+
+// Features [persons, blocks, frames, channels, 16].
+struct Features {
+  int64_t persons, blocks, frames, channels;
+  float* data;
+  int64_t frame() const { return channels * kWidth; }
+  int64_t block() const { return frames * frame(); }
+  int64_t person() const { return blocks * block(); }
+};
+
+inline Features features(const Tensor& x, const char* name) {
+  TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous(), name,
+              ": expected a contiguous float32 tensor on the CPU");
+  TORCH_CHECK(x.dim() == 5 && x.size(4) == kWidth, name,
+              ": expected [persons, blocks, frames, channels, 16], got ", x.sizes());
+  return {x.size(0), x.size(1), x.size(2), x.size(3), x.data_ptr<float>()};
+}
+
+inline const float* floats(const Tensor& x, int64_t numel, const char* name) {
+  TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous() &&
+                  x.numel() == numel,
+              name, ": expected ", numel, " contiguous float32 on the CPU, got ", x.sizes());
+  return x.const_data_ptr<float>();
+}
+
+inline const int32_t* integers(const Tensor& x, const char* name) {
+  TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kInt && x.is_contiguous(), name,
+              ": expected a contiguous int32 tensor on the CPU");
+  return x.const_data_ptr<int32_t>();
+}
+
+inline void check_starts(const int32_t* starts, int64_t count, int64_t numel, const char* name) {
+  TORCH_CHECK(count > 0 && starts[0] == 0 && starts[count - 1] == numel, name,
+              ": does not begin with 0 and end with ", numel);
+  for (int64_t i = 1; i < count; ++i)
+    TORCH_CHECK(starts[i - 1] <= starts[i], name, ": decreases at ", i);
+}
+
+// Entries without their values.
+inline Entries places(const Tensor& starts, const Tensor& offsets, int64_t groups, int64_t reach) {
+  TORCH_CHECK(groups > 0, "groups: ", groups);
+  const int64_t count = starts.numel();
+  TORCH_CHECK(count > 0 && (count - 1) % groups == 0, "starts: ", count, " for ", groups, " groups");
+  const Entries e{integers(starts, "starts"), integers(offsets, "offsets"), nullptr,
+                  (count - 1) / groups, groups};
+  check_starts(e.starts, count, offsets.numel(), "starts");
+  int32_t least = 0, most = -kWidth;
+  for (int64_t i = 0; i < offsets.numel(); ++i) {
+    least = std::min(least, e.offsets[i]);
+    most = std::max(most, e.offsets[i]);
+  }
+  TORCH_CHECK(least >= 0 && most + kWidth <= reach, "offsets: from ", least, " to ", most,
+              ", outside of the ", reach, " floats of the input");
+  return e;
+}
+
+inline Entries entries(const Tensor& starts, const Tensor& offsets, const Tensor& values,
+                       int64_t groups, int64_t block, int64_t reach) {
+  TORCH_CHECK(block == 1 || block == kBlock, "block: ", block);
+  Entries e = places(starts, offsets, groups, reach);
+  e.values = floats(values, offsets.numel() * block, "values");
+  return e;
+}
+
+// Balanced tiles: of 25 frames in tiles of at most 8, four of 6 or 7.
+struct Tiles {
+  int64_t frames, count;
+  Tiles(int64_t frames, int64_t most) : frames(frames), count((frames + most - 1) / most) {}
+  int64_t begin(int64_t tile) const { return frames * tile / count; }
+};
+
+inline void clear_halo(const Features& out, int64_t pad) {
+  if (pad == 0) return;
+  for (int64_t b = 0; b < out.persons * out.blocks; ++b) {
+    float* block = out.data + b * out.block();
+    std::memset(block, 0, sizeof(float) * pad * out.frame());
+    std::memset(block + out.block() - pad * out.frame(), 0, sizeof(float) * pad * out.frame());
+  }
+}
+
+inline Tensor make_features(const Tensor& like, int64_t blocks, int64_t frames, int64_t channels,
+                     int64_t pad) {
+  TORCH_CHECK(frames >= 0 && pad >= 0 && channels >= 0, "frames, pad, channels: ", frames, ", ",
+              pad, ", ", channels);
+  Tensor out = at::empty({like.size(0), blocks, frames + 2 * pad, channels, kWidth},
+                         like.options().memory_format(at::MemoryFormat::Contiguous));
+  clear_halo(features(out, "out"), pad);
+  return out;
+}
+
+inline GraphTerms graph_terms(const Tensor& starts, const Tensor& sources, const Tensor& factors,
+                       int64_t partitions, int64_t blocks) {
+  if (starts.numel() == 0) return {nullptr, nullptr, nullptr};
+  const int64_t lanes = blocks * kWidth, terms = sources.numel() / lanes;
+  TORCH_CHECK(starts.numel() == partitions + 1 && sources.numel() == terms * lanes,
+              "terms: ", starts.numel(), " starts, ", sources.numel(), " sources");
+  const GraphTerms t{integers(starts, "term_starts"), integers(sources, "term_sources"),
+                     floats(factors, terms * lanes, "term_factors")};
+  check_starts(t.starts, starts.numel(), terms, "term_starts");
+  return t;
+}
+
+inline const int32_t* graph_begins(const Tensor& starts, const Tensor& graph, int64_t partitions,
+                                   int64_t blocks) {
+  TORCH_CHECK(graph.dim() == 2 && graph.size(1) == 2, "graph: expected [edges, 2]");
+  TORCH_CHECK(starts.numel() == partitions * blocks + 1, "graph_starts: ", starts.numel());
+  const int32_t* begins = integers(starts, "graph_starts");
+  check_starts(begins, starts.numel(), graph.size(0), "graph_starts");
+  return begins;
+}
+
+// The entries of a graph whose factors are so many floats for every partition and channel.
+inline const GraphEntry* graph_edges(const Tensor& graph, int64_t blocks, int64_t floats) {
+  static_assert(sizeof(GraphEntry) == 2 * sizeof(int32_t), "rows of the graph are its entries");
+  const auto* edges = reinterpret_cast<const GraphEntry*>(integers(graph, "graph"));
+  for (int64_t i = 0; i < graph.size(0); ++i)
+    TORCH_CHECK(edges[i].source >= 0 && edges[i].source < blocks * kWidth &&
+                    edges[i].factor >= 0 && edges[i].factor + kWidth <= floats,
+                "graph: entry ", i, " is out of range");
+  return edges;
+}
+
+}  // namespace pyg_stgcn
