@@ -36,6 +36,9 @@ inline Register add(Register a, Register b) { return _mm512_add_ps(a, b); }
 // The order of the two makes a NaN stay a NaN.
 inline Register positive(Register a) { return _mm512_max_ps(_mm512_setzero_ps(), a); }
 inline Register larger(Register a, Register b) { return _mm512_max_ps(a, b); }
+inline Register where_positive(Register a, Register b) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NLE_UQ), b);
+}
 #define PYG_STGCN_PICKS
 // Sixteen of the 32 joints in two registers, or of the sixteen in one.
 inline Register pick(Register a, Register b, const int32_t* joints) {
@@ -62,6 +65,9 @@ inline Register fma(Register a, Register b, Register c) { return _mm256_fmadd_ps
 inline Register add(Register a, Register b) { return _mm256_add_ps(a, b); }
 inline Register positive(Register a) { return _mm256_max_ps(_mm256_setzero_ps(), a); }
 inline Register larger(Register a, Register b) { return _mm256_max_ps(a, b); }
+inline Register where_positive(Register a, Register b) {
+  return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NLE_UQ), b);
+}
 
 #elif defined(__ARM_NEON)
 
@@ -80,6 +86,10 @@ inline Register fma(Register a, Register b, Register c) { return vfmaq_f32(c, a,
 inline Register add(Register a, Register b) { return vaddq_f32(a, b); }
 inline Register positive(Register a) { return vmaxq_f32(a, vdupq_n_f32(0)); }
 inline Register larger(Register a, Register b) { return vmaxq_f32(a, b); }
+inline Register where_positive(Register a, Register b) {
+  const uint32x4_t lanes = vmvnq_u32(vcleq_f32(a, vdupq_n_f32(0)));
+  return vreinterpretq_f32_u32(vandq_u32(lanes, vreinterpretq_u32_f32(b)));
+}
 
 #else
 
@@ -119,6 +129,9 @@ inline Register positive(const Register& a) {
 }
 inline Register larger(const Register& a, const Register& b) {
   return each([&](int i) { return a.lane[i] < b.lane[i] ? b.lane[i] : a.lane[i]; });
+}
+inline Register where_positive(const Register& a, const Register& b) {
+  return each([&](int i) { return a.lane[i] <= 0 ? 0 : b.lane[i]; });
 }
 
 #endif
@@ -174,6 +187,13 @@ struct Lanes {
   inline void plus(const float* p) {
     PYG_STGCN_UNROLL
     for (int i = 0; i < kRegisters; ++i) part[i] = add(part[i], load(p + i * (kLanes / kRegisters)));
+  }
+  // Zeros where another is not positive; a NaN of the other lets pass.
+  inline Lanes where_positive_in(const Lanes& other) const {
+    Lanes r;
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i) r.part[i] = where_positive(other.part[i], part[i]);
+    return r;
   }
   inline void relu() {
     PYG_STGCN_UNROLL
