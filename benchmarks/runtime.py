@@ -5,7 +5,9 @@
 ntu25, 100 frames, width 64, one clip. Dense: ``benchmarks/usual.py``, persons padded to two.
 Sparse: two persons, and one. Medians of neighbouring passes, and of their ratios, with the first
 and the last tenth. With ``--clock cpu`` the time of the processor instead of the wall's, for
-machines that do other things too. ``--layers`` tells how long each half of each stage takes, and
+machines that do other things too. ``--training`` times training steps of ST-GCN instead, of
+``--clips`` clips of two persons: the usual form, this package's dense model, and sparse training
+with masks that stand still. ``--layers`` tells how long each half of each stage takes, and
 the billions of operations per second on what is kept.
 """
 
@@ -18,13 +20,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch_geometric.data import Batch
 from usual import UsualModel
 
 from pyg_stgcn.models import create_model
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.cost import measure_forward, random_batch
-from pyg_stgcn.runtime import SparseBackbone, compile_sparse, kernels
+from pyg_stgcn.runtime import SparseBackbone, SparseTraining, compile_sparse, kernels
 from pyg_stgcn.sparsity import sparsify
 from pyg_stgcn.training import Run
 from pyg_stgcn.training.rundir import sparsity_facts
@@ -131,6 +135,55 @@ def compare(options: argparse.Namespace, clock: Callable[[], float]) -> None:
         print(f"| {name} | {zeros} | {' | '.join(cells)} |", flush=True)
 
 
+def training_step(
+    forward: nn.Module, model: nn.Module, batch: Tensor | Batch, target: Tensor
+) -> Callable[[], None]:
+    """A step of SGD by a form of a model."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        cross_entropy(forward(batch), target).backward()
+        optimizer.step()
+
+    return step
+
+
+def training(options: argparse.Namespace, clock: Callable[[], float]) -> None:
+    """Prints the time of training steps, one row a sparsity."""
+    target = torch.arange(options.clips) % 60
+    padded = torch.randn(options.clips, 2, FRAMES, JOINTS, 3)
+    usual = UsualModel("stgcn", 60, "ntu25", GRAPHS["stgcn"])
+    dense = create_model("stgcn", 60, "ntu25", graph=GRAPHS["stgcn"])
+    assert isinstance(dense, Backbone)
+    batch = random_batch(dense, options.clips, 2, FRAMES)
+    steps = [
+        training_step(usual, usual, padded, target),
+        training_step(dense, dense, batch, target),
+    ]
+    for sparsity in options.sparsity:
+        model = create_model("stgcn", 60, "ntu25", graph=GRAPHS["stgcn"])
+        assert isinstance(model, Backbone)
+        sparsify(
+            model,
+            sparsity,
+            method="random",
+            exclude="head.*",
+            allocation="erk" if options.masks == "erk" else "uniform",
+            pattern=options.pattern,
+        )
+        steps.append(training_step(SparseTraining(model), model, batch, target))
+    old, own, *sparse = paired(steps, options.rounds, clock)
+    print("| zeros | usual, ms | own, ms | sparse, ms | usual / sparse | own / sparse |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for sparsity, times in zip(options.sparsity, sparse, strict=True):
+        cells = [f"{statistics.median(one):.0f}" for one in (old, own, times)]
+        for slow in (old, own):
+            ratios = [one / fast for one, fast in zip(slow, times, strict=True)]
+            cells.append(f"{statistics.median(ratios):.1f} ({min(ratios):.1f}-{max(ratios):.1f})")
+        print(f"| {100 * sparsity:g} % | {' | '.join(cells)} |", flush=True)
+
+
 def scaling(options: argparse.Namespace, clock: Callable[[], float]) -> None:
     """Prints how time and memory grow with frames, persons and clips."""
     print("| model | clips x persons x frames | ms | MiB | dense, MiB |")
@@ -192,6 +245,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--training", action="store_true", help="training steps of ST-GCN")
+    parser.add_argument("--clips", type=int, default=8, help="of a training step")
     parser.add_argument("--layers", action="store_true", help="an ST-GCN stage by stage")
     parser.add_argument("--scaling", action="store_true", help="frames, persons and clips")
     options = parser.parse_args()
@@ -199,6 +254,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     clock = time.perf_counter if options.clock == "wall" else time.process_time
     print(f"kernels: {kernels()}, threads: {options.threads}, masks: {options.masks}")
+    if options.training:
+        training(options, clock)
+        return
     with torch.inference_mode():
         if options.layers:
             layers(options, clock)

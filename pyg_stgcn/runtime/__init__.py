@@ -5,11 +5,13 @@ from pyg_stgcn.runtime.compiler import compile_sparse
 from pyg_stgcn.runtime.files import Recognizer, load, save
 from pyg_stgcn.runtime.native import kernels
 from pyg_stgcn.runtime.portable import PortableModel, save_onnx, save_pt2
+from pyg_stgcn.runtime.training import SparseTraining
 
 __all__ = [
     "PortableModel",
     "Recognizer",
     "SparseBackbone",
+    "SparseTraining",
     "compile_sparse",
     "kernels",
     "load",

@@ -78,6 +78,104 @@ def _joint_sum(x: Tensor, pad: int, weight: Tensor) -> Tensor:
     return x.new_empty(x.size(0), x.size(2) - 2 * pad, x.size(3))
 
 
+@torch.library.register_fake("pyg_stgcn::conv_weight_grad")
+def _conv_weight_grad(
+    x: Tensor,
+    grad: Tensor,
+    starts: Tensor,
+    offsets: Tensor,
+    groups: int,
+    stride: int,
+    pad: int,
+) -> tuple[Tensor, Tensor]:
+    return x.new_empty(offsets.size(0)), x.new_empty(grad.size(3))
+
+
+@torch.library.register_fake("pyg_stgcn::graph_weight_grad")
+def _graph_weight_grad(
+    x: Tensor,
+    grad: Tensor,
+    starts: Tensor,
+    offsets: Tensor,
+    graph_starts: Tensor,
+    graph: Tensor,
+    factors: Tensor,
+    term_starts: Tensor,
+    term_sources: Tensor,
+    term_factors: Tensor,
+    partitions: int,
+) -> tuple[Tensor, Tensor]:
+    return x.new_empty(offsets.size(0)), x.new_empty(grad.size(3), x.size(1) * LANES)
+
+
+@torch.library.register_fake("pyg_stgcn::graph_edge_grad")
+def _graph_edge_grad(
+    x: Tensor,
+    grad: Tensor,
+    starts: Tensor,
+    offsets: Tensor,
+    values: Tensor,
+    graph_starts: Tensor,
+    graph: Tensor,
+    term_starts: Tensor,
+    term_sources: Tensor,
+    partitions: int,
+) -> Tensor:
+    terms = torch.ops.pyg_stgcn.picks_joints(x.size(1)) and term_starts.size(0) > 0
+    count = term_sources.size(0) // LANES if terms else graph.size(0)
+    return x.new_empty(count, LANES)
+
+
+@torch.library.register_fake("pyg_stgcn::norm_stats")
+def _norm_stats(x: Tensor, pad: int, joints: int) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.size(3)), x.new_empty(x.size(3))
+
+
+@torch.library.register_fake("pyg_stgcn::norm_apply")
+def _norm_apply(
+    x: Tensor,
+    x_pad: int,
+    joints: int,
+    center: Tensor,
+    factor: Tensor,
+    shift: Tensor,
+    residual: Tensor | None,
+    relu: bool,
+    pad: int,
+) -> Tensor:
+    return _features(x, x.size(2) - 2 * x_pad, x.size(3), pad)
+
+
+@torch.library.register_fake("pyg_stgcn::norm_grad_sums")
+def _norm_grad_sums(
+    grad: Tensor,
+    kept: Tensor | None,
+    pad: int,
+    x: Tensor,
+    x_pad: int,
+    joints: int,
+    center: Tensor,
+) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.size(3)), x.new_empty(x.size(3))
+
+
+@torch.library.register_fake("pyg_stgcn::norm_grad")
+def _norm_grad(
+    grad: Tensor,
+    kept: Tensor | None,
+    pad: int,
+    x: Tensor,
+    x_pad: int,
+    joints: int,
+    center: Tensor,
+    factor: Tensor,
+    factor_x: Tensor,
+    shift: Tensor,
+    wanted: bool,
+) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x), torch.empty_like(grad) if wanted else x.new_empty(0)
+
+
 @torch.library.register_fake("pyg_stgcn::conv_into")
 @torch.library.register_fake("pyg_stgcn::pool_into")
 @torch.library.register_fake("pyg_stgcn::mean_joint_")

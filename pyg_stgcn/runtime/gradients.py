@@ -224,8 +224,7 @@ class GraphConvPlan:
         places = torch.arange(kept.numel()).view(kept.shape)
         by_output = [part.reshape(rows * partitions, 1, channels) for part in (kept, places)]
         by_input = [
-            part.permute(2, 1, 0).reshape(channels * partitions, 1, rows)
-            for part in (kept, places)
+            part.permute(2, 1, 0).reshape(channels * partitions, 1, rows) for part in (kept, places)
         ]
         return cls(
             row_places(*by_output, max(channels, 1)),
@@ -303,7 +302,7 @@ class GraphConv(torch.autograd.Function):
 
 
 class Normalize(torch.autograd.Function):
-    """``ReLU(factor * x + shift + residual)``, where factor and shift come from a batch norm.
+    """A batch norm, what is added to it, and ReLU.
 
     Takes features, weight and bias of the norm, mean and variance, whether these are those of the
     features, the residual or None, epsilon, number of joints, halo of the input, whether ReLU
@@ -329,7 +328,7 @@ class Normalize(torch.autograd.Function):
         rate = (variance + eps).rsqrt()
         factor = weight * rate
         out: Tensor = _ops.norm_apply(
-            x, x_halo, num_joints, factor, bias - mean * factor, residual, relu, halo
+            x, x_halo, num_joints, mean, factor, bias, residual, relu, halo
         )
         ctx.save_for_backward(x, weight, mean, rate, out if relu else None)
         ctx.options = (of_batch, residual is not None, num_joints, x_halo, halo)
@@ -347,9 +346,9 @@ class Normalize(torch.autograd.Function):
         if of_batch:
             count = x.size(0) * (x.size(2) - 2 * x_halo) * num_joints
             factor_x = -factor * rate * rate * products / count
-            shift = -factor * sums / count - factor_x * mean
+            shift = -factor * sums / count
         grad_x, passed = _ops.norm_grad(
-            grad, out, halo, x, x_halo, num_joints, factor, factor_x, shift, has_residual
+            grad, out, halo, x, x_halo, num_joints, mean, factor, factor_x, shift, has_residual
         )
         grad_residual = passed if has_residual else None
         return grad_x, products * rate, sums, *[None] * 3, grad_residual, *[None] * 5

@@ -160,6 +160,179 @@ void check_pairs(const Kernels& kernels, int blocks) {
     }
 }
 
+void check_conv_grad(const Kernels& kernels, int frames, int stride) {
+  const int channels = 5, span = 3, group = 2, groups = 3, rows = 3;
+  const Weights w = weights(rows, 1, span, channels, group);
+  const int step = channels * 16 * stride, entries = int(w.offsets.size());
+  const auto x = noise(((frames - 1) * stride + span) * channels * 16);
+  const auto grad = noise(frames * rows * 16);
+  std::vector<float> sums(entries * 16), bias_sums(rows * 16);
+  ConvGradTile t{};
+  t.weight = {w.starts.data(), w.offsets.data(), nullptr, rows, groups};
+  t.end = rows;
+  t.x = x.data();
+  t.x_step = step;
+  t.grad = grad.data();
+  t.grad_frame = rows * 16;
+  t.frames = frames;
+  t.sums = sums.data();
+  t.bias_sums = bias_sums.data();
+  kernels.conv_weight_grad(t);
+  for (int l = 0; l < 16; ++l)
+    for (int r = 0; r < rows; ++r) {
+      double bias = 0;
+      for (int f = 0; f < frames; ++f) bias += grad[(f * rows + r) * 16 + l];
+      expect("conv_weight_grad", kernels.name, bias_sums[r * 16 + l], bias);
+      for (int g = 0; g < groups; ++g)
+        for (int e = w.starts[g * rows + r]; e < w.starts[g * rows + r + 1]; ++e) {
+          double sum = 0;
+          for (int f = 0; f < frames; ++f)
+            sum += double(grad[(f * rows + r) * 16 + l]) * x[w.offsets[e] + f * step + l];
+          expect("conv_weight_grad", kernels.name, sums[e * 16 + l], sum);
+        }
+    }
+}
+
+// Both gradients of a graph convolution whose graph is one term, which is a cycle, and the same as
+// entries.
+void check_graph_grad(const Kernels& kernels, int frames, int blocks, bool terms) {
+  const int channels = 3, rows = 4, partitions = 2, lanes = blocks * 16;
+  const Weights w = weights(rows * partitions, 1, 1, channels, channels);
+  const int entries = int(w.offsets.size());
+  const auto x = noise(blocks * frames * channels * 16), grad = noise(blocks * frames * rows * 16);
+  const auto term_factors = noise(partitions * lanes);
+  std::vector<int32_t> term_starts{0}, term_sources, graph_starts{0};
+  std::vector<float> graph(partitions * lanes * lanes);
+  std::vector<GraphEntry> edges;
+  for (int k = 0; k < partitions; ++k) {
+    term_starts.push_back(k + 1);
+    for (int l = 0; l < lanes; ++l) {
+      term_sources.push_back((l + 3 + k) % lanes);
+      graph[(k * lanes + term_sources.back()) * lanes + l] = term_factors[k * lanes + l];
+    }
+    for (int b = 0; b < blocks; ++b) {
+      for (int v = 0; v < lanes; ++v) edges.push_back({v, (v * blocks + b) * 16});
+      graph_starts.push_back(int32_t(edges.size()));
+    }
+  }
+  std::vector<float> sums(entries * 16), bias_sums(rows * lanes), edge_sums(edges.size() * 16);
+  GraphGradTile t{};
+  t.weight = {w.starts.data(), w.offsets.data(), w.values.data(), rows * partitions, 1};
+  t.partitions = partitions;
+  t.blocks = blocks;
+  t.end = rows;
+  t.graph_starts = graph_starts.data();
+  t.graph = edges.data();
+  if (terms) t.terms = {term_starts.data(), term_sources.data(), term_factors.data()};
+  t.factors = graph.data();
+  t.factor_partition = lanes * lanes;
+  t.x = x.data();
+  t.x_block = frames * channels * 16;
+  t.x_frame = channels * 16;
+  t.grad = grad.data();
+  t.grad_block = frames * rows * 16;
+  t.grad_frame = rows * 16;
+  t.frames = frames;
+  t.sums = sums.data();
+  t.bias_sums = bias_sums.data();
+  kernels.graph_weight_grad(t);
+  t.sums = edge_sums.data();
+  kernels.graph_edge_grad(t);
+  const auto grad_at = [&](int o, int f, int v) {
+    return double(grad[v / 16 * t.grad_block + f * t.grad_frame + o * 16 + v % 16]);
+  };
+  const auto x_at = [&](int e, int f, int v) {
+    return double(x[v / 16 * t.x_block + f * t.x_frame + w.offsets[e] + v % 16]);
+  };
+  for (int o = 0; o < rows; ++o)
+    for (int v = 0; v < lanes; ++v) {
+      double bias = 0;
+      for (int f = 0; f < frames; ++f) bias += grad_at(o, f, v);
+      expect("graph_weight_grad", kernels.name, bias_sums[o * lanes + v], bias);
+    }
+  for (int row = 0; row < rows * partitions; ++row)
+    for (int e = w.starts[row]; e < w.starts[row + 1]; ++e) {
+      double found = 0, sum = 0;
+      for (int l = 0; l < 16; ++l) found += sums[e * 16 + l];
+      for (int f = 0; f < frames; ++f)
+        for (int v = 0; v < lanes; ++v) {
+          const int k = row % partitions, from = term_sources[k * lanes + v];
+          sum += term_factors[k * lanes + v] * grad_at(row / partitions, f, from) * x_at(e, f, v);
+        }
+      expect("graph_weight_grad", kernels.name, found, sum);
+    }
+  for (int k = 0; k < partitions; ++k)
+    for (int v = 0; v < lanes; ++v)
+      for (int target = 0; target < lanes; ++target) {
+        if (terms && kernels.picks && v != term_sources[k * lanes + target]) continue;
+        double sum = 0;
+        for (int o = 0; o < rows; ++o)
+          for (int e = w.starts[o * partitions + k]; e < w.starts[o * partitions + k + 1]; ++e)
+            for (int f = 0; f < frames; ++f)
+              sum += w.values[e] * x_at(e, f, v) * grad_at(o, f, target);
+        const int entry = (k * blocks + target / 16) * lanes + v;
+        const int place = terms && kernels.picks ? k * lanes + target : entry * 16 + target % 16;
+        expect("graph_edge_grad", kernels.name, edge_sums[place], sum);
+      }
+}
+
+void check_norms(const Kernels& kernels, int joints, bool all) {
+  const int frames = 3, channels = 4, step = channels * 16, size = frames * step;
+  const auto x = noise(size), residual = noise(size), grad = noise(size), kept = noise(size);
+  const auto center = noise(channels), factor = noise(channels), factor_x = noise(channels);
+  const auto shift = noise(channels);
+  std::vector<float> out(size), passed(size), sums(step), products(step);
+  NormTile t{};
+  t.frames = frames;
+  t.end = channels;
+  t.lanes = joints;
+  t.x = x.data();
+  t.center = center.data();
+  t.factor = factor.data();
+  t.factor_x = factor_x.data();
+  t.shift = shift.data();
+  t.residual = all ? residual.data() : nullptr;
+  t.relu = all;
+  t.grad = grad.data();
+  t.kept = all ? kept.data() : nullptr;
+  t.x_frame = t.residual_frame = t.grad_frame = t.out_frame = step;
+  t.out = out.data();
+  t.passed = all ? passed.data() : nullptr;
+  t.sums = sums.data();
+  t.products = products.data();
+  kernels.norm_apply(t);
+  for (int i = 0; i < size; ++i) {
+    const int c = i / 16 % channels;
+    double value = (double(x[i]) - center[c]) * factor[c] + shift[c] + (all ? residual[i] : 0);
+    if (all && value < 0) value = 0;
+    expect("norm_apply", kernels.name, out[i], i % 16 < joints ? value : 0);
+  }
+  kernels.norm_sums(t);
+  std::vector<double> expected(step), squares(step), grads(step), with_x(step);
+  kernels.norm_grad(t);
+  for (int i = 0; i < size; ++i) {
+    const int c = i / 16 % channels;
+    const double through = i % 16 < joints && (!all || kept[i] > 0) ? grad[i] : 0;
+    const double value = factor[c] * through + factor_x[c] * (x[i] - center[c]) + shift[c];
+    expect("norm_grad", kernels.name, out[i], i % 16 < joints ? value : 0);
+    if (all) expect("norm_grad", kernels.name, passed[i], through);
+    expected[i % step] += x[i] - center[c];
+    squares[i % step] += (x[i] - center[c]) * (x[i] - center[c]);
+    grads[i % step] += through;
+    with_x[i % step] += through * (x[i] - center[c]);
+  }
+  for (int i = 0; i < step; ++i) {
+    expect("norm_sums", kernels.name, sums[i], expected[i]);
+    expect("norm_sums", kernels.name, products[i], squares[i]);
+    sums[i] = products[i] = 0;
+  }
+  kernels.norm_grad_sums(t);
+  for (int i = 0; i < step; ++i) {
+    expect("norm_grad_sums", kernels.name, sums[i], grads[i]);
+    expect("norm_grad_sums", kernels.name, products[i], with_x[i]);
+  }
+}
+
 void check(const Kernels* kernels, bool supported) {
   if (!kernels || !supported) return;
   std::printf("%s\n", kernels->name);
@@ -172,7 +345,14 @@ void check(const Kernels* kernels, bool supported) {
       for (bool terms : {false, true})
         if (!terms || blocks <= 2) check_graph(*kernels, frames, blocks, terms);
     check_pairs(*kernels, blocks);
+    for (int frames = 1; frames == 1 || frames <= kernels->grad_sums / blocks; ++frames)
+      for (bool terms : {false, true})
+        if (!terms || blocks <= 2) check_graph_grad(*kernels, frames, blocks, terms);
   }
+  for (int frames = 1; frames <= kernels->grad_frames; ++frames)
+    for (int stride = 1; stride <= 2; ++stride) check_conv_grad(*kernels, frames, stride);
+  for (int joints : {1, 9, 16})
+    for (bool all : {false, true}) check_norms(*kernels, joints, all);
 }
 
 }  // namespace

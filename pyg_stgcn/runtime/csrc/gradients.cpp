@@ -270,13 +270,16 @@ std::tuple<Tensor, Tensor> norm_stats(const Tensor& x, int64_t pad, int64_t join
   return {mean, variance};
 }
 
-// ReLU(factor * x + shift + residual); zeros in the lanes after the last joint.
-Tensor norm_apply(const Tensor& x, int64_t x_pad, int64_t joints, const Tensor& factor,
-                  const Tensor& shift, const optional<Tensor>& residual, bool relu, int64_t pad) {
+// ReLU(factor * (x - center) + shift + residual); zeros in the lanes after the last joint.
+Tensor norm_apply(const Tensor& x, int64_t x_pad, int64_t joints, const Tensor& center,
+                  const Tensor& factor, const Tensor& shift, const optional<Tensor>& residual,
+                  bool relu, int64_t pad) {
   const Features in = features(x, "x");
   check_joints(in, x_pad, joints);
   const int64_t frames = in.frames - 2 * x_pad;
-  const float *by = floats(factor, in.channels, "factor"), *plus = floats(shift, in.channels, "shift");
+  const float* from = floats(center, in.channels, "center");
+  const float* by = floats(factor, in.channels, "factor");
+  const float* plus = floats(shift, in.channels, "shift");
   optional<Features> added;
   if (residual) {
     added = features(*residual, "residual");
@@ -294,6 +297,7 @@ Tensor norm_apply(const Tensor& x, int64_t x_pad, int64_t joints, const Tensor& 
       work.lanes = lanes_of(i % in.blocks, joints);
       work.x = in.data + i * in.block() + x_pad * in.frame();
       work.x_frame = in.frame();
+      work.center = from;
       work.factor = by;
       work.shift = plus;
       work.residual = added ? added->data + i * added->block() : nullptr;
@@ -355,14 +359,15 @@ std::tuple<Tensor, Tensor> norm_grad_sums(const Tensor& grad, const optional<Ten
   return {sums, products};
 }
 
-// factor * gradient after ReLU + factor_x * x + shift, and that gradient itself where it is wanted.
+// factor * gradient after ReLU + factor_x * (x - center) + shift, and that gradient itself where it is wanted.
 std::tuple<Tensor, Tensor> norm_grad(const Tensor& grad, const optional<Tensor>& kept, int64_t pad,
                                      const Tensor& x, int64_t x_pad, int64_t joints,
-                                     const Tensor& factor, const Tensor& factor_x,
-                                     const Tensor& shift, bool wanted) {
+                                     const Tensor& center, const Tensor& factor,
+                                     const Tensor& factor_x, const Tensor& shift, bool wanted) {
   const Features in = features(x, "x");
   check_joints(in, x_pad, joints);
   const NormGrad g = check_norm_grad(grad, kept, pad, in, x_pad);
+  const float* from = floats(center, in.channels, "center");
   const float* by = floats(factor, in.channels, "factor");
   const float* by_x = floats(factor_x, in.channels, "factor_x");
   const float* plus = floats(shift, in.channels, "shift");
@@ -379,6 +384,7 @@ std::tuple<Tensor, Tensor> norm_grad(const Tensor& grad, const optional<Tensor>&
       work.lanes = lanes_of(i % in.blocks, joints);
       work.x = in.data + i * in.block() + x_pad * in.frame();
       work.x_frame = in.frame();
+      work.center = from;
       work.factor = by;
       work.factor_x = by_x;
       work.shift = plus;
@@ -410,14 +416,14 @@ TORCH_LIBRARY_FRAGMENT(pyg_stgcn, m) {
       "int partitions) -> Tensor");
   m.def("norm_stats(Tensor x, int pad, int joints) -> (Tensor, Tensor)");
   m.def(
-      "norm_apply(Tensor x, int x_pad, int joints, Tensor factor, Tensor shift, "
+      "norm_apply(Tensor x, int x_pad, int joints, Tensor center, Tensor factor, Tensor shift, "
       "Tensor? residual, bool relu, int pad) -> Tensor");
   m.def(
       "norm_grad_sums(Tensor grad, Tensor? kept, int pad, Tensor x, int x_pad, int joints, "
       "Tensor center) -> (Tensor, Tensor)");
   m.def(
       "norm_grad(Tensor grad, Tensor? kept, int pad, Tensor x, int x_pad, int joints, "
-      "Tensor factor, Tensor factor_x, Tensor shift, bool wanted) -> (Tensor, Tensor)");
+      "Tensor center, Tensor factor, Tensor factor_x, Tensor shift, bool wanted) -> (Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(pyg_stgcn, CPU, m) {

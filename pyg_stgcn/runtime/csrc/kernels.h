@@ -137,7 +137,7 @@ struct NormTile {
   int64_t lanes;       // joints in this block
   const float* x;
   int64_t x_frame;
-  const float* center;   // [channels]; what is taken from x before the sums
+  const float* center;   // [channels]; what is taken from x first
   const float* factor;   // [channels]; of x, and of the gradient that arrives
   const float* factor_x;  // [channels]; of x in the gradient
   const float* shift;    // [channels]
