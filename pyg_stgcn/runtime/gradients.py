@@ -58,10 +58,12 @@ class ConvPlan:
         places = torch.arange(kept.numel()).view(kept.shape)
         kept, places = kept.transpose(1, 2), places.transpose(1, 2)
         forward = compress_places(kept, places)
-        turned = [part.flip(1).permute(2, 1, 0).contiguous() for part in (kept, places)]
+        turned, turned_places = (
+            part.flip(1).permute(2, 1, 0).contiguous() for part in (kept, places)
+        )
         return cls(
             forward,
-            compress_places(*turned),
+            compress_places(turned, turned_places),
             forward if forward.block == 1 else row_places(kept, places),
             (kept.size(0), kept.size(1), kept.size(2)),
             stride,
@@ -222,13 +224,12 @@ class GraphConvPlan:
         """The plan for masks of the weights ``[C', K, C]`` and of the edges ``[K, V, V]``."""
         rows, partitions, channels = kept.shape
         places = torch.arange(kept.numel()).view(kept.shape)
-        by_output = [part.reshape(rows * partitions, 1, channels) for part in (kept, places)]
-        by_input = [
-            part.permute(2, 1, 0).reshape(channels * partitions, 1, rows) for part in (kept, places)
-        ]
+        by_output = (rows * partitions, 1, channels)
+        by_input = (channels * partitions, 1, rows)
+        turned, turned_places = kept.permute(2, 1, 0), places.permute(2, 1, 0)
         return cls(
-            row_places(*by_output, max(channels, 1)),
-            row_places(*by_input, max(rows, 1)),
+            row_places(kept.reshape(by_output), places.reshape(by_output), max(channels, 1)),
+            row_places(turned.reshape(by_input), turned_places.reshape(by_input), max(rows, 1)),
             GraphPlan.of(edges),
             GraphPlan.of(edges.transpose(1, 2).contiguous()),
             partitions,

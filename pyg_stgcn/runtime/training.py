@@ -140,7 +140,6 @@ def _kept(owner: nn.Module, attribute: str) -> Tensor:
         for mask in cast(nn.ModuleList, chain):
             if isinstance(mask, Mask):
                 return mask.mask
-        return torch.ones_like(chain.original, dtype=torch.bool)
     return torch.ones_like(cast(Tensor, getattr(owner, attribute)), dtype=torch.bool)
 
 
