@@ -8,8 +8,10 @@ import torch
 
 try:
     import_module("pyg_stgcn.runtime._native")
+    # Of kernels that were compiled from older sources some operators are missing: a RuntimeError.
+    import_module("pyg_stgcn.runtime.fakes")
     _reason = ""
-except (ImportError, OSError) as error:
+except (ImportError, OSError, RuntimeError) as error:
     _reason = str(error)
 
 
@@ -27,11 +29,8 @@ def why_not() -> str:
     if not _reason:
         return ""
     return (
-        f"the package's kernels are not compiled for this Python and torch ({_reason}); install a "
-        "C++ compiler and run 'pip install --no-build-isolation --force-reinstall --no-deps .' "
+        f"the package's kernels are not compiled for these sources, this Python and torch "
+        f"({_reason}); install a C++ compiler and run 'pip install --no-build-isolation "
+        "--force-reinstall --no-deps .' "
         "in the package's folder"
     )
-
-
-if not _reason:
-    import_module("pyg_stgcn.runtime.fakes")
