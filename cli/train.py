@@ -109,6 +109,12 @@ def _default_folder(config: Any) -> Path:
     help="Weights to start from: a run, its model.safetensors, or a checkpoint of PYSKL.",
 )
 @click.option("--freeze-backbone", is_flag=True, help="Train nothing but the classifier.")
+@click.option(
+    "--skip-zeros",
+    is_flag=True,
+    help="Leave pruned weights out of the training steps, for speed: ST-GCN on a CPU, not with the "
+    "methods score and feedback.",
+)
 @click.option("--ticket", metavar="FILE", help="Lottery ticket to train, from its epoch on.")
 @click.option("--redraw", is_flag=True, help="Take the ticket's masks only, with new weights.")
 @click.option(

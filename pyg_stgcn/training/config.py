@@ -133,6 +133,8 @@ class TrainConfig:
         init: Weights to start from: a run's folder, its ``model.safetensors`` or a checkpoint of
             PYSKL. A classifier for another number of classes is left out.
         freeze_backbone: Whether to train nothing but the classifier.
+        skip_zeros: Whether training steps of a pruned model leave out the pruned weights, see
+            :class:`pyg_stgcn.runtime.SparseTraining`.
         ticket: Lottery ticket to train, a file of :func:`pyg_stgcn.sparsity.save_ticket`: its
             masks, from its weights and its epoch on. On data of other classes or another skeleton
             what belongs to these is drawn anew, and the training starts at its first epoch.
@@ -222,6 +224,7 @@ class TrainConfig:
     learned_weights: bool = False
     init: str | None = None
     freeze_backbone: bool = False
+    skip_zeros: bool = False
     ticket: str | None = None
     redraw: bool = False
     save_epoch: int | None = None

@@ -52,6 +52,7 @@ class ActionRecognizer(pl.LightningModule):
         label_smoothing: Share of the training target that is spread over all classes.
         freeze_backbone: Whether to train nothing but ``model.head``; the statistics of the batch
             norms stand still too.
+        training_form: The model in another form, with the same parameters, for training steps.
         seed: Seeds what is random inside a step, such as dropout.
         controller: Of the model's masks; stepped after every optimiser step.
         penalties: Added to the training loss; not part of the one that is recorded.
@@ -68,6 +69,7 @@ class ActionRecognizer(pl.LightningModule):
         score_weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
         freeze_backbone: bool = False,
+        training_form: nn.Module | None = None,
         seed: int = 0,
         controller: SparsityController | ControllerGroup | None = None,
         penalties: Sequence[GroupLasso] = (),
@@ -83,6 +85,8 @@ class ActionRecognizer(pl.LightningModule):
         if freeze_backbone:
             model.requires_grad_(False)
             cast(nn.Module, model.head).requires_grad_(True)
+        # Not a part of this module: its weights are those of the model.
+        self._training_form = None if training_form is None else training_form.forward
         self.seed = seed
         self.controller = controller
         self.penalties = penalties
@@ -130,6 +134,8 @@ class ActionRecognizer(pl.LightningModule):
         """What is predicted, and what only serves the training."""
         if isinstance(self.model, Assembly):
             return self.model.forward_all(batch)
+        if self._training_form is not None:
+            return self._training_form(batch), []
         return self.model(batch), []
 
     def _loss(self, logits: Tensor, batch: Batch) -> Tensor:

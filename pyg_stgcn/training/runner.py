@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import pytorch_lightning as pl
@@ -19,6 +19,8 @@ from torch import nn
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly
+from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.runtime import SparseTraining
 from pyg_stgcn.sparsity import ControllerGroup, SparsityController
 from pyg_stgcn.training.assembly import assembly_facts, judge_subsets
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
@@ -258,6 +260,18 @@ def _finish(
     return result
 
 
+def _training_form(
+    model: nn.Module, config: TrainConfig, controller: SparsityController | ControllerGroup | None
+) -> nn.Module | None:
+    # Without zeros there is nothing to skip: in the dense runs of a sweep or of a lottery.
+    if not config.skip_zeros or controller is None:
+        return None
+    try:
+        return SparseTraining(cast(Backbone, model))
+    except InputError as error:
+        raise InputError(f"--skip-zeros: {error}") from None
+
+
 def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> dict[str, Any]:
     """Train, prune and judge one model; everything is left in ``folder``.
 
@@ -294,6 +308,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
             check_same_ticket(run)
         controller = start_ticket(run, model, trainer, steps_per_epoch)
     penalties = make_penalties(controller, config)
+    training_form = _training_form(model, config, controller)
     _claim_folder(run, resume=resume)
     recognizer = ActionRecognizer(
         model,
@@ -304,6 +319,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         score_weight_decay=config.score_weight_decay,
         label_smoothing=config.label_smoothing,
         freeze_backbone=config.freeze_backbone,
+        training_form=training_form,
         seed=config.seed,
         controller=controller,
         penalties=penalties,

@@ -17,6 +17,8 @@ import torch
 from safetensors.torch import load_file
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.runtime import SparseTraining, kernels
+from pyg_stgcn.runtime.native import why_not
 from pyg_stgcn.sparsity import load_sparse, report
 from pyg_stgcn.sparsity.threshold import num_pruned
 from pyg_stgcn.training import Run, TrainConfig, TrainingDivergedError, evaluate_run, train
@@ -131,6 +133,37 @@ def test_a_penalty_needs_something_to_prune_and_time(config: TrainConfig, tmp_pa
     with pytest.raises(InputError, match="choose --schedule cubic"):
         train(replace(config, penalty=0.1, sparsity=0.5, method="random"), tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("method", ["random", "rigl"])
+def test_skipping_zeros_changes_nothing(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    if kernels() is None:
+        pytest.skip(why_not())
+    steps = []
+    run = SparseTraining.forward
+    monkeypatch.setattr(
+        SparseTraining, "forward", lambda self, batch: steps.append(1) or run(self, batch)
+    )
+    config = replace(config, sparsity=0.8, method=method, epochs=2)
+    train(config, tmp_path / "dense")
+    assert not steps
+    train(replace(config, skip_zeros=True), tmp_path / "sparse")
+    assert steps
+    weights = [Run.open(tmp_path / name).load_model().state_dict() for name in ("dense", "sparse")]
+    for name, expected in weights[0].items():
+        torch.testing.assert_close(weights[1][name], expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"method": "score"}, {"model": "aagcn", "graph": "spatial"}])
+def test_zeros_that_cannot_be_skipped(
+    config: TrainConfig, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    config = replace(config, **{"sparsity": 0.8, "method": "random", "skip_zeros": True, **options})
+    with pytest.raises(InputError, match=r"--skip-zeros: .*train the model itself"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_run_directory(config: TrainConfig, tmp_path: Path) -> None:
