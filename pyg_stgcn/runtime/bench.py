@@ -99,7 +99,7 @@ def compare_forms(
     for form in forms:
         tell(f"memory of {form}")
         peaks[form] = _peaks(form, model, settings)
-    threads_before = torch.get_num_threads()
+    threads_before, made = torch.get_num_threads(), _Made()
     try:
         for number, setting in enumerate(settings):
             torch.set_num_threads(setting.threads)
@@ -107,7 +107,7 @@ def compare_forms(
             runners, outputs = {}, {}
             for form in forms:
                 tell(f"{form}, {_words(setting)}")
-                runners[form] = make_form(form, model, setting.frames)
+                runners[form] = made.runner(form, model, setting)
                 outputs[form] = _first_passes(runners[form], clips)
             tell(f"{rounds} rounds, {_words(setting)}")
             times = _paired(runners, clips, rounds)
@@ -115,6 +115,25 @@ def compare_forms(
                 yield _measurement(form, setting, times, outputs, peaks[form][number])
     finally:
         torch.set_num_threads(threads_before)
+
+
+class _Made:
+    """Forms that are made once for all settings with as many threads and frames.
+
+    Args:
+        hoard: See :func:`~pyg_stgcn.runtime.forms.make_form`.
+    """
+
+    def __init__(self, hoard: bool = True) -> None:
+        self.hoard = hoard
+        self.runners: dict[tuple[str, int, int], Runner] = {}
+
+    def runner(self, form: str, model: nn.Module, setting: Setting) -> Runner:
+        key = (form, setting.threads, setting.frames)
+        # What torch compiles is for one size.
+        if key not in self.runners or form == "compile":
+            self.runners[key] = make_form(form, model, setting.frames, self.hoard)
+        return self.runners[key]
 
 
 def _words(setting: Setting) -> str:
@@ -180,28 +199,21 @@ def _tenths(values: list[float]) -> tuple[float, float]:
 
 
 def _peaks(form: str, model: nn.Module, settings: Sequence[Setting]) -> list[int | None]:
-    """The memory of one form in all settings, in a process of its own, the smallest first."""
+    """The memory of one form in all settings, in a process of its own."""
     if next(model.parameters()).is_cuda:
         return [_gpu_peak(form, model, setting) for setting in settings]
-    order = sorted(range(len(settings)), key=lambda number: _size(settings[number]))
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        there = pool.submit(_peaks_here, form, copy_plain(model), [settings[k] for k in order])
-        found = there.result()
-    by_number = dict(zip(order, found, strict=True))
-    return [by_number[number] for number in range(len(settings))]
-
-
-def _size(setting: Setting) -> int:
-    return setting.clips * setting.persons * setting.frames
+        return pool.submit(_peaks_here, form, copy_plain(model), settings).result()
 
 
 @torch.inference_mode()
 def _peaks_here(form: str, model: Any, settings: Sequence[Setting]) -> list[int | None]:
     found: list[int | None] = []
+    made = _Made(hoard=False)
     for setting in settings:
         torch.set_num_threads(setting.threads)
         clips = Clips.of(model, setting.clips, setting.persons, setting.frames)
-        run = make_form(form, model, setting.frames, hoard=False)
+        run = made.runner(form, model, setting)
         run(clips)  # makes what stays
         before = _forget_peak()
         run(clips)
