@@ -1,13 +1,14 @@
 """Times a forward pass and a training step of every backbone against the form usual elsewhere.
 
     python benchmarks/train_step.py --threads 2
+    python benchmarks/train_step.py --device cuda
 
 Batches of 8 clips of 100 frames and 25 joints, width 64, all other options at the published values.
 "two" has two persons in every clip; "mix" has 40 clips in five batches, 80 % of them with one
 person, which the usual form pads to two. Both forms have the same weights and are checked to give
 the same logits first. Every round times both, one after the other; shown are the medians of their
 milliseconds a batch, of the ratios within a round, and the spread of these ratios. Memory is what
-three training steps add to a process of their own, at most.
+three training steps add to a process of their own, or to what is allocated on a GPU, at most.
 """
 
 from __future__ import annotations
@@ -38,17 +39,19 @@ PERSONS = {
 FORMS = ("usual", "ours")
 
 
-def make_models(name: str) -> dict[str, nn.Module]:
+def make_models(name: str, device: str) -> dict[str, nn.Module]:
     """Both forms of a backbone, with the same weights."""
     torch.manual_seed(0)
     graph = GRAPHS.get(name, "spatial")
     ours = create_model(name, CLASSES, SKELETON, graph=graph)
     usual = UsualModel(name, CLASSES, SKELETON, graph)
     usual.load_state_dict(pyskl_state_dict(ours))
-    return {"usual": usual, "ours": ours}
+    return {"usual": usual.to(device), "ours": ours.to(device)}
 
 
-def make_batches(persons: Sequence[Sequence[int]]) -> dict[str, list[Tensor] | list[Batch]]:
+def make_batches(
+    persons: Sequence[Sequence[int]], device: str
+) -> dict[str, list[Tensor] | list[Batch]]:
     """The same clips in the two forms; the usual one has two persons in each."""
     usual, ours = [], []
     for numbers in persons:
@@ -58,14 +61,14 @@ def make_batches(persons: Sequence[Sequence[int]]) -> dict[str, list[Tensor] | l
             clip[number:] = 0
             x = clip[:number].transpose(1, 2).flatten(0, 1).contiguous()
             samples.append(Data(x=x, num_persons=number))
-        usual.append(clips)
-        ours.append(Batch.from_data_list(samples))
+        usual.append(clips.to(device))
+        ours.append(Batch.from_data_list(samples).to(device))
     return {"usual": usual, "ours": ours}
 
 
 def make_step(model: nn.Module, batches: Sequence[Tensor | Batch]) -> Callable[[], None]:
     """A training step on every batch."""
-    target = torch.arange(CLIPS)
+    target = torch.arange(CLIPS, device=next(model.parameters()).device)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
 
     def step() -> None:
@@ -97,14 +100,16 @@ def alternate(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, lis
         for form, run in runs.items():
             start = time.perf_counter()
             run()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             if turn:
                 taken[form].append(1e3 * (time.perf_counter() - start))
     return taken
 
 
-def check_equal(models: dict[str, nn.Module]) -> None:
+def check_equal(models: dict[str, nn.Module], device: str) -> None:
     """Raises an error unless both forms give the same logits for two persons."""
-    batches = make_batches(PERSONS["two"])
+    batches = make_batches(PERSONS["two"], device)
     with torch.inference_mode():
         usual, ours = (models[form].eval()(batches[form][0]) for form in FORMS)
     torch.testing.assert_close(ours, usual, rtol=1e-4, atol=1e-4)
@@ -119,7 +124,9 @@ def resident() -> int:
 
 def _memory(name: str, form: str, persons: str, threads: int, result: Any) -> None:
     torch.set_num_threads(threads)
-    step = make_step(make_models(name)[form], make_batches(PERSONS[persons])[form][:1])
+    step = make_step(
+        make_models(name, "cpu")[form], make_batches(PERSONS[persons], "cpu")[form][:1]
+    )
     before = resident()
     for _ in range(3):
         step()
@@ -137,11 +144,21 @@ def peak_memory(name: str, form: str, persons: str, threads: int) -> float:
     return kib / 1024
 
 
+def peak_gpu_memory(model: nn.Module, batches: Sequence[Tensor | Batch]) -> float:
+    """MiB that training steps add to what is allocated, at most."""
+    step = make_step(model, batches[:1])
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    for _ in range(3):
+        step()
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
+
+
 def show(what: str, taken: dict[str, list[float]], batches: int) -> str:
     usual, ours = (statistics.median(taken[form]) / batches for form in FORMS)
     ratios = sorted(a / b for a, b in zip(taken["usual"], taken["ours"], strict=True))
     return (
-        f"{what} {usual:6.0f} / {ours:6.0f} ms  {statistics.median(ratios):4.2f}x "
+        f"{what} {usual:6.1f} / {ours:6.1f} ms  {statistics.median(ratios):4.2f}x "
         f"({ratios[0]:4.2f} to {ratios[-1]:4.2f})"
     )
 
@@ -153,20 +170,25 @@ def main() -> None:
     parser.add_argument("--persons", nargs="+", default=list(PERSONS), choices=list(PERSONS))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
+    device = arguments.device
     torch.set_num_threads(arguments.threads)
     print("usual / ours")
     for name in arguments.models:
-        models = make_models(name)
-        check_equal(models)
+        models = make_models(name, device)
+        check_equal(models, device)
         for persons in arguments.persons:
-            batches = make_batches(PERSONS[persons])
+            batches = make_batches(PERSONS[persons], device)
             count = len(PERSONS[persons])
             lines = []
             for what, make in (("forward", make_forward), ("step", make_step)):
                 runs = {form: make(models[form], batches[form]) for form in FORMS}
                 lines.append(show(what, alternate(runs, arguments.rounds), count))
-            used = [peak_memory(name, form, persons, arguments.threads) for form in FORMS]
+            if device == "cpu":
+                used = [peak_memory(name, form, persons, arguments.threads) for form in FORMS]
+            else:
+                used = [peak_gpu_memory(models[form], batches[form]) for form in FORMS]
             lines.append(f"memory {used[0]:5.0f} / {used[1]:5.0f} MiB")
             print(f"{name:8} {persons:3}  {'   '.join(lines)}", flush=True)
 

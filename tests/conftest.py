@@ -4,7 +4,7 @@ import os
 import pickle
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder}; set PYG_STGCN_SHARED to its folder")
     return folder
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def _default_device(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run a test with its tensors on each kind of device."""
+    with torch.device(request.param):
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

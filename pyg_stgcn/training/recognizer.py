@@ -116,7 +116,7 @@ class ActionRecognizer(pl.LightningModule):
         torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        logits, auxiliary = self._all_logits(batch)
+        logits, auxiliary = self._all_logits(self._in_precision(batch))
         loss = self._loss(logits, batch)
         total = loss + sum(self._loss(part, batch) for part in auxiliary)
         if not torch.isfinite(total):
@@ -138,6 +138,11 @@ class ActionRecognizer(pl.LightningModule):
             return self._training_form(batch), []
         return self.model(batch), []
 
+    def _in_precision(self, batch: Batch) -> Batch:
+        # Lightning converts the model and tensors, but knows no PyG batches.
+        batch.x = batch.x.to(next(self.model.parameters()).dtype)
+        return batch
+
     def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
         return cross_entropy(logits, batch.y, label_smoothing=self.label_smoothing)
 
@@ -146,7 +151,7 @@ class ActionRecognizer(pl.LightningModule):
             self.controller.step(self.trainer.optimizers[0])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        logits = self.model(batch)
+        logits = self.model(self._in_precision(batch))
         self.val_loss.update(cross_entropy(logits, batch.y), weight=len(batch.y))
         self.val_metrics.update(logits, batch.y)
 

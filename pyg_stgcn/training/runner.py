@@ -233,6 +233,8 @@ def _finish(
     device: torch.device,
 ) -> dict[str, Any]:
     config = run.config
+    # Whatever it was trained in: from here on a run is what is in its file.
+    model.float()
     sparse = bool(config.sparsity or config.edge_sparsity or config.ticket or any(config.levels))
     run.save_weights(model, sparse=sparse)
     plot_curves(run.curves, {"": table.rows})
@@ -261,11 +263,20 @@ def _finish(
 
 
 def _training_form(
-    model: nn.Module, config: TrainConfig, controller: SparsityController | ControllerGroup | None
+    model: nn.Module,
+    config: TrainConfig,
+    controller: SparsityController | ControllerGroup | None,
+    device: torch.device,
 ) -> nn.Module | None:
     # Without zeros there is nothing to skip: in the dense runs of a sweep or of a lottery.
     if not config.skip_zeros or controller is None:
         return None
+    # The model has not been moved or converted yet.
+    if device.type != "cpu" or config.precision != "32-true":
+        raise InputError(
+            f"--skip-zeros: trains in float32 on the CPU, not in {config.precision} on a "
+            f"{device.type} device; add --accelerator cpu --precision 32-true, or leave it out"
+        )
     try:
         return SparseTraining(cast(Backbone, model))
     except InputError as error:
@@ -308,7 +319,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
             check_same_ticket(run)
         controller = start_ticket(run, model, trainer, steps_per_epoch)
     penalties = make_penalties(controller, config)
-    training_form = _training_form(model, config, controller)
+    training_form = _training_form(model, config, controller, trainer.strategy.root_device)
     _claim_folder(run, resume=resume)
     recognizer = ActionRecognizer(
         model,

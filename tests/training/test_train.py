@@ -298,6 +298,25 @@ def test_batch_must_be_shared_equally(config: TrainConfig, tmp_path: Path) -> No
         train(replace(config, devices="2", strategy="ddp", batch_size=5), tmp_path / "run")
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def test_another_precision(config: TrainConfig, tmp_path: Path, precision: str) -> None:
+    config = replace(config, epochs=1)
+    train(config, tmp_path / "single")
+    train(replace(config, precision=precision), tmp_path / "other")
+    single, other = (load_file(tmp_path / run / "model.safetensors") for run in ("single", "other"))
+    close = {"rtol": 0, "atol": 1e-4 if precision == "64-true" else 0.02}
+    for name, weight in single.items():
+        torch.testing.assert_close(other[name], weight, **close)  # of the same type, too
+    evaluate_run(tmp_path / "other", num_clips=1)
+
+
+def test_skipping_zeros_wants_single_precision(config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(config, sparsity=0.8, method="magnitude", skip_zeros=True)
+    with pytest.raises(InputError, match="not in 64-true on a cpu device; add --acc"):
+        train(replace(config, precision="64-true"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.cuda
 def test_trains_on_cuda(config: TrainConfig, tmp_path: Path) -> None:
     config = replace(config, accelerator="gpu", devices="1", sparsity=0.8, epochs=15, channels=8)

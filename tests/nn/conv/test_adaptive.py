@@ -96,6 +96,7 @@ def as_matrix(prior: Tensor, edges: Tensor) -> Tensor:
     return (prior * edges).permute(2, 0, 1).reshape(V * K, V)
 
 
+@pytest.mark.usefixtures("_default_device")
 @pytest.mark.parametrize("share", [1.0, 0.4])
 @pytest.mark.parametrize("form", ["edges", "matrix", "sparse"])
 def test_equals_the_published_formula(kind: Kind, form: str, share: float) -> None:

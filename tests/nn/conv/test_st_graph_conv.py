@@ -48,6 +48,7 @@ def as_matrix(
     )
 
 
+@pytest.mark.usefixtures("_default_device")
 @pytest.mark.parametrize("lead", [(), (4,), (2, 5)])
 @pytest.mark.parametrize("in_channels", [3, 9])
 @pytest.mark.parametrize("num_partitions", [1, 3])
