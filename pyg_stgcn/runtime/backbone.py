@@ -13,9 +13,13 @@ from pyg_stgcn.models.blocks import Block
 from pyg_stgcn.nn import DGMSTCN, TemporalConv, person_pool
 from pyg_stgcn.runtime.fold import copy_plain, input_norm
 from pyg_stgcn.runtime.layers import SparseConv
-from pyg_stgcn.runtime.layout import MAX_BLOCKS, frame_mean, num_blocks
+from pyg_stgcn.runtime.layout import LANES, MAX_BLOCKS, frame_mean, num_blocks
 from pyg_stgcn.runtime.spatial import Spatial
 from pyg_stgcn.runtime.temporal import compile_conv, compile_temporal
+
+
+# Bytes of features of the persons that each thread works on at once.
+AT_ONCE = 2**19
 
 
 class SparseBlock(nn.Module):
@@ -42,8 +46,8 @@ class SparseBlock(nn.Module):
 class SparseBackbone(nn.Module):
     r"""A trained backbone whose pruned weights and edges cost no time: inference on a CPU.
 
-    Made by :func:`~pyg_stgcn.runtime.compile_sparse`. Persons are worked on one after the other,
-    so that what one stage leaves is still in the cache for the next.
+    Made by :func:`~pyg_stgcn.runtime.compile_sparse`. So many persons are worked on at once
+    that what one stage leaves is still in the cache for the next.
 
     Args:
         model (Backbone): The backbone, with masks or without.
@@ -70,6 +74,8 @@ class SparseBackbone(nn.Module):
         self.stages = nn.ModuleList(SparseBlock(block, num_joints) for block in blocks)
         # Of some backbones the mean over the joints is one more joint.
         self.num_lanes = num_joints + any(isinstance(block.tcn, DGMSTCN) for block in blocks)
+        # Where channels double frames halve: features are as large everywhere.
+        self.first_channels = blocks[0].gcn.conv.out_channels
         self.head = copy_plain(model.head)
         self.eval()
 
@@ -109,9 +115,16 @@ class SparseBackbone(nn.Module):
         """Maps normalised persons ``[P, T, V, C]`` to one vector each, ``[P, C']``."""
         if x.size(0) == 0 or x.size(1) == 0:
             return x.new_zeros(x.size(0), self.num_features)
-        return torch.cat([self._one_by_one(person) for person in x.split(1)])
+        return torch.cat([self._run(group) for group in x.split(self._at_once(x))])
 
-    def _one_by_one(self, x: Tensor) -> Tensor:
+    def _at_once(self, x: Tensor) -> int:
+        if torch.compiler.is_compiling():
+            return max(x.size(0), 1)  # the threads are not known yet
+        lanes = num_blocks(self.num_lanes) * LANES
+        size = x.size(1) * lanes * self.first_channels * x.element_size()
+        return torch.get_num_threads() * max(AT_ONCE // size, 1)
+
+    def _run(self, x: Tensor) -> Tensor:
         spare = num_blocks(self.num_lanes) - num_blocks(x.size(2))
         x = torch.ops.pyg_stgcn.pack(F.pad(x, (0, 0, 0, spare)), 0)
         for stage in self.stages:

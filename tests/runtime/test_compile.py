@@ -61,7 +61,7 @@ def trained(model: nn.Module, sparsity: float = 0.0, pattern: str = "single") ->
                 module.momentum = 1.0
         # Without statistics that fit, activations grow until rounding errors do; so do those of
         # channels that pruning has left constant, divided by a deviation of next to nothing.
-        model.train()(batch_of(model, (2, 2), 4))
+        model.train()(batch_of(model, (2, 2), 12))
         for module in model.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.running_var.clamp_(min=0.1)
