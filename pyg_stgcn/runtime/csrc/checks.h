@@ -57,6 +57,25 @@ inline void check_starts(const int32_t* starts, int64_t count, int64_t numel, co
     TORCH_CHECK(starts[i - 1] <= starts[i], name, ": decreases at ", i);
 }
 
+// The gradient of features, within a halo.
+struct Grad {
+  Features from;
+  int64_t pad, frames;
+
+  const float* at(int64_t person, int64_t block, int64_t frame) const {
+    return from.data + person * from.person() + block * from.block() + (pad + frame) * from.frame();
+  }
+};
+
+inline Grad check_grad(const Tensor& grad, int64_t pad, const Features& in, int64_t channels) {
+  const Features g = features(grad, "grad");
+  TORCH_CHECK(pad >= 0 && 2 * pad <= g.frames && g.persons == in.persons && g.blocks == in.blocks &&
+                  g.channels == channels,
+              "grad: ", grad.sizes(), " does not fit ", channels, " channels of ", in.persons,
+              " persons");
+  return {g, pad, g.frames - 2 * pad};
+}
+
 // Entries without their values.
 inline Entries places(const Tensor& starts, const Tensor& offsets, int64_t groups, int64_t reach) {
   TORCH_CHECK(groups > 0, "groups: ", groups);
