@@ -213,7 +213,7 @@ def layers(options: argparse.Namespace, clock: Callable[[], float]) -> None:
         for number, stage in enumerate(compiled.stages, start=1):
             middle, out = stage.spatial(x), stage(x)
             spatial, temporal = paired(
-                [lambda s=stage, x=x: s.spatial(x), lambda s=stage, y=middle: s.temporal(y, None)],
+                [lambda s=stage, x=x: s.spatial(x), lambda s=stage, y=middle: s.temporal(y)],
                 options.rounds,
                 clock,
             )

@@ -35,12 +35,11 @@ class SparseBlock(nn.Module):
             self.residual = compile_conv(block.residual, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Runs the stage."""
-        residual = x if self.has_residual else None
-        if self.residual is not None:
-            residual = self.residual(x)
-        out: Tensor = self.temporal(self.spatial(x), residual)
-        return out
+        """Runs the stage; what it is given may be where the result is put."""
+        out = self.spatial(x)
+        if not self.has_residual:
+            return self.temporal(out)
+        return self.temporal.onto(out, x if self.residual is None else self.residual(x))
 
 
 class SparseBackbone(nn.Module):

@@ -34,10 +34,8 @@ def _conv(
     block: int,
     stride: int,
     frames: int,
-    relu_first: bool,
-    residual: Tensor | None,
-    residual_pad: int,
     relu: bool,
+    residual: Tensor | None,
     pad: int,
     channels: int,
 ) -> Tensor:
@@ -59,13 +57,11 @@ def _graph_conv(
     term_sources: Tensor,
     term_factors: Tensor,
     partitions: int,
-    x_pad: int,
     pad: int,
     residual: Tensor | None,
-    residual_pad: int,
     relu: bool,
 ) -> Tensor:
-    return _features(x, x.size(2) - 2 * x_pad, bias.size(0), pad)
+    return _features(x, x.size(2), bias.size(0), pad)
 
 
 @torch.library.register_fake("pyg_stgcn::pairs")

@@ -100,8 +100,6 @@ def _convolve(
         frames,
         False,
         None,
-        0,
-        False,
         halo,
         bias.numel(),
     )
@@ -256,9 +254,7 @@ def _graph_convolve(
         factors.view(-1)[graph.term_places],
         partitions,
         0,
-        0,
         None,
-        0,
         False,
     )
 

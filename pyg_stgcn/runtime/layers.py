@@ -21,8 +21,7 @@ class SparseConv(nn.Module):
         bias (torch.Tensor): The bias.
         stride (int): Step from one output frame to the next. (default: :obj:`1`)
         padding (int): Frames of zeros around the input. (default: :obj:`0`)
-        relu_first (bool): Whether ReLU comes before the residual. (default: :obj:`False`)
-        relu (bool): Whether it comes at the end. (default: :obj:`False`)
+        relu (bool): Whether ReLU comes at the end. (default: :obj:`False`)
         halo (int): Frames of zeros around the output. (default: :obj:`0`)
 
     Shapes:
@@ -42,7 +41,6 @@ class SparseConv(nn.Module):
         bias: Tensor,
         stride: int = 1,
         padding: int = 0,
-        relu_first: bool = False,
         relu: bool = False,
         halo: int = 0,
     ) -> None:
@@ -57,7 +55,6 @@ class SparseConv(nn.Module):
         self.block = entries.block
         self.stride = stride
         self.padding = padding
-        self.relu_first = relu_first
         self.relu = relu
         self.halo = halo
 
@@ -67,17 +64,22 @@ class SparseConv(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Convolves over time."""
-        return _ops.conv.default(*self._arguments(x, residual), self.halo, self.rows)
+        return _ops.conv.default(*self._arguments(x), residual, self.halo, self.rows)
 
     def widened(self, x: Tensor, channels: int) -> Tensor:
         """Convolves into the first of more channels than these; the others are for others."""
-        return _ops.conv.default(*self._arguments(x, None), self.halo, channels)
+        return _ops.conv.default(*self._arguments(x), None, self.halo, channels)
 
     def into(self, x: Tensor, out: Tensor, channel: int) -> None:
         """Convolves into the channels of ``out`` from ``channel`` on."""
-        _ops.conv_into.default(*self._arguments(x, None), out, self.halo, channel)
+        _ops.conv_into.default(*self._arguments(x), out, self.halo, channel, False)
 
-    def _arguments(self, x: Tensor, residual: Tensor | None) -> tuple[object, ...]:
+    def onto(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Convolves, in the place of the residual: one piece of memory less in the cache."""
+        _ops.conv_into.default(*self._arguments(x), residual, self.halo, 0, True)
+        return residual
+
+    def _arguments(self, x: Tensor) -> tuple[object, ...]:
         return (
             x,
             self.starts,
@@ -88,9 +90,6 @@ class SparseConv(nn.Module):
             self.block,
             self.stride,
             self.num_frames(x),
-            self.relu_first,
-            residual,
-            0,
             self.relu,
         )
 
@@ -198,10 +197,8 @@ class SparseGraphConv(nn.Module):
             self.term_sources,
             self.term_factors,
             self.partitions,
-            0,
             self.halo,
             residual,
-            0,
             self.relu,
         )
 

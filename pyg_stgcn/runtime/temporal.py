@@ -142,16 +142,24 @@ class Mixed(nn.Module):
         weight, bias = followed_by(module.norm, *frames_first(module.mix))
         self.mix = SparseConv(weight, bias, relu=True)
 
-    def forward(self, x: Tensor, residual: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Convolves over time."""
+        out: Tensor = self.mix(self._unmixed(x))
+        return out
+
+    def onto(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Convolves and adds the residual, in its place."""
+        return self.mix.onto(self._unmixed(x), residual)
+
+    def _unmixed(self, x: Tensor) -> Tensor:
         if self.joint_factor is not None:
             torch.ops.pyg_stgcn.mean_joint_(x, self.num_joints)
-        out = self.branches(x)
+        out: Tensor = self.branches(x)
         if self.joint_factor is not None:
             torch.ops.pyg_stgcn.spread_joint_(
                 out, self.num_joints, self.joint_factor, self.scale, self.shift
             )
-        return self.mix(out, residual)
+        return out
 
 
 class Joined(nn.Module):
@@ -163,10 +171,14 @@ class Joined(nn.Module):
         super().__init__()
         self.branches = Branches(module.branches, *affine(module.norm), relu=True)
 
-    def forward(self, x: Tensor, residual: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Convolves over time."""
-        out = self.branches(x)
-        return out if residual is None else out.add_(residual).relu_()
+        out: Tensor = self.branches(x)
+        return out
+
+    def onto(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Convolves and adds the residual, in its place."""
+        return residual.add_(self.branches(x)).relu_()
 
 
 TemporalHalf = SparseConv | Mixed | Joined
@@ -174,9 +186,9 @@ TemporalHalf = SparseConv | Mixed | Joined
 
 @singledispatch
 def compile_temporal(module: nn.Module, num_joints: int) -> TemporalHalf:
-    """The temporal half of a stage: a module of features and what is added before the last ReLU.
+    """The temporal half of a stage. Its ``padding`` is the halo that its input needs.
 
-    Its ``padding`` is the halo that its input needs.
+    ``onto`` adds a residual before the last ReLU, and leaves the result in its place.
     """
     raise TypeError(f"{type(module).__name__}: no temporal half of a stage")
 

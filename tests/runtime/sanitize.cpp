@@ -51,13 +51,14 @@ Weights weights(int rows, int block, int frames, int channels, int group) {
   return w;
 }
 
-void check_conv(const Kernels& kernels, int block, int frames, int stride) {
+void check_conv(const Kernels& kernels, int block, int frames, int stride, bool in_place) {
   const int channels = 5, span = 3, group = 2, groups = 3, rows = 3;
   const Weights w = weights(rows, block, span, channels, group);
   const int out_channels = rows * block, step = channels * 16 * stride;
   const auto x = noise(((frames - 1) * stride + span) * channels * 16);
   const auto bias = noise(out_channels), residual = noise(frames * out_channels * 16);
   std::vector<float> out(frames * out_channels * 16);
+  if (in_place) out = residual;
   ConvTile t{};
   t.weight = {w.starts.data(), w.offsets.data(), w.values.data(), rows, groups};
   t.bias = bias.data();
@@ -66,7 +67,7 @@ void check_conv(const Kernels& kernels, int block, int frames, int stride) {
   t.out = out.data();
   t.out_frame = out_channels * 16;
   t.frames = frames;
-  t.after = {false, residual.data(), out_channels * 16, true};
+  t.after = {in_place ? out.data() : residual.data(), out_channels * 16, true};
   (block == 1 ? kernels.conv : kernels.block_conv)(t);
   for (int f = 0; f < frames; ++f)
     for (int r = 0; r < out_channels; ++r)
@@ -337,9 +338,10 @@ void check(const Kernels* kernels, bool supported) {
   if (!kernels || !supported) return;
   std::printf("%s\n", kernels->name);
   for (int frames = 1; frames <= kernels->conv_frames; ++frames)
-    for (int stride = 1; stride <= 2; ++stride) check_conv(*kernels, 1, frames, stride);
+    for (int stride = 1; stride <= 2; ++stride)
+      for (bool in_place : {false, true}) check_conv(*kernels, 1, frames, stride, in_place);
   for (int frames = 1; frames <= kernels->block_frames; ++frames)
-    check_conv(*kernels, kBlock, frames, 1);
+    for (bool in_place : {false, true}) check_conv(*kernels, kBlock, frames, 1, in_place);
   for (int blocks = 1; blocks <= kMaxBlocks; ++blocks) {
     for (int frames = 1; frames <= kernels->graph_sums / blocks; ++frames)
       for (bool terms : {false, true})

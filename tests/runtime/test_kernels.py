@@ -56,12 +56,12 @@ def test_another_instruction_set_can_be_chosen(tmp_path: Path) -> None:
     torch.manual_seed(0)
     conv = SparseConv(torch.randn(16, 3, 9) * (torch.rand(16, 3, 9) < 0.2), torch.randn(16))
     x = features(2, 11, 21, 9)
-    torch.save((conv._arguments(x, None), conv(x)), tmp_path / "expected.pt")
+    torch.save((conv._arguments(x), conv(x)), tmp_path / "expected.pt")
     code = """
 import sys, torch
 from pyg_stgcn.runtime.native import kernels
 arguments, expected = torch.load(sys.argv[1], weights_only=True)
-torch.testing.assert_close(torch.ops.pyg_stgcn.conv(*arguments, 0, 16), expected)
+torch.testing.assert_close(torch.ops.pyg_stgcn.conv(*arguments, None, 0, 16), expected)
 print(kernels())
 """
     ran = subprocess.run(
@@ -113,10 +113,8 @@ def test_wrong_arguments_are_refused(change: dict[str, Any], message: str) -> No
         "block": 1,
         "stride": 1,
         "frames": 6,
-        "relu_first": False,
-        "residual": None,
-        "residual_pad": 0,
         "relu": False,
+        "residual": None,
         "pad": 0,
         "channels": 1,
     }
@@ -131,8 +129,10 @@ def test_operators_can_be_traced() -> None:
     conv = SparseConv(torch.randn(8, 3, 4), torch.randn(8), padding=1, relu=True)
     x = features(2, 7, 20, 4)
     checks = ("test_schema", "test_faketensor", "test_autograd_registration")
-    arguments = (*conv._arguments(x, None), 0, 8)
+    arguments = (*conv._arguments(x), None, 0, 8)
     torch.library.opcheck(torch.ops.pyg_stgcn.conv.default, arguments, test_utils=checks)
+    arguments = (*conv._arguments(x), conv(x), 0, 0, True)
+    torch.library.opcheck(torch.ops.pyg_stgcn.conv_into.default, arguments, test_utils=checks)
     spatial = SparseGraphConv(torch.randn(5, 2, 4), torch.zeros(5, 20), torch.randn(2, 20, 20))
     exported = torch.export.export(spatial, (x,)).module()
     assert torch.equal(exported(x), spatial(x))
@@ -146,6 +146,19 @@ def test_operators_can_be_traced() -> None:
         torch.library.opcheck(
             getattr(torch.ops.pyg_stgcn, op).default, arguments, test_utils=checks
         )
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("density", [1.0, 0.1, 0.0])
+@pytest.mark.parametrize("channels", [20, 150])  # one group, and three
+def test_a_residual_can_give_up_its_place(density: float, channels: int) -> None:
+    weight = torch.randn(16, 3, channels) * (torch.rand(16, 3, channels) < density)
+    conv = SparseConv(weight, torch.randn(16), padding=1, relu=True)
+    x, residual = features(2, 7, 20, channels), torch.randn(2, 2, 7, 16, 16)
+    expected = conv(x, residual)
+    found = residual.clone()
+    assert conv.onto(x, found) is found
+    assert torch.equal(found, expected)
 
 
 @pytest.mark.usefixtures("native")

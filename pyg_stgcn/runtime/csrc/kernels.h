@@ -22,8 +22,9 @@ struct Entries {
   int64_t groups;
 };
 
+// What is added to a row of sums, and whether ReLU follows. The residual may be the output itself:
+// it is read before anything is written in its place.
 struct After {
-  bool relu_first;        // before the residual
   const float* residual;  // or null
   int64_t residual_frame;
   bool relu;

@@ -40,24 +40,24 @@ std::string kernels_name() { return kernels().name; }
 
 struct Residual {
   optional<Features> from;
-  int64_t pad = 0;
 
   const float* at(int64_t person, int64_t block, int64_t frame) const {
     if (!from) return nullptr;
-    return from->data + person * from->person() + block * from->block() +
-           (pad + frame) * from->frame();
+    return from->data + person * from->person() + block * from->block() + frame * from->frame();
   }
+  int64_t block() const { return from ? from->block() : 0; }
+  int64_t frame() const { return from ? from->frame() : 0; }
 };
 
-Residual check_residual(const optional<Tensor>& residual, int64_t pad, const Features& out,
-                        int64_t frames, int64_t rows) {
+Residual check_residual(const optional<Tensor>& residual, const Features& out, int64_t frames,
+                        int64_t rows) {
   if (!residual) return {};
   const Features r = features(*residual, "residual");
   TORCH_CHECK(r.persons == out.persons && r.blocks == out.blocks && r.channels == rows &&
-                  pad >= 0 && pad + frames <= r.frames,
+                  r.frames == frames,
               "residual: ", residual->sizes(), " does not fit ", rows, " channels of ", frames,
               " frames");
-  return {r, pad};
+  return {r};
 }
 
 Tensor pack(const Tensor& x, int64_t pad) {
@@ -108,11 +108,18 @@ Tensor unpack(const Tensor& x, int64_t pad, int64_t joints) {
   return result;
 }
 
-void conv_into(const Tensor& x, const Tensor& starts, const Tensor& offsets, const Tensor& values,
-               const Tensor& bias, int64_t groups, int64_t block, int64_t stride,
-               int64_t frames, bool relu_first, const optional<Tensor>& residual,
-               int64_t residual_pad, bool relu, const Tensor& result, int64_t pad,
-               int64_t channel) {
+struct ConvCall {
+  Features in, out;
+  Entries weight;
+  const float* bias;
+  int64_t block, stride, frames, pad, channel;
+  bool relu;
+};
+
+ConvCall check_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
+                    const Tensor& values, const Tensor& bias, int64_t groups, int64_t block,
+                    int64_t stride, int64_t frames, bool relu, const Tensor& result, int64_t pad,
+                    int64_t channel) {
   const Features in = features(x, "x"), out = features(result, "out");
   const int64_t seen = in.frames - (frames - 1) * stride;
   TORCH_CHECK(stride > 0 && frames >= 0 && (frames == 0 || seen > 0), "stride, frames: ", stride,
@@ -125,10 +132,14 @@ void conv_into(const Tensor& x, const Tensor& starts, const Tensor& offsets, con
                   out.blocks == in.blocks,
               "out: ", result.sizes(), " does not fit ", rows, " channels from ", channel, " of ",
               frames, " frames");
-  const float* shift = floats(bias, rows, "bias");
-  const Residual res = check_residual(residual, residual_pad, out, frames, rows);
-  const Tiles tiles(frames, block == 1 ? kernels().conv_frames : kernels().block_frames);
-  const auto kernel = block == 1 ? kernels().conv : kernels().block_conv;
+  return {in, out, weight, floats(bias, rows, "bias"), block, stride, frames, pad, channel, relu};
+}
+
+// With `add` to what the output holds, else to the residual.
+void run_conv(const ConvCall& c, const Residual& residual, bool add) {
+  const Features &in = c.in, &out = c.out;
+  const Tiles tiles(c.frames, c.block == 1 ? kernels().conv_frames : kernels().block_frames);
+  const auto kernel = c.block == 1 ? kernels().conv : kernels().block_conv;
 
   // The tiles of a block of frames see overlapping inputs: the same thread does neighbours.
   at::parallel_for(0, in.persons * in.blocks * tiles.count, 1, [&](int64_t begin, int64_t end) {
@@ -136,28 +147,38 @@ void conv_into(const Tensor& x, const Tensor& starts, const Tensor& offsets, con
       const int64_t tile = i % tiles.count, b = i / tiles.count % in.blocks;
       const int64_t person = i / tiles.count / in.blocks, t = tiles.begin(tile);
       ConvTile work;
-      work.weight = weight;
-      work.bias = shift;
-      work.x = in.data + person * in.person() + b * in.block() + t * stride * in.frame();
-      work.x_step = stride * in.frame();
-      work.out = out.data + person * out.person() + b * out.block() + (pad + t) * out.frame() +
-                 channel * kWidth;
+      work.weight = c.weight;
+      work.bias = c.bias;
+      work.x = in.data + person * in.person() + b * in.block() + t * c.stride * in.frame();
+      work.x_step = c.stride * in.frame();
+      work.out = out.data + person * out.person() + b * out.block() + (c.pad + t) * out.frame() +
+                 c.channel * kWidth;
       work.out_frame = out.frame();
       work.frames = tiles.begin(tile + 1) - t;
-      work.after = {relu_first, res.at(person, b, t), res.from ? res.from->frame() : 0, relu};
+      work.after = {residual.at(person, b, t), residual.frame(), c.relu};
+      if (add) work.after = {work.out, work.out_frame, c.relu};
       kernel(work);
     }
   });
 }
 
+void conv_into(const Tensor& x, const Tensor& starts, const Tensor& offsets, const Tensor& values,
+               const Tensor& bias, int64_t groups, int64_t block, int64_t stride,
+               int64_t frames, bool relu, const Tensor& result, int64_t pad, int64_t channel,
+               bool add) {
+  run_conv(check_conv(x, starts, offsets, values, bias, groups, block, stride, frames, relu,
+                      result, pad, channel),
+           {}, add);
+}
+
 Tensor conv(const Tensor& x, const Tensor& starts, const Tensor& offsets, const Tensor& values,
             const Tensor& bias, int64_t groups, int64_t block, int64_t stride,
-            int64_t frames, bool relu_first, const optional<Tensor>& residual,
-            int64_t residual_pad, bool relu, int64_t pad, int64_t channels) {
-  const Features in = features(x, "x");
-  Tensor result = make_features(x, in.blocks, frames, channels, pad);
-  conv_into(x, starts, offsets, values, bias, groups, block, stride, frames, relu_first,
-            residual, residual_pad, relu, result, pad, 0);
+            int64_t frames, bool relu, const optional<Tensor>& residual, int64_t pad,
+            int64_t channels) {
+  Tensor result = make_features(x, features(x, "x").blocks, frames, channels, pad);
+  const ConvCall call = check_conv(x, starts, offsets, values, bias, groups, block, stride, frames,
+                                   relu, result, pad, 0);
+  run_conv(call, check_residual(residual, call.out, frames, call.weight.rows * block), false);
   return result;
 }
 
@@ -165,13 +186,12 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
                   const Tensor& values, const Tensor& bias, const Tensor& row_bias,
                   const Tensor& graph_starts, const Tensor& graph, const Tensor& factors,
                   const Tensor& term_starts, const Tensor& term_sources,
-                  const Tensor& term_factors, int64_t partitions, int64_t x_pad, int64_t pad,
-                  const optional<Tensor>& residual, int64_t residual_pad, bool relu) {
+                  const Tensor& term_factors, int64_t partitions, int64_t pad,
+                  const optional<Tensor>& residual, bool relu) {
   const Features in = features(x, "x");
   TORCH_CHECK(in.blocks >= 1 && in.blocks <= kMaxBlocks, "x: has ", in.blocks,
               " blocks of joints, more than ", kMaxBlocks);
-  const int64_t frames = in.frames - 2 * x_pad;
-  TORCH_CHECK(x_pad >= 0 && frames >= 0, "x_pad: ", x_pad);
+  const int64_t frames = in.frames;
   const Entries weight = entries(starts, offsets, values, 1, 1, in.frame());
   TORCH_CHECK(partitions > 0 && weight.rows % partitions == 0, "partitions: ", partitions);
   const int64_t rows = weight.rows / partitions;
@@ -193,7 +213,7 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
 
   Tensor result = make_features(x, in.blocks, frames, rows, pad);
   const Features out = features(result, "out");
-  const Residual res = check_residual(residual, residual_pad, out, frames, rows);
+  const Residual res = check_residual(residual, out, frames, rows);
   const Tiles tiles(frames, kernels().graph_sums / in.blocks);
   at::parallel_for(0, in.persons * tiles.count, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -210,15 +230,15 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
       work.factors = factor + (factors.size(0) == 1 ? 0 : person * by_person);
       work.factor_partition = factors.size(1) == 1 ? 0 : by_partition;
       work.factor_channel = factors.size(2) == 1 ? 0 : by_channel;
-      work.x = in.data + person * in.person() + (x_pad + t) * in.frame();
+      work.x = in.data + person * in.person() + t * in.frame();
       work.x_block = in.block();
       work.x_frame = in.frame();
       work.out = out.data + person * out.person() + (pad + t) * out.frame();
       work.out_block = out.block();
       work.out_frame = out.frame();
       work.frames = tiles.begin(tile + 1) - t;
-      work.after = {false, res.at(person, 0, t), res.from ? res.from->frame() : 0, relu};
-      work.residual_block = res.from ? res.from->block() : 0;
+      work.after = {res.at(person, 0, t), res.frame(), relu};
+      work.residual_block = res.block();
       kernels().graph_conv(work);
     }
   });
@@ -233,17 +253,17 @@ TORCH_LIBRARY(pyg_stgcn, m) {
   m.def("unpack(Tensor x, int pad, int joints) -> Tensor");
   m.def(
       "conv(Tensor x, Tensor starts, Tensor offsets, Tensor values, Tensor bias, int groups, "
-      "int block, int stride, SymInt frames, bool relu_first, Tensor? residual, "
-      "int residual_pad, bool relu, int pad, int channels) -> Tensor");
+      "int block, int stride, SymInt frames, bool relu, Tensor? residual, int pad, int channels) "
+      "-> Tensor");
   m.def(
       "conv_into(Tensor x, Tensor starts, Tensor offsets, Tensor values, Tensor bias, int groups, "
-      "int block, int stride, SymInt frames, bool relu_first, Tensor? residual, "
-      "int residual_pad, bool relu, Tensor(a!) out, int pad, int channel) -> ()");
+      "int block, int stride, SymInt frames, bool relu, Tensor(a!) out, int pad, int channel, "
+      "bool add) -> ()");
   m.def(
       "graph_conv(Tensor x, Tensor starts, Tensor offsets, Tensor values, Tensor bias, "
       "Tensor row_bias, Tensor graph_starts, Tensor graph, Tensor factors, Tensor term_starts, "
       "Tensor term_sources, Tensor term_factors, int partitions, "
-      "int x_pad, int pad, Tensor? residual, int residual_pad, bool relu) -> Tensor");
+      "int pad, Tensor? residual, bool relu) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(pyg_stgcn, CPU, m) {
