@@ -17,7 +17,6 @@ from pyg_stgcn.runtime.layout import LANES, MAX_BLOCKS, frame_mean, num_blocks
 from pyg_stgcn.runtime.spatial import Spatial
 from pyg_stgcn.runtime.temporal import compile_conv, compile_temporal
 
-
 # Bytes of features of the persons that each thread works on at once.
 AT_ONCE = 2**19
 

@@ -57,6 +57,7 @@ def _graph_conv(
     term_sources: Tensor,
     term_factors: Tensor,
     partitions: int,
+    map_relu: bool,
     pad: int,
     residual: Tensor | None,
     relu: bool,

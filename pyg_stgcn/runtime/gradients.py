@@ -253,6 +253,7 @@ def _graph_convolve(
         graph.term_sources,
         factors.view(-1)[graph.term_places],
         partitions,
+        False,
         0,
         None,
         False,

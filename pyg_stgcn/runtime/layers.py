@@ -120,6 +120,7 @@ class SparseGraphConv(nn.Module):
         row_bias (torch.Tensor, optional): The biases :math:`\mathbf{c}`.
         relu (bool): Whether ReLU comes at the end. (default: :obj:`True`)
         halo (int): Frames of zeros around the output. (default: :obj:`0`)
+        map_relu (bool): Whether ReLU follows the map. (default: :obj:`False`)
 
     Shapes:
         - **weight:** :math:`(C', K, C)`, **bias:** :math:`(C', V)`, **graph:** :math:`(K, V, V)`,
@@ -150,10 +151,12 @@ class SparseGraphConv(nn.Module):
         row_bias: Tensor | None = None,
         relu: bool = True,
         halo: int = 0,
+        map_relu: bool = False,
     ) -> None:
         super().__init__()
         rows, self.partitions, self.in_channels = weight.shape
         self.relu = relu
+        self.map_relu = map_relu
         self.halo = halo
         num_joints = graph.size(1)
         flat = weight.reshape(rows * self.partitions, 1, -1)
@@ -161,7 +164,7 @@ class SparseGraphConv(nn.Module):
         self.density = float(weight.count_nonzero()) / max(weight.numel(), 1)
         self.map: SparseConv | None = None
         if maps_first(flat):
-            self.map = SparseConv(flat, shift)
+            self.map = SparseConv(flat, shift, relu=map_relu)
             shift = torch.zeros_like(shift)
         entries = row_entries(flat) if self.map is None else unit_entries(len(flat))
         self.register_buffer("starts", entries.starts)
@@ -197,6 +200,7 @@ class SparseGraphConv(nn.Module):
             self.term_sources,
             self.term_factors,
             self.partitions,
+            self.map_relu,
             self.halo,
             residual,
             self.relu,

@@ -105,7 +105,7 @@ class SimilarityGraph(nn.Module):
 class ChannelGraph(nn.Module):
     """The graph convolution of CTR-GCN."""
 
-    shared: Tensor
+    fixed: Tensor
     kept: Tensor
     refine: Tensor
 
@@ -128,12 +128,12 @@ class ChannelGraph(nn.Module):
         prior = in_lanes(graph)
         kept = (prior != 0).double()
         alpha = double(conv.alpha)
-        bias = double(conv.refine.bias).view(partitions, -1)
-        shared = prior.unsqueeze(1) + alpha * kept.unsqueeze(1) * bias[:, :, None, None]
-        self.register_buffer("shared", shared.flatten(2).float())
-        self.register_buffer("kept", kept.float())
         weight = alpha * double(conv.refine.weight).view(partitions, conv.out_channels, -1)
-        self.register_buffer("refine", weight.float())
+        bias = alpha * double(conv.refine.bias).view(partitions, -1, 1)
+        # What is the same for all samples is two more channels of the relation: no sum afterwards.
+        self.register_buffer("fixed", torch.stack([prior, kept], 1).float())
+        self.register_buffer("kept", kept.float())
+        self.register_buffer("refine", torch.cat([weight, torch.ones_like(bias), bias], 2).float())
         self.relate = copy_plain(conv.relate)
 
     def forward(self, x: Tensor, residual: Tensor | None) -> Tensor:
@@ -145,8 +145,8 @@ class ChannelGraph(nn.Module):
         source, target = related[0], F.pad(related[1], (0, lanes - self.num_joints))
         relation = (source.unsqueeze(-1) - target.unsqueeze(-2)).tanh_()
         relation.mul_(self.kept.unsqueeze(1))
-        graph = (self.refine @ relation.flatten(3)).add_(self.shared)
-        return self.sum(x, graph, residual)
+        relation = torch.cat([relation, self.fixed.expand(len(x), -1, -1, -1, -1)], 2)
+        return self.sum(x, self.refine @ relation.flatten(3), residual)
 
 
 class GroupGraph(nn.Module):
@@ -164,12 +164,12 @@ class GroupGraph(nn.Module):
         # What follows needs a lane for the mean over the joints.
         self.spare = num_blocks(self.num_joints + 1) - num_blocks(self.num_joints)
         graph = F.pad(graph, (0, self.spare, 0, self.spare))
-        width = conv.num_partitions * conv.group_channels
-        self.pre = compile_map(conv.pre, conv.pre_norm, relu=True)
+        weight, bias = followed_by(conv.pre_norm, *frames_first(conv.pre))
         edges = (graph != 0).any(0, keepdim=True).double()
-        identity = torch.eye(width, dtype=torch.float64).unsqueeze(1)
-        none = torch.zeros(width, graph.size(1))
-        self.sum = SparseGraphConv(identity, none, edges, relu=False)
+        none = torch.zeros(len(bias), graph.size(1))
+        self.sum = SparseGraphConv(
+            weight, none, edges, bias.unsqueeze(1), relu=False, map_relu=True
+        )
         weight, bias = followed_by(unit.norm, *frames_first(conv.post))
         self.post = SparseConv(weight, bias, relu=True, halo=halo)
         prior = in_lanes(graph)
@@ -197,8 +197,35 @@ class GroupGraph(nn.Module):
         shared = torch.addcmul(self.prior, self.beta, score).unsqueeze(2)
         difference = (source.unsqueeze(-1) - target.unsqueeze(-2)).tanh_()
         graph = torch.addcmul(shared, self.alpha, difference)
-        features = self.sum(self.pre(x), graph.flatten(1, 2).flatten(2).unsqueeze(1), None)
+        features = self.sum(x, graph.flatten(1, 2).flatten(2).unsqueeze(1), None)
         return self.post(features, residual)
+
+
+class OneChannel(nn.Module):
+    r"""A convolution to one channel, faster than torch's: first the products, then the shifts.
+
+    Args:
+        conv (torch.nn.Conv1d): The convolution; its output is as long as its input.
+
+    Shapes:
+        - **input:** :math:`(P, C, L)`
+        - **output:** :math:`(P, L)`
+    """
+
+    def __init__(self, conv: nn.Conv1d) -> None:
+        super().__init__()
+        plain = copy_plain(conv)
+        self.register_buffer("taps", plain.weight.detach()[0].t().contiguous())
+        self.register_buffer("bias", plain.bias.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolves."""
+        span = self.taps.size(0)
+        products = F.pad(self.taps @ x, (span // 2, span // 2))
+        # Tap by tap one place further: the diagonals.
+        width = products.size(2)
+        shape, steps = (x.size(0), span, x.size(2)), (span * width, width + 1, 1)
+        return products.as_strided(shape, steps).sum(1) + self.bias
 
 
 class Attention(nn.Module):
@@ -208,18 +235,17 @@ class Attention(nn.Module):
         super().__init__()
         self.num_joints = num_joints
         self.halo = halo
-        self.joint_conv, self.frame_conv, self.squeeze, self.excite = (
-            copy_plain(part)
-            for part in (module.joint_conv, module.frame_conv, module.squeeze, module.excite)
-        )
+        self.joint_conv = OneChannel(module.joint_conv)
+        self.frame_conv = OneChannel(module.frame_conv)
+        self.squeeze, self.excite = copy_plain(module.squeeze), copy_plain(module.excite)
 
     def forward(self, x: Tensor) -> Tensor:
         """Weighs joints, frames and channels, in place."""
         spare = x.size(1) * LANES - self.num_joints
         mean = frame_mean(x, self.num_joints, self.halo).transpose(1, 2)
-        joint = F.pad(1 + self.joint_conv(mean).sigmoid().squeeze(1), (0, spare))
+        joint = F.pad(1 + self.joint_conv(mean).sigmoid(), (0, spare))
         means = torch.ops.pyg_stgcn.joint_sum(x, self.halo, joint / self.num_joints)
-        frame = 1 + self.frame_conv(means.transpose(1, 2)).sigmoid().squeeze(1)
+        frame = 1 + self.frame_conv(means.transpose(1, 2)).sigmoid()
         mean = (means * frame.unsqueeze(2)).mean(1)
         channel = 1 + self.excite(self.squeeze(mean).relu()).sigmoid()
         torch.ops.pyg_stgcn.gate_(x, self.halo, joint, frame, channel)

@@ -82,7 +82,8 @@ void check_conv(const Kernels& kernels, int block, int frames, int stride, bool 
       }
 }
 
-void check_graph(const Kernels& kernels, int frames, int blocks, bool terms) {
+void check_graph(const Kernels& kernels, int frames, int blocks, bool terms, bool together,
+                 bool map_relu) {
   const int channels = 3, rows = 4, partitions = 2, lanes = blocks * 16;
   const Weights w = weights(rows * partitions, 1, 1, channels, channels);
   const auto x = noise(blocks * frames * channels * 16);
@@ -115,6 +116,8 @@ void check_graph(const Kernels& kernels, int frames, int blocks, bool terms) {
   t.row_bias = row_bias.data();
   t.graph_starts = graph_starts.data();
   t.graph = entries.data();
+  t.together = together;
+  t.map_relu = map_relu;
   if (terms) t.terms = {term_starts.data(), term_sources.data(), term_factors.data()};
   t.factors = graph.data();
   t.factor_partition = joints * lanes;
@@ -137,6 +140,7 @@ void check_graph(const Kernels& kernels, int frames, int blocks, bool terms) {
             for (int e = w.starts[row]; e < w.starts[row + 1]; ++e)
               part += double(w.values[e]) *
                       x[v / 16 * t.x_block + f * t.x_frame + w.offsets[e] + v % 16];
+            if (map_relu && part < 0) part = 0;
             sum += part * graph[(k * joints + v) * lanes + target];
           }
         expect("graph_conv", kernels.name,
@@ -344,8 +348,11 @@ void check(const Kernels* kernels, bool supported) {
     for (bool in_place : {false, true}) check_conv(*kernels, kBlock, frames, 1, in_place);
   for (int blocks = 1; blocks <= kMaxBlocks; ++blocks) {
     for (int frames = 1; frames <= kernels->graph_sums / blocks; ++frames)
-      for (bool terms : {false, true})
-        if (!terms || blocks <= 2) check_graph(*kernels, frames, blocks, terms);
+      for (bool together : {false, true})
+        for (bool map_relu : {false, true}) {
+          check_graph(*kernels, frames, blocks, false, together, map_relu);
+          if (blocks <= 2) check_graph(*kernels, frames, blocks, true, together, map_relu);
+        }
     check_pairs(*kernels, blocks);
     for (int frames = 1; frames == 1 || frames <= kernels->grad_sums / blocks; ++frames)
       for (bool terms : {false, true})

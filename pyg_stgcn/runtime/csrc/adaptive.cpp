@@ -4,11 +4,19 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "checks.h"
 
 namespace pyg_stgcn {
 namespace {
+
+// Halves at a time: one after the other would be a chain of sixteen additions.
+float sum_of(float (&lane)[kWidth]) {
+  for (int64_t half = kWidth / 2; half > 0; half /= 2)
+    for (int64_t l = 0; l < half; ++l) lane[l] += lane[l + half];
+  return lane[0];
+}
 
 // Two maps of all joints, one after the other in the channels, multiplied and summed over frames.
 Tensor pairs(const Tensor& x, int64_t pad, int64_t partitions, int64_t joints) {
@@ -75,14 +83,22 @@ void mean_joint_(const Tensor& x, int64_t joints) {
   const Features in = features(x, "x");
   TORCH_CHECK(joints > 0 && joints < in.blocks * kWidth, "joints: ", joints, " and one more in ",
               in.blocks * kWidth, " lanes");
+  std::vector<int32_t> counts(in.blocks * kWidth);
+  std::fill_n(counts.begin(), joints, 1);
   at::parallel_for(0, in.persons * in.frames, 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       float* frame = in.data + i / in.frames * in.person() + i % in.frames * in.frame();
       for (int64_t c = 0; c < in.channels; ++c) {
-        float sum = 0;
-        for (int64_t v = 0; v < joints; ++v)
-          sum += frame[v / kWidth * in.block() + c * kWidth + v % kWidth];
-        frame[joints / kWidth * in.block() + c * kWidth + joints % kWidth] = sum / joints;
+        float lane[kWidth] = {};
+        for (int64_t b = 0; b < in.blocks; ++b) {
+          const float* row = frame + b * in.block() + c * kWidth;
+          // Not a product with zero: the other lanes hold anything.
+          for (int64_t l = 0; l < kWidth; ++l) {
+            const float value = row[l];
+            lane[l] += counts[b * kWidth + l] ? value : 0.0f;
+          }
+        }
+        frame[joints / kWidth * in.block() + c * kWidth + joints % kWidth] = sum_of(lane) / joints;
       }
     }
   });
@@ -128,9 +144,7 @@ Tensor joint_sum(const Tensor& x, int64_t pad, const Tensor& weight) {
         for (int64_t b = 0; b < in.blocks; ++b)
           for (int64_t l = 0; l < kWidth; ++l)
             lane[l] += w[b * kWidth + l] * frame[b * in.block() + c * kWidth + l];
-        float sum = 0;
-        for (int64_t l = 0; l < kWidth; ++l) sum += lane[l];
-        out[i * in.channels + c] = sum;
+        out[i * in.channels + c] = sum_of(lane);
       }
     }
   });

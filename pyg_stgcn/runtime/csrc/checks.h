@@ -160,4 +160,18 @@ inline const GraphEntry* graph_edges(const Tensor& graph, int64_t blocks, int64_
   return edges;
 }
 
+// Whether the blocks of every partition have the same sources, and their factors side by side.
+inline bool blocks_together(const int32_t* starts, const GraphEntry* edges, int64_t partitions,
+                            int64_t blocks) {
+  for (int64_t i = 0; i < partitions * blocks; ++i) {
+    const int64_t h = i % blocks, first = starts[i - h], count = starts[i - h + 1] - first;
+    if (starts[i + 1] - starts[i] != count) return false;
+    for (int64_t e = 0; e < count; ++e) {
+      const GraphEntry &own = edges[starts[i] + e], &other = edges[first + e];
+      if (own.source != other.source || own.factor != other.factor + h * kWidth) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace pyg_stgcn

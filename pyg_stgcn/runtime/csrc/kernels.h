@@ -60,12 +60,14 @@ struct GraphTerms {
 // out[o] = bias[o] + sum_k (row_bias[o, k] + weight[o, k] x) graph[k]
 struct GraphTile {
   Entries weight;         // rows o * partitions + k, one group
+  bool map_relu;          // between the map and the graph
   int64_t partitions;
   int64_t blocks;
   const float* bias;      // [rows / partitions, blocks * 16]
   const float* row_bias;  // [rows]
   const int32_t* graph_starts;  // [partitions * blocks + 1]
   const GraphEntry* graph;
+  bool together;  // whether the blocks of a partition have the same sources, factors side by side
   GraphTerms terms;
   const float* factors;
   int64_t factor_partition;  // floats from one partition, and one channel, to the next

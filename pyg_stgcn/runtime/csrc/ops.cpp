@@ -186,7 +186,7 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
                   const Tensor& values, const Tensor& bias, const Tensor& row_bias,
                   const Tensor& graph_starts, const Tensor& graph, const Tensor& factors,
                   const Tensor& term_starts, const Tensor& term_sources,
-                  const Tensor& term_factors, int64_t partitions, int64_t pad,
+                  const Tensor& term_factors, int64_t partitions, bool map_relu, int64_t pad,
                   const optional<Tensor>& residual, bool relu) {
   const Features in = features(x, "x");
   TORCH_CHECK(in.blocks >= 1 && in.blocks <= kMaxBlocks, "x: has ", in.blocks,
@@ -208,6 +208,7 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
   const int64_t by_channel = factors.size(3), by_partition = factors.size(2) * by_channel;
   const int64_t by_person = factors.size(1) * by_partition;
   const GraphEntry* edges = graph_edges(graph, in.blocks, by_channel);
+  const bool together = blocks_together(graph_begin, edges, partitions, in.blocks);
   const GraphTerms terms =
       graph_terms(term_starts, term_sources, term_factors, partitions, in.blocks);
 
@@ -220,12 +221,14 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
       const int64_t tile = i % tiles.count, person = i / tiles.count, t = tiles.begin(tile);
       GraphTile work;
       work.weight = weight;
+      work.map_relu = map_relu;
       work.partitions = partitions;
       work.blocks = in.blocks;
       work.bias = shift;
       work.row_bias = row_shift;
       work.graph_starts = graph_begin;
       work.graph = edges;
+      work.together = together;
       work.terms = terms;
       work.factors = factor + (factors.size(0) == 1 ? 0 : person * by_person);
       work.factor_partition = factors.size(1) == 1 ? 0 : by_partition;
@@ -262,7 +265,7 @@ TORCH_LIBRARY(pyg_stgcn, m) {
   m.def(
       "graph_conv(Tensor x, Tensor starts, Tensor offsets, Tensor values, Tensor bias, "
       "Tensor row_bias, Tensor graph_starts, Tensor graph, Tensor factors, Tensor term_starts, "
-      "Tensor term_sources, Tensor term_factors, int partitions, "
+      "Tensor term_sources, Tensor term_factors, int partitions, bool map_relu, "
       "int pad, Tensor? residual, bool relu) -> Tensor");
 }
 
