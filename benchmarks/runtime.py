@@ -2,13 +2,13 @@
 
     python benchmarks/runtime.py --threads 1 --models stgcn --sparsity 0.8 0.9 0.95 0.99
 
-ntu25, 100 frames, width 64, one clip. Dense: ``benchmarks/usual.py``, persons padded to two.
-Sparse: two persons, and one. Medians of neighbouring passes, and of their ratios, with the first
-and the last tenth. With ``--clock cpu`` the time of the processor instead of the wall's, for
-machines that do other things too. ``--training`` times training steps of ST-GCN instead, of
-``--clips`` clips of two persons: the usual form, this package's dense model, and sparse training
-with masks that stand still. ``--layers`` tells how long each half of each stage takes, and
-the billions of operations per second on what is kept.
+ntu25; one clip of 100 frames, width 64; or what ``--clips``, ``--frames`` and ``--width`` say.
+Dense: ``benchmarks/usual.py``, persons padded to two. Sparse: two persons, and one. Medians of
+neighbouring passes, and of their ratios, with the first and the last tenth. With ``--clock cpu``
+the time of the processor instead of the wall's, for machines that do other things too.
+``--training`` times training steps of ST-GCN instead, of clips of two persons: the usual form, this
+package's dense model, and sparse training with masks that stand still. ``--layers`` tells how long
+each half of each stage takes, and the billions of operations per second on what is kept.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ GRAPHS = {
     "ctrgcn": "spatial",
     "dgstgcn": "random",
 }
-JOINTS, FRAMES = 25, 100
+JOINTS = 25
 
 
-def pruned(name: str, sparsity: float, masks: str, pattern: str) -> Backbone:
+def pruned(name: str, sparsity: float, options: argparse.Namespace) -> Backbone:
     """A model with statistics and masks; values do not matter to the time."""
-    model = create_model(name, 60, "ntu25", graph=GRAPHS[name])
+    model = create_model(name, 60, "ntu25", graph=GRAPHS[name], base_channels=options.width)
     assert isinstance(model, Backbone)
     with torch.no_grad():
         for key, parameter in model.named_parameters():
@@ -54,15 +54,15 @@ def pruned(name: str, sparsity: float, masks: str, pattern: str) -> Backbone:
             if key.endswith("norm.weight"):
                 parameter.fill_(1)
     # One threshold for weights as they are starves whole layers, as trained ones may.
-    scale = "none" if masks == "global" else "fan_in"
+    scale = "none" if options.masks == "global" else "fan_in"
     sparsify(
         model,
         sparsity,
         exclude="head.*",
-        allocation=masks,
+        allocation=options.masks,
         floor=0,
         score_scale=scale,
-        pattern=pattern,
+        pattern=options.pattern,
     ).finalize()
     return model.eval()
 
@@ -91,10 +91,10 @@ def candidates(options: argparse.Namespace) -> Iterator[tuple[str, str, Backbone
         usual = UsualModel(name, 60, "ntu25", GRAPHS[name], width).eval()
         yield name, f"{folder.name}, {100 * share:.1f} %", trained(run), usual
     for name in [] if options.run else options.models:
-        usual = UsualModel(name, 60, "ntu25", GRAPHS[name]).eval()
+        usual = UsualModel(name, 60, "ntu25", GRAPHS[name], options.width).eval()
         for sparsity in options.sparsity:
             zeros = f"{100 * sparsity:g} %"
-            yield name, zeros, pruned(name, sparsity, options.masks, options.pattern), usual
+            yield name, zeros, pruned(name, sparsity, options), usual
 
 
 def paired(
@@ -116,8 +116,9 @@ def compare(options: argparse.Namespace, clock: Callable[[], float]) -> None:
     print("| model | zeros | dense, ms | two persons, ms | ratio | one person, ms | ratio |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, zeros, masked, usual in candidates(options):
-        two, one = (random_batch(masked, 1, persons, FRAMES) for persons in (2, 1))
-        padded = torch.randn(1, 2, FRAMES, masked.skeleton.num_joints, 3)
+        clips, frames = options.clips or 1, options.frames
+        two, one = (random_batch(masked, clips, persons, frames) for persons in (2, 1))
+        padded = torch.randn(clips, 2, frames, masked.skeleton.num_joints, 3)
         model = compile_sparse(masked)
         passes = [
             lambda form=form, x=x: form(x)
@@ -151,18 +152,20 @@ def training_step(
 
 def training(options: argparse.Namespace, clock: Callable[[], float]) -> None:
     """Prints the time of training steps, one row a sparsity."""
-    target = torch.arange(options.clips) % 60
-    padded = torch.randn(options.clips, 2, FRAMES, JOINTS, 3)
-    usual = UsualModel("stgcn", 60, "ntu25", GRAPHS["stgcn"])
-    dense = create_model("stgcn", 60, "ntu25", graph=GRAPHS["stgcn"])
+    clips = options.clips or 8
+    target = torch.arange(clips) % 60
+    padded = torch.randn(clips, 2, options.frames, JOINTS, 3)
+    usual = UsualModel("stgcn", 60, "ntu25", GRAPHS["stgcn"], options.width)
+    size = {"graph": GRAPHS["stgcn"], "base_channels": options.width}
+    dense = create_model("stgcn", 60, "ntu25", **size)
     assert isinstance(dense, Backbone)
-    batch = random_batch(dense, options.clips, 2, FRAMES)
+    batch = random_batch(dense, clips, 2, options.frames)
     steps = [
         training_step(usual, usual, padded, target),
         training_step(dense, dense, batch, target),
     ]
     for sparsity in options.sparsity:
-        model = create_model("stgcn", 60, "ntu25", graph=GRAPHS["stgcn"])
+        model = create_model("stgcn", 60, "ntu25", **size)
         assert isinstance(model, Backbone)
         sparsify(
             model,
@@ -189,9 +192,10 @@ def scaling(options: argparse.Namespace, clock: Callable[[], float]) -> None:
     print("| model | clips x persons x frames | ms | MiB | dense, MiB |")
     print("| --- | --- | --- | --- | --- |")
     for name in options.models:
-        model = pruned(name, 0.95, options.masks, options.pattern)
+        model = pruned(name, 0.95, options)
         compiled = compile_sparse(model)
-        for clips, persons, frames in ((1, 1, 100), (1, 2, 100), (1, 2, 200), (4, 2, 100)):
+        for clips, persons, factor in ((1, 1, 1), (1, 2, 1), (1, 2, 2), (4, 2, 1)):
+            frames = factor * options.frames
             batch = random_batch(model, clips, persons, frames)
             (times,) = paired([lambda b=batch, c=compiled: c(b)], options.rounds, clock)
             peak, dense_peak = (
@@ -207,8 +211,8 @@ def layers(options: argparse.Namespace, clock: Callable[[], float]) -> None:
     (times,) = paired([lambda: left @ right], options.rounds, clock)
     print(f"dense product of 1024 x 1024: {2 * 1024**3 / statistics.median(times) / 1e6:.0f} GF/s")
     for sparsity in options.sparsity:
-        compiled = SparseBackbone(pruned("stgcn", sparsity, options.masks, options.pattern))
-        x = torch.ops.pyg_stgcn.pack(torch.randn(1, FRAMES, JOINTS, 3), 0)
+        compiled = SparseBackbone(pruned("stgcn", sparsity, options))
+        x = torch.ops.pyg_stgcn.pack(torch.randn(1, options.frames, JOINTS, 3), 0)
         print(f"{100 * sparsity:g} %: stage, spatial ms, GF/s, temporal ms, GF/s")
         for number, stage in enumerate(compiled.stages, start=1):
             middle, out = stage.spatial(x), stage(x)
@@ -246,7 +250,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--training", action="store_true", help="training steps of ST-GCN")
-    parser.add_argument("--clips", type=int, default=8, help="of a training step")
+    parser.add_argument("--clips", type=int, help="at once [default: 1; of a training step 8]")
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--width", type=int, default=64, help="channels of the first stage")
     parser.add_argument("--layers", action="store_true", help="an ST-GCN stage by stage")
     parser.add_argument("--scaling", action="store_true", help="frames, persons and clips")
     options = parser.parse_args()
