@@ -112,7 +112,7 @@ def check_equal(models: dict[str, nn.Module], device: str) -> None:
     batches = make_batches(PERSONS["two"], device)
     with torch.inference_mode():
         usual, ours = (models[form].eval()(batches[form][0]) for form in FORMS)
-    torch.testing.assert_close(ours, usual, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours, usual, rtol=1e-3, atol=1e-3)
 
 
 def resident() -> int:
@@ -173,6 +173,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     device = arguments.device
+    # Convolutions would take it by default and linear maps not.
+    torch.backends.cudnn.allow_tf32 = False
     torch.set_num_threads(arguments.threads)
     print("usual / ours")
     for name in arguments.models:

@@ -315,9 +315,3 @@ def test_skipping_zeros_wants_single_precision(config: TrainConfig, tmp_path: Pa
     with pytest.raises(InputError, match="not in 64-true on a cpu device; add --acc"):
         train(replace(config, precision="64-true"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.cuda
-def test_trains_on_cuda(config: TrainConfig, tmp_path: Path) -> None:
-    config = replace(config, accelerator="gpu", devices="1", sparsity=0.8, epochs=15, channels=8)
-    assert train(config, tmp_path / "run")["top1"] > 0.8
