@@ -29,7 +29,7 @@ from pyg_stgcn.models import create_model
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.cost import measure_forward, random_batch
 from pyg_stgcn.runtime import SparseBackbone, SparseTraining, compile_sparse, kernels
-from pyg_stgcn.sparsity import sparsify
+from pyg_stgcn.sparsity import make_schedule, sparsify
 from pyg_stgcn.training import Run
 from pyg_stgcn.training.rundir import sparsity_facts
 
@@ -67,19 +67,34 @@ def pruned(name: str, sparsity: float, options: argparse.Namespace) -> Backbone:
     return model.eval()
 
 
-def trained(run: Run) -> Backbone:
-    """The weights of a run on the graph of ntu25."""
+def trained(run: Run, cut: float | None) -> Backbone:
+    """The weights of a run on the graph of ntu25, or cut anew by magnitude."""
     name = run.config.model
     options = {"base_channels": run.config.channels, "graph": GRAPHS[name]}
     model = create_model(name, 60, "ntu25", **options)
     assert isinstance(model, Backbone)
     own = model.state_dict()
-    found = run.load_model().state_dict()
+    found = run.load_model().state_dict() if cut is None else unpruned(run)
     found = {key: value for key, value in found.items() if key in own}
     model.load_state_dict(
         {key: value for key, value in found.items() if value.shape == own[key].shape}, strict=False
     )
+    if cut is not None:
+        how = {"allocation": run.config.allocation, "floor": run.config.floor}
+        schedule = make_schedule("constant", cut, 1)
+        sparsify(
+            model, cut, method="magnitude", exclude="head.*", schedule=schedule, **how
+        ).finalize()
     return model.eval()
+
+
+def unpruned(run: Run) -> dict[str, Tensor]:
+    """The weights behind the masks, of a method that keeps them, from the last checkpoint."""
+    checkpoint = torch.load(run.last_checkpoint, weights_only=True, map_location="cpu")
+    return {
+        key.removeprefix("model.").replace("parametrizations.weight.original", "weight"): value
+        for key, value in checkpoint["state_dict"].items()
+    }
 
 
 def candidates(options: argparse.Namespace) -> Iterator[tuple[str, str, Backbone, nn.Module]]:
@@ -89,7 +104,9 @@ def candidates(options: argparse.Namespace) -> Iterator[tuple[str, str, Backbone
         name, width = run.config.model, run.config.channels
         share = sparsity_facts(run.load_model(), run)["sparsity"]
         usual = UsualModel(name, 60, "ntu25", GRAPHS[name], width).eval()
-        yield name, f"{folder.name}, {100 * share:.1f} %", trained(run), usual
+        for cut in options.cut or [None]:
+            zeros = f"{folder.name}, {100 * (share if cut is None else cut):.1f} %"
+            yield name, zeros, trained(run, cut), usual
     for name in [] if options.run else options.models:
         usual = UsualModel(name, 60, "ntu25", GRAPHS[name], options.width).eval()
         for sparsity in options.sparsity:
@@ -245,6 +262,9 @@ def main() -> None:
     parser.add_argument("--pattern", default="unstructured", help="a pattern of the masks")
     parser.add_argument(
         "--run", nargs="+", type=Path, default=[], help="folders of trained single models"
+    )
+    parser.add_argument(
+        "--cut", nargs="+", type=float, help="cut the weights of the runs to these, by magnitude"
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
