@@ -25,6 +25,11 @@ pytestmark = pytest.mark.usefixtures("native")
 CLASSES = 5
 
 
+@pytest.fixture(autouse=True)
+def _sparse_however_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyg_stgcn.runtime.training.DENSE_FROM", 1.0)
+
+
 def make_model(skeleton: Skeleton | str = "ntu25", **options: Any) -> Backbone:
     torch.manual_seed(0)
     options = {"base_channels": 8, **options}
@@ -125,6 +130,19 @@ def test_any_density(sparsity: float) -> None:
     model = make_model()
     sparsify(model, sparsity, method="magnitude", exclude="head.*", pattern="block8")
     assert_same_step(model, make_batch(25, 8, [1, 1]))
+
+
+@pytest.mark.parametrize(("sparsity", "own"), [(0.5, True), (0.9, False)])
+def test_where_little_is_pruned_a_step_is_the_models_own(
+    monkeypatch: pytest.MonkeyPatch, sparsity: float, own: bool
+) -> None:
+    monkeypatch.setattr("pyg_stgcn.runtime.training.DENSE_FROM", 0.35)
+    model = make_model()
+    sparsify(model, sparsity, method="random", exclude="head.*")
+    calls: list[nn.Module] = []
+    model.stages[0].register_forward_hook(lambda module, *_: calls.append(module))
+    SparseTraining(model)(make_batch(25, 4, [1]))
+    assert bool(calls) == own
 
 
 def test_without_masks_and_with_frozen_statistics() -> None:
