@@ -14,6 +14,7 @@ each half of each stage takes, and the billions of operations per second on what
 from __future__ import annotations
 
 import argparse
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -92,7 +93,7 @@ def unpruned(run: Run) -> dict[str, Tensor]:
     """The weights behind the masks, of a method that keeps them, from the last checkpoint."""
     checkpoint = torch.load(run.last_checkpoint, weights_only=True, map_location="cpu")
     return {
-        key.removeprefix("model.").replace("parametrizations.weight.original", "weight"): value
+        re.sub(r"parametrizations\.(\w+)\.original$", r"\1", key.removeprefix("model.")): value
         for key, value in checkpoint["state_dict"].items()
     }
 
@@ -232,7 +233,7 @@ def layers(options: argparse.Namespace, clock: Callable[[], float]) -> None:
         x = torch.ops.pyg_stgcn.pack(torch.randn(1, options.frames, JOINTS, 3), 0)
         print(f"{100 * sparsity:g} %: stage, spatial ms, GF/s, temporal ms, GF/s")
         for number, stage in enumerate(compiled.stages, start=1):
-            middle, out = stage.spatial(x), stage(x)
+            middle, out = stage.spatial(x), stage(x.clone())
             spatial, temporal = paired(
                 [lambda s=stage, x=x: s.spatial(x), lambda s=stage, y=middle: s.temporal(y)],
                 options.rounds,
@@ -276,6 +277,8 @@ def main() -> None:
     parser.add_argument("--layers", action="store_true", help="an ST-GCN stage by stage")
     parser.add_argument("--scaling", action="store_true", help="frames, persons and clips")
     options = parser.parse_args()
+    if options.cut and not options.run:
+        parser.error("--cut is of the runs; give --run")
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
     clock = time.perf_counter if options.clock == "wall" else time.process_time

@@ -107,6 +107,7 @@ def test_judged_as_on_the_cpu(words: list[object], tmp_path: Path) -> None:
 def test_assembly_and_lottery(words: list[object], tmp_path: Path) -> None:
     levels = ["--levels", 0.5, 0.9, "--epochs", 2]
     call("train", *words, *levels, "--out", tmp_path / "assembly")
+    assert "assembly" in json.loads((tmp_path / "assembly" / "summary.json").read_text())
     drawn = ["--rounds", 1, "--epochs", 2, "--rewind-epoch", 1, "--seeds", 0]
     call("lottery", *words, *drawn, "--out", tmp_path / "lottery")
     assert any((tmp_path / "lottery").rglob("*.png"))
@@ -118,3 +119,4 @@ def test_nothing_is_skipped_on_a_gpu(words: list[object], tmp_path: Path) -> Non
         main, [str(w) for w in ["train", *words, "--out", tmp_path / "run"]]
     )
     assert result.exit_code == 1 and "on a cuda device" in result.output
+    assert not (tmp_path / "run").exists()

@@ -54,7 +54,10 @@ def test_import_leaves_heavy_libraries_alone() -> None:
 
 @pytest.fixture(scope="module")
 def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The files of a wheel built from a copy of the sources, without a compiler that works."""
+    """The files of a wheel built from a copy of the sources.
+
+    Without a compiler that works: the set-up of the tests has compiled the same sources already.
+    """
     folder = tmp_path_factory.mktemp("wheel")
     sources = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],

@@ -45,7 +45,8 @@ class SparseBackbone(nn.Module):
     r"""A trained backbone whose pruned weights and edges cost no time: inference on a CPU.
 
     Made by :func:`~pyg_stgcn.runtime.compile_sparse`. So many persons are worked on at once
-    that what one stage leaves is still in the cache for the next.
+    that what one stage leaves is still in the cache for the next; all where torch compiles or
+    exports this.
 
     Args:
         model (Backbone): The backbone, with masks or without.
@@ -113,11 +114,11 @@ class SparseBackbone(nn.Module):
         """Maps normalised persons ``[P, T, V, C]`` to one vector each, ``[P, C']``."""
         if x.size(0) == 0 or x.size(1) == 0:
             return x.new_zeros(x.size(0), self.num_features)
+        if torch.compiler.is_compiling():
+            return self._run(x)  # the threads are not known yet, and perhaps not the persons
         return torch.cat([self._run(group) for group in x.split(self._at_once(x))])
 
     def _at_once(self, x: Tensor) -> int:
-        if torch.compiler.is_compiling():
-            return max(x.size(0), 1)  # the threads are not known yet
         lanes = num_blocks(self.num_lanes) * LANES
         size = x.size(1) * lanes * self.first_channels * x.element_size()
         return torch.get_num_threads() * max(AT_ONCE // size, 1)

@@ -200,7 +200,7 @@ class SparseGraphConv(nn.Module):
             self.term_sources,
             self.term_factors,
             self.partitions,
-            self.map_relu,
+            self.map is None and self.map_relu,
             self.halo,
             residual,
             self.relu,

@@ -106,7 +106,6 @@ class ChannelGraph(nn.Module):
     """The graph convolution of CTR-GCN."""
 
     fixed: Tensor
-    kept: Tensor
     refine: Tensor
 
     def __init__(self, conv: CTRGraphConv, unit: SpatialUnit, halo: int) -> None:
@@ -132,20 +131,19 @@ class ChannelGraph(nn.Module):
         bias = alpha * double(conv.refine.bias).view(partitions, -1, 1)
         # What is the same for all samples is two more channels of the relation: no sum afterwards.
         self.register_buffer("fixed", torch.stack([prior, kept], 1).float())
-        self.register_buffer("kept", kept.float())
         self.register_buffer("refine", torch.cat([weight, torch.ones_like(bias), bias], 2).float())
         self.relate = copy_plain(conv.relate)
 
     def forward(self, x: Tensor, residual: Tensor | None) -> Tensor:
         """Convolves every frame with the graphs of its sample."""
-        partitions, lanes = self.kept.size(0), self.kept.size(2)
+        partitions, lanes = self.fixed.size(0), self.fixed.size(3)
         mean = frame_mean(x, self.num_joints)
         related = self.relate(mean)
         related = related.view(*mean.shape[:2], 2, partitions, -1).permute(2, 0, 3, 4, 1)
         source, target = related[0], F.pad(related[1], (0, lanes - self.num_joints))
         relation = (source.unsqueeze(-1) - target.unsqueeze(-2)).tanh_()
-        relation.mul_(self.kept.unsqueeze(1))
-        relation = torch.cat([relation, self.fixed.expand(len(x), -1, -1, -1, -1)], 2)
+        relation.mul_(self.fixed[:, 1:])
+        relation = torch.cat([relation, self.fixed.expand(x.size(0), -1, -1, -1, -1)], 2)
         return self.sum(x, self.refine @ relation.flatten(3), residual)
 
 
@@ -212,6 +210,9 @@ class OneChannel(nn.Module):
         - **output:** :math:`(P, L)`
     """
 
+    taps: Tensor
+    bias: Tensor
+
     def __init__(self, conv: nn.Conv1d) -> None:
         super().__init__()
         plain = copy_plain(conv)
@@ -221,7 +222,9 @@ class OneChannel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolves."""
         span = self.taps.size(0)
-        products = F.pad(self.taps @ x, (span // 2, span // 2))
+        # One by one: the product of all persons at once would be summed up in another order.
+        products = torch.bmm(self.taps.expand(x.size(0), -1, -1), x)
+        products = F.pad(products, (span // 2, span // 2)).contiguous()
         # Tap by tap one place further: the diagonals.
         width = products.size(2)
         shape, steps = (x.size(0), span, x.size(2)), (span * width, width + 1, 1)

@@ -268,8 +268,7 @@ def _training_form(
     controller: SparsityController | ControllerGroup | None,
     device: torch.device,
 ) -> nn.Module | None:
-    # Without zeros there is nothing to skip: in the dense runs of a sweep or of a lottery.
-    if not config.skip_zeros or controller is None:
+    if not config.skip_zeros:
         return None
     # The model has not been moved or converted yet.
     if device.type != "cpu" or config.precision != "32-true":
@@ -277,6 +276,9 @@ def _training_form(
             f"--skip-zeros: trains in float32 on the CPU, not in {config.precision} on a "
             f"{device.type} device; add --accelerator cpu --precision 32-true, or leave it out"
         )
+    # Without zeros there is nothing to skip: in the dense runs of a sweep or of a lottery.
+    if controller is None:
+        return None
     try:
         return SparseTraining(cast(Backbone, model))
     except InputError as error:

@@ -59,8 +59,9 @@ def trained(model: nn.Module, sparsity: float = 0.0, pattern: str = "single") ->
                 module.weight.uniform_(0.5, 1.5)
                 module.bias.normal_(std=0.1)
                 module.momentum = 1.0
-        # Without statistics that fit, activations grow until rounding errors do; so do those of
-        # channels that pruning has left constant, divided by a deviation of next to nothing.
+        # Without statistics that fit, activations grow until rounding errors do (those of fewer
+        # frames do not: the last stages see one or two); so do those of channels that pruning has
+        # left constant, divided by a deviation of next to nothing.
         model.train()(batch_of(model, (2, 2), 12))
         for module in model.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -206,7 +207,11 @@ def test_an_assembly() -> None:
 
 
 @NATIVE
-def test_thread_counts_make_no_difference(name: str) -> None:
+@pytest.mark.parametrize("size", [1, 2**19])  # of one person a thread, and of all at once
+def test_thread_counts_make_no_difference(
+    name: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyg_stgcn.runtime.backbone.AT_ONCE", size)
     model = trained(create_model(name, 3, "ntu25", base_channels=16), 0.9)
     compiled, batch = compile_sparse(model), batch_of(model, (2, 1, 1), 50)
     threads = torch.get_num_threads()
@@ -260,6 +265,19 @@ def test_export_passes_over_the_operators(name: str, tmp_path: Path) -> None:
     torch.export.save(torch.export.export(Persons(compiled), (x,)), file)
     exported = torch.export.load(file).module()
     torch.testing.assert_close(exported(x), compiled.forward_persons(x))
+
+
+@NATIVE
+def test_export_for_any_number_of_persons(name: str) -> None:
+    model = create_model(name, 3, chain(20), base_channels=4, inflate_stages=[2], down_stages=[2])
+    compiled = compile_sparse(trained(model, 0.8))
+    assert isinstance(compiled, SparseBackbone)
+    del compiled.stages[3:]  # as below
+    dims = ({0: torch.export.Dim("persons", min=2)},)
+    x = torch.randn(3, 7, 20, 3)
+    exported = torch.export.export(Persons(compiled), (x,), dynamic_shapes=dims).module()
+    more = torch.randn(5, 7, 20, 3)
+    torch.testing.assert_close(exported(more), compiled.forward_persons(more))
 
 
 @NATIVE

@@ -17,8 +17,9 @@ import torch
 from safetensors.torch import load_file
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.runtime import SparseTraining, kernels
+from pyg_stgcn.runtime import kernels
 from pyg_stgcn.runtime.native import why_not
+from pyg_stgcn.runtime.training import _StagePlan
 from pyg_stgcn.sparsity import load_sparse, report
 from pyg_stgcn.sparsity.threshold import num_pruned
 from pyg_stgcn.training import Run, TrainConfig, TrainingDivergedError, evaluate_run, train
@@ -142,10 +143,9 @@ def test_skipping_zeros_changes_nothing(
     if kernels() is None:
         pytest.skip(why_not())
     steps = []
-    run = SparseTraining.forward
-    monkeypatch.setattr(
-        SparseTraining, "forward", lambda self, batch: steps.append(1) or run(self, batch)
-    )
+    run = _StagePlan.run
+    monkeypatch.setattr(_StagePlan, "run", lambda *words: steps.append(1) or run(*words))
+    monkeypatch.setattr("pyg_stgcn.runtime.training.DENSE_FROM", 1.0)
     config = replace(config, sparsity=0.8, method=method, epochs=2)
     train(config, tmp_path / "dense")
     assert not steps
@@ -310,8 +310,11 @@ def test_another_precision(config: TrainConfig, tmp_path: Path, precision: str) 
     evaluate_run(tmp_path / "other", num_clips=1)
 
 
-def test_skipping_zeros_wants_single_precision(config: TrainConfig, tmp_path: Path) -> None:
-    config = replace(config, sparsity=0.8, method="magnitude", skip_zeros=True)
+@pytest.mark.parametrize("sparsity", [0.8, 0.0])  # the dense run of a lottery, too
+def test_skipping_zeros_wants_single_precision(
+    config: TrainConfig, tmp_path: Path, sparsity: float
+) -> None:
+    config = replace(config, sparsity=sparsity, method="magnitude", skip_zeros=True)
     with pytest.raises(InputError, match="not in 64-true on a cpu device; add --acc"):
         train(replace(config, precision="64-true"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

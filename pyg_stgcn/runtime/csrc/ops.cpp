@@ -39,14 +39,12 @@ namespace {
 std::string kernels_name() { return kernels().name; }
 
 struct Residual {
-  optional<Features> from;
+  const float* data = nullptr;
+  int64_t person = 0, block = 0, frame = 0;
 
-  const float* at(int64_t person, int64_t block, int64_t frame) const {
-    if (!from) return nullptr;
-    return from->data + person * from->person() + block * from->block() + frame * from->frame();
+  const float* at(int64_t p, int64_t b, int64_t t) const {
+    return data ? data + p * person + b * block + t * frame : nullptr;
   }
-  int64_t block() const { return from ? from->block() : 0; }
-  int64_t frame() const { return from ? from->frame() : 0; }
 };
 
 Residual check_residual(const optional<Tensor>& residual, const Features& out, int64_t frames,
@@ -57,7 +55,7 @@ Residual check_residual(const optional<Tensor>& residual, const Features& out, i
                   r.frames == frames,
               "residual: ", residual->sizes(), " does not fit ", rows, " channels of ", frames,
               " frames");
-  return {r};
+  return {r.data, r.person(), r.block(), r.frame()};
 }
 
 Tensor pack(const Tensor& x, int64_t pad) {
@@ -129,14 +127,13 @@ ConvCall check_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets
   const int64_t rows = weight.rows * block;
   TORCH_CHECK(pad >= 0 && out.frames == frames + 2 * pad && channel >= 0 &&
                   channel + rows <= out.channels && out.persons == in.persons &&
-                  out.blocks == in.blocks,
+                  out.blocks == in.blocks && (out.data != in.data || in.frames == 0),
               "out: ", result.sizes(), " does not fit ", rows, " channels from ", channel, " of ",
               frames, " frames");
   return {in, out, weight, floats(bias, rows, "bias"), block, stride, frames, pad, channel, relu};
 }
 
-// With `add` to what the output holds, else to the residual.
-void run_conv(const ConvCall& c, const Residual& residual, bool add) {
+void run_conv(const ConvCall& c, const Residual& residual) {
   const Features &in = c.in, &out = c.out;
   const Tiles tiles(c.frames, c.block == 1 ? kernels().conv_frames : kernels().block_frames);
   const auto kernel = c.block == 1 ? kernels().conv : kernels().block_conv;
@@ -155,8 +152,7 @@ void run_conv(const ConvCall& c, const Residual& residual, bool add) {
                  c.channel * kWidth;
       work.out_frame = out.frame();
       work.frames = tiles.begin(tile + 1) - t;
-      work.after = {residual.at(person, b, t), residual.frame(), c.relu};
-      if (add) work.after = {work.out, work.out_frame, c.relu};
+      work.after = {residual.at(person, b, t), residual.frame, c.relu};
       kernel(work);
     }
   });
@@ -166,9 +162,13 @@ void conv_into(const Tensor& x, const Tensor& starts, const Tensor& offsets, con
                const Tensor& bias, int64_t groups, int64_t block, int64_t stride,
                int64_t frames, bool relu, const Tensor& result, int64_t pad, int64_t channel,
                bool add) {
-  run_conv(check_conv(x, starts, offsets, values, bias, groups, block, stride, frames, relu,
-                      result, pad, channel),
-           {}, add);
+  const ConvCall call = check_conv(x, starts, offsets, values, bias, groups, block, stride, frames,
+                                   relu, result, pad, channel);
+  const Features& out = call.out;
+  Residual own;
+  if (add) own = {out.data + pad * out.frame() + channel * kWidth, out.person(), out.block(),
+                  out.frame()};
+  run_conv(call, own);
 }
 
 Tensor conv(const Tensor& x, const Tensor& starts, const Tensor& offsets, const Tensor& values,
@@ -178,7 +178,7 @@ Tensor conv(const Tensor& x, const Tensor& starts, const Tensor& offsets, const 
   Tensor result = make_features(x, features(x, "x").blocks, frames, channels, pad);
   const ConvCall call = check_conv(x, starts, offsets, values, bias, groups, block, stride, frames,
                                    relu, result, pad, 0);
-  run_conv(call, check_residual(residual, call.out, frames, call.weight.rows * block), false);
+  run_conv(call, check_residual(residual, call.out, frames, call.weight.rows * block));
   return result;
 }
 
@@ -240,8 +240,8 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
       work.out_block = out.block();
       work.out_frame = out.frame();
       work.frames = tiles.begin(tile + 1) - t;
-      work.after = {res.at(person, 0, t), res.frame(), relu};
-      work.residual_block = res.block();
+      work.after = {res.at(person, 0, t), res.frame, relu};
+      work.residual_block = res.block;
       kernels().graph_conv(work);
     }
   });
