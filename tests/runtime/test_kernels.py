@@ -162,6 +162,14 @@ def test_a_residual_can_give_up_its_place(density: float, channels: int) -> None
 
 
 @pytest.mark.usefixtures("native")
+def test_an_input_cannot_give_up_its_place() -> None:
+    conv = SparseConv(torch.randn(4, 1, 4), torch.randn(4))
+    x = features(1, 7, 20, 4)
+    with pytest.raises(RuntimeError, match="out: is the input"):
+        conv.onto(x, x)
+
+
+@pytest.mark.usefixtures("native")
 @pytest.mark.parametrize(("density", "rows", "passes"), [(1.0, 16, 2), (1.0, 9, 2), (0.1, 9, 1)])
 @pytest.mark.parametrize("num_joints", [13, 25, 40])
 @pytest.mark.parametrize("own_graphs", [False, True])
