@@ -215,9 +215,9 @@ class OneChannel(nn.Module):
 
     def __init__(self, conv: nn.Conv1d) -> None:
         super().__init__()
-        plain = copy_plain(conv)
-        self.register_buffer("taps", plain.weight.detach()[0].t().contiguous())
-        self.register_buffer("bias", plain.bias.detach())
+        weight, bias = frames_first(conv)
+        self.register_buffer("taps", weight[0].float().contiguous())
+        self.register_buffer("bias", bias.float())
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves."""
