@@ -128,15 +128,22 @@ inline Tensor make_features(const Tensor& like, int64_t blocks, int64_t frames, 
   return out;
 }
 
-inline GraphTerms graph_terms(const Tensor& starts, const Tensor& sources, const Tensor& factors,
-                       int64_t partitions, int64_t blocks) {
-  if (starts.numel() == 0) return {nullptr, nullptr, nullptr};
+// Terms without their factors.
+inline GraphTerms term_places(const Tensor& starts, const Tensor& sources, int64_t partitions,
+                              int64_t blocks) {
   const int64_t lanes = blocks * kWidth, terms = sources.numel() / lanes;
   TORCH_CHECK(starts.numel() == partitions + 1 && sources.numel() == terms * lanes,
               "terms: ", starts.numel(), " starts, ", sources.numel(), " sources");
-  const GraphTerms t{integers(starts, "term_starts"), integers(sources, "term_sources"),
-                     floats(factors, terms * lanes, "term_factors")};
+  const GraphTerms t{integers(starts, "term_starts"), integers(sources, "term_sources"), nullptr};
   check_starts(t.starts, starts.numel(), terms, "term_starts");
+  return t;
+}
+
+inline GraphTerms graph_terms(const Tensor& starts, const Tensor& sources, const Tensor& factors,
+                       int64_t partitions, int64_t blocks) {
+  if (starts.numel() == 0) return {nullptr, nullptr, nullptr};
+  GraphTerms t = term_places(starts, sources, partitions, blocks);
+  t.factors = floats(factors, sources.numel(), "term_factors");
   return t;
 }
 

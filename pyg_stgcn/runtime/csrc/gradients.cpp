@@ -71,10 +71,16 @@ struct GraphWork {
   Grad grad;
   GraphGradTile tile;
 
-  void at(int64_t person, int64_t frame, int64_t end) {
-    tile.x = in.data + person * in.person() + frame * in.frame();
-    tile.grad = grad.at(person, 0, frame);
-    tile.frames = end - frame;
+  // All persons and frames, one tile after the other.
+  void run(void (*kernel)(const GraphGradTile&)) {
+    const Tiles tiles(in.frames, std::max<int64_t>(kernels().grad_sums / in.blocks, 1));
+    for (int64_t i = 0; i < in.persons * tiles.count; ++i) {
+      const int64_t person = i / tiles.count, t = tiles.begin(i % tiles.count);
+      tile.x = in.data + person * in.person() + t * in.frame();
+      tile.grad = grad.at(person, 0, t);
+      tile.frames = tiles.begin(i % tiles.count + 1) - t;
+      kernel(tile);
+    }
   }
 };
 
@@ -104,10 +110,6 @@ GraphWork graph_work(const Tensor& x, const Tensor& grad, const Tensor& starts,
   return work;
 }
 
-Tiles graph_tiles(const Features& in) {
-  return Tiles(in.frames, std::max<int64_t>(kernels().grad_sums / in.blocks, 1));
-}
-
 // Gradients of the weights and of the bias of every channel and joint; the graph is transposed.
 std::tuple<Tensor, Tensor> graph_weight_grad(
     const Tensor& x, const Tensor& grad, const Tensor& starts, const Tensor& offsets,
@@ -129,17 +131,11 @@ std::tuple<Tensor, Tensor> graph_weight_grad(
   Tensor bias = at::zeros({channels, in.blocks * kWidth}, x.options());
   base.tile.sums = sums.data_ptr<float>();
   base.tile.bias_sums = bias.data_ptr<float>();
-  const Tiles tiles = graph_tiles(in);
   at::parallel_for(0, channels, 4, [&](int64_t begin, int64_t end) {
     GraphWork work = base;
     work.tile.begin = begin;
     work.tile.end = end;
-    for (int64_t person = 0; person < in.persons; ++person) {
-      for (int64_t tile = 0; tile < tiles.count; ++tile) {
-        work.at(person, tiles.begin(tile), tiles.begin(tile + 1));
-        kernels().graph_weight_grad(work.tile);
-      }
-    }
+    work.run(kernels().graph_weight_grad);
   });
   Tensor values = at::empty({offsets.numel()}, x.options());
   sum_lanes(base.tile.sums, offsets.numel(), values.data_ptr<float>());
@@ -159,30 +155,17 @@ Tensor graph_edge_grad(const Tensor& x, const Tensor& grad, const Tensor& starts
   base.tile.graph = graph_edges(graph, in.blocks, lanes * lanes);
   // Machines that do not pick joints take the entries.
   const bool terms = kernels().picks && in.blocks <= 2 && term_starts.numel() > 0;
-  if (terms) {
-    const int64_t count = term_sources.numel() / lanes;
-    TORCH_CHECK(term_starts.numel() == partitions + 1 && term_sources.numel() == count * lanes,
-                "terms: ", term_starts.numel(), " starts, ", term_sources.numel(), " sources");
-    base.tile.terms = {integers(term_starts, "term_starts"), integers(term_sources, "term_sources"),
-                       nullptr};
-    check_starts(base.tile.terms.starts, term_starts.numel(), count, "term_starts");
-  }
+  if (terms) base.tile.terms = term_places(term_starts, term_sources, partitions, in.blocks);
   const int64_t count = terms ? term_sources.numel() / kWidth : graph.size(0);
   const Tensor sums = at::zeros({kChunks, count, kWidth}, x.options());
   const int64_t channels = base.grad.from.channels;
-  const Tiles tiles = graph_tiles(in);
   at::parallel_for(0, kChunks, 1, [&](int64_t begin, int64_t end) {
     GraphWork work = base;
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       work.tile.begin = channels * chunk / kChunks;
       work.tile.end = channels * (chunk + 1) / kChunks;
       work.tile.sums = sums.data_ptr<float>() + chunk * count * kWidth;
-      for (int64_t person = 0; person < in.persons; ++person) {
-        for (int64_t tile = 0; tile < tiles.count; ++tile) {
-          work.at(person, tiles.begin(tile), tiles.begin(tile + 1));
-          kernels().graph_edge_grad(work.tile);
-        }
-      }
+      work.run(kernels().graph_edge_grad);
     }
   });
   return sums.sum(0);

@@ -25,6 +25,17 @@ void check_joints(const Features& in, int64_t pad, int64_t joints) {
               in.blocks * kWidth, " lanes");
 }
 
+// All frames and channels of one block of joints of one person.
+NormTile norm_tile(const Features& in, int64_t pad, int64_t joints, int64_t i) {
+  NormTile work{};
+  work.frames = in.frames - 2 * pad;
+  work.end = in.channels;
+  work.lanes = lanes_of(i % in.blocks, joints);
+  work.x = in.data + i * in.block() + pad * in.frame();
+  work.x_frame = in.frame();
+  return work;
+}
+
 // Sums over all persons, frames and joints by `kernel`, in double precision from person to person.
 template <class Fill>
 void norm_sums_into(void (*kernel)(const NormTile&), const Features& in, int64_t pad,
@@ -35,13 +46,9 @@ void norm_sums_into(void (*kernel)(const NormTile&), const Features& in, int64_t
     for (int64_t i = 0; i < in.persons * in.blocks; ++i) {
       std::fill(sums.begin() + begin * kWidth, sums.begin() + end * kWidth, 0.0f);
       std::fill(products.begin() + begin * kWidth, products.begin() + end * kWidth, 0.0f);
-      NormTile work{};
-      work.frames = in.frames - 2 * pad;
+      NormTile work = norm_tile(in, pad, joints, i);
       work.begin = begin;
       work.end = end;
-      work.lanes = lanes_of(i % in.blocks, joints);
-      work.x = in.data + i * in.block() + pad * in.frame();
-      work.x_frame = in.frame();
       work.sums = sums.data();
       work.products = products.data();
       fill(work, i);
@@ -99,12 +106,7 @@ Tensor norm_apply(const Tensor& x, int64_t x_pad, int64_t joints, const Tensor& 
   const Features out = features(result, "out");
   at::parallel_for(0, in.persons * in.blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      NormTile work{};
-      work.frames = frames;
-      work.end = in.channels;
-      work.lanes = lanes_of(i % in.blocks, joints);
-      work.x = in.data + i * in.block() + x_pad * in.frame();
-      work.x_frame = in.frame();
+      NormTile work = norm_tile(in, x_pad, joints, i);
       work.center = from;
       work.factor = by;
       work.shift = plus;
@@ -186,12 +188,7 @@ std::tuple<Tensor, Tensor> norm_grad(const Tensor& grad, const optional<Tensor>&
   float* pass = wanted ? passed.data_ptr<float>() : nullptr;
   at::parallel_for(0, in.persons * in.blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      NormTile work{};
-      work.frames = g.grad.frames;
-      work.end = in.channels;
-      work.lanes = lanes_of(i % in.blocks, joints);
-      work.x = in.data + i * in.block() + x_pad * in.frame();
-      work.x_frame = in.frame();
+      NormTile work = norm_tile(in, x_pad, joints, i);
       work.center = from;
       work.factor = by;
       work.factor_x = by_x;
