@@ -31,6 +31,9 @@ _skeleton = click.option("--skeleton", metavar="NAME|FILE.json", help="Skeleton 
 _strict = click.option(
     "--strict", is_flag=True, help="Stop at a clip that cannot be used, do not leave it out."
 )
+_skip_bad = click.option(
+    "--skip-bad", is_flag=True, help="Leave out clips that cannot be used, however many they are."
+)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -45,11 +48,19 @@ def _open(
     source: str | None,
     skeleton: str | None,
     strict: bool = False,
+    skip_bad: bool = False,
 ) -> SkeletonDataset:
     from pyg_stgcn.training import TrainConfig
     from pyg_stgcn.training.data import open_dataset
 
-    config = TrainConfig(dataset=name, root=root, source=source, skeleton=skeleton, strict=strict)
+    config = TrainConfig(
+        dataset=name,
+        root=root,
+        source=source,
+        skeleton=skeleton,
+        strict=strict,
+        skip_bad=skip_bad,
+    )
     return open_dataset(config, "all")
 
 
@@ -184,6 +195,7 @@ def list_command(as_json: bool) -> None:
 @_source
 @_skeleton
 @_strict
+@_skip_bad
 @_json
 def info_command(as_json: bool, **where: Any) -> None:
     """Describe a dataset (prepares it first where needed).
@@ -208,6 +220,8 @@ def info_command(as_json: bool, **where: Any) -> None:
     _print_lengths(facts["frame_histogram"])
     per_class = zip(facts["classes"], facts["clips_per_class"], strict=True)
     print_table(("class", "clips"), per_class)
+    if facts["skipped"]:
+        print_table(("left out", "why"), facts["skipped"].items(), texts=2)
 
 
 @command.command("prepare")
@@ -216,6 +230,7 @@ def info_command(as_json: bool, **where: Any) -> None:
 @_source
 @_skeleton
 @_strict
+@_skip_bad
 @_json
 def prepare_command(as_json: bool, **where: Any) -> None:
     """Read the raw files into the store that training opens."""
@@ -231,6 +246,7 @@ def prepare_command(as_json: bool, **where: Any) -> None:
 @_root
 @_source
 @_skeleton
+@_skip_bad
 @click.option(
     "--clip", required=True, metavar="NAME|NUMBER", help="The clip; numbers count from 0."
 )

@@ -76,6 +76,9 @@ def _default_folder(config: Any) -> Path:
     "--strict", is_flag=True, help="Stop at a clip that cannot be used, do not leave it out."
 )
 @click.option(
+    "--skip-bad", is_flag=True, help="Leave out clips that cannot be used, however many they are."
+)
+@click.option(
     "--drop-leaks",
     is_flag=True,
     help="Leave out validation clips that are copies of training clips.",

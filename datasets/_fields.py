@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 import reprlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pyg_stgcn.errors import InputError
 
-_MAX_CLASSES = 2**16
+#: Labels have to be below this number.
+MAX_CLASSES = 2**16
+_LONGEST = 60
 
 
 def text(value: Any, what: str) -> str:
@@ -42,14 +45,60 @@ def read_label(name: str, annotation: dict[str, Any]) -> int:
     label = annotation.get("label")
     if isinstance(label, np.ndarray) and label.ndim == 0:
         label = label[()]
+    refuse_several_labels(label, f"clip {name!r} has label")
     if isinstance(label, bool) or not isinstance(label, int | np.integer):
         raise InputError(f"clip {name!r} has label {reprlib.repr(label)}, which is no integer")
-    if not 0 <= label < _MAX_CLASSES:
+    if not 0 <= label < MAX_CLASSES:
         raise InputError(
             f"clip {name!r} has label {label}; labels are class numbers counted from 0, below "
-            f"{_MAX_CLASSES}"
+            f"{MAX_CLASSES}"
         )
     return int(label)
+
+
+def refuse_several_labels(label: Any, what: str) -> None:
+    """Refuse a list or vector of labels; :obj:`what` is the beginning of the error."""
+    label = label.tolist() if isinstance(label, np.ndarray) else label
+    if isinstance(label, list | tuple | set | dict):
+        shown = reprlib.repr(label)
+        # Every level of a nested list is as long as the last.
+        shown = shown if len(shown) < _LONGEST else f"{shown[:_LONGEST]}..."
+        raise InputError(
+            f"{what} {shown}: several labels of one clip (multi-label) are not "
+            "supported; give every clip one class number"
+        )
+
+
+def check_classes(names: list[str], labels: Sequence[int], where: str) -> list[str]:
+    """The class names, if there is one for every label.
+
+    Args:
+        names: Class names in label order.
+        labels: Labels of the clips, sorted.
+        where: Where the names are from, in an error.
+    """
+    if labels and labels[-1] >= len(names):
+        from_one = labels[0] == 1 and labels[-1] == len(names)
+        remedy = (
+            "labels seem to be counted from 1: subtract 1 from all"
+            if from_one
+            else "name all classes, or correct the labels, which are counted from 0"
+        )
+        raise InputError(
+            f"{where} names {len(names)} classes, but there is a label {labels[-1]}; {remedy}"
+        )
+    return names
+
+
+def check_distinct(classes: Sequence[str]) -> None:
+    """Refuse two classes of one name."""
+    numbers: dict[str, int] = {}
+    for number, name in enumerate(classes):
+        if numbers.setdefault(name, number) != number:
+            raise InputError(
+                f"two classes, {numbers[name]} and {number}, have the name {name!r}; give every "
+                "class its own name"
+            )
 
 
 def read_splits(splits: Any) -> dict[str, list[str]]:

@@ -98,7 +98,7 @@ class AnnotationDataset(SkeletonDataset):
                 f"{path}: holds {has} joints, {self.name} has {expected} ones; open it by its "
                 "path, as a SkeletonPickle or with --dataset FILE"
             )
-        return replace(found, classes=self.class_names())
+        return replace(found, classes=self.class_names(), own=False)
 
 
 def _is_pickle(path: Path) -> bool:

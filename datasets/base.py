@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data, Dataset
 
 from pyg_stgcn.datasets._lock import building_lock
+from pyg_stgcn.datasets._mistakes import list_skipped, warn_of_likely_mistakes
 from pyg_stgcn.datasets.divisions import Divisions
 from pyg_stgcn.datasets.fingerprint import describe_transform, same_source, source_fingerprint
 from pyg_stgcn.datasets.items import clip_to_data
@@ -58,9 +59,12 @@ class SkeletonDataset(Dataset):
         source: The source file (or folder, where the dataset takes one), if it is not in
             ``<root>/raw``.
         strict: Whether a clip that cannot be used is an error. Otherwise up to one in a hundred are
-            left out with a warning; :attr:`skipped` says which and why.
+            left out with a warning, up to one in two of a user's own data; :attr:`skipped` says
+            which and why.
         drop_leaks: Whether to leave out the validation clips that are exact copies of training
             clips of the same benchmark, see :meth:`leaks`.
+        skip_bad: Whether to leave out any number of clips that cannot be used. Decides while the
+            store is built.
 
     Shapes:
         - **item:** :class:`~torch_geometric.data.Data` with ``x``
@@ -88,12 +92,19 @@ class SkeletonDataset(Dataset):
         source: str | os.PathLike[str] | None = None,
         strict: bool = False,
         drop_leaks: bool = False,
+        skip_bad: bool = False,
     ) -> None:
         if split not in SPLITS:
             raise InputError(f"split {split!r} does not exist; choose one of {', '.join(SPLITS)}")
+        if strict and skip_bad:
+            raise InputError(
+                "--strict (strict) stops at a bad clip and --skip-bad (skip_bad) leaves all of "
+                "them out; give one of the two"
+            )
         self.split = split
         self.strict = strict
         self.drop_leaks = drop_leaks
+        self.skip_bad = skip_bad
         self.source = None if source is None else Path(source)
         if self.source is not None and not self.raw_file_names:
             raise InputError(f"{self.source}: {self.name} has no source file; leave out --source")
@@ -159,17 +170,27 @@ class SkeletonDataset(Dataset):
             "dtype": source.dtype if self.pre_transform is None else "float32",
             "fingerprint": fingerprint,
         }
-        prepared = Preparation(source, self.pre_transform, self.strict)
+        where = self.source_path
         try:
+            prepared = Preparation(
+                source, self.pre_transform, self.strict, self.skip_bad, str(where or self.name)
+            )
             self._store = ClipStore.build(
                 self._store_folder, prepared, meta, source.total, prepared.facts
             )
         except InputError as error:
-            where = self.source_path
             if where is None or str(error).startswith((str(where), str(self._store_folder))):
                 raise
             raise InputError(f"{where}: {error}") from error
         self._report()
+        if source.own:
+            warn_of_likely_mistakes(
+                where or self.name,
+                source.classes,
+                self._store.labels,
+                self._store.num_frames,
+                self._store.num_persons,
+            )
 
     def len(self) -> int:
         return len(self._selection)
@@ -312,10 +333,11 @@ class SkeletonDataset(Dataset):
         skipped = self.skipped
         if skipped:
             logger.warning(
-                "%s: %d clips cannot be used and are left out; the first: %s",
-                self._store_folder,
+                "%s: %d of %d clips cannot be used and are left out:\n%s",
+                self.source_path or self.name,
                 len(skipped),
-                next(iter(skipped.values())),
+                len(skipped) + len(self._store),
+                list_skipped(skipped),
             )
         for benchmark in self.benchmarks:
             leaks = len(self._divisions.leaks(benchmark))

@@ -29,6 +29,7 @@ class FineGYM99(AnnotationDataset):
         source: Path of the pickle, if it is not in ``<root>/raw``.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
+        skip_bad: Whether to leave out any number of clips that cannot be used.
 
     Raises:
         InputError: If the source cannot be used.

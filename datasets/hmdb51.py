@@ -26,6 +26,7 @@ class HMDB51(AnnotationDataset):
         source: Path of ``hmdb51_hrnet.pkl``, if it is not in ``<root>/raw``.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
+        skip_bad: Whether to leave out any number of clips that cannot be used.
 
     Raises:
         InputError: If the source cannot be used.

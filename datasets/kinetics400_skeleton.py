@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pyg_stgcn.datasets._facts import read_facts
 from pyg_stgcn.datasets._fields import text
 from pyg_stgcn.datasets._json import check_type, parse_numbers, parse_object
+from pyg_stgcn.datasets._kinetics_labels import Classes, find_classes
 from pyg_stgcn.datasets._raw_files import (
     RawFile,
     list_raw_files,
@@ -27,6 +29,8 @@ from pyg_stgcn.skeleton import get_skeleton
 
 logger = logging.getLogger(__name__)
 
+#: Clips of the published dataset that have a skeleton.
+NUM_CLIPS = 260_232
 NUM_FRAMES = 300
 _JOINTS = 18
 _PERSONS_READ = 5
@@ -45,8 +49,10 @@ class Kinetics400Skeleton(SkeletonDataset):
     so is the first, since frames are counted from 1); of the first five persons of a frame the two
     with the highest sums of scores are kept, the higher one first. Nothing tracks them: the first
     person of a frame need not be that of the next. A joint with the score 0 is at the origin.
-    Videos of which ``kinetics_train_label.json`` and ``kinetics_val_label.json`` say that they have
-    no skeleton are left out.
+    Where the files' ``label`` is not the name that Kinetics-400 has for their ``label_index``, they
+    are somebody's own data in this form: their own classes are used, in the order of
+    ``label_index``. Videos of which ``kinetics_train_label.json`` and ``kinetics_val_label.json``
+    say that they have no skeleton are left out.
 
     Coordinates are shares of width and height of the picture, and ``image_size`` is :math:`(1, 1)`,
     so that :class:`~pyg_stgcn.transforms.PreNormalize2D` maps the picture to :math:`[-1, 1]`, twice
@@ -64,6 +70,7 @@ class Kinetics400Skeleton(SkeletonDataset):
         source: A folder or ``.zip`` of the JSON files, if not at the place above.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
+        skip_bad: Whether to leave out any number of clips that cannot be used.
 
     Raises:
         InputError: If the source cannot be used.
@@ -112,19 +119,34 @@ class Kinetics400Skeleton(SkeletonDataset):
         named = name_files((file for file in found if not _is_label_file(file)), _clip_name)
         files = {name: file for name, file in named.items() if name not in without}
         logger.info("%s: %d clips have no skeleton", path, len(named) - len(files))
+        classes = find_classes(files, read_facts("kinetics400_classes.txt"))
+        _report(path, len(files), classes)
         splits: dict[str, list[str]] = {}
         for name, file in files.items():
             if (split := _SPLITS.get(file.inner.parent.name)) is not None:
                 splits.setdefault(split, []).append(name)
         return ClipSource(
             skeleton=get_skeleton("openpose18"),
-            classes=read_facts("kinetics400_classes.txt"),
+            classes=classes.names,
             splits=splits,
-            clips=read_clips(_read, files),
+            clips=read_clips(partial(_read, classes), files),
             total=len(files),
             has_score=True,
             dtype="float16",
+            own=classes.own,
         )
+
+
+def _report(path: Path, clips: int, classes: Classes) -> None:
+    if classes.own:
+        logger.warning(
+            "%s: its labels are not those of Kinetics-400; its own %d classes are used, in the "
+            "order of label_index",
+            path,
+            len(classes.names),
+        )
+    elif clips != NUM_CLIPS:
+        logger.warning("%s: %d clips, Kinetics-skeleton has %d", path, clips, NUM_CLIPS)
 
 
 def _is_label_file(file: RawFile) -> bool:
@@ -145,10 +167,10 @@ def _without_skeleton(label_files: Iterable[RawFile]) -> set[str]:
     return names
 
 
-def _read(name: str, file: RawFile) -> Clip:
+def _read(classes: Classes, name: str, file: RawFile) -> Clip:
     where = str(file)
     content = parse_object(read_bytes(file), where)
-    label = check_type(content.get("label_index"), int, where, "label_index")
+    label = classes.label(content, where)
     frames = check_type(content.get("data"), list, where, "data")
     keypoint = np.zeros((_PERSONS, NUM_FRAMES, _JOINTS, 3), np.float32)
     for i, frame in enumerate(frames):

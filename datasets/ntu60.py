@@ -37,6 +37,7 @@ class NTU60(NTU3DDataset):
             the transforms take three channels.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
+        skip_bad: Whether to leave out any number of clips that cannot be used.
 
     Raises:
         InputError: If the source cannot be used.

@@ -49,6 +49,7 @@ class NTU3DDataset(NTUDataset):
         raw_bodies: bool = False,
         strict: bool = False,
         drop_leaks: bool = False,
+        skip_bad: bool = False,
     ) -> None:
         self.raw_bodies = raw_bodies
         super().__init__(
@@ -61,6 +62,7 @@ class NTU3DDataset(NTUDataset):
             source,
             strict,
             drop_leaks,
+            skip_bad,
         )
 
     def store_options(self) -> dict[str, Any]:

@@ -71,6 +71,7 @@ class NWUCLA(SkeletonDataset):
         source: A folder or ``.zip`` of the JSON files, if not at the place above.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
+        skip_bad: Whether to leave out any number of clips that cannot be used.
 
     Raises:
         InputError: If the source cannot be used.

@@ -7,13 +7,16 @@ from typing import Any
 
 from torch_geometric.data import Data
 
+from pyg_stgcn.datasets._fields import check_distinct
+from pyg_stgcn.datasets._image_check import ImageCheck
 from pyg_stgcn.datasets.items import clip_to_data, data_to_clip
 from pyg_stgcn.datasets.reading import BadClip, ClipSource, check_clip
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
 
-#: One clip in so many may be unusable. With more of them the source, not the clip, is wrong.
-CLIPS_PER_BAD_ONE = 100
+#: One clip in so many may be unusable: of a published dataset, and of a user's own data. With more
+#: of them the source, not the clip, is wrong.
+_CLIPS_PER_BAD_ONE, _OWN_CLIPS_PER_BAD_ONE = 100, 2
 
 
 class Preparation:
@@ -23,6 +26,8 @@ class Preparation:
         source: What a reader has found.
         pre_transform: Applied to every clip that passes the checks.
         strict: Whether to leave out none.
+        skip_bad: Whether to leave out any number, as long as one is good.
+        name: Name of the source in warnings.
     """
 
     def __init__(
@@ -30,10 +35,18 @@ class Preparation:
         source: ClipSource,
         pre_transform: Callable[[Data], Data] | None = None,
         strict: bool = False,
+        skip_bad: bool = False,
+        name: str = "",
     ) -> None:
+        # Published class names may occur twice, as one of Gym99 does.
+        if source.own:
+            check_distinct(source.classes)
         self._source = source
         self._pre_transform = pre_transform
         self._strict = strict
+        self._skip_bad = skip_bad
+        self._name = name
+        self._images = ImageCheck(source.own) if source.has_score else None
         self._edge_index = source.skeleton.edge_index()
         self._total = 0
         #: Why each clip is left out, by name.
@@ -43,8 +56,8 @@ class Preparation:
         """The clips that can be used, in order.
 
         Raises:
-            InputError: If a clip cannot be used, and either none may be left out or more than one
-                in a hundred have been.
+            InputError: If a clip cannot be used, and either none may be left out or too many have
+                been, or if the coordinates do not fit the sizes of the images.
         """
         for clip in self._source.clips:
             self._total += 1
@@ -55,6 +68,8 @@ class Preparation:
             else:
                 yield prepared
         self._check_number(self._total)
+        if self._images is not None:
+            self._images.finish(self._name)
 
     def facts(self) -> dict[str, Any]:
         """What is known after the last clip: the splits, and what was left out."""
@@ -68,6 +83,8 @@ class Preparation:
         if isinstance(clip, BadClip):
             raise InputError(clip.reason)
         clip = check_clip(clip, self._source)
+        if self._images is not None:
+            self._images.add(clip)
         if self._pre_transform is None:
             return clip
         data = self._pre_transform(clip_to_data(clip, self._edge_index))
@@ -77,13 +94,21 @@ class Preparation:
         if self._strict:
             raise error
         self.skipped[name] = str(error)
-        if self._source.total is not None:
+        # The end of a long source need not be waited for.
+        if self._source.total is not None and not self._source.own:
             self._check_number(self._source.total)
 
     def _check_number(self, total: int) -> None:
         bad = len(self.skipped)
-        if bad * CLIPS_PER_BAD_ONE <= total:
+        if bad == 0 or bad <= self._allowed(total):
             return
         first = next(iter(self.skipped.values()))
         others = f"; {bad - 1} more of {self._total} clips cannot be used" if bad > 1 else ""
-        raise InputError(f"{first}{others}")
+        # Where no clip is good, leaving out the bad ones is no remedy.
+        option = "; leave them out with --skip-bad (skip_bad=True)" if bad < total else ""
+        raise InputError(f"{first}{others}{option}")
+
+    def _allowed(self, total: int) -> int:
+        if self._skip_bad:
+            return total - 1
+        return total // (_OWN_CLIPS_PER_BAD_ONE if self._source.own else _CLIPS_PER_BAD_ONE)

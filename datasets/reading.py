@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyg_stgcn.datasets._axes import axes_hint
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
@@ -44,6 +45,8 @@ class ClipSource:
         total: Number of clips, the bad ones among them, if known before reading.
         has_score: Whether the last channel of 2-D data is the score of the joint.
         dtype: Type in which coordinates are kept, ``"float16"`` or ``"float32"``.
+        own: Whether these are a user's own data rather than a published dataset. Bad clips are then
+            left out as long as there are as many good ones, and likely mistakes are warned of.
     """
 
     skeleton: Skeleton
@@ -53,6 +56,7 @@ class ClipSource:
     total: int | None = None
     has_score: bool = False
     dtype: str = "float32"
+    own: bool = False
 
 
 def find_benchmarks(splits: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -94,7 +98,7 @@ def check_clip(clip: Clip, source: ClipSource) -> Clip:
         raise InputError(
             f"{where} has {keypoint.shape[2]} joints, the skeleton {source.skeleton.name!r} has "
             f"{joints}; open a pickle by its path, with the skeleton of its data (--skeleton "
-            "FILE.json)"
+            f"FILE.json){axes_hint(keypoint.shape, joints)}"
         )
     with np.errstate(over="ignore"):
         keypoint = keypoint.astype(source.dtype, copy=False)
@@ -112,7 +116,8 @@ def check_clip(clip: Clip, source: ClipSource) -> Clip:
             f"{where} has label {clip.label}, but there are {len(source.classes)} classes, "
             f"numbered from 0 to {len(source.classes) - 1}; correct the label or the classes"
         )
-    return replace(clip, keypoint=keypoint[present])
+    there = None if clip.present is None else clip.present[present]
+    return replace(clip, keypoint=keypoint[present], present=there)
 
 
 def _check_finite(keypoint: NDArray[Any], where: str) -> None:

@@ -14,12 +14,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
-from pyg_stgcn.datasets._fields import parse_size
+from pyg_stgcn.datasets._channels import RawClip, Terms, interpret
+from pyg_stgcn.datasets._fields import (
+    MAX_CLASSES,
+    check_classes,
+    parse_size,
+    refuse_several_labels,
+)
 from pyg_stgcn.datasets.base import SkeletonDataset, Split
 from pyg_stgcn.datasets.reading import BadClip, ClipSource, check_clip
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton, get_skeleton
+
+_TERMS = Terms(shape="shape", score="scores", size="image_sizes")
 
 
 class SkeletonArrays(SkeletonDataset):
@@ -30,8 +38,9 @@ class SkeletonArrays(SkeletonDataset):
 
     Args:
         root: Folder of the store.
-        arrays: The clips, one array each: coordinates in 3-D, or with :obj:`image_sizes`
-            :math:`(x, y, \textrm{score})`, the position in pixels. A joint that is missing is zero.
+        arrays: The clips, one array each: :math:`(x, y, z)`, or with :obj:`image_sizes`
+            :math:`(x, y)` in pixels; the score may follow as a further channel. A joint that is
+            missing is zero.
         labels: Class numbers of the clips, counted from 0.
         skeleton: A skeleton, the name of a built-in one, or the path of a JSON file.
         splits: The clips of every split, by number or by name: ``{"train": [0, 1], "val": [2]}``.
@@ -39,6 +48,8 @@ class SkeletonArrays(SkeletonDataset):
         names: Names of the clips. By default ``"clip0"``, ``"clip1"``, ...
         classes: Class names in label order. By default their numbers.
         image_sizes: Height and width of the picture of every clip, in pixels, for 2-D data.
+        scores: Scores of the joints of every clip, if they are not in :obj:`arrays`. Those of 3-D
+            joints only mark the ones that are missing, with a score of 0.
         benchmark: Which pair of splits to use. By default the first.
         split: ``"train"``, ``"val"`` or ``"all"``. By default ``"train"``, or without
             :obj:`splits`, ``"all"``.
@@ -47,14 +58,18 @@ class SkeletonArrays(SkeletonDataset):
         force_reload: Whether to write the store again.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
+        skip_bad: Whether to leave out bad clips even where they are more than half of all.
 
     Shapes:
-        - **arrays:** each :math:`(M, T, V, 3)`: persons, frames, joints, channels
+        - **arrays:** each :math:`(M, T, V, C)`: persons, frames, joints, channels, with
+          :math:`C = 2` or 3 in 2-D and 3 or 4 in 3-D
         - **labels:** :math:`(N)`
         - **image_sizes:** :math:`(N, 2)`
+        - **scores:** each :math:`(M, T, V)`
 
     Raises:
-        InputError: If an array or anything else cannot be used; names the number of the array.
+        InputError: If an argument cannot be used, or more than half of the arrays; names the number
+            of the first.
     """
 
     name = "arrays"
@@ -76,37 +91,38 @@ class SkeletonArrays(SkeletonDataset):
         force_reload: bool = False,
         strict: bool = False,
         drop_leaks: bool = False,
+        skip_bad: bool = False,
+        scores: Sequence[ArrayLike] | None = None,
     ) -> None:
         if names is None:
             names = [f"clip{i}" for i in range(len(arrays))]
         names = [_text(name, f"names[{i}]") for i, name in enumerate(names)]
-        for what, values in (("labels", labels), ("names", names), ("image_sizes", image_sizes)):
+        given = {"labels": labels, "names": names, "image_sizes": image_sizes, "scores": scores}
+        for what, values in given.items():
             if values is not None and len(values) != len(arrays):
                 raise InputError(f"{len(arrays)} arrays, but {len(values)} {what}; give one each")
         self._clips = [
-            Clip(
+            RawClip(
                 name,
-                _whole(labels[i], f"labels[{i}]"),
-                _check_array(array, f"arrays[{i}]"),
-                None if image_sizes is None else _size(image_sizes[i], f"image_sizes[{i}]"),
+                _label(labels[i], f"labels[{i}]"),
+                _array(array, f"arrays[{i}]"),
+                where=f"arrays[{i}]",
+                score=None if scores is None else _array(scores[i], f"scores[{i}]"),
+                image_size=None if image_sizes is None else image_sizes[i],
             )
             for i, (name, array) in enumerate(zip(names, arrays, strict=True))
         ]
-        count = max((clip.label for clip in self._clips), default=-1) + 1
         self._source = ClipSource(
             skeleton=skeleton if isinstance(skeleton, Skeleton) else get_skeleton(skeleton),
-            classes=[
-                _text(name, f"classes[{i}]")
-                for i, name in enumerate(map(str, range(count)) if classes is None else classes)
-            ],
+            classes=_classes(classes, sorted({clip.label for clip in self._clips})),
             splits={
                 _text(split, "the name of a split"): _resolve(split, ids, names)
                 for split, ids in (splits or {}).items()
             },
             clips=(),
             total=len(self._clips),
-            has_score=image_sizes is not None,
             dtype=_dtype(self._clips),
+            own=True,
         )
         self._digest = _digest(self._source, self._clips)
         super().__init__(
@@ -118,6 +134,7 @@ class SkeletonArrays(SkeletonDataset):
             force_reload,
             strict=strict,
             drop_leaks=drop_leaks,
+            skip_bad=skip_bad,
         )
         del self._clips
 
@@ -125,14 +142,30 @@ class SkeletonArrays(SkeletonDataset):
         return {"sha256": self._digest}
 
     def read(self) -> ClipSource:
-        return replace(self._source, clips=self._checked())
+        if not self._clips:
+            raise InputError("there is no clip in it; give at least one array")
+        joints = self._source.skeleton.num_joints
+        found = interpret(self._clips, _TERMS, self.name, joints)
+        source = replace(self._source, has_score=found.is_2d)
+        return replace(source, clips=_checked(found.clips, source))
 
-    def _checked(self) -> Iterator[Clip | BadClip]:
-        for i, clip in enumerate(self._clips):
-            try:
-                yield check_clip(clip, self._source)
-            except InputError as error:
-                yield BadClip(clip.name, f"arrays[{i}]: {error}")
+
+def _checked(clips: Iterator[Clip | BadClip], source: ClipSource) -> Iterator[Clip | BadClip]:
+    for i, clip in enumerate(clips):
+        if isinstance(clip, BadClip):
+            yield clip
+            continue
+        try:
+            yield check_clip(clip, source)
+        except InputError as error:
+            yield BadClip(clip.name, f"arrays[{i}]: {error}")
+
+
+def _classes(names: Sequence[str] | None, labels: Sequence[int]) -> list[str]:
+    if names is None:
+        names = [str(i) for i in range(max(labels, default=-1) + 1)]
+    texts = [_text(name, f"classes[{i}]") for i, name in enumerate(names)]
+    return check_classes(texts, labels, "classes")
 
 
 def _text(name: Any, what: str) -> str:
@@ -141,28 +174,28 @@ def _text(name: Any, what: str) -> str:
     return str(name)
 
 
+def _label(value: Any, what: str) -> int:
+    refuse_several_labels(value, f"{what} is")
+    label = _whole(value, what)
+    if label >= MAX_CLASSES:
+        raise InputError(
+            f"{what} is {label}; class numbers are counted from 0, below {MAX_CLASSES}"
+        )
+    return label
+
+
+def _array(value: ArrayLike, what: str) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{what} is no array ({error}); make it one") from error
+
+
 def _whole(value: Any, what: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
         raise InputError(f"{what} is {value!r}, no whole number; number the classes") from None
-
-
-def _check_array(array: ArrayLike, what: str) -> NDArray[Any]:
-    keypoint = np.asarray(array)
-    if keypoint.ndim != 4 or keypoint.shape[3] != 3 or keypoint.dtype.kind not in "fiu":
-        raise InputError(
-            f"{what} has shape {keypoint.shape} and type {keypoint.dtype}; it must be numbers of "
-            "shape [persons, frames, joints, 3]: x, y, z, or x, y, score with image_sizes"
-        )
-    return keypoint
-
-
-def _size(size: Any, what: str) -> tuple[float, float]:
-    parsed = parse_size(size)
-    if parsed is None:
-        raise InputError(f"{what} is {size!r}; it must be height and width in pixels")
-    return parsed
 
 
 def _resolve(split: str, clips: Sequence[int | str], names: Sequence[str]) -> list[str]:
@@ -181,17 +214,19 @@ def _resolve(split: str, clips: Sequence[int | str], names: Sequence[str]) -> li
     return found
 
 
-def _dtype(clips: Sequence[Clip]) -> str:
+def _dtype(clips: Sequence[RawClip]) -> str:
     half = all(clip.keypoint.dtype == np.float16 for clip in clips)
     return "float16" if half else "float32"
 
 
-def _digest(source: ClipSource, clips: Sequence[Clip]) -> str:
-    facts = [source.skeleton.to_dict(), source.classes, source.splits, source.has_score]
+def _digest(source: ClipSource, clips: Sequence[RawClip]) -> str:
+    facts = [source.skeleton.to_dict(), source.classes, source.splits]
     digest = hashlib.sha256(json.dumps(facts).encode())
     for clip in clips:
-        keypoint = clip.keypoint
-        header = [clip.name, clip.label, clip.image_size, keypoint.shape, keypoint.dtype.str]
-        digest.update(json.dumps(header).encode())
-        digest.update(keypoint.tobytes())
+        size = None if clip.image_size is None else repr(parse_size(clip.image_size))
+        digest.update(json.dumps([clip.name, clip.label, size]).encode())
+        for array in (clip.keypoint, clip.score):
+            if array is not None:
+                digest.update(json.dumps([array.shape, array.dtype.str]).encode())
+                digest.update(array.tobytes())
     return digest.hexdigest()

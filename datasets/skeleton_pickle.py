@@ -6,17 +6,20 @@ import hashlib
 import logging
 import os
 import reprlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch_geometric
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from pyg_stgcn.datasets._axes import ORDER, axes_hint
+from pyg_stgcn.datasets._channels import RawClip, Terms, interpret
 from pyg_stgcn.datasets._fields import (
-    read_image_size,
+    check_classes,
     read_label,
     read_name,
     read_splits,
@@ -24,13 +27,13 @@ from pyg_stgcn.datasets._fields import (
 )
 from pyg_stgcn.datasets.base import SkeletonDataset, Split
 from pyg_stgcn.datasets.reading import BadClip, ClipSource
-from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.datasets.unpickle import load_pickle
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton, get_skeleton, list_skeletons
 
 logger = logging.getLogger(__name__)
 
+_TERMS = Terms(shape="keypoint of shape", score="keypoint_score", size="img_shape")
 _REMEDY = "name the skeleton of the data with --skeleton NAME or FILE.json"
 
 
@@ -45,9 +48,11 @@ class SkeletonPickle(SkeletonDataset):
     - ``frame_dir`` or ``filename``: name of the clip;
     - ``label``: class number;
     - ``total_frames`` (optional): :math:`T`;
-    - ``keypoint`` :math:`(M, T, V, C)`: 3-D coordinates, or 2-D ones in pixels;
-    - ``keypoint_score`` :math:`(M, T, V)`, for 2-D: becomes the third channel; without it, the
-      score of a joint is 1, or 0 where both coordinates are zero;
+    - ``keypoint`` :math:`(M, T, V, C)`: 3-D coordinates, or with ``img_shape``, 2-D ones in pixels;
+    - ``keypoint_score`` :math:`(M, T, V)` (optional): scores of the joints, which may also be the
+      last channel of ``keypoint``. In 2-D the score becomes the third channel; without it, the
+      score of a joint is 1, or 0 where both coordinates are zero. Joints in 3-D are missing where
+      it is 0, and it is not kept;
     - ``img_shape``, for 2-D: height and width of the picture.
 
     An optional third entry, ``meta``, may give ``classes`` (names in label order) and the skeleton:
@@ -72,6 +77,7 @@ class SkeletonPickle(SkeletonDataset):
         force_reload: Whether to read the pickle again.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
+        skip_bad: Whether to leave out bad clips even where they are more than half of all.
 
     Raises:
         InputError: If the file or something in it cannot be used.
@@ -110,6 +116,7 @@ class SkeletonPickle(SkeletonDataset):
         force_reload: bool = False,
         strict: bool = False,
         drop_leaks: bool = False,
+        skip_bad: bool = False,
     ) -> None:
         self.path = Path(path).absolute()
         self.name = self.path.stem
@@ -126,6 +133,7 @@ class SkeletonPickle(SkeletonDataset):
             force_reload,
             strict=strict,
             drop_leaks=drop_leaks,
+            skip_bad=skip_bad,
         )
 
     @property
@@ -180,46 +188,56 @@ def _read_content(content: Any, skeleton: Skeleton | None, name: str) -> ClipSou
         content = {"annotations": content}
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         raise InputError(
-            f"holds a {type(content).__name__}, not a dict of 'split' and 'annotations'; see the "
+            f"holds {_describe(content)}, not a dict of 'split' and 'annotations'; see the "
             "documentation of SkeletonPickle"
         )
     annotations = content["annotations"]
     if not annotations:
         raise InputError("has no annotations; check that it is the right file")
-    found = [_read_annotation(i, annotation) for i, annotation in enumerate(annotations)]
-    good = [annotation for annotation in found if isinstance(annotation, _Annotation)]
-    if not good:
-        raise InputError(next(bad.reason for bad in found if isinstance(bad, BadClip)))
-    is_2d, sized = _is_2d(good)
     meta = content.get("meta", {})
     if not isinstance(meta, dict):
         raise InputError(f"meta is a {type(meta).__name__}, not a dict; remove or correct it")
-    half = all(annotation.keypoint.dtype == np.float16 for annotation in good)
+    found = [_read_annotation(i, annotation) for i, annotation in enumerate(annotations)]
+    joints = None if skeleton is None else skeleton.num_joints
+    is_2d, usable, clips = interpret(found, _TERMS, name, joints)
+    half = all(clip.keypoint.dtype == np.float16 for clip in usable)
     return ClipSource(
-        skeleton=skeleton or _find_skeleton(meta, good[0].keypoint.shape[2], is_2d, name),
-        classes=_read_classes(meta, max(annotation.label for annotation in good) + 1),
+        skeleton=skeleton or _find_skeleton(meta, usable, is_2d, name),
+        classes=_read_classes(meta, sorted({clip.label for clip in usable})),
         splits=read_splits(content.get("split", {})),
-        clips=(_make_clip(annotation, sized) for annotation in found),
+        clips=clips,
         total=len(found),
         has_score=is_2d,
         dtype="float16" if half else "float32",
+        own=True,
     )
 
 
-class _Annotation(NamedTuple):
-    name: str
-    label: int
-    keypoint: NDArray[Any]
-    fields: dict[str, Any]
+def _describe(content: Any) -> str:
+    kind = f"a {type(content).__name__}"
+    if not isinstance(content, dict):
+        return kind
+    return f"{kind} with the keys {reprlib.repr(list(content))}"
 
 
-def _read_annotation(i: int, fields: Any) -> _Annotation | BadClip:
-    if not isinstance(fields, dict):
-        raise InputError(f"annotation {i} is a {type(fields).__name__}, not a dict")
-    name = read_name(i, fields)
+def _read_annotation(i: int, fields: Any) -> RawClip | BadClip:
     try:
-        return _Annotation(name, read_label(name, fields), _read_keypoint(name, fields), fields)
+        if not isinstance(fields, dict):
+            raise InputError(f"annotation {i} is a {type(fields).__name__}, not a dict")
+        name = read_name(i, fields)
     except InputError as error:
+        return BadClip(f"annotation {i}", str(error))
+    try:
+        return RawClip(
+            name,
+            read_label(name, fields),
+            _read_keypoint(name, fields),
+            where=f"clip {name!r}",
+            score=fields.get("keypoint_score"),
+            image_size=fields.get("img_shape"),
+            frames=fields.get("total_frames"),
+        )
+    except ValueError as error:  # An InputError, or a number too long to be printed.
         return BadClip(name, str(error))
 
 
@@ -233,54 +251,29 @@ def _read_keypoint(name: str, annotation: dict[str, Any]) -> NDArray[Any]:
     if keypoint is None:
         raise InputError(
             f"clip {name!r} has no keypoint, only {reprlib.repr(list(annotation))}; add it as an "
-            "array of shape [persons, frames, joints, channels]"
+            f"array of shape {ORDER}"
         )
     if not isinstance(keypoint, np.ndarray):
         raise InputError(
             f"clip {name!r} has a {type(keypoint).__name__} as keypoint; make it a NumPy array"
         )
-    if keypoint.ndim != 4:
-        raise InputError(
-            f"clip {name!r} has keypoint of shape {keypoint.shape}; it must have the shape "
-            "[persons, frames, joints, channels]"
-        )
-    frames = annotation.get("total_frames", keypoint.shape[1])
-    if not isinstance(frames, int | np.integer) or frames != keypoint.shape[1]:
-        raise InputError(
-            f"clip {name!r} says that it has {reprlib.repr(frames)} frames, but its keypoint has "
-            f"{keypoint.shape[1]}; correct total_frames"
-        )
     return keypoint
 
 
-def _is_2d(annotations: Sequence[_Annotation]) -> tuple[bool, bool]:
-    """Whether the data are 2-D, and whether the size of their pictures is known."""
-    is_2d = annotations[0].keypoint.shape[3] == 2
-    sized = all("img_shape" in annotation.fields for annotation in annotations)
-    for name, _, keypoint, fields in annotations:
-        channels = keypoint.shape[3]
-        if channels not in (2, 3) or (channels == 2) != is_2d:
-            raise InputError(
-                f"clip {name!r} has {channels} channels; all clips must have 2, or all 3"
-            )
-        if "keypoint_score" in fields and not is_2d:
-            raise InputError(
-                f"clip {name!r} has 3-D keypoint and keypoint_score, which only 2-D data can have; "
-                "remove one of x, y, z or the score"
-            )
-        if is_2d and not sized and "img_shape" in fields:
-            raise InputError(f"clip {name!r} has img_shape, others have none; add it to all clips")
-    return is_2d, is_2d and sized
-
-
-def _find_skeleton(meta: dict[str, Any], joints: int, is_2d: bool, name: str) -> Skeleton:
+def _find_skeleton(
+    meta: dict[str, Any], clips: Sequence[RawClip], is_2d: bool, name: str
+) -> Skeleton:
+    shapes = Counter(clip.keypoint.shape for clip in clips)
+    joints = Counter(shape[2] for shape in shapes.elements()).most_common(1)[0][0]
     if "edges" in meta:
         return _skeleton_of_meta(meta, joints, name)
     guess = {(17, True): "coco17", (25, False): "ntu25"}.get((joints, is_2d))
     if guess is None:
+        shape = shapes.most_common(1)[0][0]
         raise InputError(
             f"no skeleton is given, and which one has {joints} joints in "
-            f"{'2-D' if is_2d else '3-D'} cannot be guessed; {_REMEDY}"
+            f"{'2-D' if is_2d else '3-D'} (keypoint {shape}) cannot be guessed; {_REMEDY}"
+            f"{axes_hint(shape)}"
         )
     logger.info("%s: %d joints, taken to be %s", name, joints, guess)
     return get_skeleton(guess)
@@ -306,39 +299,9 @@ def _skeleton_of_meta(meta: dict[str, Any], joints: int, name: str) -> Skeleton:
     return next((other for other in known if shape(other) == shape(skeleton)), skeleton)
 
 
-def _read_classes(meta: dict[str, Any], needed: int) -> list[str]:
-    names = meta.get("classes", range(needed))
+def _read_classes(meta: dict[str, Any], labels: Sequence[int]) -> list[str]:
+    names = meta.get("classes", range(labels[-1] + 1))
     names = names.tolist() if isinstance(names, np.ndarray) else names
     if not isinstance(names, list | tuple | range):
         raise InputError(f"meta has a {type(names).__name__} as classes, not a list of names")
-    classes = [text(name, "a class name in meta") for name in names]
-    if len(classes) < needed:
-        raise InputError(
-            f"meta names {len(classes)} classes, but there is a label {needed - 1}; name them all"
-        )
-    return classes
-
-
-def _make_clip(annotation: _Annotation | BadClip, sized: bool) -> Clip | BadClip:
-    if isinstance(annotation, BadClip):
-        return annotation
-    name, label, keypoint, fields = annotation
-    try:
-        if keypoint.shape[3] == 2:
-            keypoint = np.concatenate([keypoint, _read_score(name, keypoint, fields)], axis=-1)
-        size = read_image_size(name, fields["img_shape"]) if sized else None
-    except InputError as error:
-        return BadClip(name, str(error))
-    return Clip(name, label, keypoint, size)
-
-
-def _read_score(name: str, keypoint: NDArray[Any], annotation: dict[str, Any]) -> NDArray[Any]:
-    score = annotation.get("keypoint_score")
-    if score is None:
-        return keypoint.any(axis=-1, keepdims=True).astype(keypoint.dtype)
-    if not isinstance(score, np.ndarray) or score.shape != keypoint.shape[:3]:
-        raise InputError(
-            f"clip {name!r} has keypoint_score of shape {getattr(score, 'shape', None)} for "
-            f"keypoint of shape {keypoint.shape}; it must have one number for every joint"
-        )
-    return score[..., None]
+    return check_classes([text(name, "a class name in meta") for name in names], labels, "meta")

@@ -51,15 +51,18 @@ class Clip:
         keypoint: Joint coordinates of all persons in all frames. 2-D data hold
             :math:`(x, y, \\textrm{score})`.
         image_size: Height and width of the picture in pixels, for 2-D data.
+        present: Which joints are present, where a reader knows it.
 
     Shapes:
         - **keypoint:** :math:`(M, T, V, C)`
+        - **present:** :math:`(M, T, V)`
     """
 
     name: str
     label: int
     keypoint: NDArray[np.floating[Any]]
     image_size: tuple[float, float] | None = None
+    present: NDArray[np.bool_] | None = None
 
 
 class ClipStore:

@@ -272,6 +272,7 @@ class SyntheticActions(SkeletonDataset):
         repetitions: Clips of every action and subject.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
+        skip_bad: Whether to leave out any number of clips that cannot be used.
 
     **STATS:**
 
@@ -315,6 +316,7 @@ class SyntheticActions(SkeletonDataset):
         repetitions: int = 4,
         strict: bool = False,
         drop_leaks: bool = False,
+        skip_bad: bool = False,
     ) -> None:
         if num_subjects < 4:
             raise InputError(f"num_subjects: {num_subjects} are too few; two a split need 4")
@@ -333,6 +335,7 @@ class SyntheticActions(SkeletonDataset):
             source,
             strict,
             drop_leaks,
+            skip_bad,
         )
 
     def store_options(self) -> dict[str, Any]:

@@ -87,6 +87,7 @@ class UTDMHAD(SkeletonDataset):
         source: Path of ``Skeleton.zip``, if it is not in ``<root>/raw``.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
+        skip_bad: Whether to leave out any number of clips that cannot be used.
 
     **STATS:**
 

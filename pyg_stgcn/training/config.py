@@ -123,6 +123,7 @@ class TrainConfig:
         benchmark: Name of the train/validation split, such as ``"xsub"``.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
+        skip_bad: Whether to leave out any number of clips that cannot be used.
         hold_out: Share of every class's training clips that is not trained on, so that fusion
             weights can be chosen on it.
         model: A name from :func:`pyg_stgcn.models.list_models`.
@@ -217,6 +218,7 @@ class TrainConfig:
     benchmark: str | None = None
     strict: bool = False
     drop_leaks: bool = False
+    skip_bad: bool = False
     hold_out: float = 0.0
     model: str = "stgcn"
     levels: list[float] = field(default_factory=list)

@@ -41,6 +41,7 @@ def open_dataset(config: TrainConfig, split: str, **options: Any) -> SkeletonDat
         "split": split,
         "strict": config.strict,
         "drop_leaks": config.drop_leaks,
+        "skip_bad": config.skip_bad,
         **options,
     }
     if config.dataset in DATASETS:

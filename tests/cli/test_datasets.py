@@ -112,3 +112,54 @@ def test_what_cannot_be_shown(tiny_pickle: Path, root: Path, run: Path, tmp_path
     assert not any(tmp_path.iterdir())
     locked = show(tiny_pickle, root, "--clip", 0, "--out", tmp_path / "nowhere" / "clip.png")
     assert "clip.png" in failed(locked, 1)
+
+
+def harmed(tiny_pickle: Path, path: Path, bad: int) -> Path:
+    """The pickle with some clips that cannot be used."""
+    content = pickle.loads(tiny_pickle.read_bytes())
+    for annotation in content["annotations"][1 : 1 + bad]:
+        annotation["keypoint"][:] = float("nan")
+    path.write_bytes(pickle.dumps(content))
+    return path
+
+
+def test_bad_clips_are_left_out_and_listed(tiny_pickle: Path, tmp_path: Path) -> None:
+    path = harmed(tiny_pickle, tmp_path / "harmed.pkl", 12)
+    message = failed(call("datasets", "info", path, "--strict"), 1)
+    assert "clip 'clip01' has" in message and "more" not in message
+    text = call("datasets", "info", path).stdout
+    assert "clip01" in text and "clip12" in text and "NaN" in text
+    skipped = json.loads(call("datasets", "info", path, "--json").stdout)["skipped"]
+    assert list(skipped) == [f"clip{i:02}" for i in range(1, 13)]
+
+
+def test_more_bad_than_good_clips_need_an_option(tiny_pickle: Path, tmp_path: Path) -> None:
+    path = harmed(tiny_pickle, tmp_path / "harmed.pkl", 30)
+    for command in (["info"], ["prepare"], ["show", "--clip", 0, "--out", tmp_path / "a.png"]):
+        message = failed(call("datasets", command[0], path, *command[1:]), 1)
+        assert "29 more of 54 clips cannot be used; leave them out with --skip-bad" in message
+    message = failed(call("datasets", "prepare", path, "--skip-bad", "--strict"), 1)
+    assert "give one of the two" in message
+    prepared = json.loads(call("datasets", "prepare", path, "--skip-bad", "--json").stdout)
+    assert prepared["clips"] == 24
+    assert json.loads(call("datasets", "info", path, "--json").stdout)["clips"] == 24
+
+
+def test_2d_joints_without_image_sizes_are_refused_before_anything_is_written(
+    tiny_pickle: Path, tmp_path: Path
+) -> None:
+    content = pickle.loads(tiny_pickle.read_bytes())
+    for annotation in content["annotations"]:
+        annotation["keypoint"] = annotation["keypoint"][..., :2]
+    path = tmp_path / "flat.pkl"
+    path.write_bytes(pickle.dumps(content))
+    out = tmp_path / "out"
+    for command in (
+        ["datasets", "info", path],
+        ["datasets", "prepare", path],
+        ["datasets", "show", path, "--clip", 0, "--out", out / "a.png"],
+        ["train", "--dataset", path, "--accelerator", "cpu", "--out", out],
+    ):
+        message = failed(call(*command), 1)
+        assert "add img_shape to all clips: (height, width) of their video in pixels" in message
+        assert not out.exists()

@@ -6,6 +6,7 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -357,7 +358,11 @@ def test_a_few_bad_clips_are_left_out_with_a_report(
     assert dataset.skipped["clip 7"] == "line 3 of clip 7 is missing"
     assert "NaN" in dataset.skipped["clip 150"]
     assert dataset.split_sizes("x") == {"train": 119, "val": 79}
-    assert "2 clips cannot be used and are left out; the first: line 3 of clip 7" in caplog.text
+    assert (
+        "worn: 2 of 200 clips cannot be used and are left out:\n  clip 7: line 3 of clip 7 is"
+        in (caplog.text)
+    )
+    assert "\n  clip 'clip 150' has 6 joints that are NaN" in caplog.text
     assert Worn(tmp_path, split="all").skipped == dataset.skipped
 
 
@@ -371,13 +376,55 @@ def test_strict_refuses_what_is_otherwise_left_out(tmp_path: Path) -> None:
     assert len(Worn(tmp_path)) == len(lenient), "the store that was there is not lost"
 
 
-def test_many_bad_clips_are_an_error(tmp_path: Path) -> None:
-    class Worse(Worn):
-        bad = (7, 8, 9)
+class Worse(Worn):
+    bad = (7, 8, 9)
 
-    with pytest.raises(InputError, match=r"clip 7 is missing; 2 more of 10 clips cannot be used"):
+
+def test_many_bad_clips_are_an_error(tmp_path: Path) -> None:
+    message = (
+        r"clip 7 is missing; 2 more of 10 clips cannot be used; leave them out with --skip-bad"
+    )
+    with pytest.raises(InputError, match=message):
         Worse(tmp_path)
     assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_any_number_of_bad_clips_is_left_out_on_demand(tmp_path: Path) -> None:
+    dataset = Worse(tmp_path, split="all", skip_bad=True)
+    assert set(dataset.skipped) == {"clip 7", "clip 8", "clip 9"}
+    assert len(Worse(tmp_path, split="all")) == 197, "the store that was built so is used"
+    with pytest.raises(InputError, match=r"--strict .*--skip-bad .*one of the two"):
+        Worse(tmp_path, skip_bad=True, strict=True)
+
+
+def test_a_dataset_without_a_good_clip_is_an_error(tmp_path: Path) -> None:
+    class Worst(Worn):
+        bad = tuple(range(200))
+
+    with pytest.raises(InputError, match=r"199 more of 200 clips cannot be used$"):
+        Worst(tmp_path, skip_bad=True)
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+@pytest.mark.parametrize("bad", [1, 100, 101])
+def test_half_of_the_clips_of_a_user_may_be_bad(
+    tmp_path: Path, bad: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Own(Worn):
+        def read(self) -> ClipSource:
+            return replace(super().read(), own=True)
+
+    Own.bad = tuple(range(1, bad + 1))
+    if bad == 101:
+        with pytest.raises(InputError, match=r"100 more of 200 .*; leave them out with --skip-bad"):
+            Own(tmp_path)
+        assert not list(tmp_path.rglob("*.npy"))
+    dataset = Own(tmp_path, split="all", skip_bad=bad == 101)
+    assert (len(dataset), len(dataset.skipped)) == (200 - bad, bad)
+    assert f"worn: {bad} of 200 clips cannot be used" in caplog.text
+    shown = caplog.text.count("joints that are NaN") + caplog.text.count("is missing")
+    assert shown == min(bad, 10)
+    assert (f"and {bad - 10} more; 'pyg-stgcn datasets info'" in caplog.text) == (bad > 10)
 
 
 def test_copies_of_clips_are_found_reported_and_left_out_on_demand(

@@ -25,10 +25,12 @@ def frame(index: int, *scores: float) -> dict[str, Any]:
     return {"frame_index": index, "skeleton": persons}
 
 
-def write(folder: Path, name: str, *frames: dict[str, Any], label: int = 0) -> Path:
+def write(
+    folder: Path, name: str, *frames: dict[str, Any], label: int = 0, called: Any = "abseiling"
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.json"
-    file.write_text(json.dumps({"data": frames, "label": "abseiling", "label_index": label}))
+    file.write_text(json.dumps({"data": frames, "label": called, "label_index": label}))
     return file
 
 
@@ -175,3 +177,66 @@ def test_names_in_an_archive_lead_nowhere(tmp_path: Path) -> None:
 def test_without_files_the_message_says_where_to_put_them(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"kinetics400-skeleton: no such folder; .*--source"):
         Kinetics400Skeleton(tmp_path)
+
+
+def test_own_classes_in_this_form_are_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    classes = {3: "wave", 5: "air drumming", 9: "jump"}
+    labels = [9, 3, 5, 3, 9, 5]
+    for i, label in enumerate(labels):
+        write(tmp_path / "own", f"c{i}", frame(1, 0.5), label=label, called=classes[label])
+    dataset = Kinetics400Skeleton(tmp_path / "root", split="all", source=tmp_path / "own")
+    assert dataset.classes == ["wave", "air drumming", "jump"]
+    assert [dataset.classes[label] for label in dataset.labels] == [classes[i] for i in labels]
+    assert "not those of Kinetics-400; its own 3 classes are used" in caplog.text
+    assert "260232" not in caplog.text
+
+
+def test_one_bad_file_of_own_data_is_left_out(tmp_path: Path) -> None:
+    for i in range(6):
+        write(tmp_path / "own", f"c{i}", frame(1, 0.5), label=i % 2, called=["no", "yes"][i % 2])
+    (tmp_path / "own/c5.json").write_text("{}")
+    write(tmp_path / "own", "c4", frame(1, 0.5), label=0, called=None)
+    write(tmp_path / "own", "c6", frame(1, 0.5), label=2, called=None)
+    dataset = Kinetics400Skeleton(tmp_path / "root", split="all", source=tmp_path / "own")
+    assert dataset.classes == ["no", "yes"]
+    assert list(dataset.skipped) == ["c5", "c6"]
+    assert "neither it nor another file has a label" in dataset.skipped["c6"]
+
+
+def test_own_classes_that_contradict_each_other(tmp_path: Path) -> None:
+    for i, called in enumerate(["wave", "wave", "nod"]):
+        write(tmp_path / "own", f"c{i}", frame(1, 0.5), label=0, called=called)
+    with pytest.raises(InputError, match=r"c2.json: has label 'nod' and label_index 0, but in .*"):
+        Kinetics400Skeleton(tmp_path / "root", source=tmp_path / "own")
+    write(tmp_path / "own", "c2", frame(1, 0.5), label=1, called="wave")
+    with pytest.raises(InputError, match=r"two classes, 0 and 1, have the name 'wave'"):
+        Kinetics400Skeleton(tmp_path / "root", source=tmp_path / "own")
+
+
+def test_a_wrong_label_among_those_of_kinetics(tmp_path: Path) -> None:
+    for i in range(20):
+        write(tmp_path / "own", f"c{i:02}", frame(1, 0.5), called="wave" if i == 7 else "Abseiling")
+    with pytest.raises(
+        InputError, match=r"c07.json: has label 'wave' and label_index 0, which is 'abseiling'"
+    ):
+        Kinetics400Skeleton(tmp_path / "root", source=tmp_path / "own")
+
+
+def test_another_number_of_clips_than_published_is_warned_of(
+    shared_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = shared_data / "data/kinetics_skeleton"
+    Kinetics400Skeleton(tmp_path, split="all", source=source)
+    assert f"{source}: 5 clips, Kinetics-skeleton has 260232" in caplog.text
+
+
+def test_pixels_in_this_form_are_refused(tmp_path: Path) -> None:
+    for i in range(3):
+        pixels = frame(1, 0.5)
+        pixels["skeleton"][0]["pose"] = np.random.default_rng(i).uniform(50, 400, 36).tolist()
+        write(tmp_path / "own", f"c{i}", pixels, called="wave")
+    with pytest.raises(InputError, match=r"outside .*or divide x by its width and y by its height"):
+        Kinetics400Skeleton(tmp_path / "root", source=tmp_path / "own")
+    assert not list(tmp_path.rglob("*.npy"))

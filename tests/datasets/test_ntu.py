@@ -256,7 +256,10 @@ def test_an_archive_of_other_things(tmp_path: Path) -> None:
         ({"frame_dir": "clip 1"}, r"an annotation: 'clip 1' is not of the form SsssCccc"),
         ({"label": 5}, rf"clip '{A}' has label 5, its name says 0"),
         ({"keypoint": np.ones((1, 4, 20, 3))}, r"has 20 joints, the skeleton 'ntu25' has 25"),
-        ({"keypoint": np.ones((1, 4, 17, 2))}, r"holds 2-D joints, ntu60 has 3-D ones; open it by"),
+        (
+            {"keypoint": np.ones((1, 4, 17, 2)), "img_shape": (4, 4)},
+            r"holds 2-D joints, ntu60 has 3-D ones; open it by",
+        ),
         ({"keypoint": np.full((1, 4, 25, 3), np.nan)}, r"100 joints that are NaN"),
     ],
 )

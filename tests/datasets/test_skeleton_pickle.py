@@ -151,13 +151,12 @@ def test_scores_and_picture_size(make_pickle: Callable[..., Path]) -> None:
 
 def test_without_scores_a_joint_at_the_corner_is_missing(make_pickle: Callable[..., Path]) -> None:
     annotation = two_dimensional("a")
-    del annotation["keypoint_score"], annotation["img_shape"]
+    del annotation["keypoint_score"]
     annotation["keypoint"][1, 2, 3] = 0
     data = SkeletonPickle(make_pickle([annotation]), split="all")[0]
     score = np.ones((2, 5, 17))
     score[1, 2, 3] = 0
     assert np.array_equal(keypoint_of(data)[..., 2], score)
-    assert "image_size" not in data
 
 
 def test_persons_that_are_never_there_are_dropped(make_pickle: Callable[..., Path]) -> None:
@@ -212,7 +211,10 @@ def test_an_ambiguous_number_of_joints_is_not_guessed(
     make_pickle: Callable[..., Path], make_annotation: Callable[..., Any], channels: int
 ) -> None:
     joints = {2: 25, 3: 17}[channels]
-    path = make_pickle([make_annotation("a", shape=(1, 4, joints, channels))])
+    annotation = make_annotation("a", shape=(1, 4, joints, channels))
+    if channels == 2:
+        annotation["img_shape"] = (4, 4)
+    path = make_pickle([annotation])
     with pytest.raises(InputError, match=rf"data.pkl: no skeleton .*{joints} joints.*--skeleton"):
         SkeletonPickle(path, split="all")
 
@@ -240,6 +242,8 @@ def _set_nan(annotations: list[dict[str, Any]]) -> None:
         (_harm(label=10**5000), r"4300 digits"),
         (_harm(label="1"), r"clip 'b' has label '1', which is no integer"),
         (_harm(label=1.0), r"clip 'b' has label 1.0, which is no integer"),
+        (_harm(label=[0, 2]), r"clip 'b' has label \[0, 2\]: several labels .* are not supported"),
+        (_harm(label=np.array([0, 1, 1])), r"clip 'b' has label \[0, 1, 1\]: several labels"),
         (_harm(label=True), r"clip 'b' has label True, which is no integer"),
         (_remove("label"), r"clip 'b' has label None"),
         (_remove("keypoint"), r"clip 'b' has no keypoint, only .*'label'"),
@@ -250,13 +254,17 @@ def _set_nan(annotations: list[dict[str, Any]]) -> None:
             _harm(keypoint=np.ones((1, 6, 20, 3))),
             r"'b' has 20 joints, .*'ntu25' has 25.*--skeleton",
         ),
-        (_harm(keypoint=np.ones((1, 6, 25, 4))), r"clip 'b' has 4 channels"),
+        (_harm(keypoint=np.ones((1, 6, 25, 5))), r"clip 'b' has 5 channels"),
         (_harm(keypoint=np.ones((1, 6, 25, 2))), r"clip 'b' has 2 channels"),
         (_harm(keypoint=np.ones((1, 5, 25, 3))), r"'b' says that it has 6 frames, .* has 5"),
+        (
+            _harm(keypoint=np.ones((6, 1, 25, 3))),
+            r"'b' says that it has 6 frames, .*\(6, 1, 25, 3\), has 1; its axes seem to be "
+            r"\[frames, persons, joints, channels\]: .* array.transpose\(1, 0, 2, 3\)",
+        ),
         (_harm(total_frames=[6]), r"'b' says that it has \[6\] frames"),
         (_harm(keypoint=np.ones((1, 0, 25, 3)), total_frames=0), r"'b' is empty: 1 persons, 0 fr"),
         (_harm(keypoint=np.zeros((2, 6, 25, 3))), r"clip 'b' is empty"),
-        (_harm(keypoint_score=np.ones((1, 6, 25))), r"'b' has 3-D keypoint and keypoint_score"),
         (_set_nan, r"'b' has 2 joints that are NaN .* frame 4, joint 7, person 0"),
     ],
 )
@@ -267,7 +275,7 @@ def test_a_wrong_annotation_is_one_clear_error(
     harm(annotations)
     path = make_pickle(annotations)
     with pytest.raises(InputError, match=rf"^{path}: .*{message}") as caught:
-        SkeletonPickle(path, split="all")
+        SkeletonPickle(path, split="all", strict=True)
     assert str(caught.value).count(str(path)) == 1
     assert len(str(caught.value)) < 400
     left = [entry.name for entry in (path.parent / ".pyg_stgcn/data.pkl/processed").iterdir()]
@@ -292,17 +300,10 @@ def test_wrong_2d_annotations(
         SkeletonPickle(path, split="all")
 
 
-def test_picture_sizes_are_known_for_all_clips_or_none(make_pickle: Callable[..., Path]) -> None:
-    annotations = [two_dimensional("a"), two_dimensional("b")]
-    del annotations[0]["img_shape"]
-    with pytest.raises(InputError, match=r"clip 'b' has img_shape, others have none"):
-        SkeletonPickle(make_pickle(annotations), split="all")
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"split": {}}, r"holds a dict, not a dict of 'split' and 'annotations'"),
+        ({"split": {}}, r"holds a dict with the keys \['split'\], not a dict of 'split' and 'ann"),
         ("text", r"holds a str"),
         ([], r"has no annotations"),
         ([1], r"annotation 0 is a int"),
@@ -325,7 +326,8 @@ def test_other_contents_are_refused(
         ({"split": {"train": [], "val": ["a"]}}, r"split 'train' is empty"),
         ({"split": {"first": ["a"]}}, r"no division into training .*found: first"),
         ({"meta": 3}, r"meta is a int"),
-        ({"meta": {"classes": ["one"]}}, r"meta names 1 classes, but there is a label 2"),
+        ({"meta": {"classes": ["one"]}}, r"meta names 1 classes, but there is a label 2; name all"),
+        ({"meta": {"classes": ["a", "b", "a"]}}, r"two classes, 0 and 2, have the name 'a'; give"),
         ({"meta": {"edges": [(0, 99)]}}, r"meta describes no skeleton .*--skeleton"),
         ({"meta": {"edges": 7}}, r"meta describes no skeleton .*--skeleton"),
     ],
@@ -365,3 +367,90 @@ def test_the_store_lies_in_the_home_of_pyg_beside_a_read_only_pickle(
         folder.chmod(0o755)
     assert len(dataset) == 2
     assert Path(dataset.root).is_relative_to(tmp_path / "home")
+
+
+def test_a_bad_clip_of_a_user_is_left_out(
+    make_pickle: Callable[..., Path], make_annotation: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    annotations = [make_annotation(f"c{i}") for i in range(49)]
+    annotations[7]["keypoint"] = np.zeros((1, 6, 25, 3))
+    annotations[9] = 3
+    names = [f"c{i}" for i in range(49) if i != 9]
+    path = make_pickle(
+        {"split": {"train": names[:30], "val": names[30:]}, "annotations": annotations}
+    )
+    train, every = SkeletonPickle(path), SkeletonPickle(path, split="all")
+    assert (len(train), len(every)) == (29, 47)
+    assert list(every.skipped) == ["c7", "annotation 9"]
+    assert (
+        f"{path}: 2 of 49 clips cannot be used and are left out:\n  clip 'c7' is e" in caplog.text
+    )
+    with pytest.raises(InputError, match="clip 'c7' is empty"):
+        SkeletonPickle(path, strict=True)
+
+
+def test_the_first_clip_alone_does_not_decide_the_skeleton(
+    make_pickle: Callable[..., Path], make_annotation: Callable[..., Any]
+) -> None:
+    annotations = [make_annotation(f"c{i}", shape=(1, 6, 25 if i else 24, 3)) for i in range(4)]
+    dataset = SkeletonPickle(make_pickle(annotations), split="all")
+    assert (dataset.skeleton.name, list(dataset.skipped)) == ("ntu25", ["c0"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "warning"),
+    [
+        ([1, 2, 3, 1], None, "no clip has the label 0, class '0'; if labels are counted from 1"),
+        ([0, 1, 3, 0], None, "1 of 4 classes have no clip: 2 (2); check the labels"),
+        ([0, 1, 2, 0], list("abcd"), "1 of 4 classes have no clip: 3 (d); check the labels"),
+        (
+            [9, 1, 2, 0],
+            None,
+            "6 of 10 classes have no clip: 3 (3), 4 (4), 5 (5), 6 (6), 7 (7) and",
+        ),
+        ([0, 1, 2, 0], list("abc"), ""),
+    ],
+)
+def test_classes_without_a_clip_are_warned_of(
+    make_pickle: Callable[..., Path], make_annotation: Callable[..., Any],
+    labels: list[int], classes: list[str] | None, warning: str, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    annotations = [make_annotation(f"c{i}", label) for i, label in enumerate(labels)]
+    meta = {} if classes is None else {"meta": {"classes": classes}}
+    SkeletonPickle(make_pickle({"annotations": annotations, **meta}), split="all")
+    assert warning in caplog.text if warning else caplog.text == ""
+
+
+def test_labels_counted_from_one_do_not_fit_the_class_names(
+    make_pickle: Callable[..., Path], make_annotation: Callable[..., Any]
+) -> None:
+    content = {"annotations": [make_annotation(n, i) for i, n in enumerate("abc", start=1)]}
+    path = make_pickle({**content, "meta": {"classes": ["x", "y", "z"]}})
+    with pytest.raises(InputError, match=r"there is a label 3; .* from 1: subtract 1 from all"):
+        SkeletonPickle(path, split="all")
+
+
+def test_many_persons_in_few_frames_are_warned_of(
+    make_pickle: Callable[..., Path], make_annotation: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    annotations = [make_annotation(n, shape=(110, 1, 25, 3)) for n in "abc"]
+    SkeletonPickle(make_pickle(annotations), split="all")
+    assert "more persons than frames, such as 110 persons in 1 frames" in caplog.text
+    assert "array.transpose(1, 0, 2, 3)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("jhmdb_pickle/GT_train_1_every30th", r"a dict with the keys \['pose', 'label'\], not a"),
+        ("mmaction2_pickles/sample", r"clip 'jf7RDuUTrsQ' has no keypoint"),
+        ("mmaction2_pickles/joint", r"refused; nothing of it was executed"),
+    ],
+)
+def test_genuine_pickles_of_other_kinds(
+    shared_data: Path, tmp_path: Path, file: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        SkeletonPickle(shared_data / f"data/poses/{file}.pkl", root=tmp_path)
