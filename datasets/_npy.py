@@ -1,11 +1,12 @@
-"""Array files written row by row."""
+"""Array files written row by row, and recognised when they are opened."""
 
 from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ class NpyWriter:
         self.item_shape = item_shape
         self.rows = 0
         self.crc32 = 0
-        self._file: BinaryIO = path.open("wb")
+        self._file: BinaryIO = path.open("w+b")
         self._write_header()
 
     def _write_header(self) -> None:
@@ -47,9 +48,43 @@ class NpyWriter:
         size = self._file.tell()
         self._file.seek(0)
         self._write_header()
+        header = self._file.tell()
         self._file.flush()
         os.fsync(self._file.fileno())
-        return {"size": size, "rows": self.rows, "crc32": self.crc32}
+        self._file.seek(0)
+        header_crc32 = zlib.crc32(self._file.read(header))
+        return {
+            "size": size,
+            "rows": self.rows,
+            "crc32": self.crc32,
+            "header": header,
+            "header_crc32": header_crc32,
+        }
 
     def close(self) -> None:
         self._file.close()
+
+
+def open_npy(path: Path, facts: Mapping[str, int], check_data: bool) -> NDArray[Any]:
+    """Map a file that :class:`NpyWriter` has written.
+
+    Args:
+        path: The file.
+        facts: What :meth:`NpyWriter.finish` has given for it.
+        check_data: Whether to read all of it and compare its checksum.
+
+    Raises:
+        ValueError: If its header, or what is checked of its data, is not what was written.
+        OSError: If it cannot be read.
+    """
+    # Before NumPy reads it: type, shape and order of a damaged header may be valid but wrong.
+    with path.open("rb") as file:
+        if zlib.crc32(file.read(facts["header"])) != facts["header_crc32"]:
+            raise ValueError("its header is not the one recorded")
+    # An empty array cannot be mapped.
+    mmap_mode: Literal["r"] | None = "r" if facts["size"] > facts["header"] else None
+    # A view of the base class: NumPy's memmap adds cost to every access, not safety.
+    array = np.asarray(np.load(path, mmap_mode=mmap_mode, allow_pickle=False))
+    if check_data and zlib.crc32(array.tobytes()) != facts["crc32"]:
+        raise ValueError("its checksum is not the one recorded")
+    return array

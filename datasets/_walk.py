@@ -12,18 +12,35 @@ def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Every folder in a folder, and the names of its files.
 
     Links to folders are followed, after all folders that are there themselves. Each folder comes
-    once, under the first path that leads to it, so that links in a circle end.
+    once, under the first path that leads to it, so that links in a circle end. Pipes, sockets and
+    devices, from which a read could wait for ever, are left out.
     """
     seen: set[tuple[int, int]] = set()
     pending = deque([str(folder)])
     while pending:
-        for parent, inner, names in os.walk(pending.popleft()):
+        stack = [pending.popleft()]
+        while stack:
+            parent = stack.pop()
             stat = os.stat(parent)  # noqa: PTH116 (a path object for each folder takes longer)
             if (stat.st_dev, stat.st_ino) in seen:
-                inner.clear()
                 continue
             seen.add((stat.st_dev, stat.st_ino))
-            inner.sort()
-            paths = (os.path.join(parent, name) for name in inner)  # noqa: PTH118
-            pending.extend(path for path in paths if os.path.islink(path))  # noqa: PTH114
+            names, inner = _list(parent)
+            stack += [path for path, is_link in reversed(inner) if not is_link]
+            pending.extend(path for path, is_link in inner if is_link)
             yield parent, names
+
+
+def _list(folder: str) -> tuple[list[str], list[tuple[str, bool]]]:
+    """The names of the files in a folder, and the folders in it, sorted, and which are links."""
+    names, inner = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    inner.append((entry.path, entry.is_symlink()))
+                elif entry.is_file():
+                    names.append(entry.name)
+    except OSError:  # A folder that may not be read.
+        pass
+    return names, sorted(inner)

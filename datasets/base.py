@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data, Dataset
 
+from pyg_stgcn.datasets._formats import describe_folder
 from pyg_stgcn.datasets._lock import building_lock
 from pyg_stgcn.datasets._mistakes import list_skipped, warn_of_likely_mistakes
 from pyg_stgcn.datasets.divisions import Divisions
@@ -24,6 +25,7 @@ from pyg_stgcn.datasets.preparation import Preparation
 from pyg_stgcn.datasets.reading import ClipSource
 from pyg_stgcn.datasets.store import ClipStore
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import check_is_file
 from pyg_stgcn.skeleton import Skeleton
 
 logger = logging.getLogger(__name__)
@@ -109,7 +111,7 @@ class SkeletonDataset(Dataset):
         if self.source is not None and not self.raw_file_names:
             raise InputError(f"{self.source}: {self.name} has no source file; leave out --source")
         if self.source is not None and not self._exists(self.source):
-            raise InputError(f"{self.source}: {self._no_such()}; check --source")
+            raise InputError(f"{self.source}: {self._no_such(self.source)}; check --source")
         super().__init__(os.fspath(root), transform, pre_transform, force_reload=force_reload)
         self.skeleton = Skeleton.from_dict(self._store.meta["skeleton"])
         self.classes: list[str] = self._store.meta["classes"]
@@ -155,12 +157,14 @@ class SkeletonDataset(Dataset):
 
     def download(self) -> None:
         raise InputError(
-            f"{self.source_path}: no such file; put it there, or say where it is with --source FILE"
+            f"{self.source_path}: {self._no_such(self.source_path)}; put it there, or say where "
+            "it is with --source FILE"
         )
 
     def process(self) -> None:
-        source = self.read()
+        # Before the reading: what is changed meanwhile is noticed later.
         fingerprint = self._fingerprint()
+        source = self.read()
         meta = {
             "name": self.name,
             "skeleton": source.skeleton.to_dict(),
@@ -270,7 +274,9 @@ class SkeletonDataset(Dataset):
 
     @property
     def _store_folder(self) -> Path:
-        return Path(self.processed_dir) / self.name
+        # A file may be called "..pkl": its store must not be the folder around all stores.
+        name = self.name if self.name.strip(".") else f"{self.name}_"
+        return Path(self.processed_dir) / name
 
     def _download(self) -> None:
         """Do nothing: the source is needed only where a store has to be built."""
@@ -287,6 +293,7 @@ class SkeletonDataset(Dataset):
                 self._build(reason)
 
     def _build(self, reason: str) -> None:
+        ClipStore.check_place(self._store_folder)
         exists = self._store_folder.exists()
         if exists and not self.force_reload:
             logger.warning("%s: building the store again (%s)", self._store_folder, reason)
@@ -320,7 +327,7 @@ class SkeletonDataset(Dataset):
         if (
             source is not None
             and self._exists(source)
-            and not same_source(source, stored["source"], self.source_suffixes)
+            and not same_source(source, stored["source"], self.source_suffixes, self._store_folder)
         ):
             return f"{source} has changed since"
         if self.strict and store.meta["skipped"]:
@@ -371,5 +378,9 @@ class SkeletonDataset(Dataset):
     def _exists(self, source: Path) -> bool:
         return source.is_file() or (bool(self.source_suffixes) and source.is_dir())
 
-    def _no_such(self) -> str:
+    def _no_such(self, source: Path | None) -> str:
+        if source is not None:
+            check_is_file(source)
+            if source.is_dir():
+                return describe_folder(source)
         return "no such file or folder" if self.source_suffixes else "no such file"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import re
 import time
@@ -16,12 +18,17 @@ from typing import Any
 from torch_geometric.transforms import Compose
 
 from pyg_stgcn.datasets._walk import walk
+from pyg_stgcn.files import write_atomically
 
 #: Of a folder with more files than these, only the folders are looked at first: asking for the size
 #: and time of 100,000 files takes half a second.
 _MANY_FILES = 1000
 #: The coarsest clock of a file system, FAT's, in nanoseconds.
 _CLOCK_TICK = 2 * 10**9
+
+
+#: Name of the file beside a fingerprint that says when its source was last compared.
+SOURCE_NOTE = "source.json"
 
 
 def source_fingerprint(path: Path, suffixes: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -32,33 +39,80 @@ def source_fingerprint(path: Path, suffixes: tuple[str, ...] = ()) -> dict[str, 
         suffixes: Endings of the files that count in a folder.
 
     Returns:
-        Of a file its size, modification time and SHA-256. Of a folder the number of its files and
-        the SHA-256 of their names, sizes and modification times: contents would take too long. If
-        there are many files, also the modification times of the folder and those within.
+        Of a file its SHA-256, and its state: size, number, and times of modification and of change.
+        Of a folder the number of its files and the SHA-256 of their names, sizes and modification
+        times: contents would take too long. If there are many files, also the modification times of
+        the folder and those within.
     """
     if path.is_dir():
         return _folder_fingerprint(path, suffixes)
-    stat = path.stat()
-    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": file_sha256(path)}
+    state = _file_state(path)
+    return {"size": path.stat().st_size, "sha256": file_sha256(path), "state": state}
 
 
-def same_source(path: Path, fingerprint: Mapping[str, Any], suffixes: tuple[str, ...] = ()) -> bool:
+def same_source(
+    path: Path,
+    fingerprint: Mapping[str, Any],
+    suffixes: tuple[str, ...] = (),
+    notes: Path | None = None,
+) -> bool:
     """Whether a source has the contents that were recorded; a mere copy of a file has.
+
+    The contents of a file are read only where its state is another one than recorded. The time of
+    the last change belongs to it, which the system keeps and no program can set back.
 
     In a folder of many files, one that is overwritten under its name is not noticed as long as no
     file is added, removed or renamed: that would not change the time of its folder.
+
+    Args:
+        path: A file or a folder.
+        fingerprint: What :func:`source_fingerprint` has given for it.
+        suffixes: Endings of the files that count in a folder.
+        notes: Folder in which to note that a file of another state has the same contents, so that
+            they need not be read again; nothing is noted where it cannot be written.
     """
     if path.is_dir():
         if _same_folders(path, fingerprint.get("folders", {})):
             return True
         found = _folder_fingerprint(path, suffixes)
         return all(found[key] == fingerprint.get(key) for key in ("files", "sha256"))
-    stat = path.stat()
-    if stat.st_size != fingerprint.get("size"):
+    if path.stat().st_size != fingerprint.get("size"):
         return False
-    if stat.st_mtime_ns == fingerprint["mtime_ns"]:
+    state = _file_state(path)
+    if state is not None and state in (fingerprint["state"], _noted_state(fingerprint, notes)):
         return True
-    return file_sha256(path) == fingerprint["sha256"]
+    if file_sha256(path) != fingerprint["sha256"]:
+        return False
+    if state is not None and notes is not None:
+        _note_state(fingerprint, state, notes)
+    return True
+
+
+def _file_state(path: Path) -> list[int] | None:
+    """What changes with every change of a file; ``None`` if a later one might not show."""
+    now = time.time_ns()
+    stat = path.stat()
+    # Two changes within a tick of the clock leave a file with the same times.
+    if stat.st_ctime_ns > now - _CLOCK_TICK:
+        return None
+    return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
+def _noted_state(fingerprint: Mapping[str, Any], notes: Path | None) -> list[int] | None:
+    if notes is None:
+        return None
+    try:
+        note = json.loads((notes / SOURCE_NOTE).read_bytes())
+        return note["state"] if note["sha256"] == fingerprint["sha256"] else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _note_state(fingerprint: Mapping[str, Any], state: list[int], notes: Path) -> None:
+    note = json.dumps({"sha256": fingerprint["sha256"], "state": state})
+    # A store may be read-only, or just now be replaced by another process.
+    with contextlib.suppress(OSError):
+        write_atomically(notes / SOURCE_NOTE, lambda file: file.write_text(note))
 
 
 def describe_transform(transform: Callable[..., Any] | None) -> str | None:

@@ -149,7 +149,7 @@ class SkeletonPickle(SkeletonDataset):
         return {"skeleton": None if skeleton is None else skeleton.to_dict()}
 
     def download(self) -> None:
-        raise InputError(f"{self.path}: no such file; check the path")
+        raise InputError(f"{self.path}: {self._no_such(self.path)}; check the path")
 
     def read(self) -> ClipSource:
         return read_annotations(self.path, self._given_skeleton, self.name)

@@ -7,26 +7,29 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets._npy import NpyWriter
+from pyg_stgcn.datasets._npy import NpyWriter, open_npy
+from pyg_stgcn.datasets._place import check_place, make_temporary, remove_leftovers, replace_folder
+from pyg_stgcn.datasets.fingerprint import SOURCE_NOTE
 from pyg_stgcn.errors import InputError
 
-FORMAT = 2
+FORMAT = 3
 
 _META = "meta.json"
 _KEYPOINT, _TABLE, _NAMES, _SPLITS = "keypoint.npy", "table.npy", "names.npy", "splits.npy"
 _DATA_FILES = (_KEYPOINT, _TABLE, _NAMES, _SPLITS)
+#: All that may lie in the folder of a store.
+_STORE_FILES = (_META, *_DATA_FILES, SOURCE_NOTE)
 _TABLE_DTYPE = np.dtype(
     [
         ("row", "<i8"),
@@ -108,7 +111,8 @@ class ClipStore:
     ) -> ClipStore:
         """Write :obj:`clips`, one after the other, into a new store at :obj:`folder`.
 
-        The store appears in one step when it is complete. What was at :obj:`folder` is replaced.
+        The store appears in one step when it is complete. A store that was at :obj:`folder` is
+        replaced; a folder with anything else is refused.
 
         Args:
             folder: Where the store shall be.
@@ -119,24 +123,34 @@ class ClipStore:
             facts: Gives entries of :obj:`meta` that are known only after the last clip.
 
         Raises:
-            InputError: If the folder cannot be written, the disk is full, there is no clip, a name
-                occurs twice or a split names a clip that is not there. Nothing is left behind.
+            InputError: If the folder cannot be written or is none of ours, the disk is full, there
+                is no clip, a name occurs twice or a split names a clip that is not there. Nothing
+                is left behind.
         """
         folder = Path(folder)
         temporary: Path | None = None
         try:
+            cls.check_place(folder)
             folder.parent.mkdir(parents=True, exist_ok=True)
-            _remove_leftovers(folder)
-            prefix = _temporary_prefix(folder)
-            temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+            remove_leftovers(folder, _STORE_FILES)
+            temporary = make_temporary(folder)
             _write(temporary, _with_progress(clips, total, folder.name), meta, facts)
-            _replace_folder(temporary, folder)
+            replace_folder(temporary, folder)
         except OSError as error:
             raise _write_error(folder, error) from error
         finally:
             if temporary is not None:
                 shutil.rmtree(temporary, ignore_errors=True)
         return cls.open(folder)
+
+    @staticmethod
+    def check_place(folder: str | os.PathLike[str]) -> None:
+        """Refuse a :obj:`folder` that is there and is no store, as :meth:`build` does.
+
+        Raises:
+            InputError: If it is not empty and holds something else.
+        """
+        check_place(Path(folder), _STORE_FILES)
 
     def __len__(self) -> int:
         return int(self.meta["files"][_TABLE]["rows"])
@@ -264,19 +278,11 @@ def _json_crc32(meta: Any) -> int:
 
 
 def _open_file(path: Path, meta: dict[str, Any]) -> NDArray[Any]:
-    # An empty array cannot be mapped, and only the splits may be empty.
-    mmap_mode: Literal["r"] | None = None if path.name == _SPLITS else "r"
     try:
-        # A view of the base class: NumPy's memmap adds cost to every access, not safety.
-        array = np.asarray(np.load(path, mmap_mode=mmap_mode, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+        # Summing the coordinates would read the whole file; their sums are kept clip by clip.
+        return open_npy(path, meta["files"][path.name], check_data=path.name != _KEYPOINT)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: damaged, {error}") from error
-    facts = meta["files"][path.name]
-    # Summing the coordinates would read the whole file; their sums are kept clip by clip.
-    damaged = path.name != _KEYPOINT and zlib.crc32(array.tobytes()) != facts["crc32"]
-    if damaged or len(array) != facts["rows"]:
-        raise InputError(f"{path}: damaged, its checksum is not the one recorded")
-    return array
 
 
 def _write(
@@ -363,27 +369,6 @@ def _with_progress(clips: Iterable[Clip], total: int | None, name: str) -> Itera
     yield from track(
         clips, f"Reading {name}", total=total, console=Console(stderr=True), transient=True
     )
-
-
-def _temporary_prefix(folder: Path) -> str:
-    return f".{folder.name}-"
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what a build that was killed left behind; the caller holds the lock."""
-    for leftover in folder.parent.glob(f"{_temporary_prefix(folder)}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _replace_folder(new: Path, folder: Path) -> None:
-    # A folder that is not empty cannot be replaced in one step, so the old one is moved away.
-    if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=_temporary_prefix(folder), dir=folder.parent))
-        folder.replace(old / folder.name)
-        new.replace(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        new.replace(folder)
 
 
 def _write_error(folder: Path, error: OSError) -> InputError:

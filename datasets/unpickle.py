@@ -6,183 +6,245 @@ or texts; the first name of anything else ends the reading before it is looked u
 
 from __future__ import annotations
 
-import math
 import os
 import pickle
-import re
+import struct
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pyg_stgcn.datasets._formats import refuse_other_formats
+from pyg_stgcn.datasets._pickled import (
+    ALLOWED,
+    LONGEST_KEY,
+    Array,
+    DType,
+    RefusedError,
+    check_key,
+    checked_members,
+)
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import check_is_file
+
+#: Containers within containers. Annotations take five; every consumer would have to fear more.
+_DEEPEST = 32
+#: Bits of an integer. Published files have 64.
+_LONGEST_INTEGER = 2**12
+#: Bytes that even a file of a few bytes may build.
+_FREE_BYTES = 2**20
+_CONTAINERS = (dict, list, tuple)
+_WITH_STATE = (Array, DType)
+#: What a call may make of the same data again and again.
+_COPIES = (bytes, set, frozenset, OrderedDict)
+_REMEDIES = {
+    "torch": "it holds PyTorch tensors; convert them with .numpy() and write the pickle again",
+    "joblib": "it was written by joblib; convert it with pickle.dump(joblib.load(FILE), ...)",
+    "pandas": "it holds pandas tables; convert them with .to_numpy() and write the pickle again",
+}
 
 
 def load_pickle(path: str | os.PathLike[str]) -> Any:
     """Load a pickle of plain containers and NumPy arrays.
 
-    Arrays and scalars may have been written by any version of NumPy and with any protocol.
+    Arrays and scalars may have been written by any version of NumPy and with any protocol. The
+    texts and bytes of Python 2, which look the same in a pickle, become texts, read as Latin 1.
+
+    Time and memory are bounded by the length of the file, whatever it holds: keys of dicts and
+    members of sets are numbers, texts or short tuples of these, containers are nested at most 32
+    deep, and what is built of the same data again and again may not be longer than twice the file.
 
     Args:
         path: The file.
 
     Raises:
-        InputError: If the file cannot be read, is no pickle, or names anything else.
+        InputError: If the file cannot be read, is no pickle, or names anything else. One of another
+            format is named, with the command or class that reads it.
     """
     path = Path(path)
+    check_is_file(path)
     try:
+        refuse_other_formats(path)
         with path.open("rb") as file:
-            return _RestrictedUnpickler(file).load()
+            content = _RestrictedUnpickler(file, path.stat().st_size).load()
+        _check_depth(content)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except _RefusedError as error:
+    except RefusedError as error:
         raise InputError(
             f"{path}: the pickle asks for {error}, which is refused; nothing of it was executed. "
-            "Only dicts, lists, numbers, texts and NumPy arrays of them are read: convert the rest "
-            "to these"
+            f"{_remedy(str(error))}"
         ) from None
     except MemoryError:
         raise InputError(f"{path}: the pickle asks for more memory than there is") from None
     except Exception as error:  # Damaged bytes can raise anything a container or array can.
         raise InputError(
-            f"{path}: not a complete pickle ({type(error).__name__}: {error}); fetch it again"
+            f"{path}: not a complete pickle ({type(error).__name__}: {_shorten(str(error))}); "
+            "fetch it again"
         ) from error
+    return content
 
 
-class _RefusedError(Exception):
-    """The pickle names something that it may not have."""
+def _remedy(refused: str) -> str:
+    package = refused.strip("'\"").partition(".")[0]
+    return _REMEDIES.get(
+        package,
+        "Only dicts, lists, numbers, texts and NumPy arrays of them are read: convert the rest "
+        "to these",
+    )
 
 
-class _DType:
-    """Stands in for a NumPy data type: the real one would accept a crafted state."""
-
-    __slots__ = ("dtype",)
-
-    _NAME = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|[SU][1-9]\d{0,5})")
-
-    def __init__(self, name: object) -> None:
-        if not isinstance(name, str) or not self._NAME.fullmatch(name):
-            raise _RefusedError(f"NumPy data of type {name!r}")
-        self.dtype: np.dtype[Any] = np.dtype(name)
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        order, *structure = state[1:5]
-        if order not in ("<", ">", "|", "=") or any(part is not None for part in structure):
-            raise _RefusedError("a structured NumPy data type")
-        if order in ("<", ">"):
-            self.dtype = self.dtype.newbyteorder(order)
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else f"{line[:197]}..."
 
 
-class _Array(np.ndarray[Any, Any]):
-    """An array that checks its state before NumPy takes it."""
+def _check_depth(content: Any) -> None:
+    """Refuse containers that lie too deep in others, or in themselves.
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, shape, dtype, is_fortran, raw = state
-        if not isinstance(dtype, _DType) or not isinstance(raw, bytes):
-            raise _RefusedError("a NumPy array of objects")
-        _check_size(shape, dtype, raw)
-        super().__setstate__((1, shape, dtype.dtype, bool(is_fortran), raw))  # type: ignore[arg-type]
-
-
-def _check_size(shape: tuple[int, ...], dtype: _DType, raw: bytes | bytearray) -> None:
-    size = math.prod(shape) * dtype.dtype.itemsize
-    if any(length < 0 for length in shape) or size != len(raw):
-        raise ValueError(f"array of shape {shape} has {len(raw)} bytes instead of {size}")
+    All containers of one depth are looked at once, however many paths lead to them.
+    """
+    level = [content]
+    for _ in range(_DEEPEST):
+        parts = chain.from_iterable(map(_parts, level))
+        inner = {id(part): part for part in parts if isinstance(part, _CONTAINERS)}
+        if not inner:
+            return
+        level = list(inner.values())
+    raise RefusedError(f"containers nested more than {_DEEPEST} deep")
 
 
-class _ArrayType:
-    """Stands in for ``numpy.ndarray``, which a pickle may name but not call."""
-
-    __slots__ = ()
-
-
-_ARRAY_TYPE = _ArrayType()
+def _parts(container: Any) -> Iterable[Any]:
+    if isinstance(container, dict):
+        return container.values()
+    return container if isinstance(container, _CONTAINERS) else ()
 
 
-def _reconstruct(kind: object, *_: object) -> NDArray[Any]:
-    if kind is not _ARRAY_TYPE:
-        raise _RefusedError("an array of a class of its own")
-    return _Array(0, np.int8)
+def _short_integer(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Refuse integers of which printing or multiplying would take for ever."""
 
+    def load_short(self: _RestrictedUnpickler) -> None:
+        load(self)
+        bits = self.stack[-1].bit_length()
+        if bits > _LONGEST_INTEGER:
+            raise RefusedError(f"an integer of {bits} bits")
 
-def _from_buffer(
-    raw: object, dtype: object, shape: tuple[int, ...], order: str, axes: Any = None
-) -> NDArray[Any]:
-    # Other buffers could be freed while this array still looks into them.
-    if not isinstance(raw, bytes | bytearray) or not isinstance(dtype, _DType):
-        raise _RefusedError("a NumPy array of objects")
-    _check_size(shape, dtype, raw)
-    array = np.frombuffer(raw, dtype.dtype)
-    if order == "K" and axes is not None:
-        return array.reshape(shape).transpose(axes)
-    return array.reshape(shape, order=order)  # type: ignore[call-overload]
-
-
-def _scalar(dtype: object, raw: object = None) -> Any:
-    if not isinstance(dtype, _DType) or not isinstance(raw, bytes):
-        raise _RefusedError("a NumPy scalar object")
-    _check_size((), dtype, raw)
-    return np.frombuffer(raw, dtype.dtype)[0]
-
-
-def _make_dtype(name: object, *_: object) -> _DType:
-    return _DType(name)
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    # Protocol 2 writes bytes as text in Latin 1. Other codecs could unpack or import things.
-    if encoding != "latin1":
-        raise _RefusedError(f"the codec {encoding!r}")
-    return text.encode("latin1")
-
-
-def _empty_bytes() -> bytes:
-    return b""
-
-
-_ALLOWED: dict[tuple[str, str], object] = {
-    ("_codecs", "encode"): _encode,
-    ("collections", "OrderedDict"): OrderedDict,
-    ("numpy", "dtype"): _make_dtype,
-    ("numpy", "ndarray"): _ARRAY_TYPE,
-    # Protocols up to 2 give the names of Python 2.
-    **{
-        (module, name): kind
-        for module in ("builtins", "__builtin__")
-        for name, kind in (("set", set), ("frozenset", frozenset), ("bytes", _empty_bytes))
-    },
-    **{
-        (f"{core}.{module}", name): function
-        for core in ("numpy.core", "numpy._core")
-        for module, name, function in (
-            ("multiarray", "_reconstruct", _reconstruct),
-            ("multiarray", "scalar", _scalar),
-            ("numeric", "_frombuffer", _from_buffer),
-        )
-    },
-}
+    return load_short
 
 
 # The implementation in Python: that in C reserves memory for any number that a damaged or hostile
 # file gives as the place of an object, up to 64 GiB.
 class _RestrictedUnpickler(pickle._Unpickler):
     stack: list[Any]
-    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
+    memo: dict[int, Any]
+    pop_mark: Callable[[], list[Any]]
+    read: Callable[[int], bytes]
+    readline: Callable[[], bytes]
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        super().__init__(file, encoding="latin1")
+        self._size = size
+        # Bytes of a file are copied at most twice: from a text to bytes and on to an array.
+        self._budget = 2 * size + _FREE_BYTES
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return _ALLOWED[module, name]
+            return ALLOWED[module, name]
         except KeyError:
             # As Python would write it: a damaged name may hold anything.
-            raise _RefusedError(repr(f"{module}.{name}"[:80])) from None
+            raise RefusedError(repr(f"{module}.{name}"[:80])) from None
+
+    def _instantiate(self, klass: Any, args: Any) -> None:
+        raise RefusedError("an object in a form that no NumPy has written")
+
+    def _spend(self, size: int) -> None:
+        self._budget -= size
+        if self._budget < 0:
+            raise RefusedError("far more than the file can hold")
 
     def load_build(self) -> None:
+        state = self.stack.pop()
+        made = self.stack[-1]
         # Any other object would have its attributes overwritten.
-        if not isinstance(self.stack[-2], _Array | _DType):
-            raise _RefusedError(f"changes to a {type(self.stack[-2]).__name__}")
-        super().load_build()  # type: ignore[misc]
+        if not isinstance(made, _WITH_STATE):
+            raise RefusedError(f"changes to a {type(made).__name__}")
+        made.__setstate__(state)
+        if isinstance(made, Array):
+            self._spend(made.nbytes)
 
     dispatch[pickle.BUILD[0]] = load_build
+
+    def load_reduce(self) -> None:
+        args = self.stack.pop()
+        made = self.stack[-1] = self.stack[-1](*args)
+        if isinstance(made, _COPIES):
+            self._spend(len(made))
+
+    dispatch[pickle.REDUCE[0]] = load_reduce
+
+    def load_setitem(self) -> None:
+        value = self.stack.pop()
+        self._fill([self.stack.pop(), value])
+
+    dispatch[pickle.SETITEM[0]] = load_setitem
+
+    def load_setitems(self) -> None:
+        self._fill(self.pop_mark())
+
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+
+    def load_dict(self) -> None:
+        items = self.pop_mark()
+        self.stack.append({})
+        self._fill(items)
+
+    dispatch[pickle.DICT[0]] = load_dict
+
+    def _fill(self, items: list[Any]) -> None:
+        """Put keys and values, one after the other, into the dict on the stack."""
+        made = self.stack[-1]
+        if not isinstance(made, dict):
+            raise RefusedError(f"changes to a {type(made).__name__}")
+        for i in range(0, len(items), 2):
+            key = items[i]
+            # Nearly all keys are short texts, and there may be millions.
+            if type(key) is not str or len(key) > LONGEST_KEY:
+                check_key(key)
+            made[key] = items[i + 1]
+
+    def load_additems(self) -> None:
+        items = self.pop_mark()
+        if not isinstance(self.stack[-1], set):
+            raise RefusedError(f"changes to a {type(self.stack[-1]).__name__}")
+        self.stack[-1].update(checked_members(items))
+
+    dispatch[pickle.ADDITEMS[0]] = load_additems
+
+    def load_frozenset(self) -> None:
+        items = self.pop_mark()
+        self.stack.append(frozenset(checked_members(items)))
+
+    dispatch[pickle.FROZENSET[0]] = load_frozenset
+
+    def load_put(self) -> None:
+        place = int(self.readline())
+        if not 0 <= place < 2**32:
+            raise ValueError("an object is to be remembered in a place of its own")
+        self.memo[place] = self.stack[-1]
+
+    dispatch[pickle.PUT[0]] = load_put
+
+    def load_bytearray8(self) -> None:
+        (size,) = struct.unpack("<Q", self.read(8))
+        if size > self._size:
+            raise ValueError(f"{size} bytes in a file of {self._size}")
+        self.stack.append(bytearray(self.read(size)))
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+
+    for _code in (pickle.INT[0], pickle.LONG[0], pickle.LONG4[0]):
+        dispatch[_code] = _short_integer(dispatch[_code])

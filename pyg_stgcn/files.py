@@ -1,22 +1,30 @@
-"""Files that are complete or not there at all."""
+"""Files that are complete or not there at all, and that can be read without waiting."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
+
+from pyg_stgcn.errors import InputError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write`` on a temporary name beside ``path``, then rename it to ``path``.
+
+    The file has the permissions of any new file, whatever ``write`` gives it.
 
     Raises:
         OSError: The file cannot be written; names ``path``.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
+        temporary.touch()
+        mode = stat.S_IMODE(temporary.stat().st_mode)  # by the umask; some writers give 0600
         write(temporary)
+        temporary.chmod(mode)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())  # else a power cut can leave the new name without content
         temporary.replace(path)
@@ -25,3 +33,21 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def is_special(path: Path) -> bool:
+    """Whether something is there that is neither a file nor a folder: a pipe, socket or device."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def check_is_file(path: Path) -> None:
+    """Refuse a pipe, socket or device, from which a read could wait for ever.
+
+    Raises:
+        InputError: If there is one. A folder, and a file that is missing, pass.
+    """
+    if is_special(path):
+        raise InputError(
+            f"{path}: is a pipe, socket or device, not a file; save its contents to a file and "
+            "name that"
+        )
