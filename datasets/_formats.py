@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
+import reprlib
 import zipfile
 import zlib
 from pathlib import Path
@@ -21,12 +23,12 @@ _ARRAYS = (
 _WEIGHTS = "start a training from them with --init FILE, and name a dataset or a pickle of clips"
 _VIDEO = "run a pose estimator on it, and write the joints that it finds into a pickle"
 _UNPACK = "unpack it, and name what is in it"
-_NTU = "name their folder with --dataset ntu60 (or ntu120) --source FOLDER"
+_NTU = "read the folder of these files as dataset ntu60 (or ntu120), with --source FOLDER"
 
 #: Place and first bytes, what the file is, and what to do with it.
 _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"MATLAB 5.0 MAT-file", "a MATLAB file", f"read it with scipy.io.loadmat and {_ARRAYS}; "
-     "those of UTD-MHAD are read by --dataset utd-mhad --source FOLDER"),
+     "those of UTD-MHAD are read from their zip archive, as dataset utd-mhad, with --source FILE"),
     (0, b"MATLAB 7.3", "a MATLAB file of version 7.3", f"read it with h5py and {_ARRAYS}"),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file", f"read it with h5py and {_ARRAYS}"),
     (0, b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19", "a checkpoint of PyTorch", _WEIGHTS),
@@ -48,13 +50,13 @@ _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
 )  # fmt: skip
 
 _NTU_FILE = re.compile(rb"\d+\s*\r?\n\d+\s*\r?\n\d+(?: -?[\d.eE+-]+){9}\s*\r?\n")
-_JSON = "give a folder of such files to a dataset that reads JSON (--dataset NAME --source FOLDER)"
+_JSON = "where it is of a dataset with a name, read it as that, with --source FOLDER"
 #: Words that only this kind of JSON file has.
 _JSON_KINDS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     ((b'"frame_index"', b'"skeleton"'), "JSON of Kinetics-skeleton",
-     "name the folder of these files with --dataset kinetics400-skeleton --source FOLDER"),
+     "read the folder of these files as dataset kinetics400-skeleton, with --source FOLDER"),
     ((b'"file_name"', b'"skeletons"'), "JSON of NW-UCLA",
-     "name the folder of these files with --dataset nw-ucla --source FOLDER"),
+     "read the folder of these files as dataset nw-ucla, with --source FOLDER"),
     ((b'"pose_keypoints_2d"',), "JSON of OpenPose, one file a frame",
      f"put its frames together and {_ARRAYS}"),
     ((b'"image_id"', b'"keypoints"'), "JSON of a pose estimator, one entry a person",
@@ -75,22 +77,39 @@ def refuse_other_formats(path: Path) -> None:
         raise InputError(f"{path}: is {found[0]}, not a pickle; {found[1]}")
 
 
-def describe_folder(path: Path) -> str:
-    """What to name in place of a folder that is named as a file."""
-    names = sorted(
-        file for parent, names in walk(path) for file in (Path(parent, name) for name in names)
-    )
-    pickles = [file for file in names if file.suffix in (".pkl", ".pickle")]
-    if pickles:
-        return f"is a folder, not a file; name a file in it, such as {pickles[0]}"
-    for file in names[:1]:
-        try:
+def describe_folder(path: Path, suffix: str) -> str:
+    """What to name in place of a folder that is named as a file of some suffix."""
+    files = sorted(Path(parent, name) for parent, names in walk(path) for name in names)
+    fitting = [file for file in files if file.suffix == suffix]
+    if fitting:
+        return f"is a folder, not a file; name a file in it, such as {fitting[0]}"
+    for file in files[:1]:
+        with contextlib.suppress(OSError):
             found = _recognise(file)
-        except OSError:
-            continue
-        if found is not None:
-            return f"is a folder; {file.relative_to(path)} in it is {found[0]}: {found[1]}"
-    return "is a folder without a pickle, not a file; name a file"
+            if found is not None:
+                return f"is a folder; {file.relative_to(path)} in it is {found[0]}: {found[1]}"
+    return f"is a folder without a {suffix} file; name a file"
+
+
+def describe_content(content: object) -> str:
+    """What a pickle holds that is not in the expected form: its type, and the entries of a dict."""
+    if not isinstance(content, dict):
+        return _describe_value(content)
+    entries = [f"{_shown(key)} ({_describe_value(content[key])})" for key in list(content)[:8]]
+    more = f" and {len(content) - 8} more" if len(content) > 8 else ""
+    return f"a dict of {', '.join(entries)}{more}" if entries else "an empty dict"
+
+
+def _describe_value(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"array of shape {value.shape}"
+    if isinstance(value, str | list | tuple | dict | set):
+        return f"{type(value).__name__} of length {len(value)}"
+    return type(value).__name__
+
+
+def _shown(key: object) -> str:
+    return reprlib.repr(key)[:40]
 
 
 def _recognise(path: Path) -> tuple[str, str] | None:
@@ -148,8 +167,8 @@ def _describe_zip(path: Path) -> tuple[str, str]:
         return f"a NumPy archive of {arrays}", f"read it with numpy.load and {_ARRAYS}"
     return (
         "a zip archive",
-        "name the dataset that it is of (--dataset NAME --source FILE), or unpack it and name a "
-        "pickle in it",
+        "read it as the dataset that it is of, with --source FILE, or unpack it and name a pickle "
+        "in it",
     )
 
 
@@ -178,7 +197,7 @@ def _describe_text(head: bytes) -> tuple[str, str] | None:
         for words, what, remedy in _JSON_KINDS:
             if all(word in text for word in words):
                 return what, remedy
-        return "JSON", f"{_JSON}, or read it and {_ARRAYS}"
+        return "JSON", f"{_JSON}; else load it and {_ARRAYS}"
     if _is_table(text):
         return "a table in a text file", f"read it with numpy.loadtxt or pandas and {_ARRAYS}"
     return None
@@ -187,7 +206,7 @@ def _describe_text(head: bytes) -> tuple[str, str] | None:
 def _is_table(text: bytes) -> bool:
     """Whether the first two lines have the same columns."""
     lines = text.splitlines()[:2]
-    if len(lines) < 2 or not all(line.isascii() and b"\0" not in line for line in lines):
+    if len(lines) < 2 or any(byte < 32 and byte != ord("\t") for byte in b"".join(lines)):
         return False
     counts = [[line.count(separator) for separator in (b",", b";", b"\t")] for line in lines]
     return any(one == other > 0 for one, other in zip(*counts, strict=True))

@@ -111,7 +111,7 @@ class SkeletonDataset(Dataset):
         if self.source is not None and not self.raw_file_names:
             raise InputError(f"{self.source}: {self.name} has no source file; leave out --source")
         if self.source is not None and not self._exists(self.source):
-            raise InputError(f"{self.source}: {self._no_such(self.source)}; check --source")
+            raise InputError(f"{self.source}: {self._no_such(self.source)}")
         super().__init__(os.fspath(root), transform, pre_transform, force_reload=force_reload)
         self.skeleton = Skeleton.from_dict(self._store.meta["skeleton"])
         self.classes: list[str] = self._store.meta["classes"]
@@ -157,8 +157,7 @@ class SkeletonDataset(Dataset):
 
     def download(self) -> None:
         raise InputError(
-            f"{self.source_path}: {self._no_such(self.source_path)}; put it there, or say where "
-            "it is with --source FILE"
+            f"{self.source_path}: no such file; put it there, or say where it is with --source FILE"
         )
 
     def process(self) -> None:
@@ -378,9 +377,10 @@ class SkeletonDataset(Dataset):
     def _exists(self, source: Path) -> bool:
         return source.is_file() or (bool(self.source_suffixes) and source.is_dir())
 
-    def _no_such(self, source: Path | None) -> str:
-        if source is not None:
-            check_is_file(source)
-            if source.is_dir():
-                return describe_folder(source)
-        return "no such file or folder" if self.source_suffixes else "no such file"
+    def _no_such(self, source: Path) -> str:
+        check_is_file(source)
+        if source.is_dir():
+            return describe_folder(source, Path(self.raw_file_names[0]).suffix or ".pkl")
+        kind = "file or folder" if self.source_suffixes else "file"
+        option = "the path" if self.source is None else "--source"
+        return f"no such {kind}; check {option}"

@@ -25,6 +25,7 @@ from pyg_stgcn.datasets._fields import (
     read_splits,
     text,
 )
+from pyg_stgcn.datasets._formats import describe_content
 from pyg_stgcn.datasets.base import SkeletonDataset, Split
 from pyg_stgcn.datasets.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.unpickle import load_pickle
@@ -149,7 +150,7 @@ class SkeletonPickle(SkeletonDataset):
         return {"skeleton": None if skeleton is None else skeleton.to_dict()}
 
     def download(self) -> None:
-        raise InputError(f"{self.path}: {self._no_such(self.path)}; check the path")
+        raise InputError(f"{self.path}: {self._no_such(self.path)}")
 
     def read(self) -> ClipSource:
         return read_annotations(self.path, self._given_skeleton, self.name)
@@ -188,8 +189,9 @@ def _read_content(content: Any, skeleton: Skeleton | None, name: str) -> ClipSou
         content = {"annotations": content}
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         raise InputError(
-            f"holds {_describe(content)}, not a dict of 'split' and 'annotations'; see the "
-            "documentation of SkeletonPickle"
+            f"holds {describe_content(content)}, not a dict of 'split' and 'annotations'; write "
+            "the clips in that form, see the documentation of SkeletonPickle, or give their "
+            "coordinates to SkeletonArrays"
         )
     annotations = content["annotations"]
     if not annotations:
@@ -211,13 +213,6 @@ def _read_content(content: Any, skeleton: Skeleton | None, name: str) -> ClipSou
         dtype="float16" if half else "float32",
         own=True,
     )
-
-
-def _describe(content: Any) -> str:
-    kind = f"a {type(content).__name__}"
-    if not isinstance(content, dict):
-        return kind
-    return f"{kind} with the keys {reprlib.repr(list(content))}"
 
 
 def _read_annotation(i: int, fields: Any) -> RawClip | BadClip:
@@ -245,8 +240,10 @@ def _read_keypoint(name: str, annotation: dict[str, Any]) -> NDArray[Any]:
     keypoint = annotation.get("keypoint")
     if keypoint is None and "frame_inds" in annotation:
         raise InputError(
-            f"clip {name!r} has no keypoint: this is an index file, as of compressed Kinetics-400, "
-            "whose coordinates are in other files; convert it to a pickle that holds them"
+            f"clip {name!r} has no keypoint: this is the index of kinetics400-hrnet, whose "
+            "coordinates are in other files; read the folder with the index, called "
+            "k400_hrnet.pkl, and the unpacked kpfiles as dataset kinetics400-hrnet, with --source "
+            "FOLDER"
         )
     if keypoint is None:
         raise InputError(

@@ -22,6 +22,7 @@ from pyg_stgcn.datasets._npy import NpyWriter, open_npy
 from pyg_stgcn.datasets._place import check_place, make_temporary, remove_leftovers, replace_folder
 from pyg_stgcn.datasets.fingerprint import SOURCE_NOTE
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import check_is_file
 
 FORMAT = 3
 
@@ -252,6 +253,7 @@ class ClipStore:
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     path = folder / _META
+    check_is_file(path)
     try:
         content = json.loads(path.read_bytes())
         meta, crc32 = content["store"], content["crc32"]

@@ -39,9 +39,9 @@ _WITH_STATE = (Array, DType)
 #: What a call may make of the same data again and again.
 _COPIES = (bytes, set, frozenset, OrderedDict)
 _REMEDIES = {
-    "torch": "it holds PyTorch tensors; convert them with .numpy() and write the pickle again",
-    "joblib": "it was written by joblib; convert it with pickle.dump(joblib.load(FILE), ...)",
-    "pandas": "it holds pandas tables; convert them with .to_numpy() and write the pickle again",
+    "torch": "It holds PyTorch tensors: convert them with .numpy() and write the pickle again",
+    "joblib": "It was written by joblib: convert it with pickle.dump(joblib.load(FILE), ...)",
+    "pandas": "It holds pandas tables: convert them with .to_numpy() and write the pickle again",
 }
 
 
@@ -82,8 +82,7 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
         raise InputError(f"{path}: the pickle asks for more memory than there is") from None
     except Exception as error:  # Damaged bytes can raise anything a container or array can.
         raise InputError(
-            f"{path}: not a complete pickle ({type(error).__name__}: {_shorten(str(error))}); "
-            "fetch it again"
+            f"{path}: not a complete pickle ({_shorten(error)}); fetch it again"
         ) from error
     return content
 
@@ -97,8 +96,8 @@ def _remedy(refused: str) -> str:
     )
 
 
-def _shorten(text: str) -> str:
-    line = " ".join(text.split())
+def _shorten(error: Exception) -> str:
+    line = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
     return line if len(line) <= 200 else f"{line[:197]}..."
 
 

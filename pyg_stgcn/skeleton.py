@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.files import write_atomically
+from pyg_stgcn.files import check_is_file, write_atomically
 from pyg_stgcn.partitions import SkeletonGraph, hop_distance, partition_graph, random_graph
 
 Pair = tuple[int, int]
@@ -173,6 +173,7 @@ class Skeleton:
             InputError: If the file cannot be read or describes no skeleton; the message names
                 the file and the field.
         """
+        check_is_file(Path(path))
         try:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         except json.JSONDecodeError as error:

@@ -10,12 +10,14 @@ import os
 import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import check_is_file
 from pyg_stgcn.models.aagcn import AAGCN
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.ctrgcn import CTRGCN
@@ -159,6 +161,7 @@ def _entries(model: Backbone, head: bool) -> Iterator[Entry]:
 def _content(source: str | os.PathLike[str] | Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(source, Mapping):
         return source
+    check_is_file(Path(source))
     try:
         content = torch.load(source, map_location="cpu", weights_only=True)
     except OSError as error:

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.files import write_atomically
+from pyg_stgcn.files import check_is_file, write_atomically
 
 FORMAT = "pyg-stgcn-sparse"
 VERSION = 1
@@ -100,6 +100,7 @@ def load_sparse(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
         InputError: If the file is missing, damaged, of another kind or of a newer version.
     """
     path = Path(path)
+    check_is_file(path)
     try:
         stored, content = _read(path)
         _check_size(path, stored, content["sparse"], path.stat().st_size)

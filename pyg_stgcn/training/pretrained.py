@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import check_is_file
 from pyg_stgcn.models import Assembly, load_pyskl
 
 _OF_CLASSES = re.compile(r"(shared_head|(experts\.\d+\.)?head)\.")
@@ -35,6 +36,7 @@ def load_pretrained(model: nn.Module, path: str | Path) -> bool:
     path = Path(path)
     if path.is_dir():
         path = path / "model.safetensors"
+    check_is_file(path)
     if not path.is_file():
         raise InputError(
             f"--init {path}: no such file; name a run's folder, its model.safetensors or a "

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.files import write_atomically
+from pyg_stgcn.files import check_is_file, write_atomically
 from pyg_stgcn.models import Assembly, Backbone, create_model
 from pyg_stgcn.skeleton import Skeleton
 from pyg_stgcn.sparsity import (
@@ -195,6 +195,8 @@ class Run:
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; name the folder of a training run")
+        for path in folder.iterdir():
+            check_is_file(path)
         config, facts = load_config(folder / "config.json")
         try:
             data = facts["data"]

@@ -54,9 +54,9 @@ HOSTILE = {
         "nested tuple as the key",
     ),
     "a member of sets in sets": (b"\x80\x04(" * 2 + b"\x91" * 2 + b".", "nested frozenset"),
-    "a deep key": (b"\x80\x04}K\x01" + b"\x85" * 10**6 + b"K\x01s.", "nested tuple as the key"),
-    "deep tuples": (b"\x80\x04K\x01" + b"\x85" * 10**6 + b".", "nested more than 32 deep"),
-    "deep lists": (b"\x80\x04" + b"]" * 10**6 + b"a" * (10**6 - 1) + b".", "more than 32 deep"),
+    "a deep key": (b"\x80\x04}K\x01" + b"\x85" * 300_000 + b"K\x01s.", "nested tuple as the key"),
+    "deep tuples": (b"\x80\x04K\x01" + b"\x85" * 300_000 + b".", "nested more than 32 deep"),
+    "deep lists": (b"\x80\x04" + b"]" * 300_000 + b"a" * 299_999 + b".", "more than 32 deep"),
     "deep dicts": (
         b"\x80\x04}" + b"K\x01}" * 300_000 + b"s" * 300_000 + b".",
         "more than 32 deep",
