@@ -94,7 +94,8 @@ def describe_folder(path: Path, suffix: str) -> str:
 def describe_content(content: object) -> str:
     """What a pickle holds that is not in the expected form: its type, and the entries of a dict."""
     if not isinstance(content, dict):
-        return _describe_value(content)
+        described = _describe_value(content)
+        return f"{'an' if described[0] in 'aeiou' else 'a'} {described}"
     entries = [f"{_shown(key)} ({_describe_value(content[key])})" for key in list(content)[:8]]
     more = f" and {len(content) - 8} more" if len(content) > 8 else ""
     return f"a dict of {', '.join(entries)}{more}" if entries else "an empty dict"

@@ -268,6 +268,69 @@ def test_a_source_that_has_changed_is_read_again(tmp_path: Path, source: Path) -
     assert ToyFile.reads == 2
 
 
+def test_other_contents_of_the_same_size_and_time_are_noticed(tmp_path: Path, source: Path) -> None:
+    root = tmp_path / "root"
+    ToyFile(root, source=source)
+    stat = source.stat()
+    source.write_bytes(b"fir5t")
+    os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert source.stat().st_mtime_ns == stat.st_mtime_ns
+    ToyFile(root, source=source)
+    assert ToyFile.reads == 2
+
+
+def test_a_source_that_changes_while_it_is_read_is_read_again(tmp_path: Path, source: Path) -> None:
+    class Changing(ToyFile):
+        def read(self) -> ClipSource:
+            found = super().read()
+            if type(self).reads == 1:
+                source.write_bytes(b"other")
+            return found
+
+    Changing(tmp_path / "root", source=source)
+    Changing(tmp_path / "root", source=source)
+    Changing(tmp_path / "root", source=source)
+    assert Changing.reads == 2
+
+
+def test_a_damaged_header_is_read_again(
+    tmp_path: Path, source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = ToyFile(tmp_path / "root", source=source)
+    for name in ("keypoint.npy", "table.npy", "names.npy", "splits.npy"):
+        path = store_folder(dataset) / name
+        # Closes a bracket too early: NumPy's reader of headers would raise a SyntaxError.
+        path.write_bytes(path.read_bytes().replace(b"(", b")", 1))
+        again = ToyFile(tmp_path / "root", source=source)
+        assert f"{name}: damaged, its header" in caplog.text
+        assert torch.equal(again[5].x, dataset[5].x)
+    assert ToyFile.reads == 5
+
+
+def test_a_folder_of_the_user_stays_where_it_is(tmp_path: Path) -> None:
+    own = tmp_path / "processed/toy"
+    own.mkdir(parents=True)
+    (own / "notes.txt").write_text("mine")
+    for force in (False, True):
+        with pytest.raises(InputError, match=rf"{own}: .* is not replaced; .*--root"):
+            Toy(tmp_path, force_reload=force)
+    assert (own / "notes.txt").read_text() == "mine"
+    assert Toy.reads == 0
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_name_of_dots_has_a_folder_of_its_own(tmp_path: Path, name: str) -> None:
+    Toy(tmp_path)
+
+    class Dots(Toy):
+        pass
+
+    Dots.name = name
+    assert len(Dots(tmp_path)) == len(Dots(tmp_path)) == len(Toy(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["processed"]
+    assert (tmp_path / "processed/toy/meta.json").exists()
+
+
 def test_a_store_outlives_its_source(tmp_path: Path, source: Path) -> None:
     ToyFile(tmp_path / "root", source=source)
     source.unlink()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 import time
@@ -13,7 +14,13 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose, ToUndirected
 
-from pyg_stgcn.datasets.fingerprint import describe_transform, same_source, source_fingerprint
+from pyg_stgcn.datasets.fingerprint import (
+    SOURCE_NOTE,
+    describe_transform,
+    file_sha256,
+    same_source,
+    source_fingerprint,
+)
 
 
 class Scale(BaseTransform):
@@ -79,6 +86,48 @@ def test_a_file_is_known_by_its_contents(tmp_path: Path) -> None:
     path.write_bytes(b"12354")
     assert not same_source(path, fingerprint)
     path.write_bytes(b"123456")
+    assert not same_source(path, fingerprint)
+
+
+def test_a_file_is_read_only_where_it_may_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return file_sha256(path)
+
+    monkeypatch.setattr("pyg_stgcn.datasets.fingerprint.file_sha256", counted)
+    monkeypatch.setattr("pyg_stgcn.datasets.fingerprint._CLOCK_TICK", 0)
+    notes, path = tmp_path / "notes", tmp_path / "file"
+    notes.mkdir()
+    path.write_bytes(b"12345")
+    fingerprint = json.loads(json.dumps(source_fingerprint(path)))
+    assert same_source(path, fingerprint, notes=notes)
+    assert len(read) == 1
+    copy = Path(shutil.copy2(path, tmp_path / "copy"))
+    assert same_source(copy, fingerprint, notes=notes)
+    assert len(read) == 2, "another file of the same size and time"
+    assert same_source(copy, fingerprint, notes=notes)
+    assert len(read) == 2, "the file that was found to be the same before"
+    other = {**fingerprint, "sha256": "0"}
+    assert not same_source(copy, other, notes=notes), "a note is of the fingerprint that it names"
+    (notes / SOURCE_NOTE).write_bytes(b"{")
+    assert same_source(copy, fingerprint, notes=notes)
+    assert len(read) == 4
+    assert same_source(copy, fingerprint, notes=tmp_path / "nowhere")
+    assert same_source(path, fingerprint)
+
+
+def test_a_file_that_has_just_changed_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    fingerprint = source_fingerprint(path)
+    assert fingerprint["state"] is None, "a second change within a tick of the clock would not show"
+    stat = path.stat()
+    path.write_bytes(b"12354")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert not same_source(path, fingerprint)
 
 

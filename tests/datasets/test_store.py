@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import signal
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -248,3 +249,117 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"store cannot be written .*--root"):
         ClipStore.build(tmp_path / "file" / "store", make_clips(), META)
+
+
+def test_every_bit_of_a_header_counts(folder: Path) -> None:
+    store = ClipStore.build(folder, make_clips(), META)
+    opened = 0
+    for name, facts in store.meta["files"].items():
+        original = (folder / name).read_bytes()
+        # A part of all bits, another one of every file; the benchmark flips them all.
+        for bit in range(len(name), 8 * facts["header"], 7):
+            data = bytearray(original)
+            data[bit // 8] ^= 1 << bit % 8
+            (folder / name).write_bytes(data)
+            with pytest.raises(InputError, match=rf"{name}: damaged"):
+                ClipStore.open(folder)
+            opened += 1
+        (folder / name).write_bytes(original)
+    assert opened > 500
+    assert len(ClipStore.open(folder)) == 3
+
+
+def test_a_valid_header_of_another_type_is_noticed(folder: Path) -> None:
+    ClipStore.build(folder, make_clips(), META)
+    for file, one, other in (("keypoint.npy", b"<f4", b">f4"), ("table.npy", b"<i8", b">i8")):
+        path = folder / file
+        original = path.read_bytes()
+        path.write_bytes(original.replace(one, other, 1))
+        np.load(path)
+        with pytest.raises(InputError, match=rf"{file}: damaged, its header"):
+            ClipStore.open(folder)
+        path.write_bytes(original)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("ntu60", "ntu60-hrnet"), ("[ab]", "a"), ("*", "c"), ("a", "a.b"), ("a.b", "a"), ("a", ".a")],
+)
+def test_a_build_leaves_that_of_its_neighbour_alone(tmp_path: Path, one: str, other: str) -> None:
+    folder, neighbour = tmp_path / one, tmp_path / other
+
+    def clips() -> Iterator[Clip]:
+        yield make_clips()[0]
+        ClipStore.build(folder, make_clips(), META)
+        yield from make_clips()[1:]
+
+    assert len(ClipStore.build(neighbour, clips(), META)) == 3
+    assert sorted(tmp_path.iterdir()) == sorted([folder, neighbour])
+
+
+def _users_folder(folder: Path) -> None:
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner/notes.txt").write_text("mine")
+
+
+def _users_folder_with_json(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text('{"store": {"mine": 1}, "crc32": 0}')
+    (folder / "notes.txt").write_text("mine")
+
+
+def _users_arrays(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    np.save(folder / "keypoint.npy", np.zeros(3))
+
+
+def _users_file(folder: Path) -> None:
+    folder.parent.mkdir(parents=True)
+    folder.write_text("mine")
+
+
+@pytest.mark.parametrize(
+    "make", [_users_folder, _users_folder_with_json, _users_arrays, _users_file]
+)
+def test_what_is_no_store_is_not_replaced(folder: Path, make: Any) -> None:
+    def clips() -> Iterator[Clip]:
+        raise AssertionError("read before the place was checked")
+        yield
+
+    make(folder)
+    before = {path: path.is_file() and path.read_bytes() for path in folder.parent.rglob("*")}
+    with pytest.raises(InputError, match=rf"{folder}: is in the place of .* --root"):
+        ClipStore.build(folder, clips(), META)
+    after = {path: path.is_file() and path.read_bytes() for path in folder.parent.rglob("*")}
+    assert after == before
+
+
+def _damage_meta(folder: Path) -> None:
+    ClipStore.build(folder, make_clips(), META)
+    (folder / "meta.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: folder.mkdir(parents=True),
+        lambda folder: ClipStore.build(folder, make_clips(4), META),
+        _damage_meta,
+    ],
+)
+def test_a_store_or_an_empty_folder_is_replaced(folder: Path, make: Any) -> None:
+    make(folder)
+    assert len(ClipStore.build(folder, make_clips(), META)) == 3
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027])
+def test_others_may_read_a_store_as_the_umask_says(folder: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        ClipStore.build(folder, make_clips(), META)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o777 & ~umask
+    for path in folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
