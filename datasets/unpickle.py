@@ -30,8 +30,8 @@ from pyg_stgcn.files import check_is_file
 
 #: Containers within containers. Annotations take five; every consumer would have to fear more.
 _DEEPEST = 32
-#: Bits of an integer. Published files have 64.
-_LONGEST_INTEGER = 2**12
+#: Bits of an integer, far more than any file needs.
+_LONGEST_INTEGER = 2**15
 #: Bytes that even a file of a few bytes may build.
 _FREE_BYTES = 2**20
 _CONTAINERS = (dict, list, tuple)

@@ -303,7 +303,7 @@ def test_wrong_2d_annotations(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"split": {}}, r"holds a dict with the keys \['split'\], not a dict of 'split' and 'ann"),
+        ({"split": {}}, r"holds a dict of 'split' \(dict of length 0\), not a dict"),
         ("text", r"holds a str"),
         ([], r"has no annotations"),
         ([1], r"annotation 0 is a int"),
