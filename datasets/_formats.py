@@ -39,7 +39,8 @@ _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"(\xb5/\xfd", "compressed with zstd", "unpack it with unzstd, and name the file in it"),
     (0, b"7z\xbc\xaf'\x1c", "a 7z archive", _UNPACK),
     (0, b"Rar!", "a rar archive", _UNPACK),
-    (257, b"ustar", "a tar archive", _UNPACK),
+    (257, b"ustar\x0000", "a tar archive", _UNPACK),
+    (257, b"ustar  \x00", "a tar archive", _UNPACK),
     (0, b"PAR1", "a Parquet table", f"read it with pandas and {_ARRAYS}"),
     (4, b"ftyp", "a video", _VIDEO),
     (0, b"\x1aE\xdf\xa3", "a video", _VIDEO),
@@ -161,7 +162,7 @@ def _describe_zip(path: Path) -> tuple[str, str]:
             names = [name for name in archive.namelist() if not name.endswith("/")]
     except Exception:  # Damaged bytes make zipfile raise more than BadZipFile.
         return "a damaged zip archive", "fetch it again"
-    if any(name.endswith("data.pkl") for name in names):
+    if {"data.pkl", "version"} <= {name.split("/")[-1] for name in names}:
         return "a checkpoint of PyTorch", _WEIGHTS
     if names and all(name.endswith(".npy") for name in names):
         arrays = ", ".join(name.removesuffix(".npy")[:40] for name in names[:6])

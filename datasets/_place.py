@@ -42,10 +42,9 @@ def _is_store(folder: Path, files: Collection[str]) -> bool:
     if not marker.is_file():
         return False
     try:
-        content = json.loads(marker.read_bytes())
-        if "fingerprint" in content["store"] or "files" in content["store"]:
+        if {"format", "id", "files"} <= json.loads(marker.read_bytes())["store"].keys():
             return True
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     return all(path.name in files for path in folder.iterdir())
 

@@ -25,8 +25,6 @@ from pyg_stgcn.files import write_atomically
 _MANY_FILES = 1000
 #: The coarsest clock of a file system, FAT's, in nanoseconds.
 _CLOCK_TICK = 2 * 10**9
-
-
 #: Name of the file beside a fingerprint that says when its source was last compared.
 SOURCE_NOTE = "source.json"
 
@@ -39,7 +37,7 @@ def source_fingerprint(path: Path, suffixes: tuple[str, ...] = ()) -> dict[str, 
         suffixes: Endings of the files that count in a folder.
 
     Returns:
-        Of a file its SHA-256, and its state: size, number, and times of modification and of change.
+        Of a file its SHA-256, and its state: size, inode, and times of modification and of change.
         Of a folder the number of its files and the SHA-256 of their names, sizes and modification
         times: contents would take too long. If there are many files, also the modification times of
         the folder and those within.

@@ -37,7 +37,11 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 def is_special(path: Path) -> bool:
     """Whether something is there that is neither a file nor a folder: a pipe, socket or device."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # Whoever opens it says what is wrong.
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def check_is_file(path: Path) -> None:

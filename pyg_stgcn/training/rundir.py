@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -195,8 +196,9 @@ class Run:
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; name the folder of a training run")
-        for path in folder.iterdir():
-            check_is_file(path)
+        with contextlib.suppress(OSError):  # Of a folder that cannot be listed, files are tried.
+            for path in folder.iterdir():
+                check_is_file(path)
         config, facts = load_config(folder / "config.json")
         try:
             data = facts["data"]

@@ -83,6 +83,7 @@ CASES: dict[str, tuple[bytes, str]] = {
         safetensors.numpy.save({"weight": ARRAY}), "a safetensors file of weights.*--init"
     ),
     "zip": (zipped("Skeleton/a1_s1_t1_skeleton.mat"), "a zip archive.*--source"),
+    "zip of a pickle": (zipped("my_data.pkl"), "a zip archive.*unpack it"),
     "damaged zip": (b"PK\x03\x04" + bytes(100), "a damaged zip archive"),
     "tar": (written(tarred), "a tar archive.*unpack"),
     "gzip": (gzip.compress(pickle.dumps(ANNOTATIONS)), "compressed with gzip.*gunzip"),
