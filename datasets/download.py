@@ -67,7 +67,16 @@ class _Part:
         self._tag = path.with_name(f"{path.name}.tag")
 
     def start(self, url: str, version: str) -> None:
-        """Begin anew."""
+        """Begin anew.
+
+        Raises:
+            InputError: If there is something that was not begun here: browsers call theirs so too.
+        """
+        if not self._tag.exists() and self.path.exists() and self.path.stat().st_size:
+            raise InputError(
+                f"{self.path}: is the beginning of a download by another program; let that finish, "
+                "or move it away"
+            )
         self.path.write_bytes(b"")
         self._tag.write_text(f"{url}\n{version}", encoding="utf-8")
 

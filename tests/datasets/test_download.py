@@ -188,6 +188,18 @@ def test_a_later_call_goes_on(server: Server, path: Path) -> None:
     assert server.asked_ranges[-1] == "bytes=131072-"
 
 
+def test_the_part_of_another_program_is_left_alone(server: Server, path: Path) -> None:
+    part = path.with_name("file.zip.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_bytes(b"of a browser")
+    with pytest.raises(InputError, match=rf"^{part}: is the beginning of a download by another"):
+        download_file(any_file(server), path)
+    assert part.read_bytes() == b"of a browser"
+    part.write_bytes(b"")
+    download_file(any_file(server), path)
+    assert path.read_bytes() == CONTENT
+
+
 def test_a_server_without_ranges_starts_again(server: Server, path: Path) -> None:
     server.supports_ranges = False
     server.breaks_off_after = [100_000]
