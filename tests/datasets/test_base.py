@@ -297,14 +297,15 @@ def test_a_damaged_header_is_read_again(
     tmp_path: Path, source: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     dataset = ToyFile(tmp_path / "root", source=source)
-    for name in ("keypoint.npy", "table.npy", "names.npy", "splits.npy"):
+    names = sorted(path.name for path in store_folder(dataset).glob("*.npy"))
+    for name in names:
         path = store_folder(dataset) / name
         # Closes a bracket too early: NumPy's reader of headers would raise a SyntaxError.
         path.write_bytes(path.read_bytes().replace(b"(", b")", 1))
         again = ToyFile(tmp_path / "root", source=source)
         assert f"{name}: damaged, its header" in caplog.text
         assert torch.equal(again[5].x, dataset[5].x)
-    assert ToyFile.reads == 5
+    assert ToyFile.reads == 1 + len(names) > 4
 
 
 def test_a_folder_of_the_user_stays_where_it_is(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ def test_every_bit_of_a_header_counts(folder: Path) -> None:
     opened = 0
     for name, facts in store.meta["files"].items():
         original = (folder / name).read_bytes()
-        # A part of all bits, another one of every file; the benchmark flips them all.
+        # A part of all bits, another one of every file.
         for bit in range(len(name), 8 * facts["header"], 7):
             data = bytearray(original)
             data[bit // 8] ^= 1 << bit % 8
