@@ -109,6 +109,7 @@ def _look_through(dataset: SkeletonDataset) -> dict[str, Any]:
             "worst": {joint: share for share, joint in worst if share > 0},
         },
         "frames_without_a_person": missing.frames,
+        "frames_without_the_main_person": missing.main,
     }
 
 
@@ -200,8 +201,10 @@ def list_command(as_json: bool) -> None:
 def info_command(as_json: bool, **where: Any) -> None:
     """Describe a dataset (prepares it first where needed).
 
-    A joint is missing where all its coordinates are zero. Joints are counted where their person is
-    there, and frames are without a person where at least one of the clip's persons is not.
+    A joint is missing where all its coordinates are zero (in 3-D not the root of poses relative to
+    it), and where its score is zero. Joints are counted where their person is there, and frames are
+    without a person where at least one of the clip's persons is not. The main person is the one
+    seen in the most frames; in 3-D, training drops the frames without it.
     """
     dataset = _open(**where)
     facts = {**_describe(where["name"], dataset), **_look_through(dataset)}
@@ -215,6 +218,7 @@ def info_command(as_json: bool, **where: Any) -> None:
             ("joints missing", percent(missing["share"])),
             *((f"  {joint}", percent(share)) for joint, share in missing["worst"].items()),
             ("frames without a person", percent(facts["frames_without_a_person"])),
+            ("frames without the main person", percent(facts["frames_without_the_main_person"])),
         ],
     )
     _print_lengths(facts["frame_histogram"])
@@ -273,7 +277,7 @@ def prepare_command(as_json: bool, **where: Any) -> None:
 def show_command(clip: str, out: Path, run: Path | None, fps: int, **where: Any) -> None:
     """Draw a clip.
 
-    Bones are coloured by side; joints at zero are missing and not drawn. With --run, lines are as
+    Bones are coloured by side; missing joints are not drawn. With --run, lines are as
     wide as the mean weight of the trained graph, and its strongest edges besides the bones are
     drawn too.
     """

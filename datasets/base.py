@@ -20,7 +20,7 @@ from pyg_stgcn.datasets._lock import building_lock
 from pyg_stgcn.datasets._mistakes import list_skipped, warn_of_likely_mistakes
 from pyg_stgcn.datasets.divisions import Divisions
 from pyg_stgcn.datasets.fingerprint import describe_transform, same_source, source_fingerprint
-from pyg_stgcn.datasets.items import clip_to_data
+from pyg_stgcn.datasets.items import clip_to_data, refresh_present
 from pyg_stgcn.datasets.preparation import Preparation
 from pyg_stgcn.datasets.reading import ClipSource
 from pyg_stgcn.datasets.store import ClipStore
@@ -72,8 +72,9 @@ class SkeletonDataset(Dataset):
         - **item:** :class:`~torch_geometric.data.Data` with ``x``
           :math:`(M \\cdot V, T, C)` (person after person), ``edge_index``
           :math:`(2, 2 M |\\mathcal{B}|)` (bones in both directions, for every person), ``y``
-          :math:`(1)`, ``num_persons``, ``name``, and for 2-D data ``image_size`` :math:`(1, 2)`
-          (height, width).
+          :math:`(1)`, ``num_persons``, ``name``, ``present`` :math:`(M \\cdot V, T)` (which joints
+          are, see :mod:`pyg_stgcn.datasets.presence`), and for 2-D data ``image_size``
+          :math:`(1, 2)` (height, width).
 
     Raises:
         InputError: If the source, the store, the benchmark or the split cannot be used.
@@ -200,6 +201,10 @@ class SkeletonDataset(Dataset):
 
     def get(self, idx: int) -> Data:
         return clip_to_data(self._store[int(self._selection[idx])], self._edge_index)
+
+    def __getitem__(self, idx: Any) -> Any:
+        item = super().__getitem__(idx)
+        return refresh_present(item) if isinstance(item, Data) else item
 
     def copy(self, idx: Any = None) -> SkeletonDataset:
         """Copy the dataset, or the part of it selected by :obj:`idx`.
@@ -344,6 +349,15 @@ class SkeletonDataset(Dataset):
                 len(skipped),
                 len(skipped) + len(self._store),
                 list_skipped(skipped),
+            )
+        hidden = self._store.meta["hidden"]
+        if hidden:
+            logger.warning(
+                "%s: in %d of %d clips the main person is missing in most of the frames, which "
+                "training drops; check the tracking of persons, see 'datasets info'",
+                self._store_folder,
+                hidden,
+                len(self._store),
             )
         for benchmark in self.benchmarks:
             leaks = len(self._divisions.leaks(benchmark))

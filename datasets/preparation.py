@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from pyg_stgcn.datasets._fields import check_distinct
 from pyg_stgcn.datasets._image_check import ImageCheck
 from pyg_stgcn.datasets.items import clip_to_data, data_to_clip
+from pyg_stgcn.datasets.presence import hidden_fraction
 from pyg_stgcn.datasets.reading import BadClip, ClipSource, check_clip
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
@@ -17,6 +18,8 @@ from pyg_stgcn.errors import InputError
 #: One clip in so many may be unusable: of a published dataset, and of a user's own data. With more
 #: of them the source, not the clip, is wrong.
 _CLIPS_PER_BAD_ONE, _OWN_CLIPS_PER_BAD_ONE = 100, 2
+#: A clip whose main person is missing in a greater fraction of its frames is worth a warning.
+_MAX_HIDDEN = 0.5
 
 
 class Preparation:
@@ -51,6 +54,8 @@ class Preparation:
         self._total = 0
         #: Why each clip is left out, by name.
         self.skipped: dict[str, str] = {}
+        #: How many clips lose most of their frames in 3-D normalisation.
+        self._hidden = 0
 
     def __iter__(self) -> Iterator[Clip]:
         """The clips that can be used, in order.
@@ -72,12 +77,14 @@ class Preparation:
             self._images.finish(self._name)
 
     def facts(self) -> dict[str, Any]:
-        """What is known after the last clip: the splits, and what was left out."""
+        """What is known after the last clip: the splits, what was left out, and how many clips
+        show their main person in less than half of their frames.
+        """
         splits = {
             split: [name for name in names if name not in self.skipped]
             for split, names in self._source.splits.items()
         }
-        return {"splits": splits, "skipped": self.skipped}
+        return {"splits": splits, "skipped": self.skipped, "hidden": self._hidden}
 
     def _prepare(self, clip: Clip | BadClip) -> Clip:
         if isinstance(clip, BadClip):
@@ -85,6 +92,10 @@ class Preparation:
         clip = check_clip(clip, self._source)
         if self._images is not None:
             self._images.add(clip)
+        assert clip.present is not None
+        # Nothing is dropped from clips in the plane.
+        if not self._source.has_score and hidden_fraction(clip.present) > _MAX_HIDDEN:
+            self._hidden += 1
         if self._pre_transform is None:
             return clip
         data = self._pre_transform(clip_to_data(clip, self._edge_index))

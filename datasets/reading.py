@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.datasets._axes import axes_hint
+from pyg_stgcn.datasets.presence import find_present
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
@@ -80,7 +81,7 @@ def find_benchmarks(splits: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def check_clip(clip: Clip, source: ClipSource) -> Clip:
-    """Check a clip and drop the persons that are zero over all its frames.
+    """Check a clip, drop the persons that are never there, and decide which joints are present.
 
     Raises:
         InputError: If the clip has the wrong shape or number of joints, no frame or no person,
@@ -103,21 +104,25 @@ def check_clip(clip: Clip, source: ClipSource) -> Clip:
     with np.errstate(over="ignore"):
         keypoint = keypoint.astype(source.dtype, copy=False)
     _check_finite(keypoint, where)
-    # A score without a position is no person.
-    coordinates = keypoint[..., :-1] if source.has_score else keypoint
-    present = coordinates.any(axis=(1, 2, 3))
-    if not present.any():
+    try:
+        present = find_present(
+            keypoint, source.skeleton, has_score=source.has_score, given=clip.present
+        )
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    there = present.any(axis=(1, 2))
+    if not there.any():
+        uncertain = " or marked as missing" if clip.present is not None else ""
         raise InputError(
             f"{where} is empty: {keypoint.shape[0]} persons, {keypoint.shape[1]} frames, no joint "
-            "that is not zero; remove it from the data"
+            f"that is not zero{uncertain}; remove it from the data"
         )
     if not 0 <= clip.label < len(source.classes):
         raise InputError(
             f"{where} has label {clip.label}, but there are {len(source.classes)} classes, "
             f"numbered from 0 to {len(source.classes) - 1}; correct the label or the classes"
         )
-    there = None if clip.present is None else clip.present[present]
-    return replace(clip, keypoint=keypoint[present], present=there)
+    return replace(clip, keypoint=keypoint[there], present=present[there])
 
 
 def _check_finite(keypoint: NDArray[Any], where: str) -> None:

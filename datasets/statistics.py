@@ -16,12 +16,14 @@ _ROWS = 2**15
 
 @dataclass(frozen=True)
 class Missing:
-    """What was not seen: zero in all coordinates, whatever the score.
+    """What was not seen, by the ``present`` that is kept of every clip.
 
     Args:
         joints: By joint, the share of the frames in which it is missing, of those in which the
             person is there.
         frames: Share of the frames in which at least one person of the clip is missing.
+        main: Share of the frames without the main person, who is seen in the most frames. In 3-D
+            :class:`~pyg_stgcn.transforms.PreNormalize3D` drops them.
 
     Shapes:
         - **joints:** :math:`(V)`
@@ -29,6 +31,7 @@ class Missing:
 
     joints: NDArray[np.float64]
     frames: float
+    main: float
 
     @property
     def share(self) -> float:
@@ -38,30 +41,24 @@ class Missing:
 
 def missing_in(dataset: SkeletonDataset) -> Missing:
     """How many joints and persons the selected clips lack; reads all their frames."""
-    return count_missing(dataset._store, dataset._selected, has_score=dataset.has_score)
+    return count_missing(dataset._store, dataset._selected)
 
 
-def count_missing(store: ClipStore, clips: NDArray[np.int64], *, has_score: bool) -> Missing:
+def count_missing(store: ClipStore, clips: NDArray[np.int64]) -> Missing:
     """Count the missing joints and persons of some clips, in memory that does not grow with them.
 
     Args:
         store: Where the clips are.
         clips: Their numbers, at least one.
-        has_score: Whether the last channel is a score and no coordinate.
     """
-    axes = store.num_channels - has_score
     frames, persons = store.num_frames[clips], store.num_persons[clips]
     rows = frames * persons
     missing: NDArray[np.int64] = np.array(0)
-    seen, incomplete = 0, 0
+    seen, incomplete, hidden = 0, 0, 0
     cuts = np.flatnonzero(np.diff(rows.cumsum() // _ROWS)) + 1
     for part in np.split(np.arange(len(clips)), cuts):
-        block = store.frames_of(clips[part])
-        # Axis by axis: a reduction over three numbers takes several times as long.
-        there = block[..., 0] != 0
-        for axis in range(1, axes):
-            there |= block[..., axis] != 0
-        present = there.any(axis=1)
+        there = store.present_in(clips[part])
+        present: NDArray[np.bool_] = there.max(axis=1)
         missing = missing + np.count_nonzero(~there[present], axis=0)
         seen += int(np.count_nonzero(present))
         absent = np.flatnonzero(~present)
@@ -70,7 +67,19 @@ def count_missing(store: ClipStore, clips: NDArray[np.int64], *, has_score: bool
         frame = (absent - ends[clip]) % frames[part][clip]
         # Two persons may be missing in the same frame, which is one.
         incomplete += len(np.unique(clip * frames.max() + frame))
-    return Missing(missing / seen, incomplete / int(frames.sum()))
+        hidden += _frames_without_main(present, frames[part], persons[part])
+    total = int(frames.sum())
+    return Missing(missing / seen, incomplete / total, hidden / total)
+
+
+def _frames_without_main(
+    present: NDArray[np.bool_], frames: NDArray[np.int64], persons: NDArray[np.int64]
+) -> int:
+    """In how many frames of some clips the person is missing who is seen in the most of them."""
+    lengths = np.repeat(frames, persons)
+    seen = np.add.reduceat(present.astype(np.int64), lengths.cumsum() - lengths)
+    most = np.maximum.reduceat(seen, persons.cumsum() - persons)
+    return int((frames - most).sum())
 
 
 def frame_histogram(num_frames: NDArray[np.int64], bins: int = 10) -> list[tuple[int, int, int]]:

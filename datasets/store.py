@@ -21,14 +21,18 @@ from numpy.typing import NDArray
 from pyg_stgcn.datasets._npy import NpyWriter, open_npy
 from pyg_stgcn.datasets._place import check_place, make_temporary, remove_leftovers, replace_folder
 from pyg_stgcn.datasets.fingerprint import SOURCE_NOTE
+from pyg_stgcn.datasets.presence import pack, unpack
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file
 
-FORMAT = 3
+FORMAT = 4
 
 _META = "meta.json"
 _KEYPOINT, _TABLE, _NAMES, _SPLITS = "keypoint.npy", "table.npy", "names.npy", "splits.npy"
-_DATA_FILES = (_KEYPOINT, _TABLE, _NAMES, _SPLITS)
+_PRESENT = "present.npy"
+_DATA_FILES = (_KEYPOINT, _PRESENT, _TABLE, _NAMES, _SPLITS)
+#: Files whose checksums are kept clip by clip in the table: summing all would read them whole.
+_BY_CLIP = {_KEYPOINT: "crc32", _PRESENT: "present_crc32"}
 #: All that may lie in the folder of a store.
 _STORE_FILES = (_META, *_DATA_FILES, SOURCE_NOTE)
 _TABLE_DTYPE = np.dtype(
@@ -38,6 +42,7 @@ _TABLE_DTYPE = np.dtype(
         ("frames", "<i4"),
         ("label", "<i4"),
         ("crc32", "<u4"),
+        ("present_crc32", "<u4"),
         ("height", "<f4"),
         ("width", "<f4"),
         ("name_end", "<i8"),
@@ -55,7 +60,9 @@ class Clip:
         keypoint: Joint coordinates of all persons in all frames. 2-D data hold
             :math:`(x, y, \\textrm{score})`.
         image_size: Height and width of the picture in pixels, for 2-D data.
-        present: Which joints are present, where a reader knows it.
+        present: Where joints are present. A reader that knows, as from a confidence, gives it;
+            those that the coordinates show to be missing are so in any case, see
+            :mod:`pyg_stgcn.datasets.presence`. ``None`` leaves it to the coordinates.
 
     Shapes:
         - **keypoint:** :math:`(M, T, V, C)`
@@ -74,9 +81,10 @@ class ClipStore:
 
     The frames of all persons of all clips lie one after the other in ``keypoint.npy``, an array of
     shape :math:`(\\sum M T, V, C)` that is mapped into memory and never read as a whole: opening a
-    store costs milliseconds whatever its size, and all processes share the same pages. A row of
-    ``table.npy`` says where a clip starts, how many persons and frames it has, its label, checksum
-    and picture size. ``meta.json`` holds everything else.
+    store costs milliseconds whatever its size, and all processes share the same pages.
+    ``present.npy`` says which of their joints are present, a bit each. A row of ``table.npy`` says
+    where a clip starts, how many persons and frames it has, its label, checksums and picture size.
+    ``meta.json`` holds everything else.
 
     A store is made by :meth:`build` and opened by :meth:`open`. A copied or pickled store refers to
     the folder and maps it anew on first use.
@@ -167,19 +175,23 @@ class ClipStore:
         """
         entry = self._map()[_TABLE][i]
         persons, frames, row = int(entry["persons"]), int(entry["frames"]), int(entry["row"])
-        rows = self._arrays[_KEYPOINT][row : row + persons * frames]
-        if zlib.crc32(rows.data) != int(entry["crc32"]):
-            raise InputError(
-                f"{self.folder / _KEYPOINT}: damaged, clip {self.name(i)!r} has another checksum "
-                "than when it was written; delete the folder or build it again with "
-                "force_reload=True"
-            )
+        parts = {name: self._arrays[name][row : row + persons * frames] for name in _BY_CLIP}
+        for name, field in _BY_CLIP.items():
+            if zlib.crc32(parts[name].data) != int(entry[field]):
+                raise InputError(
+                    f"{self.folder / name}: damaged, clip {self.name(i)!r} has another checksum "
+                    "than when it was written; delete the folder or build it again with "
+                    "force_reload=True"
+                )
+        rows = parts[_KEYPOINT]
+        present = unpack(parts[_PRESENT], rows.shape[1])
         height, width = float(entry["height"]), float(entry["width"])
         return Clip(
             name=self.name(i),
             label=int(entry["label"]),
             keypoint=rows.reshape(persons, frames, *rows.shape[1:]),
             image_size=None if np.isnan(height) else (height, width),
+            present=present.reshape(persons, frames, -1),
         )
 
     def name(self, i: int) -> str:
@@ -213,17 +225,19 @@ class ClipStore:
         """Number of channels of a joint."""
         return int(self._map()[_KEYPOINT].shape[-1])
 
-    def frames_of(self, clips: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
-        """The frames of all persons of several clips, one after the other; checksums are not read.
+    def present_in(self, clips: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Where joints are present in the frames of all persons of several clips, one after the
+        other; checksums are not read.
 
         Shapes:
-            - **output:** :math:`(\\sum M T, V, C)`
+            - **output:** :math:`(\\sum M T, V)`
         """
         entries = self._map()[_TABLE][clips]
         lengths = entries["persons"].astype(np.int64) * entries["frames"]
         # How far the clip of each row lies from where it goes to.
         shifts = np.repeat(entries["row"] - (lengths.cumsum() - lengths), lengths)
-        return self._arrays[_KEYPOINT][np.arange(len(shifts)) + shifts]
+        bits = self._arrays[_PRESENT][np.arange(len(shifts)) + shifts]
+        return unpack(bits, self._arrays[_KEYPOINT].shape[1])
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -281,8 +295,7 @@ def _json_crc32(meta: Any) -> int:
 
 def _open_file(path: Path, meta: dict[str, Any]) -> NDArray[Any]:
     try:
-        # Summing the coordinates would read the whole file; their sums are kept clip by clip.
-        return open_npy(path, meta["files"][path.name], check_data=path.name != _KEYPOINT)
+        return open_npy(path, meta["files"][path.name], check_data=path.name not in _BY_CLIP)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: damaged, {error}") from error
 
@@ -309,6 +322,7 @@ def _write(
             if keypoint is None:
                 shape = clip.keypoint.shape[2:]
                 keypoint = create(_KEYPOINT, np.dtype(meta["dtype"]).newbyteorder("<"), shape)
+                present = create(_PRESENT, np.uint8, (-(-shape[0] // 8),))
             if clip.keypoint.shape[2:] != shape:
                 raise InputError(
                     f"clip {clip.name!r} has {_describe(clip.keypoint.shape[2:])}, the clips "
@@ -318,17 +332,19 @@ def _write(
                 raise InputError(f"clip name {clip.name!r} occurs twice; names must be unique")
             row = keypoint.rows
             crc32 = keypoint.append(clip.keypoint)
+            crc32s = crc32, present.append(pack(clip.keypoint, clip.present))
             names.append(np.frombuffer(clip.name.encode(), np.uint8))
             persons, frames = clip.keypoint.shape[:2]
             size = clip.image_size or (np.nan, np.nan)
-            entry = (row, persons, frames, clip.label, crc32, *size, names.rows)
+            entry = (row, persons, frames, clip.label, *crc32s, *size, names.rows)
             table.append(np.array([entry], _TABLE_DTYPE))
         if keypoint is None:
             raise InputError("there is no clip in it; check that it is the right file")
         meta = {**meta, **facts()}
         splits = create(_SPLITS, "<i4")
         ranges = _write_splits(splits, meta["splits"], numbers)
-        writers = {_KEYPOINT: keypoint, _TABLE: table, _NAMES: names, _SPLITS: splits}
+        written = (keypoint, present, table, names, splits)
+        writers = dict(zip(_DATA_FILES, written, strict=True))
         files = {name: writer.finish() for name, writer in writers.items()}
     own = {"format": FORMAT, "id": uuid.uuid4().hex, "files": files, "splits": ranges}
     # Through JSON and back, so that what is summed is what will be read.

@@ -21,7 +21,7 @@ from torch_geometric.data import Data
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.transforms.layout import clip_name, split_persons
+from pyg_stgcn.transforms.layout import clip_name, kept_present, split_persons
 
 Points = NDArray[np.float64]
 
@@ -71,11 +71,11 @@ def draw_clip(
 ) -> None:
     r"""Draw all persons of a clip, as an animation (``.gif``) or as a strip of poses (``.png``).
 
-    Bones are coloured by side, the joints of all persons but the first are hollow. Joints at zero
-    are missing; neither they nor their bones are drawn. Axes are equal and the same in all frames.
-    2-D clips are pixels, with y down. 3-D clips are in the frame of a camera, y up and z away from
-    it, and seen as by that camera, a little from the side and from above; where the skeleton's
-    spine points to negative y, y is taken to be down.
+    Bones are coloured by side, the joints of all persons but the first are hollow. Missing
+    joints, by the clip's ``present`` or else those at zero, and their bones are not drawn. Axes are
+    equal and the same in all frames. 2-D clips are pixels, with y down. 3-D clips are in the frame
+    of a camera, y up and z away from it, and seen as by that camera, a little from the side and
+    from above; where the skeleton's spine points to negative y, y is taken to be down.
 
     Args:
         path: The picture.
@@ -136,9 +136,12 @@ def _positions(clip: Data, skeleton: Skeleton, has_score: bool) -> Points:
             f"{skeleton.name!r} with {skeleton.num_joints}; give the skeleton of the data"
         )
     points = joints[..., : 2 if has_score else 3]
-    there = points.any(axis=-1, keepdims=True)
+    there, present = points.any(axis=-1, keepdims=True), kept_present(clip)
+    if present is not None:
+        by_person = present.view(len(joints), joints.shape[2], -1)
+        there = by_person.transpose(1, 2).unsqueeze(-1).numpy()
     if not there.any():
-        raise InputError(f"{clip_name(clip)}: no joint is there, all are zero; draw another clip")
+        raise InputError(f"{clip_name(clip)}: no joint is there; draw another clip")
     return np.where(there, points, np.nan)
 
 

@@ -122,6 +122,22 @@ def test_missing_joints_and_their_bones_are_not_drawn(tmp_path: Path, has_score:
     assert size[1] >= size[0]
 
 
+def test_the_clip_says_which_joints_are_missing(tmp_path: Path) -> None:
+    """A root at the origin is drawn, and a joint that is not certain is not."""
+    joints = waving()
+    joints -= joints[:, :, 1:2]
+    clip = clip_of(joints)
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    draw_clip(paths[0], clip, BODY, has_score=False)
+    clip.present = torch.ones(clip.x.shape[:2], dtype=torch.bool)
+    draw_clip(paths[1], clip, BODY, has_score=False)
+    clip.present[2] = False
+    draw_clip(paths[2], clip, BODY, has_score=False)
+    bones = [len(places(path, RIGHT)) for path in paths]
+    assert bones[1] > 1.5 * bones[0], "the bones of the root"
+    assert len(places(paths[1], LEFT)) > 20 and len(places(paths[2], LEFT)) == 0
+
+
 def test_a_missing_person_is_not_drawn(tmp_path: Path) -> None:
     joints = waving(4, persons=2)
     joints[1, :2] = 0

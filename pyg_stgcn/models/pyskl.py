@@ -22,6 +22,7 @@ from pyg_stgcn.models.aagcn import AAGCN
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.ctrgcn import CTRGCN
 from pyg_stgcn.models.pyskl_names import EdgeEntry, Entry, State, backbone_entries
+from pyg_stgcn.nn import PersonNorm
 
 BACKBONE = "backbone."
 CLASSIFIER = "cls_head.fc_cls"
@@ -115,7 +116,7 @@ def pyskl_state_dict(model: nn.Module, *, head: bool = True) -> dict[str, Tensor
     """The weights of a backbone under PYSKL's names, as :func:`load_pyskl` reads them.
 
     Edges that a mask has removed have weight zero, which in the learnt graphs of PYSKL is a weight
-    like any other.
+    like any other. A person slot that was never trained is written as the one that stands for it.
 
     Args:
         model (torch.nn.Module): A backbone of this package.
@@ -126,6 +127,10 @@ def pyskl_state_dict(model: nn.Module, *, head: bool = True) -> dict[str, Tensor
     """
     backbone = _checked(model)
     state = backbone.state_dict()
+    if isinstance(backbone.data_norm, PersonNorm):
+        for slot, trained in enumerate(backbone.data_norm.trained_slots().tolist()):
+            norm = backbone.data_norm.slots[trained].state_dict()
+            state |= {f"data_norm.slots.{slot}.{name}": value for name, value in norm.items()}
     theirs: dict[str, Tensor] = {}
     for entry in _entries(backbone, head):
         theirs |= entry.write(state)

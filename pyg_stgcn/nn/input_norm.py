@@ -17,6 +17,9 @@ class PersonNorm(nn.Module):
     by the last. The statistics of a slot are those of the persons who are there; with every
     sample padded to the number of slots they are the published ones.
 
+    In evaluation a slot that has never seen a person, as after a training on single persons, is
+    replaced by the last one before it that has: it has no statistics of its own.
+
     Args:
         num_features (int): Joints times channels, :math:`V C`.
         num_slots (int): Number of person slots. (default: :obj:`2`)
@@ -33,14 +36,26 @@ class PersonNorm(nn.Module):
 
     def reset_parameters(self) -> None:
         """Forgets what was learnt, and the statistics."""
-        for norm in cast(list[nn.BatchNorm1d], list(self.slots)):
+        for norm in self._norms:
             norm.reset_parameters()
+
+    def trained_slots(self) -> Tensor:
+        """For every slot the one that stands for it in evaluation, shape :math:`(S)`.
+
+        Itself, if it or none before it has seen a person; else the last one before it that has.
+        """
+        batches = torch.stack([cast(Tensor, norm.num_batches_tracked) for norm in self._norms])
+        slots = torch.arange(len(self.slots), device=batches.device)
+        last = torch.where(batches > 0, slots, -1).cummax(0).values
+        return torch.where(last < 0, slots, last)
 
     def forward(self, x: Tensor, num_persons: Tensor) -> Tensor:
         """Normalises the persons of a batch."""
         first = (num_persons.cumsum(0) - num_persons).repeat_interleave(num_persons)
         position = torch.arange(x.size(0), device=x.device) - first
         slot = position.clamp(max=len(self.slots) - 1)
+        if not self.training:
+            slot = self.trained_slots()[slot]
         members = [(slot == number).nonzero().view(-1) for number in range(len(self.slots))]
         normalized = [
             norm(x[persons].flatten(2).flatten(0, 1))
@@ -49,3 +64,7 @@ class PersonNorm(nn.Module):
         ]
         back = torch.cat(members).argsort()
         return torch.cat(normalized).view(x.shape)[back]
+
+    @property
+    def _norms(self) -> list[nn.BatchNorm1d]:
+        return cast(list[nn.BatchNorm1d], list(self.slots))

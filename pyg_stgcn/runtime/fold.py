@@ -41,7 +41,9 @@ def affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
 def input_norm(model: Backbone) -> tuple[Tensor, Tensor]:
     """Factor and summand of a backbone's input by slot of persons, ``[slots, 1, V, C]``."""
     norm = model.data_norm
-    slots = list(norm.slots) if isinstance(norm, PersonNorm) else [norm]
+    slots: list[nn.Module] = [norm]
+    if isinstance(norm, PersonNorm):
+        slots = [norm.slots[slot] for slot in norm.trained_slots().tolist()]
     form = (len(slots), 1, model.skeleton.num_joints, model.in_channels)
     scale, shift = zip(*map(affine, slots), strict=True)
     return torch.stack(scale).view(form), torch.stack(shift).view(form)

@@ -13,7 +13,15 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.transforms.layout import clip_name, num_axes, present_joints, rotate, split_joints
+from pyg_stgcn.transforms.layout import (
+    clip_name,
+    keep_present,
+    kept_present,
+    num_axes,
+    present_joints,
+    rotate,
+    split_joints,
+)
 
 
 @functional_transform("random_rotation")
@@ -128,7 +136,11 @@ class RandomMirror(BaseTransform):
         if torch.rand(()) < self.p:
             signs = data.x.new_ones(data.x.size(-1))
             signs[0] = -1
+            present = kept_present(data)
+            if present is not None:
+                present = present.view(joints.shape[:3]).index_select(1, self.mirrored)
             data.x = (joints.index_select(1, self.mirrored) * signs).flatten(0, 1)
+            keep_present(data, None if present is None else present.flatten(0, 1))
         return data
 
     def __repr__(self) -> str:
@@ -140,7 +152,7 @@ class GaussianNoise(BaseTransform):
     r"""Moves every joint in every frame a little (functional name: :obj:`gaussian_noise`).
 
     Adds :math:`\mathcal{N}(0, \sigma^2)` to each coordinate, from torch's global generator. Missing
-    joints, at exactly zero, stay missing; the score of 2-D clips is not touched.
+    joints are not moved; the score of 2-D clips is not touched.
 
     Args:
         std: The standard deviation :math:`\sigma`, in units of the coordinates: mean bone lengths

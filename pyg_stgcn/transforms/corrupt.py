@@ -12,7 +12,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.transforms.layout import clip_name, split_persons
+from pyg_stgcn.transforms.layout import clip_name, keep_present, kept_present, split_persons
 
 #: Shares of the frames that are lost. Only "severe" is published, as about 75 %.
 SEVERITIES = {"minor": 0.25, "moderate": 0.5, "severe": 0.75}
@@ -65,7 +65,9 @@ class TemporalCorruption(BaseTransform):
         if num_lost:
             draws = _draw(data, num_frames, self.seed)
             lost = lost_frames(self.pattern, num_frames, num_lost, draws)
+            present = kept_present(data)
             data.x = data.x.index_fill(1, lost, 0)
+            keep_present(data, None if present is None else present.index_fill(1, lost, False))
         return data
 
     def __repr__(self) -> str:
@@ -110,7 +112,9 @@ class JointDropout(BaseTransform):
         lots, draws = draws[:num_persons], draws[num_persons:].view(num_persons, num_joints)
         num_lost = (self.ratio * num_joints + lots).floor().clamp(max=num_joints - 1)
         lost = draws.argsort(dim=1, stable=True).argsort(dim=1) < num_lost[:, None]
+        present = kept_present(data)
         data.x = persons.masked_fill(lost[..., None, None], 0).flatten(0, 1)
+        keep_present(data, None if present is None else present & ~lost.view(-1, 1))
         return data
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ from torch_geometric.data import Data
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.transforms.presence import present_in_plane, present_in_space
 
 
 def has_score(data: Data) -> bool:
@@ -59,13 +60,49 @@ def split_joints(data: Data, skeleton: Skeleton) -> Tensor:
     return joints
 
 
-def present_joints(data: Data) -> Tensor:
-    r"""Where joints are present, :math:`(M \cdot V, T)`: a joint at exactly zero is missing.
+def present_joints(data: Data, skeleton: Skeleton | None = None) -> Tensor:
+    r"""Where joints are present, :math:`(M \cdot V, T)`.
+
+    The ``present`` of the clip, which datasets decide once. Where a clip has none that fits, its
+    coordinates tell, see :mod:`pyg_stgcn.transforms.presence`; without a skeleton no joint is at
+    the origin.
 
     Raises:
         InputError: If the channels of a clip are not coordinates.
     """
-    return (data.x[..., : num_axes(data)] != 0).any(dim=-1)
+    axes, present = num_axes(data), kept_present(data)
+    if present is not None:
+        return present
+    if axes == 2:
+        return present_in_plane(data.x)
+    if skeleton is None:
+        return (data.x != 0).any(dim=-1)
+    return present_in_space(split_joints(data, skeleton), skeleton).flatten(0, 1)
+
+
+def kept_present(data: Data) -> Tensor | None:
+    """The ``present`` of a clip, if it has one.
+
+    One that does not fit the joints and frames was left behind by a transform that changed them
+    and did not know of it.
+    """
+    present = data.get("present")
+    return present if present is not None and present.shape == data.x.shape[:2] else None
+
+
+def keep_present(data: Data, present: Tensor | None) -> None:
+    """Sets the ``present`` of a clip whose joints or frames have been changed."""
+    if present is not None:
+        data.present = present
+    elif "present" in data:
+        del data.present
+
+
+def take_frames(data: Data, frames: Tensor) -> None:
+    """Keeps the frames of these numbers, in their order."""
+    present = kept_present(data)
+    data.x = data.x.index_select(1, frames)
+    keep_present(data, None if present is None else present.index_select(1, frames))
 
 
 def rotate(points: Tensor, rotation: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.transforms.layout import clip_name, rotate, split_persons
+from pyg_stgcn.transforms.layout import clip_name, present_joints, rotate, split_persons
 
 Vector = list[float]
 
@@ -23,17 +23,20 @@ class PreNormalize3D(BaseTransform):
     r"""Moves 3-D clips to the origin and turns them upright (functional name:
     :obj:`pre_normalize_3d`).
 
-    1. Frames without person 0 are removed. With two persons, the one present in more frames
-       becomes person 0 first; with more, they keep their order unless person 0 never appears.
-    2. The skeleton's root joint in the first frame goes to the origin. Joints at exactly
-       :math:`(0, 0, 0)` are missing and stay there.
+    1. The main person changes places with the first: the one present in the most frames; of
+       several, the one who moves most (the variance of its coordinates); of several, the one
+       listed first. Frames without the main person are removed.
+    2. The skeleton's root joint in the first frame goes to the origin. Missing joints go there,
+       and are told apart from it by ``present``.
     3. Everything is rotated so that the spine of person 0 in the first frame points along z, and
        then so that the line from its left to its right shoulder points along x.
     4. With :obj:`scale`, coordinates are divided by the mean bone length of person 0, taken over
        all bones and frames in which both ends are present: sensors differ in their units.
 
     "The first frame" of a step is the first in which all joints that it needs are present. A clip
-    in which nobody appears is left as it is. Computed in double precision.
+    in which nobody appears is left as it is. Computed in double precision. Where a clip has no
+    ``present``, its coordinates tell which joints are missing, see
+    :mod:`pyg_stgcn.transforms.presence`.
 
     Args:
         skeleton: The skeleton of the clips.
@@ -75,10 +78,12 @@ class PreNormalize3D(BaseTransform):
                 f"coordinates are not those of skeleton {self.skeleton.name!r} in 3-D "
                 f"({self.skeleton.num_joints} joints, 3 coordinates)"
             )
-        persons = _keep_main_person(persons.double())
-        present = (persons != 0).any(dim=-1)
+        present = present_joints(data, self.skeleton).view(persons.shape[:3])
         if not bool(present.any()):
             return data
+        persons, present = _keep_main_person(persons.double(), present)
+        if not bool(present.all()):
+            persons = persons.masked_fill(~present.unsqueeze(-1), 0)
         if self.align_center:
             persons = self._center(persons, present)
         if self.align_spine:
@@ -86,6 +91,7 @@ class PreNormalize3D(BaseTransform):
         if self.scale:
             persons = persons / self._mean_bone_length(persons[0], present[0])
         data.x = persons.flatten(0, 1).to(data.x.dtype)
+        data.present = present.flatten(0, 1)
         return data
 
     def _center(self, persons: Tensor, present: Tensor) -> Tensor:
@@ -123,7 +129,9 @@ class PreNormalize2D(BaseTransform):
     r"""Scales 2-D clips to about :math:`[-1, 1]` and clears uncertain joints (functional name:
     :obj:`pre_normalize_2d`).
 
-    Joints with a score of at most :obj:`threshold` go to the origin and keep their score.
+    Missing joints and those with a score of at most :obj:`threshold` go to the origin and keep
+    their score; all of them are missing from then on. A joint at exactly :math:`(0, 0)` is missing
+    whatever its score, see :mod:`pyg_stgcn.transforms.presence`.
 
     Args:
         threshold: The highest score of a joint that does not count.
@@ -154,13 +162,14 @@ class PreNormalize2D(BaseTransform):
                 f"image_size); use PreNormalize3D for 3-D clips"
             )
         position, score = data.x[..., :2], data.x[..., 2:]
-        counts = score > self.threshold
+        counts = present_joints(data) & (score.squeeze(-1) > self.threshold)
         if self.mode == "fix":
             half = data.image_size.view(2).flip(0).to(position) / 2
             position = (position - half) / half
         else:
-            position = _scale_to_box(position, counts.squeeze(-1))
-        data.x = torch.cat([position * counts, score], dim=-1)
+            position = _scale_to_box(position, counts)
+        data.x = torch.cat([position * counts.unsqueeze(-1), score], dim=-1)
+        data.present = counts
         return data
 
     def __repr__(self) -> str:
@@ -196,21 +205,28 @@ def _l1(vector: Vector) -> float:
     return sum(abs(value) for value in vector)
 
 
-def _keep_main_person(persons: Tensor) -> Tensor:
+def _keep_main_person(persons: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
     """Puts the main person first and removes the frames in which it is absent."""
-    valid = (persons.abs() > 1e-8).any(dim=3).any(dim=1)
-    counts = valid.sum(dim=1)
-    if not bool(counts.any()):
-        return persons
-    if len(counts) == 2 or counts[0] == 0:
-        main = int(counts.argmax())
-        if main and counts[main] > counts[0]:
-            order = list(range(len(counts)))
-            order[0], order[main] = main, 0
-            persons, valid = persons[order], valid[order]
-    if bool(valid[0].all()):
-        return persons
-    return persons.index_select(2, valid[0].nonzero().flatten())
+    main = _main_person(persons, present)
+    if main:
+        order = list(range(len(persons)))
+        order[0], order[main] = main, 0
+        persons, present = persons[order], present[order]
+    seen = present[0].any(dim=0)
+    if bool(seen.all()):
+        return persons, present
+    frames = seen.nonzero().flatten()
+    return persons.index_select(2, frames), present.index_select(2, frames)
+
+
+def _main_person(persons: Tensor, present: Tensor) -> int:
+    """The person seen in the most frames; of several the one who moves most."""
+    counts = present.any(dim=1).sum(dim=1)
+    tied: list[int] = (counts == counts.max()).nonzero().flatten().tolist()
+    if len(tied) == 1:
+        return tied[0]
+    motion = [float(persons[m][present[m]].var(dim=0, correction=0).sum()) for m in tied]
+    return tied[motion.index(max(motion))]
 
 
 def _first_frame(present: Tensor, joints: tuple[int, ...]) -> int | None:

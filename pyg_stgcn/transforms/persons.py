@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.transforms.layout import split_persons
+from pyg_stgcn.transforms.layout import keep_present, kept_present, split_persons
 
 
 @functional_transform("pad_persons")
@@ -36,11 +37,16 @@ class PadPersons(BaseTransform):
         self.num_persons = num_persons
 
     def forward(self, data: Data) -> Data:
+        present = kept_present(data)
         persons = split_persons(data)[: self.num_persons]
         num_joints = persons.size(1)
         padded = persons.new_zeros(self.num_persons, *persons.shape[1:])
         padded[: persons.size(0)] = persons
         data.x = padded.flatten(0, 1)
+        if present is not None:
+            added = (self.num_persons - persons.size(0)) * num_joints
+            present = F.pad(present[: len(data.x)], (0, 0, 0, added))
+        keep_present(data, present)
         edges = data.edge_index[:, data.edge_index[0] < num_joints]
         offsets = torch.arange(self.num_persons) * num_joints
         data.edge_index = (edges.unsqueeze(1) + offsets.view(1, -1, 1)).flatten(1)

@@ -14,12 +14,11 @@ from pyg_stgcn.transforms.layout import present_joints
 class Interpolate(BaseTransform):
     r"""Fills in missing joints linearly over time (functional name: :obj:`interpolate`).
 
-    A joint at exactly zero is missing, so a missing frame is one in which all joints are. Each is
-    put on the line between its nearest present frames, scores included; before the first and after
-    the last of these it stands still. A joint that is missing throughout stays missing.
+    A missing frame is one in which all joints are missing. Each is put on the line between its
+    nearest present frames, scores included; before the first and after the last of these it stands
+    still. A joint that is missing throughout stays missing.
 
-    :class:`PreNormalize3D` moves the root joint of one frame to exactly zero, which then counts as
-    missing too.
+    Which joints are missing is in ``present``; where a clip has none, those at exactly zero.
 
     Shapes:
         - **input x, output x:** :math:`(M \cdot V, T, C)`
@@ -43,6 +42,7 @@ class Interpolate(BaseTransform):
         line = torch.lerp(first, last, weight.unsqueeze(-1))
         fill = ~present & present.any(dim=1, keepdim=True)
         data.x = torch.where(fill.unsqueeze(-1), line, x)
+        data.present = present | fill
         return data
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.transforms.layout import clip_name
+from pyg_stgcn.transforms.layout import clip_name, take_frames
 
 
 @functional_transform("uniform_sample")
@@ -62,7 +62,7 @@ class UniformSample(BaseTransform):
             frames = torch.cat(draws)
         else:
             frames = _frames_for_testing(num_frames, self.clip_frames, self.num_clips, self.seed)
-        data.x = data.x.index_select(1, frames)
+        take_frames(data, frames)
         data.num_clips = self.num_clips
         return data
 

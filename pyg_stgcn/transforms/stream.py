@@ -12,7 +12,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.transforms.layout import clip_name, has_score, split_joints
+from pyg_stgcn.transforms.layout import clip_name, has_score, present_joints, split_joints
 
 STREAMS = ("joint", "bone", "joint-motion", "bone-motion")
 
@@ -27,7 +27,8 @@ class ToStream(BaseTransform):
 
     The score of 2-D clips becomes the mean of the two joints' scores in a bone, and the mean of
     the two frames' scores (zero in the last frame) in a motion. A joint without a parent keeps
-    its own.
+    its own. Bones and motions that need a missing joint are zero: a joint that appears does not
+    jump.
 
     Args:
         stream: One of the names, or several joined by ``"+"``, as in ``"joint+bone"``, whose
@@ -58,20 +59,26 @@ class ToStream(BaseTransform):
                 f"apply ToStream before UniformSample"
             )
         joints = split_joints(data, self.skeleton)
+        found = present_joints(data, self.skeleton)
+        # Most clips lack nothing.
+        present = None if bool(found.all()) else found.view(joints.shape[:3])
         scored = has_score(data)
         streams = []
         for stream in self.streams:
-            x = joints if stream.startswith("joint") else self._bones(joints, scored)
-            streams.append(_motion(x, scored) if stream.endswith("motion") else x)
+            x, shown = joints, present
+            if stream.startswith("bone"):
+                x, shown = self._bones(joints, present, scored)
+            streams.append(_motion(x, shown, scored) if stream.endswith("motion") else x)
         data.x = torch.cat(streams, dim=-1).flatten(0, 1)
         return data
 
-    def _bones(self, joints: Tensor, scored: bool) -> Tensor:
+    def _bones(
+        self, joints: Tensor, present: Tensor | None, scored: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """The bones, and where both of their ends are present, if not everywhere."""
         parents = joints.index_select(1, self.parent)
-        bones = joints - parents
-        if scored:
-            bones[..., -1] = (joints[..., -1] + parents[..., -1]) / 2
-        return bones
+        shown = None if present is None else present & present.index_select(1, self.parent)
+        return _difference(joints, parents, shown, scored), shown
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.stream!r}, {self.skeleton.name})"
@@ -97,9 +104,18 @@ def parse_streams(stream: str) -> tuple[str, ...]:
     return names
 
 
-def _motion(x: Tensor, scored: bool) -> Tensor:
+def _motion(x: Tensor, shown: Tensor | None, scored: bool) -> Tensor:
+    both = None if shown is None else shown[:, :, 1:] & shown[:, :, :-1]
     motion = torch.zeros_like(x)
-    motion[:, :, :-1] = x[:, :, 1:] - x[:, :, :-1]
-    if scored:
-        motion[:, :, :-1, -1] = (x[:, :, 1:, -1] + x[:, :, :-1, -1]) / 2
+    motion[:, :, :-1] = _difference(x[:, :, 1:], x[:, :, :-1], both, scored)
     return motion
+
+
+def _difference(end: Tensor, start: Tensor, shown: Tensor | None, scored: bool) -> Tensor:
+    """End less start, zero where not both are shown; of the scores their mean."""
+    difference = end - start
+    if shown is not None:
+        difference.masked_fill_(~shown.unsqueeze(-1), 0)
+    if scored:
+        difference[..., -1] = (end[..., -1] + start[..., -1]) / 2
+    return difference

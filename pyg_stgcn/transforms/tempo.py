@@ -8,7 +8,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.transforms.layout import present_joints
+from pyg_stgcn.transforms.layout import present_joints, take_frames
 
 
 @functional_transform("temporal_crop")
@@ -41,7 +41,7 @@ class TemporalCrop(BaseTransform):
         shortest = min(max(1, round(self.min_share * num_frames)), num_frames)
         length = int(torch.randint(shortest, num_frames + 1, ()))
         start = int(torch.randint(num_frames - length + 1, ()))
-        data.x = data.x[:, start : start + length]
+        take_frames(data, torch.arange(start, start + length))
         return data
 
     def __repr__(self) -> str:
@@ -54,8 +54,8 @@ class RandomSpeed(BaseTransform):
 
     The speed :math:`s` is uniform in :math:`[1 - c, 1 + c]`, from torch's global generator. The
     :math:`\mathrm{round}(T / s)` new frames (at least one) are spread evenly from the first to the
-    last; each lies on the line between its two neighbours. Where a joint is missing (exactly zero)
-    in one of the two, the nearer one counts alone.
+    last; each lies on the line between its two neighbours. Where a joint is missing in one of the
+    two, the nearer one counts alone.
 
     :class:`UniformSample` spreads its frames over clips of any length, so the speed shows in
     motion streams, and in clips too short to fill the sample.
@@ -91,8 +91,9 @@ class RandomSpeed(BaseTransform):
         weight = (position - earlier).to(x.dtype).view(1, -1, 1)
         line = torch.lerp(x.index_select(1, earlier), x.index_select(1, later), weight)
         both = present.index_select(1, earlier) & present.index_select(1, later)
-        nearer = x.index_select(1, position.round().long())
-        data.x = torch.where(both.unsqueeze(-1), line, nearer)
+        nearer = position.round().long()
+        data.x = torch.where(both.unsqueeze(-1), line, x.index_select(1, nearer))
+        data.present = present.index_select(1, nearer)
         return data
 
     def __repr__(self) -> str:

@@ -11,44 +11,42 @@ from pyg_stgcn.datasets import Clip, ClipStore, SkeletonPickle, statistics
 from pyg_stgcn.datasets.statistics import count_missing, frame_histogram, missing_in
 
 
-def counted_by_hand(keypoints: list[np.ndarray], axes: int) -> tuple[np.ndarray, float]:
-    missing, seen, incomplete, frames = 0, 0, 0, 0
-    for keypoint in keypoints:
-        gone = (keypoint[..., :axes] == 0).all(axis=-1)
-        absent = gone.all(axis=-1)
-        missing += gone[~absent].sum(axis=0)
+def counted_by_hand(presents: list[np.ndarray]) -> tuple[np.ndarray, float, float]:
+    missing, seen, incomplete, hidden, frames = 0, 0, 0, 0, 0
+    for present in presents:
+        absent = ~present.any(axis=-1)
+        missing += (~present)[~absent].sum(axis=0)
         seen += (~absent).sum()
         incomplete += absent.any(axis=0).sum()
-        frames += keypoint.shape[1]
-    return missing / seen, incomplete / frames
+        hidden += absent.sum(axis=1).min()
+        frames += present.shape[1]
+    return missing / seen, incomplete / frames, hidden / frames
 
 
 def random_clips(count: int) -> list[Clip]:
     rng = np.random.default_rng(0)
     clips = []
     for number in range(count):
-        keypoint = rng.normal(size=(rng.integers(1, 4), rng.integers(2, 9), 5, 3))
-        keypoint[rng.random(keypoint.shape[:3]) < 0.3, :2] = 0
-        keypoint[rng.random(keypoint.shape[:3]) < 0.5, 2] = 0
-        keypoint[rng.random(keypoint.shape[:2]) < 0.4] = -0.0
-        clips.append(Clip(str(number), 0, keypoint.astype(np.float16)))
+        keypoint = rng.normal(size=(rng.integers(1, 4), rng.integers(2, 9), 9, 3))
+        present = rng.random(keypoint.shape[:3]) < 0.7
+        present[rng.random(keypoint.shape[:2]) < 0.4] = False
+        clips.append(Clip(str(number), 0, keypoint.astype(np.float16), present=present))
     return clips
 
 
 @pytest.mark.parametrize("rows", [1, 40, 2**15])
-@pytest.mark.parametrize("has_score", [False, True])
 def test_missing_joints_and_persons_are_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, has_score: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     monkeypatch.setattr(statistics, "_ROWS", rows)
     clips = random_clips(60)
     store = ClipStore.build(tmp_path / "store", clips, {"dtype": "float16", "splits": {}})
     for chosen in (np.arange(60), np.array([41, 3, 4, 59, 0])):
-        missing = count_missing(store, chosen, has_score=has_score)
-        keypoints = [clips[i].keypoint for i in chosen]
-        joints, frames = counted_by_hand(keypoints, axes=2 if has_score else 3)
+        missing = count_missing(store, chosen)
+        joints, frames, main = counted_by_hand([clips[i].present for i in chosen])
         np.testing.assert_allclose(missing.joints, joints)
         assert missing.frames == pytest.approx(frames)
+        assert missing.main == pytest.approx(main)
         assert missing.share == pytest.approx(joints.mean())
 
 
@@ -56,10 +54,10 @@ def test_a_published_file(shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "data" / "pyskl" / "mini_ucf101.pkl"
     with path.open("rb") as file:
         annotations = pickle.load(file)["annotations"]
-    joints, frames = counted_by_hand([clip["keypoint"] for clip in annotations], axes=2)
+    joints, frames, main = counted_by_hand([clip["keypoint"].any(-1) for clip in annotations])
     missing = missing_in(SkeletonPickle(path, root=tmp_path, split="all"))
     np.testing.assert_allclose(missing.joints, joints)
-    assert missing.frames == pytest.approx(frames)
+    assert (missing.frames, missing.main) == pytest.approx((frames, main))
     assert frames > 0.1
 
 

@@ -8,6 +8,7 @@ import signal
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def test_clips_come_back_unchanged(folder: Path, dtype: str) -> None:
         assert (read.name, read.label, read.image_size) == (clip.name, clip.label, clip.image_size)
         assert read.keypoint.dtype == dtype
         assert np.array_equal(read.keypoint, clip.keypoint)
+        assert read.present is not None and read.present.all()
     assert store.labels.tolist() == [0, 1, 2, 1]
     assert store.num_frames.tolist() == [3, 4, 5, 3]
     assert store.num_persons.tolist() == [1, 2, 1, 1]
@@ -60,6 +62,30 @@ def test_frames_are_one_flat_array_that_numpy_reads(folder: Path) -> None:
     ClipStore.build(folder, clips, META)
     flat = np.concatenate([clip.keypoint.reshape(-1, 4, 3) for clip in clips])
     assert np.array_equal(np.load(folder / "keypoint.npy"), flat)
+
+
+@pytest.mark.parametrize("joints", [1, 7, 8, 9, 25])
+def test_present_joints_come_back_unchanged(folder: Path, joints: int) -> None:
+    rng = np.random.default_rng(0)
+    clips = [
+        replace(clip, present=rng.random(clip.keypoint.shape[:3]) < 0.5)
+        for clip in make_clips(5, joints)
+    ]
+    ClipStore.build(folder, clips, {"dtype": "float32", "splits": {}})
+    store = ClipStore.open(folder)
+    for i, clip in enumerate(clips):
+        assert store[i].present.dtype == bool
+        assert np.array_equal(store[i].present, clip.present)
+    chosen = np.array([3, 0, 4])
+    flat = np.concatenate([clips[i].present.reshape(-1, joints) for i in chosen])
+    assert np.array_equal(store.present_in(chosen), flat)
+
+
+def test_a_joint_at_zero_is_missing_unless_the_clip_says_more(folder: Path) -> None:
+    clip = make_clips(1)[0]
+    clip.keypoint[0, 1, 2] = 0
+    store = ClipStore.build(folder, [clip], {"dtype": "float32", "splits": {}})
+    assert np.argwhere(~store[0].present).tolist() == [[0, 1, 2]]
 
 
 def test_coordinates_cannot_be_changed(folder: Path) -> None:
@@ -154,7 +180,9 @@ def _edit_meta(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize("file", ["keypoint.npy", "table.npy", "names.npy", "splits.npy"])
+@pytest.mark.parametrize(
+    "file", ["keypoint.npy", "present.npy", "table.npy", "names.npy", "splits.npy"]
+)
 @pytest.mark.parametrize("harm", [_truncate, Path.unlink])
 def test_opening_notices_missing_and_short_files(folder: Path, file: str, harm: Any) -> None:
     ClipStore.build(folder, make_clips(), META)
@@ -188,12 +216,13 @@ def test_opening_notices_damaged_facts(folder: Path, harm: Any, message: str) ->
         ClipStore.open(folder)
 
 
-def test_reading_notices_changed_coordinates(folder: Path) -> None:
+@pytest.mark.parametrize("file", ["keypoint.npy", "present.npy"])
+def test_reading_notices_changed_coordinates(folder: Path, file: str) -> None:
     ClipStore.build(folder, make_clips(), META)
-    _flip(folder / "keypoint.npy")
+    _flip(folder / file)
     store = ClipStore.open(folder)
     assert store[0].label == 0
-    with pytest.raises(InputError, match=r"keypoint.npy: damaged, clip 'clip 2'"):
+    with pytest.raises(InputError, match=rf"{file}: damaged, clip 'clip 2'"):
         store[2]
 
 

@@ -36,6 +36,19 @@ def output(model: nn.Module) -> Tensor:
         return model(Data(x=torch.randn(34, 9, 3), num_persons=2))
 
 
+@pytest.mark.parametrize("kind", ["aagcn", "ctrgcn"])
+def test_a_person_slot_that_was_never_trained_is_written_as_the_one_that_stands_for_it(
+    kind: str,
+) -> None:
+    model, other = make(kind).train(), make(kind)
+    torch.manual_seed(1)
+    model(Data(x=torch.randn(17, 9, 3) + 4, num_persons=1))
+    model.eval()
+    load_pyskl(other, pyskl_state_dict(model))
+    assert other.data_norm.trained_slots().tolist() == [0, 1]
+    torch.testing.assert_close(output(other), output(model))
+
+
 @pytest.fixture(params=list_models())
 def name(request: pytest.FixtureRequest) -> str:
     return request.param

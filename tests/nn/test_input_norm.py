@@ -57,6 +57,47 @@ def test_an_empty_slot_learns_nothing() -> None:
     assert int(second.num_batches_tracked) == 0
 
 
+def single_persons(num_slots: int = 2) -> PersonNorm:
+    """A norm that has been trained on samples of one person."""
+    norm = make(num_slots)
+    for _ in range(3):
+        norm(4 + features(5), torch.ones(5, dtype=torch.long))
+    return norm.eval()
+
+
+def test_persons_of_a_slot_that_was_never_trained_are_normalised_by_the_last_that_was() -> None:
+    norm = single_persons(num_slots=3)
+    assert norm.trained_slots().tolist() == [0, 0, 0]
+    x = features(7)
+    torch.testing.assert_close(
+        norm(x, torch.tensor([1, 4, 2])), norm.slots[0](x.view(-1, V * C)).view(x.shape)
+    )
+    norm.train()(features(4), torch.tensor([2, 2]))
+    assert norm.trained_slots().tolist() == [0, 1, 1]
+    norm.eval()
+    first, second = (slot(x.view(-1, V * C)).view(x.shape) for slot in norm.slots[:2])
+    out = norm(x, torch.tensor([1, 4, 2]))
+    assert torch.equal(out[[0, 1, 5]], first[[0, 1, 5]])
+    assert torch.equal(out[[2, 3, 4, 6]], second[[2, 3, 4, 6]])
+
+
+def test_in_training_every_slot_learns_for_itself() -> None:
+    norm = single_persons().train()
+    second = norm.slots[1]
+    norm(features(4), torch.tensor([2, 2]))
+    assert int(second.num_batches_tracked) == 1
+
+
+def test_statistics_that_were_loaded_stay() -> None:
+    """Those of a file without counters, and those of slots that all were trained."""
+    norm = make().eval()
+    assert norm.trained_slots().tolist() == [0, 1]
+    norm.train()(features(4), torch.tensor([2, 2]))
+    other = make()
+    other.load_state_dict(norm.state_dict())
+    assert other.trained_slots().tolist() == [0, 1]
+
+
 def test_gradients() -> None:
     norm = make().eval()
     x = features(4).requires_grad_()

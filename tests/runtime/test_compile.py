@@ -118,6 +118,17 @@ def test_the_same_outputs(name: str, pattern: str, sparsity: float) -> None:
     check(model, batch_of(model, (2, 1), 21))
 
 
+@pytest.mark.parametrize("name", ["aagcn", "ctrgcn"])
+def test_a_person_slot_that_was_never_trained(name: str) -> None:
+    model = create_model(name, 5, "ntu25", base_channels=16)
+    with torch.no_grad():
+        for _ in range(5):
+            model(batch_of(model, (1, 1, 1), 12))
+    model.eval()
+    assert model.data_norm.trained_slots().tolist() == [0, 0]
+    check(model, batch_of(model, (2, 1), 21))
+
+
 @pytest.mark.parametrize(
     ("num_joints", "frames", "channels", "width", "persons"),
     [

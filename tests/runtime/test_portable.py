@@ -70,6 +70,17 @@ def test_says_what_the_model_says(name: str) -> None:
         close(portable(*given[1:]), model(given[0]))
 
 
+@pytest.mark.parametrize("name", ["aagcn", "ctrgcn"])
+@torch.no_grad()
+def test_a_slot_that_was_never_trained(name: str) -> None:
+    model = trained(name, person_slots=3).train()
+    model(clips(1, 1, 1)[0])
+    model.eval()
+    assert model.data_norm.trained_slots().tolist() == [0, 0, 0]
+    batch, x, num_persons = clips(1, 3, 2)
+    close(PortableModel(model)(x, num_persons), model(batch))
+
+
 @torch.no_grad()
 def test_assemblies() -> None:
     model = Assembly([trained("stgcn"), trained("dgstgcn")], learned_weights=True).eval()

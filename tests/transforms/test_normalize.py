@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch_geometric.data import Data
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import get_skeleton
@@ -56,26 +57,45 @@ def test_frames_without_the_main_person_are_removed(clips: SimpleNamespace) -> N
     assert torch.equal(output.x, swapped.reshape(50, 5, 3))
 
 
-def test_equally_present_persons_keep_their_order(clips: SimpleNamespace) -> None:
-    clip = clips.random(persons=2, frames=4)
-    joints = clip.x.view(2, 25, 4, 3)
-    joints[0, :, 1] = 0
-    joints[1, :, 3] = 0
-    output = PreNormalize3D(NTU, align_spine=False, align_center=False)(clip)
-    assert torch.equal(output.x, joints[:, :, [0, 2, 3]].reshape(50, 3, 3))
+def main_first(clip: Data, persons: int) -> Data:
+    """Only the order of the persons and the choice of frames."""
+    assert clip.num_persons == persons
+    return PreNormalize3D(NTU, align_spine=False, align_center=False)(clip)
 
 
-def test_three_persons_keep_their_order_unless_the_first_never_appears(
-    clips: SimpleNamespace,
+@pytest.mark.parametrize("mover", [0, 1, 2])
+def test_of_equally_present_persons_the_one_who_moves_most_is_the_main_one(
+    clips: SimpleNamespace, mover: int
 ) -> None:
-    transform = PreNormalize3D(NTU, align_spine=False, align_center=False)
     clip = clips.random(persons=3, frames=4)
     joints = clip.x.view(3, 25, 4, 3)
-    joints[0, :, 1:] = 0
-    assert torch.equal(transform(clip).x, joints[:, :, :1].reshape(75, 1, 3))
-    joints[0] = 0
-    joints[1, :, 0] = 0
-    assert torch.equal(transform(clip).x, joints[[2, 1, 0]].reshape(75, 4, 3))
+    joints[mover] *= 1.5
+    joints[:2, :, 1] = 0
+    joints[2, :, 3] = 0
+    kept = [0, 1, 2] if mover == 2 else [0, 2, 3]
+    order = [mover, *(0 if person == mover else person for person in (1, 2))]
+    assert torch.equal(main_first(clip, 3).x, joints[order][:, :, kept].reshape(75, 3, 3))
+
+
+@pytest.mark.parametrize("persons", [2, 3, 5])
+def test_persons_who_move_the_same_keep_their_order(clips: SimpleNamespace, persons: int) -> None:
+    clip = clips.make(torch.randn(1, 4, 25, 3).expand(persons, -1, -1, -1), NTU)
+    clip.x[-25:, :, :] *= -1
+    assert torch.equal(main_first(clip, persons).x, clip.x)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1]])
+def test_a_passer_by_does_not_decide_which_frames_stay(
+    clips: SimpleNamespace, order: list[int]
+) -> None:
+    joints = torch.randn(3, 60, 25, 3) + 3
+    joints[0, 2:] = 0
+    joints[1:, 50:] = 0
+    joints[2, :5] = 0
+    output = main_first(clips.make(joints[order], NTU), len(order))
+    assert output.x.shape[1] == 50
+    assert torch.equal(clips.joints(output)[0], joints[1, :50])
+    assert bool(output.present.view(len(order), 25, 50)[0].all())
 
 
 def test_missing_joints_stay_at_the_origin(clips: SimpleNamespace) -> None:
@@ -152,12 +172,12 @@ def test_no_rotation_without_an_axis(vector: list[float]) -> None:
 def test_image_corners_become_ones(clips: SimpleNamespace) -> None:
     clip = clips.flat()
     clip.x[..., 2] = 0.5
-    clip.x[0, 0, :2] = torch.tensor([0.0, 0.0])
-    clip.x[1, 0, :2] = torch.tensor([200.0, 100.0])
+    clip.x[0, 0, :2] = torch.tensor([0.0, 100.0])
+    clip.x[1, 0, :2] = torch.tensor([200.0, 0.0])
     clip.x[2, 0] = torch.tensor([150.0, 25.0, 0.01])
     x = PreNormalize2D()(clip).x
-    assert x[0, 0].tolist() == [-1, -1, 0.5]
-    assert x[1, 0].tolist() == [1, 1, 0.5]
+    assert x[0, 0].tolist() == [-1, 1, 0.5]
+    assert x[1, 0].tolist() == [1, -1, 0.5]
     assert x[2, 0].tolist() == pytest.approx([0, 0, 0.01])
     assert x[3, 0].tolist() == pytest.approx(
         [clip.x[3, 0, 0].item() / 100 - 1, clip.x[3, 0, 1].item() / 50 - 1, 0.5], abs=1e-6
