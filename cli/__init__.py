@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from importlib import import_module
 
 import click
 
 from pyg_stgcn import __version__
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.signals import Stopped, end_with_input, stop_on
 
 _COMMANDS = (
     "assemble",
@@ -38,8 +41,18 @@ class _Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
+        end_with_input()
         try:
-            return super().invoke(ctx)
+            with stop_on("SIGINT", "SIGTERM", "SIGHUP"):
+                return super().invoke(ctx)
+        except Stopped as stop:
+            # Of several processes of a training the first speaks for all.
+            if os.environ.get("LOCAL_RANK", "0") == "0":
+                with contextlib.suppress(OSError):  # Whoever has stopped it may be gone.
+                    click.echo(f"Error: {stop}", err=True)
+            raise
+        except BrokenPipeError:
+            raise  # Whoever reads the output has seen enough; click ends quietly.
         except InputError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:

@@ -39,6 +39,11 @@ from pyg_stgcn.cli._output import (
 @click.option(
     "--repair", type=click.Choice(["interpolate"]), help="Fill in what is missing afterwards."
 )
+@click.option(
+    "--checkpoint",
+    type=click.Choice(["best", "last"]),
+    help="Take these weights, also of a run that is not finished.  [default: those of its end]",
+)
 @click.option("--root", help="Folder of the datasets, if it has moved.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -48,6 +53,7 @@ def command(
     corruption: str | None,
     pattern: str | None,
     repair: str | None,
+    checkpoint: str | None,
     root: str | None,
     device: str,
     as_json: bool,
@@ -63,6 +69,8 @@ def command(
     robustness.json, robustness.csv and robustness.png instead. A single loss and a repair show in
     their names: robustness-0.75-random-interpolate.json. To repair what the sensor did not see,
     lose nothing: --corruption 0.
+
+    With --checkpoint the names say so too: evaluation-best.json.
     """
     _check_losses(corruption, pattern, repair)
 
@@ -71,9 +79,11 @@ def command(
 
     check_device(device)
     if corruption is None:
-        result = evaluate_run(run, num_clips=clips, device=device, root=root)
+        result = evaluate_run(run, num_clips=clips, device=device, root=root, checkpoint=checkpoint)
         if Run.open(run).config.levels:
-            result["assembly"] = evaluate_assembly(run, num_clips=clips, device=device, root=root)
+            result["assembly"] = evaluate_assembly(
+                run, num_clips=clips, device=device, root=root, checkpoint=checkpoint
+            )
     else:
         result = evaluate_robustness(
             run,
@@ -83,6 +93,7 @@ def command(
             num_clips=clips,
             device=device,
             root=root,
+            checkpoint=checkpoint,
         )
     if as_json:
         print_json(result)

@@ -41,8 +41,13 @@ def _preprocessing(run: Run) -> dict[str, Any]:
     help="sparse: for this package alone; onnx: for onnxruntime and others; pt2: for torch.export.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
+@click.option(
+    "--checkpoint",
+    type=click.Choice(["best", "last"]),
+    help="Take these weights, also of a run that is not finished.  [default: those of its end]",
+)
 @click.option("--half", is_flag=True, help="Keep the weights in half precision (sparse only).")
-def command(run: Path, kind: str, out: Path, half: bool) -> None:
+def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool) -> None:
     """Write RUN's trained model into one file that needs neither the run nor its data.
 
     A sparse file holds the weights that are kept, the skeleton, the classes and how clips are
@@ -60,7 +65,7 @@ def command(run: Path, kind: str, out: Path, half: bool) -> None:
 
     if half and kind != "sparse":
         raise click.UsageError(f"--half is for sparse files; leave it out of a {kind} file")
-    trained = Run.open(run)
+    trained = Run.open(run, checkpoint)
     model, preprocessing = trained.load_model(), _preprocessing(trained)
     if kind == "sparse":
         save(
@@ -76,6 +81,6 @@ def command(run: Path, kind: str, out: Path, half: bool) -> None:
         skeleton = trained.skeleton.to_dict()
         about = {"skeleton": skeleton, "classes": trained.classes, "preprocessing": preprocessing}
         write(out, model, trained.frames, about)
-    dense = trained.weights.stat().st_size
+    dense = sum(value.nbytes for value in model.state_dict().values())
     size = out.stat().st_size
-    click.echo(f"{out}: {size:,} bytes, {100 * size / dense:.1f} % of {trained.weights.name}")
+    click.echo(f"{out}: {size:,} bytes, {100 * size / dense:.1f} % of the dense weights")

@@ -41,8 +41,14 @@ def _parse_augment(
 def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -> Any:
     from dataclasses import replace
 
+    from pyg_stgcn.training.claim import never_began
     from pyg_stgcn.training.config import PLACEMENT, load_config
 
+    if folder.is_dir() and never_began(folder):
+        raise click.UsageError(
+            f"{folder}: there is no run to continue, if one was started it was stopped before it "
+            "began; start it without --resume"
+        )
     config, _ = load_config(folder / "config.json")
     given = given_options(ctx, options)
     for name, value in given.items():
@@ -109,7 +115,8 @@ def _default_folder(config: Any) -> Path:
 @click.option(
     "--init",
     metavar="RUN|FILE",
-    help="Weights to start from: a run, its model.safetensors, or a checkpoint of PYSKL.",
+    help="Weights to start from: a run, its model.safetensors or checkpoints/best.ckpt, or a "
+    "checkpoint of PYSKL.",
 )
 @click.option("--freeze-backbone", is_flag=True, help="Train nothing but the classifier.")
 @click.option(
@@ -362,7 +369,9 @@ def command(
                     f"--ticket brings its own masks; leave --{name.replace('_', '-')} out"
                 )
 
+    from pyg_stgcn.signals import Stopped
     from pyg_stgcn.training import TrainConfig, train
+    from pyg_stgcn.training.rundir import resume_command
 
     if resume and out is not None:
         config = _resumed_config(ctx, out, options)
@@ -373,7 +382,12 @@ def command(
     check_names(config)
     check_benchmark(config)
     folder = out or _default_folder(config)
-    summary = train(config, folder, resume=resume)
+    try:
+        summary = train(config, folder, resume=resume)
+    except Stopped as stop:
+        if (folder / "config.json").exists():
+            stop.remedy = f"go on with {resume_command(folder)}"
+        raise
     if not summary:
         return
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,3 +56,19 @@ def check_is_file(path: Path) -> None:
             f"{path}: is a pipe, socket or device, not a file; save its contents to a file and "
             "name that"
         )
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete the temporary files of killed calls of :func:`write_atomically` for ``path``.
+
+    Only while no other process writes the file.
+    """
+    for found in leftovers(path):
+        found.unlink(missing_ok=True)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Temporary files of :func:`write_atomically` for ``path``, of whatever process."""
+    name = re.compile(rf"\.{re.escape(path.stem)}\.\d+{re.escape(path.suffix)}")
+    folder = path.parent
+    return [one for one in folder.iterdir() if name.fullmatch(one.name)] if folder.is_dir() else []

@@ -7,6 +7,7 @@ from pyg_stgcn.sparsity.group import ControllerGroup
 from pyg_stgcn.sparsity.mask import (
     Mask,
     MaskedParameter,
+    fold_state_dict,
     masked_parameters,
     score_parameters,
     weight_parameters,
@@ -70,6 +71,7 @@ __all__ = [
     "SparsitySchedule",
     "SparsitySummary",
     "Ticket",
+    "fold_state_dict",
     "full_masks",
     "kept_after",
     "kept_weights",

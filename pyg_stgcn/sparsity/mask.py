@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,6 +18,8 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity.patterns import PATTERNS, pool_units, unit_shape
 
 SCORE_SCALES = ("fan_in", "none")
+#: Under which torch keeps a parametrized weight, and what belongs to its parametrizations.
+_PARAMETRIZED = re.compile(r"(?P<owner>.*)parametrizations\.(?P<attribute>[^.]+)\.(?P<part>.+)")
 
 
 def fan_in(shape: torch.Size) -> int:
@@ -183,6 +186,31 @@ def add_mask(owner: nn.Module, attribute: str, mask: Mask) -> None:
 def fold_mask(owner: nn.Module, attribute: str) -> None:
     """Replace ``owner.attribute`` by a plain parameter with zeros where it was masked."""
     parametrize.remove_parametrizations(owner, attribute, leave_parametrized=True)
+
+
+def fold_state_dict(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Fold the masks in the state dict of a module with masks into its weights.
+
+    Args:
+        state: As the module saved it, with or without masks.
+
+    Returns:
+        The state dict of the module without masks, with zeros where a weight was pruned, and the
+        masks by the names of their weights in it.
+    """
+    weights: dict[str, Tensor] = {}
+    masks: dict[str, Tensor] = {}
+    for name, value in state.items():
+        found = _PARAMETRIZED.fullmatch(name)
+        if found is None:
+            weights[name] = value
+        elif found["part"] == "original":
+            weights[found["owner"] + found["attribute"]] = value
+        elif found["part"] == "0.mask":
+            masks[found["owner"] + found["attribute"]] = value
+    for name, mask in masks.items():
+        weights[name] = torch.where(mask, weights[name], 0)
+    return weights, masks
 
 
 def _deepcopy(module: nn.Module, memo: dict[int, Any]) -> nn.Module:

@@ -145,7 +145,7 @@ def judge_subsets(
         device=device,
     )
     rows = _rows(run, model, facts["experts"], judged)
-    files = {kind: run.folder / f"assembly.{kind}" for kind in ("json", "csv", "png")}
+    files = {kind: run.result(f"assembly.{kind}") for kind in ("json", "csv", "png")}
     write_subsets(files["csv"], rows)
     plot_subsets(files["png"], rows, {})
     result = {
@@ -219,6 +219,7 @@ def evaluate_assembly(
     num_clips: int = 10,
     device: torch.device | str = "cpu",
     root: str | None = None,
+    checkpoint: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate every subset of the experts of a finished run, see :func:`judge_subsets`.
 
@@ -227,11 +228,13 @@ def evaluate_assembly(
         num_clips: Clips drawn from each sample; their probabilities are averaged.
         device: Where to compute.
         root: Folder of the datasets, if it is no longer the one of the run.
+        checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
+            before it is finished; the names of the files say so (default: those of its end).
 
     Raises:
         InputError: The folder holds no finished run of an assembly, or its data are missing.
     """
-    run = Run.open(folder)
+    run = Run.open(folder, checkpoint)
     model = run.load_model()
     if not isinstance(model, Assembly):
         raise InputError(

@@ -1,23 +1,48 @@
-"""Checkpoints that a kill or a full disk cannot leave half-written."""
+"""Checkpoints with a checksum, which a kill or a full disk cannot leave half-written."""
 
 from __future__ import annotations
 
+import hashlib
 import io
+import logging
+import pickle
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from torch import Tensor
 
+from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
+from pyg_stgcn.finite import check_finite
+from pyg_stgcn.sparsity import fold_state_dict
+
+#: Stands at the end of a checkpoint, before the hexadecimal SHA-256 of all bytes before it.
+_TAG = b"pyg-stgcn sha256 "
+_DIGEST_LENGTH = 64
+#: The last record of a zip archive without a comment: its signature, its length, and how it ends.
+_END, _END_LENGTH, _NO_COMMENT = b"PK\x05\x06", 22, b"\0\0"
+#: Of the model's tensors in a checkpoint of Lightning.
+_PREFIX = "model."
+
+logger = logging.getLogger(__name__)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and renames it.
+    """Writes a checkpoint with its checksum beside its place, and renames it.
 
     Lightning's own writes to the system's temporary folder and moves the file, which is a copy
     wherever that folder is on another disk.
+
+    Args:
+        previous: Where the file that is replaced is kept, by the path of the checkpoint; others
+            are not kept.
     """
+
+    def __init__(self, previous: dict[Path, Path] | None = None) -> None:
+        self._previous = previous or {}
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -26,4 +51,119 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         torch.save(checkpoint, content)
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: file.write_bytes(content.getbuffer()))
+
+        def write(file: Path) -> None:
+            file.write_bytes(_sealed(content.getvalue()))
+            # Whatever happens between this and the renaming of the new file, one of the two is
+            # there, and a training goes on from it.
+            if path in self._previous and path.exists():
+                path.replace(self._previous[path])
+
+        write_atomically(path, write)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return read_checkpoint(Path(path), "name another checkpoint")
+
+
+def _sealed(content: bytes) -> bytes:
+    """Put a checksum behind a zip archive, as its comment, which readers of archives skip."""
+    assert content[-_END_LENGTH:].startswith(_END) and content.endswith(_NO_COMMENT)
+    length = (len(_TAG) + _DIGEST_LENGTH).to_bytes(len(_NO_COMMENT), "little")
+    content = content[: -len(_NO_COMMENT)] + length + _TAG
+    return content + _digest(content)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
+
+
+def read_checkpoint(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a checkpoint, onto the CPU, and compare its checksum.
+
+    Args:
+        path: The file.
+        remedy: What to do if it is damaged.
+
+    Raises:
+        InputError: The file cannot be read, is damaged, or is no checkpoint.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+    body, digest = content[:-_DIGEST_LENGTH], content[-_DIGEST_LENGTH:]
+    if body.endswith(_TAG):
+        intact = _digest(body) == digest
+    else:
+        end = content[-_END_LENGTH:]
+        intact = end.startswith(_END) and end.endswith(_NO_COMMENT)
+        if intact:
+            logger.warning(
+                "%s: has no checksum, as those of earlier versions; damage would not be noticed",
+                path,
+            )
+    if not intact:
+        raise InputError(f"{path}: damaged, its checksum differs; {remedy}")
+    try:
+        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(f"{path}: no checkpoint of a run ({first}); {remedy}") from None
+    if not isinstance(loaded, dict):
+        raise InputError(f"{path}: no checkpoint of a run; {remedy}")
+    return loaded
+
+
+#: What torch.load raises for files that hold something else.
+_UNREADABLE = (
+    *(pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError),
+    *(AttributeError, AssertionError, ImportError, ArithmeticError, MemoryError),
+)
+
+
+@dataclass(frozen=True)
+class TrainedState:
+    """The model of a checkpoint.
+
+    Args:
+        weights: State dict of the model without masks, with zeros where they were.
+        masks: Boolean tensors by the names of the weights, true where one is kept.
+    """
+
+    weights: dict[str, Tensor]
+    masks: dict[str, Tensor]
+
+
+def read_trained_state(path: Path, remedy: str) -> TrainedState:
+    """Read the weights of a checkpoint, with its masks folded into them.
+
+    Args:
+        path: A checkpoint of a training.
+        remedy: What to do if it cannot be used.
+
+    Raises:
+        InputError: The file is damaged, is no checkpoint of a run, or is of a training that
+            diverged.
+    """
+    state = model_state(read_checkpoint(path, remedy), path, remedy)
+    return TrainedState(*fold_state_dict(state))
+
+
+def model_state(checkpoint: dict[str, Any], path: Path, remedy: str) -> dict[str, Tensor]:
+    """The model's tensors in a checkpoint, with masks if it was trained with any.
+
+    Raises:
+        InputError: There are none, or one is not finite.
+    """
+    found = checkpoint.get("state_dict")
+    if not isinstance(found, dict) or not all(isinstance(one, Tensor) for one in found.values()):
+        raise InputError(f"{path}: no checkpoint of a run, it has no 'state_dict'; {remedy}")
+    state = {
+        name.removeprefix(_PREFIX): value
+        for name, value in found.items()
+        if name.startswith(_PREFIX)
+    }
+    check_finite(state, path, remedy)
+    return state

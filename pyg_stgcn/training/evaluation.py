@@ -21,7 +21,7 @@ from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.metrics import classification_metrics, confusion
 from pyg_stgcn.training.plots import plot_confusion
 from pyg_stgcn.training.predictions import Predictions
-from pyg_stgcn.training.rundir import Run, sparsity_facts
+from pyg_stgcn.training.rundir import DIVERGED, Run, sparsity_facts
 
 _BATCH_SIZE = 64
 
@@ -134,7 +134,14 @@ def judge(
     with torch.inference_mode():
         for batch in loader:
             parts.append(clip_probabilities(model, batch.to(device), num_clips).float().cpu())
-    return Predictions(np.array(dataset.names), dataset.labels, torch.cat(parts).numpy())
+    probabilities = torch.cat(parts).numpy()
+    wrong = ~np.isfinite(probabilities).reshape(len(dataset), -1).all(axis=1)
+    if wrong.any():
+        raise InputError(
+            f"{wrong.sum()} of {len(dataset)} clips have probabilities that are not numbers, the "
+            f"first is {dataset.names[int(wrong.argmax())]}: the model has diverged; {DIVERGED}"
+        )
+    return Predictions(np.array(dataset.names), dataset.labels, probabilities)
 
 
 def evaluate_run(
@@ -143,6 +150,7 @@ def evaluate_run(
     num_clips: int = 10,
     device: torch.device | str = "cpu",
     root: str | None = None,
+    checkpoint: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate a finished run and write ``evaluation.json``, ``predictions.npz``,
     ``confusion.csv`` and ``confusion.png``.
@@ -152,6 +160,8 @@ def evaluate_run(
         num_clips: Clips drawn from each sample; their probabilities are averaged.
         device: Where to compute.
         root: Folder of the datasets, if it is no longer the one of the run.
+        checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
+            before it is finished; the names of the files say so (default: those of its end).
 
     Returns:
         ``top1``, ``top5``, ``mean_class``, ``clips``, ``samples``, ``benchmark``, what is left of
@@ -160,14 +170,14 @@ def evaluate_run(
     Raises:
         InputError: The folder holds no finished run, or its data are missing.
     """
-    run = Run.open(folder)
+    run = Run.open(folder, checkpoint)
     model = run.load_model()
     with run.masked(model):
         left = sparsity_facts(model, run)
     predictions = predict(run, model, num_clips=num_clips, device=device, root=root)
     probabilities, labels = predictions.probabilities, predictions.labels
     counts = confusion(probabilities, labels)
-    table, picture = run.folder / "confusion.csv", run.folder / "confusion.png"
+    table, picture = run.result("confusion.csv"), run.result("confusion.png")
     header = ["true", *run.classes]
     rows = [
         dict(zip(header, [name, *row.tolist()], strict=True))
@@ -186,5 +196,5 @@ def evaluate_run(
         "confusion_csv": str(table),
         "confusion_png": str(picture),
     }
-    write_json(run.folder / "evaluation.json", result)
+    write_json(run.result("evaluation.json"), result)
     return result

@@ -9,16 +9,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import click
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.signals import END_WITH_INPUT, stop_on
 from pyg_stgcn.training.config import FILLED_IN, PLACEMENT, TrainConfig, load_config
 
 
@@ -87,7 +87,7 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
 
     Small ones fill the cores better side by side than one after the other with all threads each.
     When one fails, those that run are stopped, and the others are not started. The same happens
-    when this process is interrupted, terminated or hung up.
+    when this process is interrupted, terminated or hung up, or killed.
 
     Args:
         jobs: What to run.
@@ -107,7 +107,9 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
         process = subprocess.Popen(
             # A module and not code, so that Lightning can start it again for every further device.
             [sys.executable, "-m", "pyg_stgcn.cli", *job.words],
-            env={"OMP_NUM_THREADS": threads, **os.environ},
+            env={"OMP_NUM_THREADS": threads, **os.environ, END_WITH_INPUT: "1"},
+            # Nothing is written to it; it ends when this process does, even by SIGKILL.
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -128,7 +130,7 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
             failed.append(job)
             stop.set()
 
-    with _signals_raise(), ThreadPoolExecutor(parallel) as pool:
+    with stop_on("SIGTERM", "SIGHUP"), ThreadPoolExecutor(parallel) as pool:
         try:
             list(pool.map(run, jobs))
         finally:
@@ -145,27 +147,3 @@ def _relay(label: str, lines: IO[str]) -> None:
 def _kill_group(process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Lets SIGTERM and SIGHUP unwind the stack, as SIGINT does."""
-
-    def leave(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    # Python takes handlers from the main thread only. A signal that is ignored, as under nohup, or
-    # handled by the caller stays so.
-    in_main = threading.current_thread() is threading.main_thread()
-    default = [
-        number
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if in_main and signal.getsignal(number) is signal.SIG_DFL
-    ]
-    for number in default:
-        signal.signal(number, leave)
-    try:
-        yield
-    finally:
-        for number in default:
-            signal.signal(number, signal.SIG_DFL)

@@ -12,8 +12,12 @@ from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file
+from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models import Assembly, load_pyskl
+from pyg_stgcn.training.checkpoint import read_trained_state
+from pyg_stgcn.training.rundir import resume_command
 
+_ANOTHER = "name another file"
 _OF_CLASSES = re.compile(r"(shared_head|(experts\.\d+\.)?head)\.")
 
 
@@ -25,25 +29,29 @@ def load_pretrained(model: nn.Module, path: str | Path) -> bool:
 
     Args:
         model: The backbone or assembly, without masks.
-        path: A run's folder, its ``model.safetensors``, or a checkpoint of PYSKL.
+        path: A run's folder, its ``model.safetensors``, one of its ``checkpoints``, or a checkpoint
+            of PYSKL.
 
     Returns:
         Whether the classifier was loaded too.
 
     Raises:
-        InputError: The file cannot be read, or does not fit the model.
+        InputError: The file cannot be read, does not fit the model, or is of a training that
+            diverged.
     """
     path = Path(path)
     if path.is_dir():
-        path = path / "model.safetensors"
+        path = _weights_of_run(path)
     check_is_file(path)
     if not path.is_file():
         raise InputError(
-            f"--init {path}: no such file; name a run's folder, its model.safetensors or a "
-            "checkpoint of PYSKL"
+            f"--init {path}: no such file; name a run's folder, its model.safetensors, its "
+            "checkpoints/best.ckpt or a checkpoint of PYSKL"
         )
     if path.suffix == ".safetensors":
-        return _load_own(model, path)
+        return _load_own(model, path, _read_safetensors(path))
+    if path.suffix == ".ckpt":
+        return _load_own(model, path, _read_checkpoint(path))
     if isinstance(model, Assembly):
         raise InputError(
             f"--init {path}: holds a single backbone; start an assembly from a run of its like"
@@ -54,14 +62,37 @@ def load_pretrained(model: nn.Module, path: str | Path) -> bool:
         for kind in ("missing", "unexpected", "mismatched")
     }
     _refuse(model, path, unfit)
+    check_finite(model.state_dict(), f"--init {path}", _ANOTHER)
     return report.fits
 
 
-def _load_own(model: nn.Module, path: Path) -> bool:
+def _weights_of_run(folder: Path) -> Path:
+    weights, last = folder / "model.safetensors", folder / "checkpoints" / "last.ckpt"
+    if weights.exists() or not (folder / "config.json").exists():
+        return weights
+    started = f", or start from what it has, --init {last}" if last.exists() else ""
+    raise InputError(
+        f"--init {folder}: the run is not finished; finish it with {resume_command(folder)}"
+        f"{started}"
+    )
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        found = load_file(path)
+        return load_file(path)
     except SafetensorError as error:
-        raise InputError(f"--init {path}: damaged ({error}); name another file") from None
+        raise InputError(f"--init {path}: damaged ({error}); {_ANOTHER}") from None
+
+
+def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+    try:
+        return read_trained_state(path, _ANOTHER).weights
+    except InputError as error:
+        raise InputError(f"--init {error}") from None
+
+
+def _load_own(model: nn.Module, path: Path, found: dict[str, Tensor]) -> bool:
+    check_finite(found, f"--init {path}", _ANOTHER)
     ours = model.state_dict()
     head = {name for name in ours if _OF_CLASSES.match(name)}
     head_fits = all(name in found and found[name].shape == ours[name].shape for name in head)

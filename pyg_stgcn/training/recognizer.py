@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any, cast
@@ -16,6 +17,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.finite import first_not_finite
 from pyg_stgcn.models import Assembly
 from pyg_stgcn.sparsity import (
     ControllerGroup,
@@ -25,9 +27,11 @@ from pyg_stgcn.sparsity import (
     weight_parameters,
 )
 
+logger = logging.getLogger(__name__)
+
 
 class TrainingDivergedError(InputError):
-    """The loss is no longer a finite number."""
+    """The loss, or what it has made of the weights, is no longer a finite number."""
 
 
 class ActionRecognizer(pl.LightningModule):
@@ -120,15 +124,18 @@ class ActionRecognizer(pl.LightningModule):
         loss = self._loss(logits, batch)
         total = loss + sum(self._loss(part, batch) for part in auxiliary)
         if not torch.isfinite(total):
-            raise TrainingDivergedError(
-                f"training diverged: the loss is {total.item()} in epoch {self.current_epoch + 1}, "
-                f"batch {batch_idx + 1} (learning rate {self.lr}); lower --lr, and check the data "
-                "with 'pyg-stgcn datasets info'"
-            )
+            raise self._diverged(f"the loss is {total.item()}", batch_idx)
         self.train_loss.update(loss.detach(), weight=len(batch.y))
         self.train_metrics.update(logits.detach(), batch.y)
         self.log("loss", total, prog_bar=True, logger=False)
         return total + sum(penalty() for penalty in self.penalties)
+
+    def _diverged(self, what: str, batch_idx: int) -> TrainingDivergedError:
+        return TrainingDivergedError(
+            f"training diverged: {what} in epoch {self.current_epoch + 1}, batch {batch_idx + 1} "
+            f"(learning rate {self.lr}); lower --lr, and check the data with 'pyg-stgcn datasets "
+            "info'"
+        )
 
     def _all_logits(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
         """What is predicted, and what only serves the training."""
@@ -149,6 +156,10 @@ class ActionRecognizer(pl.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.controller is not None:
             self.controller.step(self.trainer.optimizers[0])
+        # The loss of the next step would show it, which the last has not; and what an epoch ends
+        # with is validated and saved.
+        if self.trainer.is_last_batch and (found := first_not_finite(self.model.state_dict())):
+            raise self._diverged(f"{found} after the step", batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         logits = self.model(self._in_precision(batch))
@@ -160,9 +171,17 @@ class ActionRecognizer(pl.LightningModule):
         self.val_loss.reset()
         self.val_metrics.reset()
         self._validated = {name: float(value) for name, value in values.items()}
-        # A checkpoint taken half-way up the ramp must not pass for the best sparse model.
+        finite = math.isfinite(self._validated["val_loss"])
+        if not finite:
+            logger.warning(
+                "epoch %d: the loss of the validation clips is %s; lower --lr",
+                self.current_epoch + 1,
+                self._validated["val_loss"],
+            )
+        # Neither a checkpoint half-way up the ramp must pass for the best sparse model, nor one
+        # whose answers are no numbers for the best of any.
         arrived = self.controller is None or self.controller.has_arrived
-        selection = self._validated["val_top1"] if arrived else -1.0
+        selection = self._validated["val_top1"] if arrived and finite else -1.0
         self.log("selection", selection, logger=False, sync_dist=True)
         self.log("sparsity", self.sparsity, prog_bar=True, logger=False, sync_dist=True)
         self.log("val_top1", self._validated["val_top1"], prog_bar=True, sync_dist=True)

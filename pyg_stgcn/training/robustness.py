@@ -33,6 +33,7 @@ def evaluate_robustness(
     num_clips: int = 10,
     device: torch.device | str = "cpu",
     root: str | None = None,
+    checkpoint: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate a finished run on its validation clips, intact and with lost frames.
 
@@ -50,6 +51,8 @@ def evaluate_robustness(
         num_clips: Clips drawn from each sample; their probabilities are averaged.
         device: Where to compute.
         root: Folder of the datasets, if it is no longer the one of the run.
+        checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
+            before it is finished; the names of the files say so (default: those of its end).
 
     Returns:
         ``rows``, one of the intact clips and one of each loss, with ``lost`` (share of the frames),
@@ -67,7 +70,7 @@ def evaluate_robustness(
         if repair not in REPAIRS:
             raise InputError(f"repair {repair!r}: choose from {', '.join(REPAIRS)}")
         name, repairs = f"{name}-{repair}", [REPAIRS[repair]()]
-    run = Run.open(folder)
+    run = Run.open(folder, checkpoint)
     model, dataset = run.load_model(), open_validation(run, root)
     with run.masked(model):
         left = sparsity_facts(model, run)
@@ -112,7 +115,7 @@ def _with_progress(
 def _write(
     run: Run, name: str, rows: Sequence[dict[str, Any]], facts: dict[str, Any]
 ) -> dict[str, Any]:
-    table, picture = run.folder / f"{name}.csv", run.folder / f"{name}.png"
+    table, picture = run.result(f"{name}.csv"), run.result(f"{name}.png")
     write_csv(table, COLUMNS, rows)
     plot_robustness(picture, rows)
     result = {
@@ -125,5 +128,5 @@ def _write(
         "robustness_csv": str(table),
         "robustness_png": str(picture),
     }
-    write_json(run.folder / f"{name}.json", result)
+    write_json(run.result(f"{name}.json"), result)
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,10 +14,11 @@ from typing import Any, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file, write_atomically
+from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models import Assembly, Backbone, create_model
 from pyg_stgcn.skeleton import Skeleton
 from pyg_stgcn.sparsity import (
@@ -29,6 +31,7 @@ from pyg_stgcn.sparsity import (
     save_sparse,
     summary,
 )
+from pyg_stgcn.training.checkpoint import TrainedState, read_trained_state
 from pyg_stgcn.training.config import TrainConfig, load_config, save_config
 
 _RECORDED = (
@@ -41,6 +44,13 @@ _RECORDED = (
     "torchmetrics",
     "numpy",
 )
+#: What to do about weights that are not finite.
+DIVERGED = "train again with a lower --lr, and check the data with 'pyg-stgcn datasets info'"
+
+
+def resume_command(folder: Path) -> str:
+    """The command that goes on with a run, for messages."""
+    return f"'pyg-stgcn train --resume --out {shlex.quote(str(folder))}'"
 
 
 def software_versions() -> dict[str, str | None]:
@@ -113,6 +123,8 @@ class Run:
         classes: Names of the classes, in label order.
         in_channels: Channels of the model's input.
         facts: Everything else of ``config.json``.
+        checkpoint: ``"best"`` or ``"last"`` to take the weights and masks of that checkpoint, which
+            a run has before it is finished, and not those of its end; results are named after it.
     """
 
     folder: Path
@@ -121,6 +133,7 @@ class Run:
     classes: list[str]
     in_channels: int
     facts: dict[str, Any]
+    checkpoint: str | None = None
 
     @property
     def frames(self) -> int:
@@ -151,6 +164,16 @@ class Run:
         return self.checkpoints / "last.ckpt"
 
     @property
+    def previous_checkpoint(self) -> Path:
+        """The one before the last, for when that is damaged."""
+        return self.checkpoints / "previous.ckpt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Weights of the epoch with the best validation; of sparse runs, at their full sparsity."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
     def metrics(self) -> Path:
         return self.folder / "metrics.csv"
 
@@ -174,21 +197,47 @@ class Run:
         """Where a dense run keeps its weights of an epoch (``--save-epoch``)."""
         return self.folder / f"epoch{epoch}.safetensors"
 
+    def result(self, name: str) -> Path:
+        """Where a result lies that depends on the weights, such as ``evaluation.json``."""
+        path = self.folder / name
+        if self.checkpoint is None:
+            return path
+        return path.with_name(f"{path.stem}-{self.checkpoint}{path.suffix}")
+
     @property
     def predictions(self) -> Path:
-        return self.folder / "predictions.npz"
+        return self.result("predictions.npz")
 
     @property
     def held_out_predictions(self) -> Path:
-        return self.folder / "predictions-held-out.npz"
+        return self.result("predictions-held-out.npz")
 
     @property
     def summary(self) -> Path:
         return self.folder / "summary.json"
 
+    @property
+    def _checkpoint_file(self) -> Path | None:
+        return None if self.checkpoint is None else self.checkpoints / f"{self.checkpoint}.ckpt"
+
+    @property
+    def written_in_training(self) -> list[Path]:
+        """All files that a training writes, whether they are there or not."""
+        checkpoints = [self.last_checkpoint, self.previous_checkpoint, self.best_checkpoint]
+        results = [self.metrics, self.curves, self.weights, self.sparse_weights, self.masks]
+        results += [self.predictions, self.held_out_predictions, self.summary]
+        results += [self.folder / f"assembly.{kind}" for kind in ("json", "csv", "png")]
+        if (epoch := self.config.save_epoch) is not None:
+            results.append(self.early_weights(epoch))
+        return [self.folder / "config.json", *checkpoints, *results]
+
     @classmethod
-    def open(cls, folder: str | Path) -> Run:
+    def open(cls, folder: str | Path, checkpoint: str | None = None) -> Run:
         """Read a run directory.
+
+        Args:
+            folder: The run directory.
+            checkpoint: As in the class.
 
         Raises:
             InputError: The folder is missing or does not hold a run.
@@ -209,6 +258,7 @@ class Run:
                 classes=list(data["classes"]),
                 in_channels=int(data["in_channels"]),
                 facts=facts,
+                checkpoint=checkpoint,
             )
         except KeyError as error:
             raise InputError(
@@ -249,8 +299,13 @@ class Run:
         }
 
     def save_weights(self, model: nn.Module, *, sparse: bool) -> None:
-        """Write the trained weights, and a second, smaller file if most of them are zero."""
+        """Write the trained weights, and a second, smaller file if most of them are zero.
+
+        Raises:
+            InputError: The training has diverged.
+        """
         state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        check_finite(state, self.folder, DIVERGED)
         write_atomically(self.weights, lambda file: save_file(state, file))
         if sparse:
             save_sparse(self.sparse_weights, state)
@@ -270,10 +325,10 @@ class Run:
         Raises:
             InputError: The file of the masks is damaged, or is that of another model.
         """
-        if not self.masks.exists():
+        masks = self._trained_masks()
+        if not masks:
             yield
             return
-        masks, _ = load_sparse(self.masks)
         try:
             controller = put_masks(model, masks)
         except InputError as error:
@@ -286,22 +341,43 @@ class Run:
         finally:
             controller.finalize()
 
+    def _trained_masks(self) -> dict[str, Tensor]:
+        if self.checkpoint is not None:
+            return self._trained_state().masks
+        return load_sparse(self.masks)[0] if self.masks.exists() else {}
+
+    def _trained_state(self) -> TrainedState:
+        path = self._checkpoint_file
+        assert path is not None
+        if not path.exists():
+            raise InputError(
+                f"{path}: no such checkpoint, the run has not come so far; go on with it with "
+                f"{resume_command(self.folder)}"
+            )
+        return read_trained_state(path, "name another checkpoint, or train the run again")
+
     def load_model(self) -> nn.Module:
-        """The trained model, in evaluation mode.
+        """The trained model, in evaluation mode, or that of the checkpoint.
 
         Raises:
-            InputError: The run has not been finished, or its weights are damaged.
+            InputError: The run has not been finished, or its weights are damaged or not finite.
         """
-        if not self.weights.exists():
+        if self.checkpoint is None and not self.weights.exists():
+            hint = ""
+            if self.last_checkpoint.exists():
+                hint = ", or evaluate or export what it has with --checkpoint last"
             raise InputError(
-                f"{self.folder}: no {self.weights.name}, the run is not finished; "
-                f"finish it with 'pyg-stgcn train --resume --out {self.folder}'"
+                f"{self.folder}: no {self.weights.name}, the run is not finished; finish it with "
+                f"{resume_command(self.folder)}{hint}"
             )
+        path = self._checkpoint_file or self.weights
         model = self.build_model()
         try:
-            model.load_state_dict(load_file(self.weights))
+            found = load_file(path) if path == self.weights else self._trained_state().weights
+            model.load_state_dict(found)
         except (SafetensorError, RuntimeError) as error:
             raise InputError(
-                f"{self.weights}: does not hold this run's weights ({error}); train the run again"
+                f"{path}: does not hold this run's weights ({error}); train the run again"
             ) from None
+        check_finite(found, path, DIVERGED)
         return model.eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import warnings
@@ -13,7 +14,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import nn
 
 from pyg_stgcn.datasets import SkeletonDataset
@@ -21,10 +21,12 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.runtime import SparseTraining
+from pyg_stgcn.signals import stop_on
 from pyg_stgcn.sparsity import ControllerGroup, SparsityController
 from pyg_stgcn.training.assembly import assembly_facts, judge_subsets
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
 from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
+from pyg_stgcn.training.claim import claimed
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset, split_held_out
 from pyg_stgcn.training.evaluation import predict
@@ -34,7 +36,9 @@ from pyg_stgcn.training.metrics import classification_metrics
 from pyg_stgcn.training.plots import plot_curves
 from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.training.recognizer import ActionRecognizer
+from pyg_stgcn.training.resume import check_resumable, checkpoint_to_resume
 from pyg_stgcn.training.rundir import Run, software_versions, sparsity_facts
+from pyg_stgcn.training.stopping import OwnSignals, end_launched
 from pyg_stgcn.training.tickets import (
     WeightKeeper,
     check_same_ticket,
@@ -114,24 +118,6 @@ def describe_run(
     return Run(folder, config, train.skeleton, list(train.classes), in_channels, facts)
 
 
-@rank_zero_only
-def _claim_folder(run: Run, *, resume: bool) -> None:
-    if run.folder.exists() and not run.folder.is_dir():
-        raise InputError(f"{run.folder}: is a file; name a folder with --out")
-    if not resume and run.folder.is_dir() and any(run.folder.iterdir()):
-        raise InputError(
-            f"{run.folder}: is not empty; continue the run in it with --resume, "
-            "or name another folder with --out"
-        )
-    try:
-        run.checkpoints.mkdir(parents=True, exist_ok=True)
-        run.save_config()
-    except OSError as error:
-        raise InputError(
-            f"{run.folder}: cannot be written ({error.strerror}); name another folder with --out"
-        ) from None
-
-
 def _new_model(run: Run, *, resumed: bool) -> nn.Module:
     model = run.build_model()
     if run.config.redraw:
@@ -140,6 +126,18 @@ def _new_model(run: Run, *, resumed: bool) -> nn.Module:
     if run.config.init is not None and not resumed:
         load_pretrained(model, run.config.init)
     return model
+
+
+def _put_masks(
+    run: Run, model: nn.Module, trainer: pl.Trainer, steps_per_epoch: int, *, resume: bool
+) -> SparsityController | ControllerGroup | None:
+    """The masks that the configuration or its ticket asks for."""
+    if run.config.ticket is None:
+        assert run.config.epochs is not None
+        return mask_model(model, run.config, steps_per_epoch * run.config.epochs)
+    if resume:
+        check_same_ticket(run)
+    return start_ticket(run, model, trainer, steps_per_epoch)
 
 
 def _validation_interval(epochs: int) -> int:
@@ -159,14 +157,14 @@ def _callbacks(run: Run, table: EpochTable) -> list[Callback]:
     )
     best = ModelCheckpoint(
         run.checkpoints,
-        filename="best",
+        filename=run.best_checkpoint.stem,
         monitor="selection",
         mode="max",
         enable_version_counter=False,
         save_weights_only=True,
         save_on_train_epoch_end=False,
     )
-    return [table, progress, *keepers, best, last]
+    return [OwnSignals(), table, progress, *keepers, best, last]
 
 
 def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
@@ -187,7 +185,7 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
             check_val_every_n_epoch=_validation_interval(config.epochs),
             callbacks=_callbacks(run, table),
             gradient_clip_val=ASSEMBLY_CLIP if config.levels else None,
-            plugins=[AtomicCheckpointIO()],
+            plugins=[AtomicCheckpointIO({run.last_checkpoint: run.previous_checkpoint})],
             default_root_dir=run.folder,
             deterministic="warn" if torch.cuda.is_available() else None,
             enable_model_summary=False,
@@ -309,20 +307,12 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     table = EpochTable(run.metrics)
     trainer = _trainer(run, table)
     pl.seed_everything(config.seed, verbose=False)
-    checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
-    model = _new_model(run, resumed=checkpoint is not None)
+    model = _new_model(run, resumed=resume and checkpoint_to_resume(run) is not None)
     sparsity_facts(model, run)  # Names that match nothing are found now, not in the end.
     steps_per_epoch = -(-len(clips) // config.batch_size)
-    controller: SparsityController | ControllerGroup | None
-    if config.ticket is None:
-        controller = mask_model(model, config, steps_per_epoch * config.epochs)
-    else:
-        if resume:
-            check_same_ticket(run)
-        controller = start_ticket(run, model, trainer, steps_per_epoch)
+    controller = _put_masks(run, model, trainer, steps_per_epoch, resume=resume)
     penalties = make_penalties(controller, config)
     training_form = _training_form(model, config, controller, trainer.strategy.root_device)
-    _claim_folder(run, resume=resume)
     recognizer = ActionRecognizer(
         model,
         len(run.classes),
@@ -337,13 +327,24 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         controller=controller,
         penalties=penalties,
     )
-    trainer.fit(
-        recognizer,
-        datamodule=ClipData(clips, val, config),
-        ckpt_path=checkpoint,
-        weights_only=True,
-    )
-    if not trainer.is_global_zero:
-        return {}
-    counts = _fold(run, model, controller)
-    return _finish(run, model, counts, table, trainer.strategy.root_device)
+    # The other processes start when the first has the folder.
+    with claimed(run, resume=resume) if trainer.is_global_zero else contextlib.nullcontext():
+        _fit(trainer, recognizer, ClipData(clips, val, config), run, resume=resume)
+        if not trainer.is_global_zero:
+            return {}
+        counts = _fold(run, model, controller)
+        return _finish(run, model, counts, table, trainer.strategy.root_device)
+
+
+def _fit(
+    trainer: pl.Trainer, recognizer: ActionRecognizer, data: ClipData, run: Run, *, resume: bool
+) -> None:
+    checkpoint = checkpoint_to_resume(run) if resume else None
+    if checkpoint is not None:
+        check_resumable(checkpoint, run, recognizer.model)
+    try:
+        with stop_on("SIGTERM", "SIGHUP"):
+            trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except BaseException:
+        end_launched(trainer)
+        raise

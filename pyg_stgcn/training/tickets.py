@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
+from pyg_stgcn.finite import check_finite
 from pyg_stgcn.skeleton import Skeleton
 from pyg_stgcn.sparsity import SparsityController, Ticket, kept_weights, load_ticket, put_masks
 from pyg_stgcn.sparsity.mask import is_edge_weight
@@ -100,6 +101,8 @@ def start_ticket(
     """
     assert run.config.ticket is not None
     ticket = load_ticket(run.config.ticket)
+    if not run.config.redraw:
+        check_finite(ticket.weights, f"--ticket {run.config.ticket}", "make the ticket again")
     epoch = first_epoch(run, ticket)
     controller, left = start_from(ticket, run, model)
     skip_epochs(trainer, epoch, steps_per_epoch)
