@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import (
@@ -196,7 +195,7 @@ class Lottery:
         if not missing:
             return
         files[TICKET].parent.mkdir(parents=True, exist_ok=True)
-        early = load_file(dense.early_weights(self.rewind_epoch))
+        early = dense.with_weights(dense.early_weights(self.rewind_epoch)).state_dict()
         for kind in missing:
             if kind == TICKET:
                 masks = learned if self.sources else self._found_masks(dense, number, seed)
@@ -215,7 +214,7 @@ class Lottery:
             trained = Run.open(self.job(TICKET, number - 1, seed).folder)
             masks = dict(load_ticket(self.ticket_file(TICKET, number - 1, seed)).masks)
         return prune_further(
-            load_file(trained.weights),
+            trained.load_model().state_dict(),
             masks,
             self.sparsity(number),
             allocation=self.allocation,

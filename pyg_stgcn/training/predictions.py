@@ -53,4 +53,6 @@ class Predictions:
         shape = found.probabilities.shape
         if len(shape) != 2 or not len(found.names) == len(found.labels) == shape[0]:
             raise InputError(f"{path}: names, labels and probabilities do not match; {again}")
+        if not np.isfinite(found.probabilities).all():
+            raise InputError(f"{path}: some probabilities are not numbers; {again}")
         return found

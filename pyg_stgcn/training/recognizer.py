@@ -98,8 +98,9 @@ class ActionRecognizer(pl.LightningModule):
         top1 = MulticlassAccuracy(num_classes, average="micro")
         self.train_metrics = MetricCollection({"train_top1": top1})
         self.val_metrics = MetricCollection({"val_top1": top1.clone(), "val_top5": top5})
-        self.train_loss = MeanMetric()
-        self.val_loss = MeanMetric()
+        # A mean that left NaN out would hide that a model has no answers.
+        self.train_loss = MeanMetric(nan_strategy="disable")
+        self.val_loss = MeanMetric(nan_strategy="disable")
         self._validated: dict[str, float] = {}
 
     @property

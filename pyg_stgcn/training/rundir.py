@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -217,10 +217,6 @@ class Run:
         return self.folder / "summary.json"
 
     @property
-    def _checkpoint_file(self) -> Path | None:
-        return None if self.checkpoint is None else self.checkpoints / f"{self.checkpoint}.ckpt"
-
-    @property
     def written_in_training(self) -> list[Path]:
         """All files that a training writes, whether they are there or not."""
         checkpoints = [self.last_checkpoint, self.previous_checkpoint, self.best_checkpoint]
@@ -347,8 +343,7 @@ class Run:
         return load_sparse(self.masks)[0] if self.masks.exists() else {}
 
     def _trained_state(self) -> TrainedState:
-        path = self._checkpoint_file
-        assert path is not None
+        path = self.checkpoints / f"{self.checkpoint}.ckpt"
         if not path.exists():
             raise InputError(
                 f"{path}: no such checkpoint, the run has not come so far; go on with it with "
@@ -370,14 +365,31 @@ class Run:
                 f"{self.folder}: no {self.weights.name}, the run is not finished; finish it with "
                 f"{resume_command(self.folder)}{hint}"
             )
-        path = self._checkpoint_file or self.weights
+        if self.checkpoint is not None:
+            path = self.checkpoints / f"{self.checkpoint}.ckpt"
+            return self._fitted(path, self._trained_state().weights).eval()
+        return self.with_weights(self.weights).eval()
+
+    def with_weights(self, path: Path) -> nn.Module:
+        """The model of this run with the weights of a safetensors file.
+
+        Raises:
+            InputError: The file cannot be read, or its weights are not those of such a model, or
+                not finite.
+        """
+        try:
+            found = load_file(path)
+        except SafetensorError as error:
+            raise InputError(f"{path}: damaged ({error}); train the run again") from None
+        return self._fitted(path, found)
+
+    def _fitted(self, path: Path, found: Mapping[str, Tensor]) -> nn.Module:
         model = self.build_model()
         try:
-            found = load_file(path) if path == self.weights else self._trained_state().weights
             model.load_state_dict(found)
-        except (SafetensorError, RuntimeError) as error:
+        except RuntimeError as error:
             raise InputError(
                 f"{path}: does not hold this run's weights ({error}); train the run again"
             ) from None
         check_finite(found, path, DIVERGED)
-        return model.eval()
+        return model

@@ -233,10 +233,11 @@ def _finish(
     config = run.config
     # Whatever it was trained in: from here on a run is what is in its file.
     model.float()
+    # Before the weights are written: those of a model without answers are no result.
+    judged = predict(run, model.eval(), num_clips=run.config.eval_clips, device=device)
     sparse = bool(config.sparsity or config.edge_sparsity or config.ticket or any(config.levels))
     run.save_weights(model, sparse=sparse)
     plot_curves(run.curves, {"": table.rows})
-    judged = predict(run, model.eval(), num_clips=run.config.eval_clips, device=device)
     validated = [row for row in table.rows if "val_top1" in row]
     result = {
         "dataset": run.config.dataset,

@@ -54,7 +54,9 @@ def test_nothing_outlives_the_command(
         assert len(processes_that_name(tmp_path)) == 1 + devices
         process.send_signal(number)
         wait_for(lambda: process.poll() is not None)
-        assert process.returncode != 0
+        assert process.returncode == 128 + number
+        said = (tmp_path / "log").read_text().splitlines()
+        assert said[-1] == f"Error: stopped by {number.name}; start the same command again"
         wait_for(lambda: not processes_that_name(tmp_path))
     finally:
         for left in processes_that_name(tmp_path):

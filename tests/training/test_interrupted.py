@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import write_atomically
+from pyg_stgcn.training import Run, TrainConfig, train
+from pyg_stgcn.training.checkpoint import AtomicCheckpointIO, read_checkpoint
+from pyg_stgcn.training.claim import claimed, never_began
+from pyg_stgcn.training.jobs import Job
+from pyg_stgcn.training.recognizer import ActionRecognizer
+
+WaitFor = Callable[[Callable[[], object]], None]
+EPOCHS = 5
+
+
+@pytest.fixture(scope="module")
+def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    return TrainConfig(
+        dataset=str(tiny_pickle),
+        root=str(tmp_path_factory.mktemp("data")),
+        channels=2,
+        clip_frames=8,
+        epochs=EPOCHS,
+        batch_size=12,
+        sparsity=0.5,
+        eval_clips=1,
+        accelerator="cpu",
+    )
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "undisturbed"
+    train(config, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cut_off(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped in its fourth epoch."""
+    folder = tmp_path_factory.mktemp("runs") / "cut-off"
+
+    def stop(recognizer: ActionRecognizer) -> None:
+        if recognizer.current_epoch == 3:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(ActionRecognizer, "on_train_epoch_start", stop)
+        train(config, folder)
+    return folder
+
+
+@pytest.fixture
+def run(cut_off: Path, tmp_path: Path) -> Run:
+    return Run.open(shutil.copytree(cut_off, tmp_path / "run"))
+
+
+def assert_same_weights(found: Path, expected: Path) -> None:
+    one, other = (load_file(folder / "model.safetensors") for folder in (found, expected))
+    assert one.keys() == other.keys()
+    assert all(one[name].equal(other[name]) for name in one)
+
+
+def test_two_checkpoints_are_kept(run: Run) -> None:
+    epochs = [
+        read_checkpoint(path, "")["epoch"]
+        for path in (run.last_checkpoint, run.previous_checkpoint)
+    ]
+    assert epochs == [2, 1]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(
+    run: Run, undisturbed: Path
+) -> None:
+    content = bytearray(run.last_checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    run.last_checkpoint.write_bytes(content)
+    message = (
+        rf"last\.ckpt: damaged, its checksum differs; delete the file, and 'pyg-stgcn train "
+        rf"--resume --out {run.folder}' goes on from previous\.ckpt"
+    )
+    before = {path: path.stat().st_mtime_ns for path in run.checkpoints.iterdir()}
+    with pytest.raises(InputError, match=message):
+        train(run.config, run.folder, resume=True)
+    assert before == {path: path.stat().st_mtime_ns for path in run.checkpoints.iterdir()}
+    run.last_checkpoint.unlink()
+    train(run.config, run.folder, resume=True)
+    assert_same_weights(run.folder, undisturbed)
+
+
+def test_without_both_checkpoints_the_run_starts_again(run: Run, undisturbed: Path) -> None:
+    run.last_checkpoint.unlink()
+    run.previous_checkpoint.write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"previous\.ckpt: damaged.*' starts it again"):
+        train(run.config, run.folder, resume=True)
+    run.previous_checkpoint.unlink()
+    train(run.config, run.folder, resume=True)
+    assert_same_weights(run.folder, undisturbed)
+
+
+def test_checkpoints_that_a_training_cannot_go_on_from(run: Run) -> None:
+    shutil.copy(run.best_checkpoint, run.last_checkpoint)
+    with pytest.raises(InputError, match="holds weights, but not the state of the training"):
+        train(run.config, run.folder, resume=True)
+    content = read_checkpoint(run.previous_checkpoint, "")
+    writer = AtomicCheckpointIO()
+    renamed = {name.replace("stages.0", "stages.9"): w for name, w in content["state_dict"].items()}
+    writer.save_checkpoint({**content, "state_dict": renamed}, run.last_checkpoint)
+    with pytest.raises(InputError, match=r"last\.ckpt: does not fit the model of"):
+        train(run.config, run.folder, resume=True)
+    content["state_dict"]["model.head.linear.bias"][1] = float("nan")
+    writer.save_checkpoint(content, run.last_checkpoint)
+    with pytest.raises(InputError, match=r"last\.ckpt: not finite: head\.linear\.bias .*--lr"):
+        train(run.config, run.folder, resume=True)
+
+
+def test_files_of_killed_writes_are_deleted_when_the_run_goes_on(
+    run: Run, undisturbed: Path
+) -> None:
+    ours = ["checkpoints/.last.123.ckpt", "checkpoints/.best.9.ckpt", ".metrics.77.csv"]
+    ours += [".model.sparse.5.safetensors", ".config.1.json", ".predictions-held-out.2.npz"]
+    others = [".last.123.ckpt", ".notes.123.txt", "checkpoints/.last.old.ckpt", ".metrics.csv"]
+    for name in (*ours, *others):
+        (run.folder / name).write_text("")
+    train(run.config, run.folder, resume=True)
+    assert [name for name in ours if (run.folder / name).exists()] == []
+    assert all((run.folder / name).exists() for name in others)
+    assert_same_weights(run.folder, undisturbed)
+
+
+#: What a training has made of its folder when it is killed before its configuration is there.
+STATES: dict[str, list[str]] = {
+    "missing": [],
+    "made": ["run/"],
+    "locked": ["run/.lock"],
+    "writing": ["run/.lock", "run/.config.4711.json"],
+    # As versions have left it that made this folder first.
+    "checkpoints first": ["run/checkpoints/", "run/.config.4711.json"],
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_killed_before_the_configuration_was_written(
+    config: TrainConfig, tmp_path: Path, state: str
+) -> None:
+    for name in STATES[state]:
+        path = tmp_path / name
+        if name.endswith("/"):
+            path.mkdir(parents=True)
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("")
+    folder = tmp_path / "run"
+    assert never_began(folder)
+    job = Job("one", folder, {})
+    assert not job.is_finished() and "--resume" not in job.words
+    train(replace(config, epochs=1), folder)
+    assert (folder / "summary.json").exists()
+
+
+def test_killed_after_the_configuration_was_written(
+    config: TrainConfig, tmp_path: Path, undisturbed: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".lock").touch()
+    shutil.copy(undisturbed / "config.json", folder)
+    assert "--resume" in Job("one", folder, {}).words
+    with pytest.raises(InputError, match="--resume"):
+        train(config, folder)
+    train(Run.open(folder).config, folder, resume=True)
+    assert_same_weights(folder, undisturbed)
+
+
+def test_the_configuration_comes_before_everything_else(
+    config: TrainConfig, tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kill the training at each of its first writes: the folder is empty, or can be continued."""
+    folder = tmp_path / "run"
+    writes: list[str] = []
+    limits: list[int] = []
+
+    def killed(path: Path, write: Callable[[Path], object]) -> None:
+        writes.append(path.name)
+        if len(writes) == limits[-1]:
+            raise Killed
+        write_atomically(path, write)
+
+    modules = ("training.files", "training.checkpoint", "training.rundir")
+    for name in modules:
+        monkeypatch.setattr(f"pyg_stgcn.{name}.write_atomically", killed)
+    for limit in (1, 2, 3):
+        limits.append(limit)
+        writes.clear()
+        shutil.rmtree(folder, ignore_errors=True)
+        with pytest.raises(Killed):
+            train(config, folder)
+        assert never_began(folder) != (folder / "config.json").exists()
+    assert writes[0] == "config.json"
+
+
+def test_a_folder_with_something_else_is_no_beginning(tmp_path: Path) -> None:
+    for name in ("notes.txt", ".config.x.json", "checkpoints/last.ckpt"):
+        folder = tmp_path / name.replace("/", "-")
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("")
+        assert not never_began(folder)
+    assert not never_began(tmp_path / "notes.txt" / "notes.txt")
+
+
+def test_a_folder_has_one_training_at_a_time(
+    run: Run, monkeypatch: pytest.MonkeyPatch, undisturbed: Path
+) -> None:
+    monkeypatch.setattr("pyg_stgcn.training.claim.PATIENCE", 0.1)
+    before = run.last_checkpoint.read_bytes()
+    with claimed(run, resume=True):
+        temporary = run.checkpoints / ".last.123.ckpt"
+        temporary.touch()
+        with pytest.raises(InputError, match="another training is running in this folder"):
+            train(run.config, run.folder, resume=True)
+        assert temporary.exists() and run.last_checkpoint.read_bytes() == before
+    train(run.config, run.folder, resume=True)
+    assert_same_weights(run.folder, undisturbed)
+
+
+def command_line(config: TrainConfig, *words: str) -> list[str]:
+    names = (
+        "dataset",
+        "root",
+        "channels",
+        "clip_frames",
+        "batch_size",
+        "eval_clips",
+        "accelerator",
+    )
+    pairs = [(f"--{name.replace('_', '-')}", str(getattr(config, name))) for name in names]
+    flat = [word for pair in pairs for word in pair]
+    return [sys.executable, "-m", "pyg_stgcn.cli", *words, *flat, "--epochs", "1000000"]
+
+
+@contextmanager
+def started(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            words,
+            stdout=stream,
+            stderr=stream,
+            # Where the tests run in the background of a shell, they are told to ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("name", "code", "devices"),
+    [("SIGTERM", 143, "1"), ("SIGINT", 130, "1"), ("SIGHUP", 129, "1"), ("SIGTERM", 143, "2")],
+)
+def test_a_signal_ends_a_training_and_says_how_to_go_on(
+    config: TrainConfig, tmp_path: Path, wait_for: WaitFor, name: str, code: int, devices: str
+) -> None:
+    folder = tmp_path / "the run"
+    words = command_line(config, "train", "--out", str(folder), "--devices", devices)
+    words += ["--strategy", "ddp"] if devices != "1" else []
+    with started(words, tmp_path / "log") as process:
+        checkpoint = folder / "checkpoints" / "last.ckpt"
+        wait_for(lambda: checkpoint.exists() or process.poll() is not None)
+        process.send_signal(getattr(signal, name))
+        wait_for(lambda: process.poll() is not None)
+        assert process.returncode == code, (tmp_path / "log").read_text()
+    said = (tmp_path / "log").read_text().splitlines()
+    assert said[-1] == (
+        f"Error: stopped by {name}; go on with 'pyg-stgcn train --resume --out '{folder}''"
+    )
+    assert len([line for line in said if "stopped by" in line]) == 1
+    assert not list(folder.rglob(".*.ckpt"))
+
+
+@pytest.mark.timeout(1800)
+def test_trainings_of_a_killed_sweep_end_and_are_not_started_twice(
+    config: TrainConfig, tmp_path: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    folder = out / "dense-seed0"
+    words = command_line(config, "sweep", "--sparsities", "0", "--seeds", "0", "--out", str(out))
+    with started(words, tmp_path / "log") as process:
+        checkpoint = folder / "checkpoints" / "last.ckpt"
+        wait_for(lambda: checkpoint.exists() or process.poll() is not None)
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        run = Run.open(folder)
+        monkeypatch.setattr("pyg_stgcn.training.claim.PATIENCE", 0.1)
+        with (
+            pytest.raises(InputError, match="another training is running"),
+            claimed(run, resume=True),
+        ):
+            pass
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    monkeypatch.setattr("pyg_stgcn.training.claim.PATIENCE", 600)
+    with claimed(run, resume=True):  # Its training has ended by itself, and with it the lock.
+        written = checkpoint.stat().st_mtime_ns
+    assert checkpoint.stat().st_mtime_ns == written
+    assert json.loads((folder / "config.json").read_text())["options"]["sparsity"] == 0
