@@ -42,7 +42,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def __init__(self, previous: dict[Path, Path] | None = None) -> None:
-        self._previous = previous or {}
+        # Lightning makes paths absolute.
+        self._previous = {path.resolve(): kept for path, kept in (previous or {}).items()}
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -56,8 +57,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             file.write_bytes(_sealed(content.getvalue()))
             # Whatever happens between this and the renaming of the new file, one of the two is
             # there, and a training goes on from it.
-            if path in self._previous and path.exists():
-                path.replace(self._previous[path])
+            if path.resolve() in self._previous and path.exists():
+                path.replace(self._previous[path.resolve()])
 
         write_atomically(path, write)
 

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
@@ -339,10 +340,12 @@ class Run:
 
     def _trained_masks(self) -> dict[str, Tensor]:
         if self.checkpoint is not None:
-            return self._trained_state().masks
+            return self._trained_state.masks
         return load_sparse(self.masks)[0] if self.masks.exists() else {}
 
+    @cached_property
     def _trained_state(self) -> TrainedState:
+        # Read once: a training that is running replaces the file.
         path = self.checkpoints / f"{self.checkpoint}.ckpt"
         if not path.exists():
             raise InputError(
@@ -367,7 +370,7 @@ class Run:
             )
         if self.checkpoint is not None:
             path = self.checkpoints / f"{self.checkpoint}.ckpt"
-            return self._fitted(path, self._trained_state().weights).eval()
+            return self._fitted(path, self._trained_state.weights).eval()
         return self.with_weights(self.weights).eval()
 
     def with_weights(self, path: Path) -> nn.Module:

@@ -101,6 +101,17 @@ def test_the_best_checkpoint(finished: Path) -> None:
     assert (finished / "robustness-0.5-random-best.csv").exists()
 
 
+def test_weights_and_masks_are_of_one_epoch(finished: Path, stopped: Path) -> None:
+    """Even where a training that is running replaces the checkpoint in between."""
+    run = Run.open(stopped, "last")
+    model = run.load_model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    shutil.copy(stopped / "checkpoints" / "previous.ckpt", run.last_checkpoint)
+    with run.masked(model):
+        pass
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+
+
 def test_a_stopped_run_says_what_to_do(stopped: Path, tmp_path: Path, tiny_pickle: Path) -> None:
     resume = f"'pyg-stgcn train --resume --out {stopped}'"
     for words in (["evaluate", stopped], ["export", stopped, "--out", tmp_path / "x"]):

@@ -86,6 +86,15 @@ def test_two_checkpoints_are_kept(run: Run) -> None:
     assert epochs == [2, 1]
 
 
+def test_two_checkpoints_are_kept_in_a_relative_folder(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    train(replace(config, epochs=2), "run")
+    found = sorted(path.name for path in Path("run/checkpoints").iterdir())
+    assert found == ["best.ckpt", "last.ckpt", "previous.ckpt"]
+
+
 def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(
     run: Run, undisturbed: Path
 ) -> None:
