@@ -65,7 +65,27 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        return read_checkpoint(Path(path), "name another checkpoint")
+        path = Path(path).resolve()
+        checkpoint = read_checkpoint(path, "name another checkpoint")
+        for state in checkpoint.get("callbacks", {}).values():
+            if "best_k_models" in state:
+                _move(state, path.parent)
+        return checkpoint
+
+
+def _move(state: dict[str, Any], folder: Path) -> None:
+    """Let the state of a ModelCheckpoint be that of a folder: that of the run may have been moved.
+
+    Lightning would forget what was best, and replace it by whatever comes next.
+    """
+
+    def moved(path: str) -> str:
+        return str(folder / Path(path).name) if path else path
+
+    for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+        state[name] = moved(state[name])
+    state["best_k_models"] = {moved(path): value for path, value in state["best_k_models"].items()}
+    state["dirpath"] = str(folder)
 
 
 def _sealed(content: bytes) -> bytes:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -84,6 +85,25 @@ def test_two_checkpoints_are_kept(run: Run) -> None:
         for path in (run.last_checkpoint, run.previous_checkpoint)
     ]
     assert epochs == [2, 1]
+
+
+def test_a_run_that_was_moved_knows_what_was_best(
+    cut_off: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is a copy in another folder; all epochs that follow are worse."""
+    validated = ActionRecognizer.on_validation_epoch_end
+
+    def worse(recognizer: ActionRecognizer) -> None:
+        validated(recognizer)
+        recognizer.log("selection", -2.0, logger=False)
+
+    monkeypatch.setattr(ActionRecognizer, "on_validation_epoch_end", worse)
+    best = run.best_checkpoint.read_bytes()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "The dirpath has changed")
+        train(run.config, run.folder, resume=True)
+    assert run.best_checkpoint.read_bytes() == best
+    assert (cut_off / "checkpoints" / "best.ckpt").read_bytes() == best
 
 
 def test_two_checkpoints_are_kept_in_a_relative_folder(
