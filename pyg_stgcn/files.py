@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
