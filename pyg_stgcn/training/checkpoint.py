@@ -15,7 +15,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.files import write_atomically
+from pyg_stgcn.files import check_is_file, write_atomically
 from pyg_stgcn.finite import check_finite
 from pyg_stgcn.sparsity import fold_state_dict
 
@@ -110,6 +110,7 @@ def read_checkpoint(path: Path, remedy: str) -> dict[str, Any]:
     Raises:
         InputError: The file cannot be read, is damaged, or is no checkpoint.
     """
+    check_is_file(path)
     try:
         content = path.read_bytes()
     except OSError as error:

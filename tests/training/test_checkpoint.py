@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import resource
 import subprocess
@@ -113,6 +114,9 @@ def test_checkpoints_without_a_checksum(tmp_path: Path, caplog: pytest.LogCaptur
         read_checkpoint(path, "do this")
     with pytest.raises(InputError, match=r"nowhere\.ckpt: cannot be read.*do this"):
         read_checkpoint(tmp_path / "nowhere.ckpt", "do this")
+    os.mkfifo(tmp_path / "pipe.ckpt")
+    with pytest.raises(InputError, match=r"pipe\.ckpt: is a pipe"):
+        read_checkpoint(tmp_path / "pipe.ckpt", "do this")
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
