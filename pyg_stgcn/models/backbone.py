@@ -12,6 +12,7 @@ from torch_geometric.data import Batch, Data
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.blocks import Block, Stage
 from pyg_stgcn.nn import ClassifierHead, PersonNorm, person_pool
+from pyg_stgcn.nn.input_norm import normalize_rows
 from pyg_stgcn.skeleton import Skeleton, SkeletonGraph, get_skeleton
 
 
@@ -153,7 +154,7 @@ class Backbone(nn.Module):
         """Normalises the persons of a batch, see :func:`static_batch`, before the first stage."""
         if isinstance(self.data_norm, PersonNorm):
             return cast(Tensor, self.data_norm(x, num_persons))
-        return cast(Tensor, self.data_norm(x.flatten(2).flatten(0, 1))).view(x.shape)
+        return normalize_rows(self.data_norm, x.flatten(2).flatten(0, 1)).view(x.shape)
 
     def _maps(self, x: Tensor, num_persons: Tensor) -> Tensor:
         x = self.normalize(x, num_persons)

@@ -5,7 +5,25 @@ from __future__ import annotations
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def normalize_rows(norm: nn.BatchNorm1d, rows: Tensor) -> Tensor:
+    """Normalise the rows of a batch, also in training a single one, which has no variance.
+
+    Such a row, of one person in one frame, is normalised by the running statistics, which it leaves
+    as they are.
+
+    Shapes:
+        - **rows:** :math:`(R, C)`
+        - **output:** :math:`(R, C)`
+    """
+    if norm.training and len(rows) == 1:
+        return F.batch_norm(
+            rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+        )
+    return cast(Tensor, norm(rows))
 
 
 class PersonNorm(nn.Module):
@@ -58,8 +76,8 @@ class PersonNorm(nn.Module):
             slot = self.trained_slots()[slot]
         members = [(slot == number).nonzero().view(-1) for number in range(len(self.slots))]
         normalized = [
-            norm(x[persons].flatten(2).flatten(0, 1))
-            for norm, persons in zip(self.slots, members, strict=True)
+            normalize_rows(norm, x[persons].flatten(2).flatten(0, 1))
+            for norm, persons in zip(self._norms, members, strict=True)
             if persons.numel()
         ]
         back = torch.cat(members).argsort()

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from pyg_stgcn.nn import PersonNorm
+from pyg_stgcn.nn.input_norm import normalize_rows
 
 T, V, C = 5, 4, 3
 
@@ -96,6 +98,31 @@ def test_statistics_that_were_loaded_stay() -> None:
     other = make()
     other.load_state_dict(norm.state_dict())
     assert other.trained_slots().tolist() == [0, 1]
+
+
+def test_a_single_row_is_normalised_by_what_is_known() -> None:
+    norm, x = make(), features(5)
+    norm(x, torch.tensor([2, 2, 1]))
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    pose = x[:2, :1]  # A sample of two persons in one frame: one row a slot, without a variance.
+    out = norm(pose, torch.tensor([2]))
+    torch.testing.assert_close(out, norm.eval()(pose, torch.tensor([2])))
+    for name, value in norm.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7])
+def test_rows_are_those_of_a_batch_norm_where_it_works(rows: int) -> None:
+    x = torch.randn(rows, 3)
+    ours, theirs = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+    out = normalize_rows(ours, x)
+    if rows > 1:
+        assert torch.equal(out, theirs(x))
+        assert torch.equal(ours.running_var, theirs.running_var)
+    else:
+        with pytest.raises(ValueError, match="more than 1 value"):
+            theirs(x)
+        assert torch.equal(out, theirs.eval()(x))
 
 
 def test_gradients() -> None:
