@@ -50,8 +50,10 @@ class GroupLasso:
         groups: str = "filter",
         ramp_end: int | None = None,
     ) -> None:
-        if not strength >= 0:
-            raise InputError(f"strength {strength!r} is negative; give a small number or 0")
+        if not 0 <= strength < math.inf:
+            raise InputError(
+                f"strength {strength!r} is negative or not finite; give a small number or 0"
+            )
         if groups not in GROUPS:
             raise InputError(f"groups {groups!r} are unknown; choose one of {', '.join(GROUPS)}")
         if ramp_end is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.ranges import TRAINING, check_devices, check_ranges
 from pyg_stgcn.sparsity.allocation import FLOOR
 from pyg_stgcn.training.files import write_json
 
@@ -87,8 +88,6 @@ SMALL_DATA_RECIPE = Recipe(
 #: this recipe was chosen: two hundred take as many steps, and so twice the epochs.
 SMALL_DATA_VIEWS = 43_000
 SMALL_DATA_MAX_EPOCHS = 400
-
-
 #: Options that a run fills in where they are None.
 FILLED_IN = {*Recipe._fields, *MaskPlan._fields}
 FILLED_IN |= {"benchmark", "experts", "score_lr", "score_weight_decay"}
@@ -273,6 +272,15 @@ class TrainConfig:
     strategy: str = "auto"
     precision: str = "32-true"
 
+    def __post_init__(self) -> None:
+        """Check the range of every number.
+
+        Raises:
+            InputError: One is out of its range.
+        """
+        check_ranges(vars(self), TRAINING)
+        check_devices(self.devices)
+
     def with_recipe(self, num_training_clips: int, benchmark: str | None) -> TrainConfig:
         """Fill in what the user left open."""
         recipe = default_recipe(num_training_clips)
@@ -334,10 +342,6 @@ class TrainConfig:
                 option = "--learned-weights" if self.experts is None else "--experts"
                 raise InputError(f"{option}: needs --levels, the sparsity of each expert")
             return
-        if not all(0 <= level < 1 for level in self.levels):
-            raise InputError(
-                f"--levels {self.levels}: not all in [0, 1); give the share of zeros of each expert"
-            )
         if self.experts is not None and len(self.experts) != len(self.levels):
             raise InputError(
                 f"--experts: {len(self.experts)} backbones for {len(self.levels)} levels; "

@@ -40,10 +40,13 @@ class RandomRotation(BaseTransform):
         - **input x, output x:** :math:`(M \cdot V, T, C)`
 
     Raises:
-        InputError: If the channels of a clip are not coordinates.
+        InputError: If the angle is negative or not finite, or the channels of a clip are not
+            coordinates.
     """
 
     def __init__(self, theta: float = 0.3) -> None:
+        if not 0 <= theta < math.inf:
+            raise InputError(f"theta: {theta:g} is not an angle; give 0 or more radians")
         self.theta = theta
 
     def forward(self, data: Data) -> Data:
@@ -72,11 +75,14 @@ class RandomScaling(BaseTransform):
         - **input x, output x:** :math:`(M \cdot V, T, C)`
 
     Raises:
-        InputError: If the channels of a clip are not coordinates, or not as many as
-            :obj:`scale` has entries.
+        InputError: If the scale is negative or not finite, or the channels of a clip are not
+            coordinates, or not as many as :obj:`scale` has entries.
     """
 
     def __init__(self, scale: float | Sequence[float] = 0.2) -> None:
+        sizes = torch.as_tensor(scale, dtype=torch.double)
+        if not bool(((sizes >= 0) & sizes.isfinite()).all()):
+            raise InputError(f"scale: {scale} is not a change of size; give 0 or more")
         self.scale = scale
 
     def forward(self, data: Data) -> Data:
@@ -163,13 +169,18 @@ class GaussianNoise(BaseTransform):
         - **input x, output x:** :math:`(M \cdot V, T, C)`
 
     Raises:
-        InputError: If the deviation is negative or not finite, or the channels of a clip are not
-            coordinates.
+        InputError: If the deviation is negative or above :attr:`MAX_STD`, or the channels of a clip
+            are not coordinates.
     """
 
+    #: Far more than a body measures. Squares of much larger numbers overflow in single precision.
+    MAX_STD = 1_000.0
+
     def __init__(self, std: float) -> None:
-        if not 0 <= std < math.inf:
-            raise InputError(f"std: {std:g} is not a standard deviation; give 0 or more")
+        if not 0 <= std <= self.MAX_STD:
+            raise InputError(
+                f"std: {std:g} is not a standard deviation; give 0 to {self.MAX_STD:g}"
+            )
         self.std = std
 
     def forward(self, data: Data) -> Data:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +113,9 @@ def test_no_time_no_penalty_and_errors() -> None:
     assert GroupLasso(controller, 1.0)().item() == 0
     with pytest.raises(InputError, match="strength -1 is negative"):
         GroupLasso(controller, -1)
+    for strength in (math.nan, math.inf):
+        with pytest.raises(InputError, match="not finite"):
+            GroupLasso(controller, strength)
     with pytest.raises(InputError, match="filter, input, layer, all"):
         GroupLasso(controller, 1, groups="stage")
     other = sparsify(nn.Linear(4, 4), 0.5, schedule=lambda step: 0.5)

@@ -170,6 +170,13 @@ def test_mistakes(clips: SimpleNamespace) -> None:
         RandomMirror(get_skeleton("ntu25"), p=1.5)
     with pytest.raises(InputError, match="clip_1: 20 joints a person do not fit"):
         mirror(clips.random(skeleton="kinect20"))
-    for std in (-0.1, math.nan, math.inf):
+    for theta in (-0.1, math.nan, math.inf):
+        with pytest.raises(InputError, match=r"theta: .* is not an angle"):
+            RandomRotation(theta)
+        with pytest.raises(InputError, match=r"scale: .* is not a change of size"):
+            RandomScaling(theta)
+        with pytest.raises(InputError, match=r"scale: .* is not a change of size"):
+            RandomScaling((0.1, theta, 0.1))
+    for std in (-0.1, math.nan, math.inf, 1e30):
         with pytest.raises(InputError, match=r"std: .* is not a standard deviation"):
             GaussianNoise(std)

@@ -1,0 +1,129 @@
+"""Ranges of all numbers that a user may set, on the command line and in Python alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+from pyg_stgcn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers between two limits, which are finite.
+
+    Args:
+        low: The lower limit.
+        high: The upper limit.
+        low_open: Whether the lower limit itself is not in the range.
+        high_open: Whether the upper limit itself is not in the range.
+        whole: Whether only whole numbers are in the range.
+    """
+
+    low: float
+    high: float
+    low_open: bool = False
+    high_open: bool = False
+    whole: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
+            return False
+        number: Any = value  # Whole numbers of any size compare as they are.
+        above = number > self.low if self.low_open else number >= self.low
+        below = number < self.high if self.high_open else number <= self.high
+        # Not a number is neither.
+        return bool(above and below)
+
+    def __str__(self) -> str:
+        if self.whole:
+            return f"whole numbers from {self.low} on, {self.high} at most"
+        return f"{'[('[self.low_open]}{self.low}, {self.high}{'])'[self.high_open]}"
+
+
+def whole(low: int, high: int) -> Range:
+    """Whole numbers, both limits included."""
+    return Range(low, high, whole=True)
+
+
+#: Of what is taken away: never all of it.
+FRACTION = Range(0, 1, high_open=True)
+#: Of what is kept, or of the way to the end.
+UP_TO_ALL = Range(0, 1)
+#: Neither nothing nor all.
+PART = Range(0, 1, low_open=True, high_open=True)
+
+# The upper limits are far above what makes sense, and below what overflows, hangs or does not fit
+# into any memory.
+FRAMES = whole(1, 100_000)
+PERSONS = whole(1, 1_000)
+CHANNELS = whole(1, 1_024)
+BATCH = whole(1, 65_536)
+VIEWS = whole(1, 1_000)
+PROCESSES = whole(1, 1_024)
+ROUNDS = whole(1, 100_000)
+FPS = whole(1, 50)
+#: What all random number generators take.
+SEED = whole(0, 2**32 - 1)
+WEIGHT = Range(0, 1_000_000)
+_DECAY = Range(0, 10)
+_DEVICES = Range(1, 1_024)
+
+#: Of the options of a training, by their names in :class:`pyg_stgcn.training.TrainConfig`; of a
+#: list that of every entry.
+TRAINING: Mapping[str, Range] = {
+    "hold_out": FRACTION,
+    "levels": FRACTION,
+    "save_epoch": whole(0, 1_000_000),
+    "partitions": whole(1, 100),
+    "channels": CHANNELS,
+    "clip_frames": FRAMES,
+    "pad_persons": PERSONS,
+    "rotation": Range(0, 6.2832),  # Two whole turns.
+    "scaling": FRACTION,
+    "sparsity": FRACTION,
+    "edge_sparsity": FRACTION,
+    "floor": UP_TO_ALL,
+    "penalty": Range(0, 1_000),
+    "mask_update_every": whole(1, 1_000_000_000),
+    "freeze_after": UP_TO_ALL,
+    "warmup": FRACTION,
+    "ramp_end": UP_TO_ALL,
+    "score_lr": Range(0, 100_000),
+    "score_weight_decay": _DECAY,
+    "epochs": whole(1, 1_000_000),
+    "batch_size": BATCH,
+    "lr": Range(0, 1_000, low_open=True),
+    "weight_decay": _DECAY,
+    "dropout": FRACTION,
+    "label_smoothing": FRACTION,
+    "seed": SEED,
+    "eval_clips": VIEWS,
+    "num_workers": whole(0, 1_024),
+    "num_nodes": whole(1, 100_000),
+}
+
+
+def check_ranges(values: Mapping[str, object], ranges: Mapping[str, Range]) -> None:
+    """Check numbers by name; ``None`` stands for a default.
+
+    Raises:
+        InputError: A number is not in its range.
+    """
+    for name, allowed in ranges.items():
+        value = values[name]
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if number is not None and number not in allowed:
+                raise InputError(f"{name} {number!r}: out of range; choose from {allowed}")
+
+
+def check_devices(devices: str) -> None:
+    """Check a number of devices, which is given as a text; any other text stands for a choice.
+
+    Raises:
+        InputError: Nobody has so many devices.
+    """
+    if devices.isdecimal() and float(devices) not in _DEVICES:
+        raise InputError(f"devices {devices}: out of range; choose from {_DEVICES}, or 'auto'")
