@@ -9,8 +9,10 @@ from importlib import import_module
 import click
 
 from pyg_stgcn import __version__
+from pyg_stgcn.cli._output import echo, logged_lines
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.signals import Stopped, end_with_input, stop_on
+from pyg_stgcn.text import printable
 
 _COMMANDS = (
     "assemble",
@@ -43,24 +45,29 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         end_with_input()
         try:
-            with stop_on("SIGINT", "SIGTERM", "SIGHUP"):
+            with stop_on("SIGINT", "SIGTERM", "SIGHUP"), logged_lines():
                 return super().invoke(ctx)
         except Stopped as stop:
             # Of several processes of a training the first speaks for all.
             if os.environ.get("LOCAL_RANK", "0") == "0":
                 with contextlib.suppress(OSError):  # Whoever has stopped it may be gone.
-                    click.echo(f"Error: {stop}", err=True)
+                    echo(f"Error: {stop}", err=True)
             raise
         except BrokenPipeError:
             raise  # Whoever reads the output has seen enough; click ends quietly.
+        except click.ClickException as error:
+            # The same error, so that click shows the usage of its command.
+            error.message = printable(error.message, keep="\n\t")  # type: ignore[misc]
+            raise
         except InputError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(error, keep="\n\t")) from error
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(
+            message = (
                 f"{place}{error.strerror or error}; make room or name another folder, "
                 "then start again"
-            ) from error
+            )
+            raise click.ClickException(printable(message)) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

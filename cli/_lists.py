@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import click
 
+from pyg_stgcn.ranges import Range
+
 
 class ListType(click.ParamType):
     """Values, separated by blanks, commas or colons."""
@@ -23,9 +25,16 @@ class ListType(click.ParamType):
 
 
 class Numbers(ListType):
-    """Numbers."""
+    """Numbers of a range.
+
+    Args:
+        allowed: The range.
+    """
 
     name = "numbers"
+
+    def __init__(self, allowed: Range) -> None:
+        self.allowed = allowed
 
     def accepts(self, word: str) -> bool:
         try:
@@ -39,7 +48,20 @@ class Numbers(ListType):
     ) -> tuple[float, ...]:
         if isinstance(value, tuple):
             return value
-        return tuple(map(float, self.split(value, "are not numbers; write, for example, 2 2 1 1")))
+        words = self.split(value, "are not numbers; write, for example, 2 2 1 1")
+        numbers = tuple(self.parse(word) for word in words)
+        if not all(number in self.allowed for number in numbers):
+            self.fail(f"{value!r} are {self.refusal}", param, ctx)
+        return numbers
+
+    @property
+    def refusal(self) -> str:
+        """What numbers are that are not allowed."""
+        return f"out of range, not all in {self.allowed}"
+
+    def parse(self, word: str) -> float:
+        """The number that a word stands for."""
+        return float(word)
 
 
 class Words(ListType):
@@ -59,23 +81,29 @@ class Words(ListType):
 
 
 class WholeNumbers(Numbers):
-    """Different whole numbers.
+    """Different whole numbers of a range.
 
     Args:
-        lowest: The smallest that will do.
+        allowed: The range.
         noun: What they are.
     """
 
-    def __init__(self, lowest: int, noun: str = "number") -> None:
-        self.lowest = lowest
+    def __init__(self, allowed: Range, noun: str = "number") -> None:
+        super().__init__(allowed)
         self.noun = noun
+
+    @property
+    def refusal(self) -> str:
+        return f"not {self.allowed}"
+
+    def parse(self, word: str) -> float:
+        found = float(word)
+        return int(found) if found.is_integer() else found
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, ...]:
         numbers = super().convert(value, param, ctx)
-        if not all(number >= self.lowest and float(number).is_integer() for number in numbers):
-            self.fail(f"{value!r} are not whole numbers from {self.lowest} on", param, ctx)
         if len(set(numbers)) < len(numbers):
             self.fail(f"{value!r} name a {self.noun} twice", param, ctx)
         return tuple(map(int, numbers))

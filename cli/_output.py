@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
+from pyg_stgcn.text import printable, to_json
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print lines; what in them comes from outside cannot steer the terminal."""
+    click.echo(printable(text, keep="\n\t"), err=err)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        echo(record.getMessage(), err=True)
+
+
+@contextlib.contextmanager
+def logged_lines() -> Iterator[None]:
+    """Within the context, warnings of the package are printed to standard error."""
+    logger, lines = logging.getLogger("pyg_stgcn"), _Lines(logging.WARNING)
+    logger.addHandler(lines)
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
+
 
 def print_json(content: object) -> None:
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    click.echo(to_json(content))
 
 
 def print_table(
@@ -25,16 +49,25 @@ def print_table(
     from rich.box import SIMPLE_HEAD
     from rich.console import Console, ConsoleRenderable
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     if not console.is_terminal:
         # Eighty columns, which rich assumes for a pipe, would break long names.
         console.width = 160
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    # A str would be read as markup, and lose what it has in square brackets.
+    plain = title if title is None else Text(printable(title), style="table.title")
+    table = Table(title=plain, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number < texts else "right", overflow="fold")
+        side: Literal["left", "right"] = "left" if number < texts else "right"
+        table.add_column(Text(printable(name)), justify=side, overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, ConsoleRenderable) else str(cell) for cell in row))
+        table.add_row(
+            *(
+                cell if isinstance(cell, ConsoleRenderable) else Text(printable(cell))
+                for cell in row
+            )
+        )
     console.print(table)
 
 
@@ -119,4 +152,4 @@ def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
         ],
         title=f"{summary['dataset']}, {summary['benchmark']}",
     )
-    click.echo(f"run: {folder}\ncurves: {folder / 'curves.png'}")
+    echo(f"run: {folder}\ncurves: {folder / 'curves.png'}")

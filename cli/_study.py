@@ -10,6 +10,9 @@ import click
 from click.core import ParameterSource
 
 from pyg_stgcn.cli._lists import WholeNumbers
+from pyg_stgcn.cli._numbers import number
+from pyg_stgcn.cli._output import echo
+from pyg_stgcn.ranges import PROCESSES, SEED
 
 if TYPE_CHECKING:
     from pyg_stgcn.training.jobs import Job
@@ -26,14 +29,14 @@ def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
     options = (
         click.option(
             "--seeds",
-            type=WholeNumbers(0, "seed"),
+            type=WholeNumbers(SEED, "seed"),
             default=tuple(seeds),
             show_default=" ".join(map(str, seeds)),
             help="Runs of each.",
         ),
         click.option(
             "--jobs",
-            type=click.IntRange(min=1),
+            type=number(PROCESSES),
             default=1,
             show_default=True,
             help="Runs at a time.",
@@ -95,6 +98,6 @@ def train_missing(
             click.echo(job.command)
         return missing
     finished = len(planned) - len(missing)
-    click.echo(f"{stage}: {finished} of {len(planned)} runs are finished", err=True)
+    echo(f"{stage}: {finished} of {len(planned)} runs are finished", err=True)
     run_jobs(missing, parallel)
     return []

@@ -12,6 +12,7 @@ from pyg_stgcn.cli._checks import check_names
 from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
 from pyg_stgcn.cli._output import (
     difference,
+    echo,
     percent,
     print_json,
     print_subsets,
@@ -19,6 +20,7 @@ from pyg_stgcn.cli._output import (
     with_deviation,
 )
 from pyg_stgcn.cli._study import given_options, study_options, train_missing
+from pyg_stgcn.ranges import TRAINING
 
 #: Of 'train', what this command decides itself.
 _OWN = {"levels", "sparsity", "seed", "out", "resume", "as_json"}
@@ -27,7 +29,7 @@ _OWN = {"levels", "sparsity", "seed", "out", "resume", "as_json"}
 @click.command("assemble", cls=ListsCommand)
 @click.option(
     "--levels",
-    type=Numbers(),
+    type=Numbers(TRAINING["levels"]),
     default=(0.6, 0.8, 0.95, 0.99),
     show_default="0.6 0.8 0.95 0.99",
     help="Sparsity of each expert.",
@@ -96,7 +98,7 @@ def print_result(result: dict[str, Any], *, title: str) -> None:
         title=f"{title}; kept: 1 is a dense model",
     )
     print_subsets(result["subsets"])
-    click.echo(f"tables: {result['csv']}, {result['subsets_csv']}\npicture: {result['png']}")
+    echo(f"tables: {result['csv']}, {result['subsets_csv']}\npicture: {result['png']}")
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyg_stgcn.cli._lists import ListsCommand, Names, WholeNumbers
-from pyg_stgcn.cli._output import print_json, print_table
+from pyg_stgcn.cli._numbers import number
+from pyg_stgcn.cli._output import echo, print_json, print_table
+from pyg_stgcn.ranges import BATCH, FRAMES, PERSONS, PROCESSES, ROUNDS
 
 if TYPE_CHECKING:
     from pyg_stgcn.runtime.bench import Measurement
@@ -26,13 +29,13 @@ _FORMS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
     help=f"Any of {', '.join(_FORMS)}; the others are compared with the first.  "
     "[default: all that can be had]",
 )
-@click.option("--persons", type=WholeNumbers(1), default=(1, 2), show_default="1 2")
-@click.option("--frames", type=click.IntRange(min=1), help="[default: as the run was trained]")
+@click.option("--persons", type=WholeNumbers(PERSONS), default=(1, 2), show_default="1 2")
+@click.option("--frames", type=number(FRAMES), help="[default: as the run was trained]")
 @click.option(
-    "--batch", type=WholeNumbers(1), default=(1,), show_default="1", help="Clips at once."
+    "--batch", type=WholeNumbers(BATCH), default=(1,), show_default="1", help="Clips at once."
 )
-@click.option("--threads", type=WholeNumbers(1), default=(1,), show_default="1")
-@click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True)
+@click.option("--threads", type=WholeNumbers(PROCESSES), default=(1,), show_default="1")
+@click.option("--rounds", type=number(ROUNDS), default=15, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of table and picture.  [default: RUN]"
@@ -75,7 +78,7 @@ def command(
         settings,
         rounds,
         device,
-        tell=lambda text: click.echo(text, err=True),
+        tell=partial(echo, err=True),
     )
     if as_json:
         print_json([entry.to_dict() for entry in found])
@@ -86,7 +89,7 @@ def command(
         title=f"{run}, {rounds} rounds",
         texts=2,
     )
-    click.echo(f"picture: {folder / 'bench.png'}")
+    echo(f"picture: {folder / 'bench.png'}")
 
 
 def _row(entry: Measurement) -> tuple[Any, ...]:

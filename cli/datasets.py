@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyg_stgcn.cli._output import percent, print_json, print_table
+from pyg_stgcn.cli._numbers import number
+from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.ranges import FPS
+from pyg_stgcn.text import readable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -187,7 +190,7 @@ def list_command(as_json: bool) -> None:
         print_json(rows)
         return
     print_table(("name", "what it is"), rows.items(), texts=2)
-    click.echo("Anything else: a pickle in PYSKL's annotation form, named by its path.")
+    echo("Anything else: a pickle in PYSKL's annotation form, named by its path.")
 
 
 @command.command("info")
@@ -222,7 +225,8 @@ def info_command(as_json: bool, **where: Any) -> None:
         ],
     )
     _print_lengths(facts["frame_histogram"])
-    per_class = zip(facts["classes"], facts["clips_per_class"], strict=True)
+    names = map(readable, facts["classes"])
+    per_class = zip(names, facts["clips_per_class"], strict=True)
     print_table(("class", "clips"), per_class)
     if facts["skipped"]:
         print_table(("left out", "why"), facts["skipped"].items(), texts=2)
@@ -269,7 +273,7 @@ def prepare_command(as_json: bool, **where: Any) -> None:
 )
 @click.option(
     "--fps",
-    type=click.IntRange(1, 50),
+    type=number(FPS),
     default=20,
     show_default=True,
     help="Frames per second of an animation.",
@@ -299,4 +303,4 @@ def show_command(clip: str, out: Path, run: Path | None, fps: int, **where: Any)
         edge_weight=None if run is None else _trained_edges(run, dataset),
         fps=fps,
     )
-    click.echo(f"picture: {out}")
+    echo(f"picture: {out}")

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from pyg_stgcn.cli._output import percent, print_json, print_table
+from pyg_stgcn.cli._numbers import training_option
+from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 
 _SPARSITIES = {"dense": 0.0, "sparse": 0.9}
 _OPTIONS: dict[str, object] = {
@@ -32,7 +33,7 @@ _OPTIONS: dict[str, object] = {
     show_default=True,
     help="Folder of the two runs.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@training_option("--seed", default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(root: str, out: Path, seed: int, as_json: bool) -> None:
     """Train a dense and a 90 % sparse ST-GCN on embedded data; a few minutes on a CPU.
@@ -56,7 +57,7 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
     missing = [job for job in jobs if not job.is_finished()]
     if missing:
         SyntheticActions(root)
-        click.echo(f"training in {' and '.join(str(job.folder) for job in missing)}", err=True)
+        echo(f"training in {' and '.join(str(job.folder) for job in missing)}", err=True)
         run_jobs(missing, parallel=len(missing))
     folders = {job.label: job.folder for job in jobs}
     results: dict[str, dict[str, Any]] = {
@@ -86,4 +87,4 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
         ],
         title="SyntheticActions, xsub",
     )
-    click.echo(f"picture: {picture}")
+    echo(f"picture: {picture}")

@@ -7,20 +7,23 @@ from typing import Any
 
 import click
 
+from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import (
+    echo,
     percent,
     print_json,
     print_subsets,
     print_table,
     sparsity_rows,
 )
+from pyg_stgcn.ranges import VIEWS
 
 
 @click.command("evaluate")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--clips",
-    type=click.IntRange(min=1),
+    type=number(VIEWS),
     default=10,
     show_default=True,
     help="Clips whose probabilities are averaged.",
@@ -138,10 +141,10 @@ def _print_evaluation(result: dict[str, Any]) -> None:
         ],
         title=f"{result['dataset']}, {result['benchmark']}",
     )
-    click.echo(f"confusion matrix: {result['confusion_csv']}, {result['confusion_png']}")
+    echo(f"confusion matrix: {result['confusion_csv']}, {result['confusion_png']}")
     if "assembly" in result:
         print_subsets(result["assembly"]["rows"])
-        click.echo(f"picture: {result['assembly']['assembly_png']}")
+        echo(f"picture: {result['assembly']['assembly_png']}")
 
 
 def _print_robustness(result: dict[str, Any]) -> None:
@@ -159,7 +162,7 @@ def _print_robustness(result: dict[str, Any]) -> None:
         ],
         title=f"{result['dataset']}, {result['benchmark']}{repair}",
     )
-    click.echo(
+    echo(
         f"samples: {result['samples']}, clips averaged: {result['clips']}\n"
         f"kept: {percent(1 - result['sparsity'])} of the maskable weights, "
         f"{percent(result['density'])} of all parameters\n"

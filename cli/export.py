@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyg_stgcn.cli._output import echo
+
 if TYPE_CHECKING:
     from pyg_stgcn.training import Run
 
@@ -83,4 +85,4 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
         write(out, model, trained.frames, about)
     dense = sum(value.nbytes for value in model.state_dict().values())
     size = out.stat().st_size
-    click.echo(f"{out}: {size:,} bytes, {100 * size / dense:.1f} % of the dense weights")
+    echo(f"{out}: {size:,} bytes, {100 * size / dense:.1f} % of the dense weights")

@@ -7,14 +7,15 @@ from pathlib import Path
 import click
 
 from pyg_stgcn.cli._lists import ListsCommand, Numbers
-from pyg_stgcn.cli._output import percent, print_json, print_table
+from pyg_stgcn.cli._output import echo, percent, print_json, print_table
+from pyg_stgcn.ranges import WEIGHT
 
 
 @click.command("fuse", cls=ListsCommand)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option(
     "--weights",
-    type=Numbers(),
+    type=Numbers(WEIGHT),
     help="One number per run.  [default: 2 for joint and bone, 1 for motion]",
 )
 @click.option("--search", is_flag=True, help="Choose the weights on held-out training clips.")
@@ -64,4 +65,4 @@ def command(
         [*rows, ("fused", "", "", "", *fused)],
         title=f"{result['dataset']}, {result['benchmark']}; weights: {result['chosen_by']}",
     )
-    click.echo(f"picture: {result['fusion_png']}")
+    echo(f"picture: {result['fusion_png']}")

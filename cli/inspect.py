@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyg_stgcn.cli._output import percent, print_json, print_table
+from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 
 if TYPE_CHECKING:
     from pyg_stgcn.sparsity import Overlap
@@ -52,17 +52,24 @@ def command(runs: tuple[Path, ...], figure: str | None, as_json: bool) -> None:
 
     found = [inspect_run(run) for run in runs]
     groups = compare(networks_of(found))
-    picture = None
-    if figure is not None:
-        from pyg_stgcn.training.mask_plots import plot_masks
-
-        picture = Path(figure)
-        if figure == _BESIDE:
-            picture = (runs[0] if len(runs) == 1 else runs[0].resolve().parent) / figure
-        plot_masks(picture, groups)
+    picture = None if figure is None else Path(figure)
+    if figure == _BESIDE:
+        picture = (runs[0] if len(runs) == 1 else runs[0].resolve().parent) / figure
     if as_json:
         _print_json(found, groups, picture)
+    else:
+        _print_text(found, groups)
+    if picture is None:
         return
+
+    from pyg_stgcn.training.mask_plots import plot_masks
+
+    plot_masks(picture, groups)
+    if not as_json:
+        echo(f"picture: {picture}")
+
+
+def _print_text(found: Sequence[Inspection], groups: Sequence[Group]) -> None:
     if len(found) == 1:
         _print_layers(found[0])
     else:
@@ -73,9 +80,7 @@ def command(runs: tuple[Path, ...], figure: str | None, as_json: bool) -> None:
     for run in found:
         place = "" if len(found) == 1 else f"{run.folder}: "
         for name in run.empty:
-            click.echo(f"Warning: {place}{name} lost all its weights", err=True)
-    if picture is not None:
-        click.echo(f"picture: {picture}")
+            echo(f"Warning: {place}{name} lost all its weights", err=True)
 
 
 def _print_json(found: Sequence[Inspection], groups: Sequence[Group], picture: Path | None) -> None:
@@ -106,7 +111,7 @@ def _print_layers(found: Inspection) -> None:
         ],
     )
     totals = found.totals
-    click.echo(
+    echo(
         f"kept {totals['maskable_kept']:,} of {totals['params_maskable']:,} maskable weights "
         f"(sparsity {percent(totals['sparsity'])}), "
         f"{percent(totals['density'])} of all {totals['params_total']:,} parameters"
@@ -131,7 +136,7 @@ def _print_experts(assembly: dict[str, Any]) -> None:
         ],
         texts=2,
     )
-    click.echo(
+    echo(
         f"together {assembly['kept_of_one']:.3f} of one expert's maskable weights; "
         f"{assembly['params_kept']:,} parameters for a prediction, "
         f"{assembly['params_kept_of_one']:.3f} of those of one dense model"

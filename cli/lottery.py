@@ -10,10 +10,18 @@ from click.core import ParameterSource
 
 from pyg_stgcn.cli import train
 from pyg_stgcn.cli._lists import ListsCommand, Names
-from pyg_stgcn.cli._output import difference, percent, print_json, print_table, with_deviation
+from pyg_stgcn.cli._numbers import number, training_option
+from pyg_stgcn.cli._output import (
+    difference,
+    echo,
+    percent,
+    print_json,
+    print_table,
+    with_deviation,
+)
 from pyg_stgcn.cli._study import given_options, study_options, train_missing
+from pyg_stgcn.ranges import PART, ROUNDS, TRAINING
 
-_RATE = click.FloatRange(0, 1, min_open=True, max_open=True)
 #: Of 'train', what a lottery decides itself, and what moves masks, which those of a ticket do not.
 _OWN = train.MASKING - {"include", "exclude"}
 _OWN |= {"init", "freeze_backbone", "levels", "experts", "learned_weights"}
@@ -32,19 +40,19 @@ _LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seed
 
 @click.command("lottery", cls=ListsCommand)
 @click.option(
-    "--rounds", type=click.IntRange(min=1), default=8, show_default=True, help="How often to prune."
+    "--rounds", type=number(ROUNDS), default=8, show_default=True, help="How often to prune."
 )
 @click.option(
     "--rate",
-    type=_RATE,
+    type=number(PART),
     help="Share of the remaining weights that a round prunes.  [default: 0.2]",
 )
 @click.option(
-    "--final-sparsity", type=_RATE, help="Sparsity after the last round, instead of --rate."
+    "--final-sparsity", type=number(PART), help="Sparsity after the last round, instead of --rate."
 )
 @click.option(
     "--rewind-epoch",
-    type=click.IntRange(min=0),
+    type=number(TRAINING["save_epoch"]),
     help="Epoch whose weights the tickets start from; 0: the initialisation.  "
     "[default: 1 % of the epochs, one at least]",
 )
@@ -70,9 +78,8 @@ _LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seed
     show_default=True,
     help="Prune by one threshold, all layers alike, or small layers less.",
 )
-@click.option(
+@training_option(
     "--floor",
-    type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
     help="What each layer keeps at least, as a share of what it would keep if all kept alike.",
@@ -128,7 +135,7 @@ def command(
         [_cells(row) for row in result["rows"]],
         title=f"{options['dataset']}, rewound to epoch {result['rewind_epoch']}",
     )
-    click.echo(f"{result['verdict']}\ntable: {result['csv']}\npicture: {result['png']}")
+    echo(f"{result['verdict']}\ntable: {result['csv']}\npicture: {result['png']}")
 
 
 def _check_usage(ctx: click.Context, options: dict[str, Any]) -> None:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import print_json, print_table, sparsity_rows
+from pyg_stgcn.ranges import BATCH, CHANNELS, FRAMES, PERSONS
 
 if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
     from pyg_stgcn.models.backbone import Backbone
     from pyg_stgcn.models.cost import LayerCost
-
-_POSITIVE = click.IntRange(min=1)
 
 
 def _from_run(folder: Path) -> tuple[Backbone, dict[str, Any]]:
@@ -51,11 +51,13 @@ def _from_name(name: str, skeleton: str, channels: int, graph: str | None) -> Ba
     metavar="NAME|FILE.json",
     help="Skeleton of a MODEL.",
 )
-@click.option("--channels", type=_POSITIVE, default=64, show_default=True, help="Width of a MODEL.")
+@click.option(
+    "--channels", type=number(CHANNELS), default=64, show_default=True, help="Width of a MODEL."
+)
 @click.option("--graph", help="Graph of a MODEL.  [default: the model's published one]")
-@click.option("--frames", type=_POSITIVE, default=100, show_default=True)
-@click.option("--persons", type=_POSITIVE, default=2, show_default=True, help="In each clip.")
-@click.option("--batch", type=_POSITIVE, default=1, show_default=True, help="Clips at once.")
+@click.option("--frames", type=number(FRAMES), default=100, show_default=True)
+@click.option("--persons", type=number(PERSONS), default=2, show_default=True, help="In each clip.")
+@click.option("--batch", type=number(BATCH), default=1, show_default=True, help="Clips at once.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(

@@ -9,8 +9,16 @@ import click
 
 from pyg_stgcn.cli import train
 from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
-from pyg_stgcn.cli._output import difference, percent, print_json, print_table, with_deviation
+from pyg_stgcn.cli._output import (
+    difference,
+    echo,
+    percent,
+    print_json,
+    print_table,
+    with_deviation,
+)
 from pyg_stgcn.cli._study import given_options, study_options, train_missing
+from pyg_stgcn.ranges import FRACTION
 
 _METHODS = next(
     parameter.type.choices
@@ -27,7 +35,7 @@ _OWN |= {"levels", "experts", "learned_weights"}
 @click.command("sweep", cls=ListsCommand)
 @click.option(
     "--sparsities",
-    type=Numbers(),
+    type=Numbers(FRACTION),
     default=(0.0, 0.8, 0.9, 0.95, 0.99),
     show_default="0 0.8 0.9 0.95 0.99",
     help="Shares of the weights to prune; 0 is the dense network.",
@@ -64,8 +72,6 @@ def command(
     """
     if options["dataset"] is None:
         raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
-    if any(not 0 <= value < 1 for value in sparsities):
-        raise click.BadParameter(f"{sparsities} are out of range", param_hint="--sparsities")
 
     from pyg_stgcn.training.sweep import plan_sweep, summarise_sweep
 
@@ -86,7 +92,7 @@ def command(
         [_cells(row) for row in result["rows"]],
         title=f"{options['dataset']}",
     )
-    click.echo(f"table: {result['csv']}\npicture: {result['png']}")
+    echo(f"table: {result['csv']}\npicture: {result['png']}")
 
 
 command.params += [parameter for parameter in train.command.params if parameter.name not in _OWN]

@@ -10,11 +10,11 @@ from click.core import ParameterSource
 
 from pyg_stgcn.cli._checks import check_benchmark, check_names
 from pyg_stgcn.cli._lists import ListsCommand, Numbers, Words
+from pyg_stgcn.cli._numbers import training_option
 from pyg_stgcn.cli._output import print_json, print_summary
 from pyg_stgcn.cli._study import given_options
+from pyg_stgcn.ranges import TRAINING
 
-_SHARE = click.FloatRange(0, 1, max_open=True)
-_POSITIVE = click.IntRange(min=1)
 #: Which weights are masked, and how: what a ticket brings along.
 MASKING = {"sparsity", "edge_sparsity", "method", "include", "exclude", "pattern", "allocation"}
 MASKING |= {"floor", "score_scale", "penalty", "penalty_groups", "schedule", "mask_update_every"}
@@ -89,9 +89,8 @@ def _default_folder(config: Any) -> Path:
     is_flag=True,
     help="Leave out validation clips that are copies of training clips.",
 )
-@click.option(
+@training_option(
     "--hold-out",
-    type=_SHARE,
     default=0.0,
     show_default=True,
     help="Training clips to leave out, for 'fuse --search'.",
@@ -99,7 +98,7 @@ def _default_folder(config: Any) -> Path:
 @click.option("--model", default="stgcn", show_default=True, help="Backbone.")
 @click.option(
     "--levels",
-    type=Numbers(),
+    type=Numbers(TRAINING["levels"]),
     callback=lambda ctx, param, value: list(value or ()),
     help="Train an assembly: the sparsity of each expert, e.g. 0.6 0.8 0.95 0.99.",
 )
@@ -127,9 +126,8 @@ def _default_folder(config: Any) -> Path:
 )
 @click.option("--ticket", metavar="FILE", help="Lottery ticket to train, from its epoch on.")
 @click.option("--redraw", is_flag=True, help="Take the ticket's masks only, with new weights.")
-@click.option(
+@training_option(
     "--save-epoch",
-    type=click.IntRange(min=0),
     help="Keep a dense run's weights of this epoch, to rewind to; 0: the initialisation.",
 )
 @click.option(
@@ -138,9 +136,8 @@ def _default_folder(config: Any) -> Path:
     show_default=True,
     help="A partition (stgcn_spatial, spatial, ...), or 'random': learnable, over all joints.",
 )
-@click.option(
+@training_option(
     "--partitions",
-    type=_POSITIVE,
     help="Partitions of the random graph.  [default: 8 for dgstgcn, 3 for others]",
 )
 @click.option(
@@ -149,11 +146,10 @@ def _default_folder(config: Any) -> Path:
     show_default=True,
     help="joint, bone, joint-motion or bone-motion; several joined by '+'.",
 )
-@click.option("--channels", type=_POSITIVE, help="Width of the first stage.  [default: 64 or 16]")
-@click.option("--clip-frames", type=_POSITIVE, help="Frames a clip.  [default: 100 or 48]")
-@click.option(
+@training_option("--channels", help="Width of the first stage.  [default: 64 or 16]")
+@training_option("--clip-frames", help="Frames a clip.  [default: 100 or 48]")
+@training_option(
     "--pad-persons",
-    type=_POSITIVE,
     help="Fill clips up to so many persons, as older toolboxes do with 2.  [default: none]",
 )
 @click.option(
@@ -162,16 +158,14 @@ def _default_folder(config: Any) -> Path:
     show_default=True,
     help="Divide 3-D clips by their mean bone length.",
 )
-@click.option(
+@training_option(
     "--rotation",
-    type=click.FloatRange(0),
     default=0.3,
     show_default=True,
     help="Random rotations up to so many radians.",
 )
-@click.option(
+@training_option(
     "--scaling",
-    type=_SHARE,
     default=0.1,
     show_default=True,
     help="Random factors of the axes, up to so much from 1.",
@@ -184,10 +178,9 @@ def _default_folder(config: Any) -> Path:
     help="mirror=0.5 (probability), crop=0.5 (smallest share), speed=0.2 (largest change), "
     "noise=0.01 (deviation), joint-dropout=0.1 or frame-loss=0.25 (share). Repeatable.",
 )
-@click.option("--sparsity", type=_SHARE, default=0.0, show_default=True, help="Weights to prune.")
-@click.option(
+@training_option("--sparsity", default=0.0, show_default=True, help="Weights to prune.")
+@training_option(
     "--edge-sparsity",
-    type=_SHARE,
     default=0.0,
     show_default=True,
     help="Edges of the graph to prune.",
@@ -227,9 +220,8 @@ def _default_folder(config: Any) -> Path:
     help="Prune by one threshold, all layers alike, or small layers less.  [default: erk; global "
     "for released]",
 )
-@click.option(
+@training_option(
     "--floor",
-    type=click.FloatRange(0, 1),
     help="What each layer keeps at least, as a share of what it would keep if all kept alike.  "
     "[default: 0.25; 0 for released]",
 )
@@ -238,9 +230,8 @@ def _default_folder(config: Any) -> Path:
     type=click.Choice(["fan_in", "none"]),
     help="How layers compare under one threshold.  [default: fan_in; none for released]",
 )
-@click.option(
+@training_option(
     "--penalty",
-    type=click.FloatRange(0),
     default=0.0,
     show_default=True,
     help="Strength of a group lasso on what is about to be pruned, such as 0.0001.",
@@ -258,72 +249,57 @@ def _default_folder(config: Any) -> Path:
     help="How the sparsity grows.  [default: constant for rigl, set and random, step for released; "
     "else cubic]",
 )
-@click.option(
+@training_option(
     "--mask-update-every",
-    type=_POSITIVE,
     help="Steps from one change of the masks to the next.  [default: 100 for rigl and set, or 30 "
     "changes in a short training; else 1]",
 )
-@click.option(
+@training_option(
     "--freeze-after",
-    type=click.FloatRange(0, 1),
     help="Share of the training after which masks stand still.  [default: 0.75 for rigl and set]",
 )
-@click.option(
+@training_option(
     "--warmup",
-    type=_SHARE,
     help="Share of the training before the sparsity grows.  [default: 0.6 for released; else 0]",
 )
-@click.option(
+@training_option(
     "--ramp-end",
-    type=click.FloatRange(0, 1),
     help="Share of the training at which it is reached.  [default: 0.3, counted from the warm-up]",
 )
-@click.option(
+@training_option(
     "--score-lr",
-    type=click.FloatRange(0),
     help="Learning rate of --method score's scores.  [default: ten times --lr; --lr for released]",
 )
-@click.option(
+@training_option(
     "--score-weight-decay",
-    type=click.FloatRange(0),
     help="Weight decay of the scores.  [default: 0; --weight-decay for released]",
 )
-@click.option("--epochs", type=_POSITIVE, help="Passes over the clips.  [default: 80 or 100]")
-@click.option(
-    "--batch-size", type=_POSITIVE, help="Clips a step, over all devices.  [default: 128 or 16]"
-)
-@click.option(
+@training_option("--epochs", help="Passes over the clips.  [default: 80 or 100]")
+@training_option("--batch-size", help="Clips a step, over all devices.  [default: 128 or 16]")
+@training_option(
     "--lr",
-    type=click.FloatRange(0, min_open=True),
     help="Learning rate at the start; cosine to zero.  [default: 0.1 for a batch of 128 or 0.025 "
     "for one of 16, in proportion for others]",
 )
-@click.option(
-    "--weight-decay", type=click.FloatRange(0), help="L2 penalty.  [default: 0.0005 or 0.01]"
-)
-@click.option(
-    "--dropout", type=_SHARE, default=0.0, show_default=True, help="Before the classifier."
-)
-@click.option("--label-smoothing", type=_SHARE, default=0.1, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
+@training_option("--weight-decay", help="L2 penalty.  [default: 0.0005 or 0.01]")
+@training_option("--dropout", default=0.0, show_default=True, help="Before the classifier.")
+@training_option("--label-smoothing", default=0.1, show_default=True)
+@training_option("--seed", default=0, show_default=True)
+@training_option(
     "--eval-clips",
-    type=_POSITIVE,
     default=10,
     show_default=True,
     help="Clips averaged in the final evaluation.",
 )
-@click.option(
+@training_option(
     "--num-workers",
-    type=click.IntRange(min=0),
     default=0,
     show_default=True,
     help="Processes that prepare batches.",
 )
 @click.option("--accelerator", default="auto", show_default=True, help="auto, cpu, gpu, ...")
 @click.option("--devices", default="auto", show_default=True, help="Processes or GPUs a machine.")
-@click.option("--num-nodes", type=_POSITIVE, default=1, show_default=True, help="Machines.")
+@training_option("--num-nodes", default=1, show_default=True, help="Machines.")
 @click.option("--strategy", default="auto", show_default=True, help="auto, ddp, ...")
 @click.option(
     "--precision",

@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 
 from pyg_stgcn.datasets.fingerprint import file_sha256
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -226,7 +227,8 @@ def _receive(response: requests.Response, path: Path, total: int | None, patienc
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     console = Console(stderr=True)
-    columns = (TextColumn(path.stem), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with (
         path.open("ab") as file,
         Progress(
@@ -234,7 +236,7 @@ def _receive(response: requests.Response, path: Path, total: int | None, patienc
         ) as progress,
     ):
         have = file.tell()
-        task = progress.add_task("", total=total, completed=have)
+        task = progress.add_task(printable(path.stem), total=total, completed=have)
         since, had = time.monotonic(), have
         while total is None or have < total:
             try:

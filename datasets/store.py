@@ -6,10 +6,9 @@ import errno
 import json
 import os
 import shutil
-import sys
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from pyg_stgcn.datasets.fingerprint import SOURCE_NOTE
 from pyg_stgcn.datasets.presence import pack, unpack
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file
+from pyg_stgcn.progress import with_progress
 
 FORMAT = 4
 
@@ -143,7 +143,7 @@ class ClipStore:
             folder.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(folder, _STORE_FILES)
             temporary = make_temporary(folder)
-            _write(temporary, _with_progress(clips, total, folder.name), meta, facts)
+            _write(temporary, with_progress(clips, f"Reading {folder.name}", total), meta, facts)
             replace_folder(temporary, folder)
         except OSError as error:
             raise _write_error(folder, error) from error
@@ -375,18 +375,6 @@ def _write_splits(
         writer.append(np.array([numbers[name] for name in names], np.int32))
         ranges[split] = (start, writer.rows)
     return ranges
-
-
-def _with_progress(clips: Iterable[Clip], total: int | None, name: str) -> Iterator[Clip]:
-    if not sys.stderr.isatty():
-        yield from clips
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(
-        clips, f"Reading {name}", total=total, console=Console(stderr=True), transient=True
-    )
 
 
 def _write_error(folder: Path, error: OSError) -> InputError:

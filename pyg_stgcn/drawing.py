@@ -21,6 +21,7 @@ from torch_geometric.data import Data
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.text import label
 from pyg_stgcn.transforms.layout import clip_name, kept_present, split_persons
 
 Points = NDArray[np.float64]
@@ -37,6 +38,8 @@ NUM_EDGES = 12
 SIDE_COLORS = {"left": "#0072b2", "right": "#d55e00", "middle": "#404040"}
 EDGE_COLOR = "#7bccb5"
 _FAINT = "#d0d0d0"
+#: Most characters of a line of the title.
+_TITLE = 80
 _BONE_WIDTH, _LEAST_WIDTH, _MOST_WIDTH = 2.2, 0.5, 4.0
 
 # Clips in space are seen from beside and above the camera, without perspective.
@@ -282,7 +285,8 @@ def _new_figure(scene: _Scene, columns: int, rows: int, height: float, title: st
     width = height * float(np.clip(wide / high, 0.3, 3))
     size = max(columns * width, 4.8), rows * (height + 0.25) + 1
     figure = Figure(figsize=size, dpi=100, layout="constrained")
-    figure.suptitle(title, fontsize="medium", wrap=True, parse_math=False)
+    lines = [label(line, _TITLE) if line else "" for line in title.split("\n")]
+    figure.suptitle("\n".join(lines), fontsize="medium", wrap=True)
     figure.legend(
         handles=_legend(scene),
         loc="outside lower center",

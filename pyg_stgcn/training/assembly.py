@@ -147,7 +147,6 @@ def judge_subsets(
     rows = _rows(run, model, facts["experts"], judged)
     files = {kind: run.result(f"assembly.{kind}") for kind in ("json", "csv", "png")}
     write_subsets(files["csv"], rows)
-    plot_subsets(files["png"], rows, {})
     result = {
         "dataset": run.config.dataset,
         "benchmark": run.config.benchmark,
@@ -158,6 +157,7 @@ def judge_subsets(
         "assembly_png": str(files["png"]),
     }
     write_json(files["json"], result)
+    plot_subsets(files["png"], rows, {})
     return result
 
 

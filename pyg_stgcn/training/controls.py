@@ -155,8 +155,6 @@ def summarise_assemblies(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     files = {name: folder / name for name in ("assemble.csv", "subsets.csv", "assemble.png")}
     write_csv(files["assemble.csv"], _COLUMNS, rows)
     write_subsets(files["subsets.csv"], subsets)
-    controls = {row["name"]: row for row in rows if row["name"] != _ASSEMBLY}
-    plot_subsets(files["assemble.png"], subsets, controls)
     result = {
         "rows": rows,
         "subsets": subsets,
@@ -166,6 +164,8 @@ def summarise_assemblies(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
         "png": str(files["assemble.png"]),
     }
     write_json(folder / "assemble.json", result)
+    controls = {row["name"]: row for row in rows if row["name"] != _ASSEMBLY}
+    plot_subsets(files["assemble.png"], subsets, controls)
     return result
 
 

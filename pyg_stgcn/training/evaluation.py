@@ -17,7 +17,7 @@ from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset, split_held_out
-from pyg_stgcn.training.files import write_csv, write_json
+from pyg_stgcn.training.files import write_json, write_table
 from pyg_stgcn.training.metrics import classification_metrics, confusion
 from pyg_stgcn.training.plots import plot_confusion
 from pyg_stgcn.training.predictions import Predictions
@@ -178,13 +178,8 @@ def evaluate_run(
     probabilities, labels = predictions.probabilities, predictions.labels
     counts = confusion(probabilities, labels)
     table, picture = run.result("confusion.csv"), run.result("confusion.png")
-    header = ["true", *run.classes]
-    rows = [
-        dict(zip(header, [name, *row.tolist()], strict=True))
-        for name, row in zip(run.classes, counts, strict=True)
-    ]
-    write_csv(table, header, rows)
-    plot_confusion(picture, counts, run.classes)
+    rows = [[name, *row] for name, row in zip(run.classes, counts.tolist(), strict=True)]
+    write_table(table, ["true", *run.classes], rows)
     result = {
         "run": str(run.folder),
         "dataset": run.config.dataset,
@@ -197,4 +192,5 @@ def evaluate_run(
         "confusion_png": str(picture),
     }
     write_json(run.result("evaluation.json"), result)
+    plot_confusion(picture, counts, run.classes)
     return result

@@ -139,8 +139,8 @@ def fuse_runs(
         "runs": rows,
     }
     out.mkdir(parents=True, exist_ok=True)
-    plot_fusion(out / "fusion.png", rows, accuracies["top1"])
     write_json(out / "fusion.json", result)
+    plot_fusion(out / "fusion.png", rows, accuracies["top1"])
     return result
 
 

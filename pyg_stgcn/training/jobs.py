@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import click
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.signals import END_WITH_INPUT, stop_on
+from pyg_stgcn.text import printable, shell_word
 from pyg_stgcn.training.config import FILLED_IN, PLACEMENT, TrainConfig, load_config
 
 
@@ -60,7 +60,7 @@ class Job:
     @property
     def command(self) -> str:
         """The same as a line for a shell."""
-        return shlex.join(["pyg-stgcn", *self.words])
+        return " ".join(map(shell_word, ["pyg-stgcn", *self.words]))
 
     def is_finished(self) -> bool:
         """Whether the run is there and complete.
@@ -141,7 +141,7 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
 
 def _relay(label: str, lines: IO[str]) -> None:
     for line in lines:
-        click.echo(f"{label}: {line}", nl=False, err=True)
+        click.echo(f"{label}: {printable(line.rstrip())}", err=True)
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:

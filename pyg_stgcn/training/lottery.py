@@ -243,8 +243,6 @@ class Lottery:
         rows = rows_of(runs)
         files = {kind: self.folder / f"lottery.{kind}" for kind in ("json", "csv", "png")}
         write_csv(files["csv"], COLUMNS, rows)
-        points = [{**row, "method": row["arm"], "sparsity": 1 - row["kept"]} for row in rows]
-        plot_sweep(files["png"], points)
         result = {
             "verdict": verdict(rows),
             "rounds": self.rounds,
@@ -257,6 +255,8 @@ class Lottery:
             "png": str(files["png"]),
         }
         write_json(files["json"], result)
+        points = [{**row, "method": row["arm"], "sparsity": 1 - row["kept"]} for row in rows]
+        plot_sweep(files["png"], points)
         return result
 
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from pyg_stgcn.files import write_atomically
 from pyg_stgcn.rest_pose import rest_pose
 from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.text import label
+from pyg_stgcn.training._figures import save
 from pyg_stgcn.training.inspection import Comparison, Group, Network, stage_of
 
 #: Above this many pairs of runs their lines would hide each other.
@@ -34,9 +34,7 @@ _BONE_COLOR, _EDGE_COLOR = "#0072b2", "#d55e00"
 
 def plot_masks(path: Path, groups: Sequence[Group]) -> None:
     """Save what :func:`draw_masks` draws, as the kind of picture that the file's name says."""
-    figure = draw_masks(groups)
-    FigureCanvasAgg(figure)
-    write_atomically(path, lambda file: figure.savefig(file, dpi=120))
+    save(draw_masks(groups), path)
 
 
 def draw_masks(groups: Sequence[Group]) -> Figure:
@@ -104,7 +102,7 @@ def _places(names: Sequence[str]) -> tuple[NDArray[np.float64], dict[str, float]
 def _name_layers(axes: Axes, names: Sequence[str]) -> NDArray[np.float64]:
     x, middles = _places(names)
     short = [name.split(".", 2)[2] if stage_of(name) else name for name in names]
-    axes.set_xticks(x, [name.removesuffix(".weight") for name in short], rotation=90)
+    axes.set_xticks(x, [label(name.removesuffix(".weight")) for name in short], rotation=90)
     axes.tick_params(axis="x", labelsize="xx-small")
     for stage, middle in middles.items():
         place = (middle, 1.0), axes.get_xaxis_transform()
@@ -125,7 +123,7 @@ def _draw_shares(axes: Axes, networks: Sequence[Network]) -> None:
     least = shares[shares > 0].min() if shares.any() else 1.0
     for number, (each, share) in enumerate(zip(networks, shares, strict=True)):
         place = x + (number - (len(networks) - 1) / 2) * width
-        axes.bar(place, share, width, color=f"C{number % 10}", label=each.label)
+        axes.bar(place, share, width, color=f"C{number % 10}", label=label(each.label))
         empty = place[share == 0]
         axes.plot(empty, np.full(len(empty), least / 1.4), "x", color=f"C{number % 10}")
     axes.set(yscale="log", ylim=(least / 2, 130), ylabel="kept (%); crosses: nothing")
@@ -147,8 +145,9 @@ def _draw_layer_overlaps(axes: Axes, comparisons: Sequence[Comparison]) -> None:
     for kind, marker in (("jaccard", "o"), ("chance", "_")):
         if len(comparisons) <= _LEGIBLE_PAIRS:
             for number, (pair, line) in enumerate(zip(comparisons, values[kind], strict=True)):
-                label = f"{pair.first}, {pair.second}" if kind == "jaccard" else None
-                axes.plot(x, line, marker, color=f"C{number}", markersize=4, label=label)
+                names = f"{label(pair.first)}, {label(pair.second)}"
+                shown = names if kind == "jaccard" else None
+                axes.plot(x, line, marker, color=f"C{number}", markersize=4, label=shown)
             continue
         # Layers of which nothing is kept have no index.
         line = np.ma.masked_invalid(values[kind])
@@ -186,9 +185,9 @@ def _draw_matrix(axes: Axes, labels: Sequence[str], comparisons: Sequence[Compar
             color = "white" if ratios[i, j] > 0.6 * most else "black"
             axes.text(i, j, text, ha="center", va="center", fontsize="x-small", color=color)
     axes.figure.colorbar(image, ax=axes, label="times chance")
-    ticks = np.arange(len(labels))
-    axes.set_xticks(ticks, labels, rotation=90, fontsize="x-small")
-    axes.set_yticks(ticks, labels, fontsize="x-small")
+    ticks, names = np.arange(len(labels)), [label(name) for name in labels]
+    axes.set_xticks(ticks, names, rotation=90, fontsize="x-small")
+    axes.set_yticks(ticks, names, fontsize="x-small")
     axes.set_title("Jaccard index of all weights", fontsize="medium")
 
 
@@ -213,7 +212,7 @@ def _draw_graphs(axes: Axes, each: Network) -> None:
     axes.set_ylim(-cell[1] * (len(graphs) - 0.5), cell[1] * 0.5)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)
-    axes.set_title(each.label, fontsize="medium")
+    axes.set_title(label(each.label), fontsize="medium")
 
 
 def _draw_graph(

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pyg_stgcn.files import write_atomically
+from pyg_stgcn.text import label
+from pyg_stgcn.training._figures import save
 
 #: Above this many classes their names and counts would no longer be legible.
 _LEGIBLE_CLASSES = 30
@@ -21,11 +21,6 @@ _CONTROL_GREYS = ("0.2", "0.4", "0.6", "0.75")
 _CONTROL_LINES = ("--", ":", "-.")
 #: As many shares of kept weights have room on the axis of a sweep.
 _SWEEP_TICKS = 12
-
-
-def _save(figure: Figure, path: Path) -> None:
-    FigureCanvasAgg(figure)
-    write_atomically(path, lambda file: figure.savefig(file, dpi=120))
 
 
 def _series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
@@ -42,7 +37,8 @@ def plot_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
     """
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     loss, accuracy, sparsity = figure.subplots(1, 3)
-    for number, (label, rows) in enumerate(runs.items()):
+    for number, (run, rows) in enumerate(runs.items()):
+        prefix = f"{label(run)}, " if run else ""
         color = f"C{number}"
         for axes, metric, scale in ((loss, "loss", 1.0), (accuracy, "top1", 100.0)):
             for split, style in (("train", ":"), ("val", "-")):
@@ -52,10 +48,10 @@ def plot_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
                     np.multiply(values, scale),
                     style,
                     color=color,
-                    label=f"{label}, {split}" if label else split,
+                    label=f"{prefix}{split}",
                 )
         epochs, values = _series(rows, "sparsity")
-        sparsity.plot(epochs, np.multiply(values, 100), color=color, label=label)
+        sparsity.plot(epochs, np.multiply(values, 100), color=color)
     loss.set(title="loss", yscale="log")
     accuracy.set(title="top-1 accuracy (%)", ylim=(0, 102))
     sparsity.set(title="pruned weights (%)", ylim=(-2, 102))
@@ -63,7 +59,7 @@ def plot_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
     accuracy.legend(fontsize="small")
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_sweep(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -100,7 +96,7 @@ def plot_sweep(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.invert_xaxis()
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_subsets(
@@ -123,9 +119,9 @@ def plot_subsets(
     for size in sizes:
         points = [row for row in rows if len(row["experts"]) == size and row["head"] == "shared"]
         kept, top1 = ([100 * row[name] for row in points] for name in ("kept", "top1"))
-        label = f"{size} expert{'s' if size > 1 else ''}" if size < sizes[-1] else "assembly"
+        legend = f"{size} expert{'s' if size > 1 else ''}" if size < sizes[-1] else "assembly"
         style = {"marker": "*", "markersize": 12} if size == sizes[-1] else {"marker": "o"}
-        axes.plot(kept, top1, linestyle="", color=f"C{size - 1}", label=label, zorder=3, **style)
+        axes.plot(kept, top1, linestyle="", color=f"C{size - 1}", label=legend, zorder=3, **style)
         for row, x, y in zip(points, kept, top1, strict=True):
             name = "+".join(map(str, row["experts"]))
             # An expert of few weights hardly moves a point: one size above, the next below.
@@ -147,7 +143,7 @@ def plot_subsets(
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _plot_controls(axes: Axes, controls: Mapping[str, Mapping[str, Any]]) -> None:
@@ -180,10 +176,12 @@ def plot_fusion(path: Path, runs: Sequence[Mapping[str, Any]], fused: float) -> 
         runs: ``stream``, ``model``, ``weight`` and ``top1`` of each.
         fused: Top-1 accuracy of the fusion.
     """
-    labels = [f"{run['model']}, {run['stream']}  ({run['weight']:g})" for run in runs]
+    names = [label(f"{run['model']}, {run['stream']}", most=80) for run in runs]
+    labels = [f"{name}  ({run['weight']:g})" for name, run in zip(names, runs, strict=True)]
     labels.append("fused")
     values = [100 * run["top1"] for run in runs] + [100 * fused]
-    figure = Figure(figsize=(7, 0.45 * len(runs) + 1.6), layout="constrained")
+    wide = max(7.0, 4 + 0.09 * max(map(len, labels)))
+    figure = Figure(figsize=(wide, 0.45 * len(runs) + 1.6), layout="constrained")
     axes = figure.subplots()
     # By position, not by label, of which two may be the same.
     rows = range(len(labels))
@@ -192,7 +190,7 @@ def plot_fusion(path: Path, runs: Sequence[Mapping[str, Any]], fused: float) -> 
     axes.set_yticks(rows, labels)
     axes.invert_yaxis()
     axes.set(xlim=(0, 110), xlabel="top-1 accuracy (%); weights in brackets")
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_robustness(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -213,7 +211,7 @@ def plot_robustness(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set(ylim=(0, 102), xlabel="lost frames (%)", ylabel="top-1 accuracy (%)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -> None:
@@ -231,9 +229,9 @@ def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="true")
     if len(classes) <= _LEGIBLE_CLASSES:
-        ticks = np.arange(len(classes))
-        axes.set_xticks(ticks, classes, rotation=90, fontsize="small")
-        axes.set_yticks(ticks, classes, fontsize="small")
+        ticks, names = np.arange(len(classes)), [label(name) for name in classes]
+        axes.set_xticks(ticks, names, rotation=90, fontsize="small")
+        axes.set_yticks(ticks, names, fontsize="small")
         for true, predicted in zip(*np.nonzero(counts), strict=True):
             axes.text(
                 predicted,
@@ -244,7 +242,7 @@ def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]
                 fontsize="x-small",
                 color="white" if shares[true, predicted] > 0.5 else "black",
             )
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_bench(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -278,4 +276,4 @@ def plot_bench(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
     figure.legend(fontsize="small", loc="outside right upper")
-    _save(figure, path)
+    save(figure, path)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.progress import with_progress
 from pyg_stgcn.training.evaluation import judge, open_validation
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.metrics import classification_metrics
@@ -75,7 +75,7 @@ def evaluate_robustness(
     with run.masked(model):
         left = sparsity_facts(model, run)
     rows: list[dict[str, Any]] = []
-    for loss in _with_progress([None, *losses]):
+    for loss in with_progress([None, *losses], "Evaluating"):
         extra = repairs if loss is None else [loss, *repairs]
         judged = judge(model, dataset, run.config, num_clips=num_clips, device=device, extra=extra)
         rows.append(
@@ -101,23 +101,11 @@ def _losses(corruption: str | float, pattern: str) -> tuple[str, list[TemporalCo
     return f"robustness-{loss.ratio:g}-{pattern}", [loss] if loss.ratio else []
 
 
-def _with_progress(
-    losses: Sequence[TemporalCorruption | None],
-) -> Iterable[TemporalCorruption | None]:
-    if not sys.stderr.isatty():
-        return losses
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(losses, "Judging", console=Console(stderr=True), transient=True)
-
-
 def _write(
     run: Run, name: str, rows: Sequence[dict[str, Any]], facts: dict[str, Any]
 ) -> dict[str, Any]:
     table, picture = run.result(f"{name}.csv"), run.result(f"{name}.png")
     write_csv(table, COLUMNS, rows)
-    plot_robustness(picture, rows)
     result = {
         "run": str(run.folder),
         "dataset": run.config.dataset,
@@ -129,4 +117,5 @@ def _write(
         "robustness_png": str(picture),
     }
     write_json(run.result(f"{name}.json"), result)
+    plot_robustness(picture, rows)
     return result

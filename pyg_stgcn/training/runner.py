@@ -23,6 +23,7 @@ from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.runtime import SparseTraining
 from pyg_stgcn.signals import stop_on
 from pyg_stgcn.sparsity import ControllerGroup, SparsityController
+from pyg_stgcn.text import printable
 from pyg_stgcn.training.assembly import assembly_facts, judge_subsets
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
 from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
@@ -93,10 +94,21 @@ def open_clips(config: TrainConfig) -> tuple[SkeletonDataset, SkeletonDataset, T
     config = config.with_recipe(len(train), train.benchmark)
     if config.hold_out:
         train, _ = split_held_out(train, config.hold_out)
+    _check_classes(train, config)
     val = open_dataset(config, "val")
     train.transform = clip_transform(config, train, train=True, num_clips=1)
     val.transform = clip_transform(config, val, train=False, num_clips=1)
     return train, val, config
+
+
+def _check_classes(clips: SkeletonDataset, config: TrainConfig) -> None:
+    found = set(clips.labels.tolist())
+    if len(found) < 2:
+        names = ", ".join(repr(clips.classes[label]) for label in found)
+        raise InputError(
+            f"{config.dataset}: all {len(clips)} training clips are of one class ({names}); a "
+            "classifier needs two classes or more, add clips of another one"
+        )
 
 
 def describe_run(
@@ -194,7 +206,7 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, TypeError) as error:
         raise InputError(
             f"{error} (--accelerator {config.accelerator}, --devices {config.devices}, "
             f"--strategy {config.strategy}, --precision {config.precision})"
@@ -218,7 +230,7 @@ def _fold(
     # With the masks: kept weights may be zero too.
     counts = sparsity_facts(model, run)
     for line in controller.missed_targets():
-        click.echo(f"Warning: {line}", err=True)
+        click.echo(f"Warning: {printable(line)}", err=True)
     controller.finalize()
     return counts
 
@@ -237,7 +249,6 @@ def _finish(
     judged = predict(run, model.eval(), num_clips=run.config.eval_clips, device=device)
     sparse = bool(config.sparsity or config.edge_sparsity or config.ticket or any(config.levels))
     run.save_weights(model, sparse=sparse)
-    plot_curves(run.curves, {"": table.rows})
     validated = [row for row in table.rows if "val_top1" in row]
     result = {
         "dataset": run.config.dataset,
@@ -258,6 +269,7 @@ def _finish(
             result["assembly"] = assembly_facts(run, model)
         judge_subsets(run, model, num_clips=run.config.eval_clips, device=device)
     write_json(run.summary, result)
+    plot_curves(run.curves, {"": table.rows})
     return result
 
 

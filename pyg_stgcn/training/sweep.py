@@ -94,9 +94,9 @@ def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     rows = [_row(group, dense) for _, group in sorted(groups.items())]
     files = {kind: folder / f"sweep.{kind}" for kind in ("json", "csv", "png")}
     write_csv(files["csv"], _COLUMNS, rows)
-    plot_sweep(files["png"], [{**row, "sparsity": row["achieved"]} for row in rows])
     result = {"rows": rows, "runs": runs, "csv": str(files["csv"]), "png": str(files["png"])}
     write_json(files["json"], result)
+    plot_sweep(files["png"], [{**row, "sparsity": row["achieved"]} for row in rows])
     return result
 
 

@@ -20,6 +20,7 @@ from pyg_stgcn.finite import check_finite
 from pyg_stgcn.skeleton import Skeleton
 from pyg_stgcn.sparsity import SparsityController, Ticket, kept_weights, load_ticket, put_masks
 from pyg_stgcn.sparsity.mask import is_edge_weight
+from pyg_stgcn.text import printable
 from pyg_stgcn.training.config import UNMASKED, TrainConfig, load_config
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.rundir import Run
@@ -114,7 +115,8 @@ def start_ticket(
         "unmasked": [name for name in left if name in ticket.masks],
     }
     if left and trainer.is_global_zero:
-        click.echo(f"not taken from the ticket, but drawn anew: {', '.join(left)}", err=True)
+        names = printable(", ".join(left))
+        click.echo(f"not taken from the ticket, but drawn anew: {names}", err=True)
     return controller
 
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
+from pyg_stgcn.ranges import Range
 
 
 def call(*words: object) -> Result:
@@ -29,7 +30,7 @@ def call(*words: object) -> Result:
 def test_an_option_takes_all_numbers_that_follow(words: list[str], expected: tuple) -> None:
     @click.command(cls=ListsCommand)
     @click.argument("names", nargs=-1)
-    @click.option("--weights", type=Numbers())
+    @click.option("--weights", type=Numbers(Range(-1, 3)))
     def command(names: tuple[str, ...], weights: tuple[float, ...] | None) -> None:
         assert (weights, names) == expected
 

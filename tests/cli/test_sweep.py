@@ -116,7 +116,9 @@ def test_a_finished_run_is_not_that_of_a_call_without_its_options(
 
 
 def test_a_failed_training_is_named(words: list[object], tmp_path: Path) -> None:
-    result = call(*words, "--out", tmp_path / "out", "--lr", 1e30, "--seeds", 3)
+    result = call(
+        *words, "--out", tmp_path / "out", "--lr", 1000, "--weight-decay", 10, "--seeds", 3
+    )
     assert result.exit_code == 1
     assert "failed, see above" in result.stderr
     assert not (tmp_path / "out/sweep.csv").exists()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import list_models
 from pyg_stgcn.runtime import kernels
 from pyg_stgcn.runtime.native import why_not
 from pyg_stgcn.runtime.training import _StagePlan
@@ -271,7 +273,32 @@ def test_two_processes_share_a_step(tmp_path: Path) -> None:
 
 def test_divergence_is_reported(config: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(TrainingDivergedError, match=r"epoch \d+.*lower --lr"):
-        train(replace(config, lr=1e30), tmp_path / "run")
+        train(replace(config, lr=1000.0, weight_decay=10.0), tmp_path / "run")
+
+
+def test_one_class_is_not_enough(config: TrainConfig, tmp_path: Path) -> None:
+    content = pickle.loads(Path(config.dataset).read_bytes())
+    for annotation in content["annotations"]:
+        annotation["label"] = 0 if annotation["frame_dir"] < "clip36" else 1
+    data = tmp_path / "two.pkl"
+    data.write_bytes(pickle.dumps(content))
+    message = r"two\.pkl: all 36 training clips are of one class \('head moves'\); .* two classes"
+    with pytest.raises(InputError, match=message):
+        train(replace(config, dataset=str(data)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("model", list_models())
+def test_single_poses_with_one_clip_left_for_the_last_batch(
+    config: TrainConfig, tmp_path: Path, model: str
+) -> None:
+    # Of 36 clips 35 are one batch; every third clip shows a second person.
+    config = replace(config, model=model, clip_frames=1, batch_size=35, epochs=2, eval_clips=1)
+    summary = train(config, tmp_path / "run")
+    assert [row["step"] for row in table(tmp_path / "run")] == ["2", "4"]
+    weights = load_file(tmp_path / "run/model.safetensors")
+    assert all(weight.isfinite().all() for weight in weights.values())
+    assert 0 <= summary["top1"] <= 1
 
 
 def test_a_folder_in_use_is_refused(config: TrainConfig, tmp_path: Path) -> None:

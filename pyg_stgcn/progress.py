@@ -1,0 +1,30 @@
+"""Progress bars on terminals."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from pyg_stgcn.text import printable
+
+T = TypeVar("T")
+
+
+def with_progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Yield the items, and show how many have been taken, where standard error is a terminal.
+
+    Args:
+        items: Anything.
+        description: Stands before the bar.
+        total: How many items there are (default: their length, where they have one).
+    """
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import track
+
+    text = escape(printable(description))
+    yield from track(items, text, total=total, console=Console(stderr=True), transient=True)
