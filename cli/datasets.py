@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,8 @@ from pyg_stgcn.ranges import FPS
 from pyg_stgcn.text import readable
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from pyg_stgcn.datasets import SkeletonDataset
@@ -64,7 +67,9 @@ def _open(
         strict=strict,
         skip_bad=skip_bad,
     )
-    return open_dataset(config, "all")
+    dataset = open_dataset(config, "all")
+    _ = dataset.geometry  # Warns of joints in another order.
+    return dataset
 
 
 def _describe(name: str, dataset: SkeletonDataset) -> dict[str, Any]:
@@ -101,6 +106,7 @@ def _look_through(dataset: SkeletonDataset) -> dict[str, Any]:
     from pyg_stgcn.datasets.statistics import frame_histogram, missing_in
 
     missing, names = missing_in(dataset), dataset.skeleton.joints
+    geometry = dataset.geometry
     worst = sorted(zip(missing.joints.tolist(), names, strict=True), reverse=True)[:_WORST]
     return {
         "frame_histogram": [
@@ -113,7 +119,25 @@ def _look_through(dataset: SkeletonDataset) -> dict[str, Any]:
         },
         "frames_without_a_person": missing.frames,
         "frames_without_the_main_person": missing.main,
+        "up": geometry.up,
+        "lengths_in": "body sizes" if geometry.relative else "units of the data",
+        "joint_heights": dict(zip(names, _finite(geometry.heights), strict=True)),
+        "bones": [
+            {"child": names[child], "parent": names[parent], "length": length, "variation": varies}
+            for (child, parent), length, varies in zip(
+                dataset.skeleton.bones,
+                _finite(geometry.lengths),
+                _finite(geometry.variation),
+                strict=True,
+            )
+        ],
+        "warnings": list(geometry.warnings),
     }
+
+
+def _finite(values: NDArray[np.float64]) -> list[float | None]:
+    """The numbers as JSON has them, which knows no NaN."""
+    return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
 def _print_description(facts: dict[str, Any], more: Iterable[tuple[str, str]] = ()) -> None:
@@ -163,6 +187,28 @@ def _print_lengths(histogram: list[dict[str, int]]) -> None:
     )
 
 
+def _print_joints(facts: dict[str, Any]) -> None:
+    """Print where the joints are, and the bones that lead to them."""
+
+    def shown(value: float | None, form: str) -> str:
+        return "" if value is None else format(value, form)
+
+    bones: dict[str, list[dict[str, Any]]] = {joint: [] for joint in facts["joint_heights"]}
+    for bone in facts["bones"]:
+        bones[bone["child"]].append(bone)
+    rows = []
+    for number, (joint, height) in enumerate(facts["joint_heights"].items()):
+        for bone in bones[joint] or [{"parent": "", "length": None, "variation": None}]:
+            length, varies = shown(bone["length"], ".3g"), shown(bone["variation"], ".0%")
+            rows.append((number, joint, shown(height, ".3g"), bone["parent"], length, varies))
+    print_table(
+        ("", "joint", f"height ({facts['up']})", "bone to", "length", "varies by"),
+        rows,
+        title=f"mean heights above the root and lengths, in {facts['lengths_in']}",
+        texts=2,
+    )
+
+
 def _trained_edges(run: Path, dataset: SkeletonDataset) -> Tensor:
     from pyg_stgcn.nn import edge_strength
     from pyg_stgcn.training.rundir import Run
@@ -170,8 +216,9 @@ def _trained_edges(run: Path, dataset: SkeletonDataset) -> Tensor:
     trained = Run.open(run)
     if trained.skeleton.joints != dataset.skeleton.joints:
         raise InputError(
-            f"--run {run}: its graph has the joints of {trained.skeleton.name!r}, the clip those "
-            f"of {dataset.skeleton.name!r}; name a run on data with the same skeleton"
+            f"--run {run}: its skeleton {trained.skeleton.name!r} is not that of the clip, "
+            f"{dataset.skeleton.name!r}: {trained.skeleton.difference(dataset.skeleton)}; name a "
+            "run on data with the same one"
         )
     return edge_strength(trained.load_model())
 
@@ -208,6 +255,9 @@ def info_command(as_json: bool, **where: Any) -> None:
     it), and where its score is zero. Joints are counted where their person is there, and frames are
     without a person where at least one of the clip's persons is not. The main person is the one
     seen in the most frames; in 3-D, training drops the frames without it.
+
+    The heights of the joints and the lengths of the bones are means over a sample of the clips. A
+    warning says where they do not fit the skeleton: the joints may be in another order.
     """
     dataset = _open(**where)
     facts = {**_describe(where["name"], dataset), **_look_through(dataset)}
@@ -224,6 +274,7 @@ def info_command(as_json: bool, **where: Any) -> None:
             ("frames without the main person", percent(facts["frames_without_the_main_person"])),
         ],
     )
+    _print_joints(facts)
     _print_lengths(facts["frame_histogram"])
     names = map(readable, facts["classes"])
     per_class = zip(names, facts["clips_per_class"], strict=True)

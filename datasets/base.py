@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data, Dataset
 
+from pyg_stgcn.datasets._changes import describe_change
 from pyg_stgcn.datasets._formats import describe_folder
 from pyg_stgcn.datasets._lock import building_lock
 from pyg_stgcn.datasets._mistakes import list_skipped, warn_of_likely_mistakes
 from pyg_stgcn.datasets.divisions import Divisions
 from pyg_stgcn.datasets.fingerprint import describe_transform, same_source, source_fingerprint
+from pyg_stgcn.datasets.geometry import Geometry, measure_geometry
 from pyg_stgcn.datasets.items import clip_to_data, refresh_present
 from pyg_stgcn.datasets.preparation import Preparation
 from pyg_stgcn.datasets.reading import ClipSource
@@ -252,6 +254,17 @@ class SkeletonDataset(Dataset):
         """
         return [self._store.name(i) for i in self._divisions.leaks(benchmark).tolist()]
 
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Mean pose and bones of the dataset, from a sample of its clips. The first look warns
+        where they do not fit the skeleton; what a :obj:`pre_transform` makes need not fit.
+        """
+        skeleton = Skeleton.from_dict(self._store.meta["skeleton"])
+        geometry = measure_geometry(self._store, skeleton, has_score=self.has_score)
+        for warning in geometry.warnings if self.pre_transform is None else ():
+            logger.warning("%s: %s", self._store_folder, warning)
+        return geometry
+
     @property
     def labels(self) -> NDArray[np.int64]:
         """Labels of the selected clips."""
@@ -325,7 +338,7 @@ class SkeletonDataset(Dataset):
         stored = store.meta["fingerprint"]
         for key, value in self._options().items():
             if stored.get(key) != value:
-                return f"{key} is {value!r}, the store was built with {stored.get(key)!r}"
+                return describe_change(key, value, stored.get(key))
         source = self.source_path
         # Who has removed the source to save space keeps the store.
         if (
@@ -369,6 +382,7 @@ class SkeletonDataset(Dataset):
                     leaks,
                     benchmark,
                 )
+        _ = self.geometry
 
     @cached_property
     def _divisions(self) -> Divisions:

@@ -20,8 +20,10 @@ from torch_geometric.data import Data
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
+from pyg_stgcn.posture import find_up
 from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.text import label
+from pyg_stgcn.text import printable
+from pyg_stgcn.titles import fit_title, text_width
 from pyg_stgcn.transforms.layout import clip_name, kept_present, split_persons
 
 Points = NDArray[np.float64]
@@ -39,7 +41,6 @@ SIDE_COLORS = {"left": "#0072b2", "right": "#d55e00", "middle": "#404040"}
 EDGE_COLOR = "#7bccb5"
 _FAINT = "#d0d0d0"
 #: Most characters of a line of the title.
-_TITLE = 80
 _BONE_WIDTH, _LEAST_WIDTH, _MOST_WIDTH = 2.2, 0.5, 4.0
 
 # Clips in space are seen from beside and above the camera, without perspective.
@@ -47,6 +48,14 @@ _TURN, _TILT = np.deg2rad(25), np.deg2rad(12)
 _RIGHT = (-np.cos(_TURN), 0.0, -np.sin(_TURN))
 _UP = (-np.sin(_TURN) * np.sin(_TILT), np.cos(_TILT), np.cos(_TURN) * np.sin(_TILT))
 _VIEW = np.array([_RIGHT, _UP]).T
+# Rotations by what is up. A y axis that points down belongs to a camera, which is turned about its
+# line of sight; bodies with z up have been turned upright and look along y.
+_TURNS = {
+    (0, 1, 0): np.eye(3),
+    (0, -1, 0): np.diag([-1.0, -1.0, 1.0]),
+    (0, 0, 1): np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]),
+    (0, 0, -1): np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
+}
 
 
 def check_picture(path: Path) -> None:
@@ -76,9 +85,9 @@ def draw_clip(
 
     Bones are coloured by side, the joints of all persons but the first are hollow. Missing
     joints, by the clip's ``present`` or else those at zero, and their bones are not drawn. Axes are
-    equal and the same in all frames. 2-D clips are pixels, with y down. 3-D clips are in the frame
-    of a camera, y up and z away from it, and seen as by that camera, a little from the side and
-    from above; where the skeleton's spine points to negative y, y is taken to be down.
+    equal and the same in all frames. 2-D clips are pixels, with y down. 3-D clips are seen as by a
+    camera, a little from the side and from above. Up is y or z, in either direction, as
+    :func:`pyg_stgcn.posture.find_up` finds.
 
     Args:
         path: The picture.
@@ -206,12 +215,9 @@ def _make_scene(points: Points, skeleton: Skeleton, lines: _Lines) -> _Scene:
 
 
 def _upright(points: Points, skeleton: Skeleton) -> Points:
-    """Turns a clip whose y points down about the axis of sight."""
-    if skeleton.spine is None:
-        return points
-    low, high = skeleton.spine
-    down = np.nansum(points[:, :, high, 1] - points[:, :, low, 1]) < 0
-    return points * (-1, -1, 1) if down else points
+    """Turns a clip so that y is up and z leads away from the viewer."""
+    up = find_up(points, skeleton)
+    return points @ _TURNS[tuple(up.astype(int).tolist())]
 
 
 def _make_floor(points: Points) -> tuple[Points, float]:
@@ -282,11 +288,13 @@ def _chosen(frames: int, most: int) -> list[int]:
 def _new_figure(scene: _Scene, columns: int, rows: int, height: float, title: str) -> Figure:
     """A figure for so many frames, each of so many inches, with a title and a legend."""
     wide, high = scene.high - scene.low
-    width = height * float(np.clip(wide / high, 0.3, 3))
+    frames = scene.points.shape[1]
+    name_width = text_width(_frame_name(frames - 1, frames), "small")
+    width = max(height * float(np.clip(wide / high, 0.3, 3)), name_width + 0.3)
     size = max(columns * width, 4.8), rows * (height + 0.25) + 1
     figure = Figure(figsize=size, dpi=100, layout="constrained")
-    lines = [label(line, _TITLE) if line else "" for line in title.split("\n")]
-    figure.suptitle("\n".join(lines), fontsize="medium", wrap=True)
+    title = fit_title(printable(title, keep="\n"), "medium", size[0] - 0.2)
+    figure.suptitle(title, fontsize="medium", parse_math=False)
     figure.legend(
         handles=_legend(scene),
         loc="outside lower center",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -17,9 +16,14 @@ from torch import Tensor
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file, write_atomically
-from pyg_stgcn.partitions import SkeletonGraph, hop_distance, partition_graph, random_graph
+from pyg_stgcn.partitions import SkeletonGraph, partition_graph, random_graph
+from pyg_stgcn.skeleton_checks import check_length, check_skeleton, shown, suggestion
+from pyg_stgcn.skeleton_difference import describe_difference
 
 Pair = tuple[int, int]
+
+#: Most bytes of a skeleton's JSON file.
+MAX_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,7 @@ class Skeleton:
 
     def __post_init__(self) -> None:
         _freeze(self)
-        _check_joints(self)
-        _check_bones(self)
-        _check_pairs(self)
+        check_skeleton(self)
 
     @property
     def num_joints(self) -> int:
@@ -133,18 +135,19 @@ class Skeleton:
         if not isinstance(description, Mapping):
             raise InputError(
                 f"a skeleton is described by an object with the fields name, joints, bones and "
-                f"center, not by {_shown(description)}"
+                f"center, not by {shown(description)}"
             )
         known = [field.name for field in fields(cls)]
         for key in description:
             if key not in known:
-                raise InputError(f"unknown field {key!r}{_suggestion(str(key), known)}")
+                raise InputError(f"unknown field {shown(key)}{suggestion(str(key), known)}")
         for key in ("name", "joints", "bones", "center"):
             if key not in description:
                 raise InputError(f"{key}: this field is missing; a skeleton needs it")
         joints = description["joints"]
         if not isinstance(joints, Sequence) or isinstance(joints, str):
-            raise InputError(f"joints: {_shown(joints)} is not a list of joint names")
+            raise InputError(f"joints: {shown(joints)} is not a list of joint names")
+        check_length("joints", joints)
         values: dict[str, Any] = {"name": description["name"], "joints": tuple(joints)}
         for key in known[2:]:
             value = description.get(key)
@@ -152,6 +155,10 @@ class Skeleton:
                 continue
             values[key] = _read_field(key, value, values["joints"])
         return cls(**values)
+
+    def difference(self, other: Skeleton) -> str:
+        """Says in a few words what is not as in another skeleton; empty if both are equal."""
+        return describe_difference(self, other)
 
     def to_dict(self) -> dict[str, Any]:
         """A dictionary with joints by name that :meth:`from_dict` reads back."""
@@ -175,14 +182,7 @@ class Skeleton:
         """
         check_is_file(Path(path))
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except json.JSONDecodeError as error:
-            raise InputError(
-                f"{path}: not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}); "
-                f"correct it there"
-            ) from None
-        except UnicodeDecodeError:
-            raise InputError(f"{path}: not a text file; expected JSON in UTF-8") from None
+            return cls.from_dict(_load_json(Path(path)))
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be read ({error.strerror}); give the path of a skeleton's JSON "
@@ -221,7 +221,7 @@ def get_skeleton(name: str | os.PathLike[str]) -> Skeleton:
     if text.endswith(".json") or Path(text).name != text or Path(text).is_file():
         return Skeleton.from_json(text)
     raise InputError(
-        f"skeleton {text!r}: there is no such skeleton{_suggestion(text, names)}; choose one of "
+        f"skeleton {text!r}: there is no such skeleton{suggestion(text, names)}; choose one of "
         f"{', '.join(names)}, or give the path of a JSON file"
     )
 
@@ -232,14 +232,28 @@ def _builtin(name: str) -> Skeleton:
         return Skeleton.from_json(path)
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _suggestion(word: str, choices: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+def _load_json(path: Path) -> Any:
+    """The content of a JSON file of a size and depth that a skeleton may have."""
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise InputError(
+            f"larger than {MAX_BYTES // 2**20} MiB, which no skeleton is; give the path of a "
+            f"skeleton's JSON file"
+        )
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}); "
+            f"correct it there"
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError("not a text file; expected JSON in UTF-8") from None
+    except RecursionError:
+        raise InputError("not a skeleton: its lists are nested too deeply") from None
+    except ValueError:
+        raise InputError("not a skeleton: it has a number of thousands of digits") from None
 
 
 def _read_field(key: str, value: Any, joints: Sequence[str]) -> Any:
@@ -249,13 +263,14 @@ def _read_field(key: str, value: Any, joints: Sequence[str]) -> Any:
     if key in ("spine", "shoulders"):
         return _read_pair(key, value, joints)
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise InputError(f"{key}: {_shown(value)} is not a list of joint pairs")
+        raise InputError(f"{key}: {shown(value)} is not a list of joint pairs")
+    check_length(key, value)
     return tuple(_read_pair(f"{key}[{i}]", pair, joints) for i, pair in enumerate(value))
 
 
 def _read_pair(field: str, value: Any, joints: Sequence[str]) -> Pair:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-        raise InputError(f"{field}: {_shown(value)} is not a pair of two joints")
+        raise InputError(f"{field}: {shown(value)} is not a pair of two joints")
     return _read_joint(field, value[0], joints), _read_joint(field, value[1], joints)
 
 
@@ -263,10 +278,10 @@ def _read_joint(field: str, value: Any, joints: Sequence[str]) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if not isinstance(value, str):
-        raise InputError(f"{field}: {_shown(value)} is neither a joint's name nor its number")
+        raise InputError(f"{field}: {shown(value)} is neither a joint's name nor its number")
     if value not in joints:
-        hint = _suggestion(value, [joint for joint in joints if isinstance(joint, str)])
-        raise InputError(f"{field}: there is no joint named {value!r}{hint}; see joints")
+        hint = suggestion(value, [joint for joint in joints if isinstance(joint, str)])
+        raise InputError(f"{field}: there is no joint named {shown(value)}{hint}; see joints")
     return joints.index(value)
 
 
@@ -280,96 +295,3 @@ def _freeze(skeleton: Skeleton) -> None:
         value = getattr(skeleton, key)
         if value is not None:
             object.__setattr__(skeleton, key, tuple(value))
-
-
-def _check_joints(skeleton: Skeleton) -> None:
-    if not isinstance(skeleton.name, str) or not skeleton.name:
-        raise InputError(f"name: {_shown(skeleton.name)} is not a name; give a short text")
-    if not skeleton.joints:
-        raise InputError("joints: the list is empty; name at least one joint")
-    for i, joint in enumerate(skeleton.joints):
-        if not isinstance(joint, str) or not joint:
-            raise InputError(f"joints[{i}]: {_shown(joint)} is not a name; give a short text")
-        if joint in skeleton.joints[:i]:
-            first = skeleton.joints.index(joint)
-            raise InputError(
-                f"joints[{i}]: {joint!r} is also the name of joint {first}; names must differ"
-            )
-    for key in ("center", "root"):
-        joint = getattr(skeleton, key)
-        if joint is not None or key == "center":
-            _check_number(skeleton, key, joint)
-
-
-def _check_number(skeleton: Skeleton, field: str, joint: Any) -> None:
-    if not isinstance(joint, int) or isinstance(joint, bool):
-        raise InputError(f"{field}: {_shown(joint)} is not a joint number")
-    if not 0 <= joint < skeleton.num_joints:
-        raise InputError(
-            f"{field}: joint {joint} does not exist; the {skeleton.num_joints} joints are "
-            f"numbered 0 to {skeleton.num_joints - 1}"
-        )
-
-
-def _check_list(skeleton: Skeleton, key: str, pairs: Sequence[Pair]) -> None:
-    for i, pair in enumerate(pairs):
-        if len(pair) != 2:
-            raise InputError(f"{key}[{i}]: {_shown(pair)} is not a pair of two joints")
-        for joint in pair:
-            _check_number(skeleton, f"{key}[{i}]", joint)
-
-
-def _check_bones(skeleton: Skeleton) -> None:
-    _check_list(skeleton, "bones", skeleton.bones)
-    seen: dict[frozenset[int], int] = {}
-    for i, bone in enumerate(skeleton.bones):
-        names = f"{skeleton.joints[bone[0]]!r} and {skeleton.joints[bone[1]]!r}"
-        if bone[0] == bone[1]:
-            raise InputError(
-                f"bones[{i}]: joint {skeleton.joints[bone[0]]!r} is joined to itself; "
-                f"partitions add self loops where they need them, remove this bone"
-            )
-        first = seen.setdefault(frozenset(bone), i)
-        if first != i:
-            raise InputError(
-                f"bones[{i}]: {names} are already joined by bones[{first}]; remove one of them"
-            )
-    distance = hop_distance(skeleton.num_joints, skeleton.bones)[skeleton.center]
-    apart = distance.isinf().nonzero().flatten().tolist()
-    if apart:
-        listed = ", ".join(f"{skeleton.joints[v]!r}" for v in apart)
-        raise InputError(
-            f"bones: no bones lead from the centre {skeleton.joints[skeleton.center]!r} to "
-            f"{listed}; join them to the rest"
-        )
-
-
-def _check_pairs(skeleton: Skeleton) -> None:
-    _check_list(skeleton, "pairs", skeleton.pairs)
-    used: dict[int, int] = {}
-    for i, pair in enumerate(skeleton.pairs):
-        for joint in pair:
-            if joint in used:
-                raise InputError(
-                    f"pairs[{i}]: joint {skeleton.joints[joint]!r} is already in "
-                    f"pairs[{used[joint]}]; a joint has one mirror image"
-                )
-            used[joint] = i
-    if skeleton.bone_pairs is not None:
-        _check_list(skeleton, "bone_pairs", skeleton.bone_pairs)
-        children = [child for child, _ in skeleton.bone_pairs]
-        for i, child in enumerate(children):
-            if child in children[:i]:
-                raise InputError(
-                    f"bone_pairs[{i}]: {skeleton.joints[child]!r} already has a parent in "
-                    f"bone_pairs[{children.index(child)}]; a bone vector has one parent"
-                )
-    for key in ("spine", "shoulders"):
-        pair = getattr(skeleton, key)
-        if pair is not None:
-            _check_list(skeleton, key, [pair])
-            if pair[0] == pair[1]:
-                raise InputError(
-                    f"{key}: an axis needs two different joints, not "
-                    f"{skeleton.joints[pair[0]]!r} twice"
-                )

@@ -102,6 +102,36 @@ def test_a_clip_whose_y_is_down_is_turned(tmp_path: Path) -> None:
     assert up.read_bytes() == down.read_bytes()
 
 
+def test_a_clip_with_another_axis_up_is_turned(tmp_path: Path) -> None:
+    # Without a spine, as the joints of MediaPipe: the names of the joints tell.
+    skeleton = Skeleton("named", ("ankle", "nose", "left_hand", "right_hand"), BODY.bones, center=1)
+    clip = waving()
+    turned = {
+        "y": clip,
+        "y_down": clip * (-1, -1, 1),
+        "z": np.stack([clip[..., 0], -clip[..., 2], clip[..., 1]], axis=-1),
+        "z_down": np.stack([clip[..., 0], clip[..., 2], -clip[..., 1]], axis=-1),
+    }
+    for name, joints in turned.items():
+        draw_clip(tmp_path / f"{name}.png", clip_of(joints), skeleton, has_score=False)
+    assert len({(tmp_path / f"{name}.png").read_bytes() for name in turned}) == 1
+
+
+def test_titles_are_plain_text_that_fits(tmp_path: Path) -> None:
+    narrow = in_pixels(waving(500))
+    narrow[..., 0] = 300 + 0.01 * narrow[..., 0]
+    # Matplotlib takes dollar signs for formulas as soon as it breaks a line.
+    draw(tmp_path / "clip.png", narrow, has_score=True, title="costs $$ ^{ " * 30)
+    draw(tmp_path / "clip.gif", narrow[:, :2], has_score=True, title="costs $$ ^{ " * 30)
+    draw(tmp_path / "clip.png", narrow, has_score=True)
+    with Image.open(tmp_path / "clip.png") as image:
+        pixels = np.asarray(image.convert("L")) < 128
+    # Without a title of the whole, the first rows are those over the poses, which stand apart.
+    first = int(np.flatnonzero(pixels.any(axis=1))[0])
+    columns = np.flatnonzero(pixels[first : first + 10].any(axis=0))
+    assert (np.diff(columns) > 12).sum() == 7
+
+
 def test_depth_is_seen(tmp_path: Path) -> None:
     flat, deep = waving(1), waving(1)
     deep[..., 2, 2] += 0.5

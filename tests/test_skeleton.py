@@ -10,7 +10,7 @@ import torch
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton, get_skeleton, list_skeletons
 
-BUILT_IN = ["coco17", "hand21", "kinect20", "ntu25", "openpose18", "sbu15"]
+BUILT_IN = ["coco17", "hand21", "kinect20", "kinect20-sdk", "ntu25", "openpose18", "sbu15"]
 
 # Non-zeros, sum, and sum weighted by 1 + v V + w, of each partition, computed by PYSKL.
 CHECKS = {
@@ -253,6 +253,14 @@ def test_bone_stream_of_a_graph_with_loops_takes_the_first_parent() -> None:
         ({"spine": ["hip", "hip"]}, "spine: an axis needs two different joints"),
         ({"spine": ["hip"]}, "spine: .* is not a pair"),
         ({"shoulders": [1, 9]}, r"shoulders\[0\]: joint 9 does not exist"),
+        ({"name": 101 * "x"}, "name: .* has 101 characters; give at most 100"),
+        ({"joints": ["neck", "a\0", "b", "c"], "bones": []}, r"joints\[1\]: .* control characters"),
+        ({"joints": ["neck", "a\ud800", "b", "c"], "bones": []}, r"joints\[1\]: .* control"),
+        ({"bones": 8193 * [[1, 0]]}, "bones: 8,193 are too many; a skeleton has at most 8,192"),
+        ({"pairs": 8193 * [[1, 2]]}, "pairs: 8,193 are too many"),
+        ({"bone_pairs": 8193 * [[1, 2]]}, "bone_pairs: 8,193 are too many"),
+        ({"center": 10**5 * "x"}, r"center: there is no joint named 'xx.{,60}xx'; see joints"),
+        ({"bones": [[[[[[[[]]]]]], 0]]}, r"bones\[0\]: \[\[\[\[\.\.\.\]\]\]\] is neither"),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, object], message: str, tmp_path: Path) -> None:
@@ -270,6 +278,9 @@ def test_mistakes_are_named(changes: dict[str, object], message: str, tmp_path: 
         (b'{"name": "arm",\n "joints": [}', "not valid JSON .line 2, column 13"),
         (b"[1, 2]", "described by an object"),
         (b"\xff\xfe\x00", "not a text file"),
+        (10**5 * b"[" + 10**5 * b"]", "its lists are nested too deeply"),
+        (b'{"center": ' + 5000 * b"1" + b"}", "a number of thousands of digits"),
+        ((5 * 2**20) * b" ", "larger than 4 MiB"),
     ],
 )
 def test_broken_json(content: bytes, message: str, tmp_path: Path) -> None:

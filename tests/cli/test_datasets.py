@@ -4,12 +4,15 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from pyg_stgcn.cli import main
+from pyg_stgcn.datasets.synthetic import generate_clip
 from pyg_stgcn.drawing import EDGE_COLOR
+from pyg_stgcn.skeleton import get_skeleton
 
 
 def call(*words: object) -> Result:
@@ -66,6 +69,74 @@ def test_info_looks_at_lengths_and_missing_joints(tiny_pickle: Path, tmp_path: P
     text = call("datasets", "info", path, "--root", tmp_path).stdout
     assert "joint1" in text and "frames without the main person" in text
     assert f"{histogram[0]['from']} to {histogram[0]['to']}" in text
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Clips in the order of the skeleton ntu25, and the same in another order."""
+    other = np.random.default_rng(0).permutation(25)
+    folder = tmp_path_factory.mktemp("bodies")
+    paths = {}
+    for name, order in (("right", np.arange(25)), ("wrong", other)):
+        annotations = [
+            {"frame_dir": f"clip{action}", "label": action, "keypoint": clip[:, :, order]}
+            for action in range(8)
+            for clip in [generate_clip(0, 1, 3, action, 0)]
+        ]
+        paths[name] = folder / f"{name}.pkl"
+        paths[name].write_bytes(pickle.dumps(annotations))
+    return paths
+
+
+def test_info_tells_where_the_joints_are(bodies: dict[str, Path]) -> None:
+    info = json.loads(call("datasets", "info", bodies["right"], "--json").stdout)
+    assert info["up"] == "+y" and info["lengths_in"] == "units of the data"
+    assert info["warnings"] == []
+    heights = info["joint_heights"]
+    assert list(heights) == list(get_skeleton("ntu25").joints)
+    assert heights["spine_mid"] == 0 and heights["head"] > 0.3 and heights["left_foot"] < -0.9
+    bones = {(bone["child"], bone["parent"]): bone for bone in info["bones"]}
+    assert len(bones) == 24
+    assert 0.3 < bones["left_knee", "left_hip"]["length"] < 0.6
+    assert bones["left_knee", "left_hip"]["variation"] < 0.1
+    text = call("datasets", "info", bodies["right"]).stdout
+    row = next(line.split() for line in text.splitlines() if "left_hip" in line)
+    assert row[:2] == ["12", "left_hip"] and row[3] == "spine_base" and row[-1].endswith("%")
+    assert "height (+y)" in text and "units of the data" in text
+
+
+@pytest.mark.parametrize("command", ["info", "prepare", "show"])
+def test_a_wrong_order_of_the_joints_is_warned_of(
+    bodies: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, command: str
+) -> None:
+    options: list[object] = ["--clip", 0, "--out", tmp_path / "clip.png"]
+    for _ in ("store built", "store there"):
+        caplog.clear()
+        result = show(bodies["wrong"], tmp_path, *options)
+        if command != "show":
+            result = call("datasets", command, bodies["wrong"], "--root", tmp_path / command)
+        assert result.exit_code == 0, result.output
+        texts = [record.message for record in caplog.records]
+        assert any("do not lie in the order of the skeleton 'ntu25'" in text for text in texts)
+    info = json.loads(
+        call("datasets", "info", bodies["wrong"], "--root", tmp_path, "--json").stdout
+    )
+    assert "do not lie in the order" in info["warnings"][0]
+
+
+def test_joints_that_are_never_there_have_no_height(
+    bodies: dict[str, Path], tmp_path: Path
+) -> None:
+    annotations = pickle.loads(bodies["right"].read_bytes())
+    for annotation in annotations:
+        annotation["keypoint"][:, :, 3] = 0
+    path = tmp_path / "headless.pkl"
+    path.write_bytes(pickle.dumps(annotations))
+    info = json.loads(call("datasets", "info", path, "--json").stdout)
+    assert info["joint_heights"]["head"] is None
+    (bone,) = [bone for bone in info["bones"] if bone["child"] == "head"]
+    assert bone["length"] is None and bone["variation"] is None
+    assert call("datasets", "info", path).exit_code == 0
 
 
 def test_prepare_does_not_look_at_the_coordinates(tiny_pickle: Path, root: Path) -> None:

@@ -1,0 +1,38 @@
+"""Titles of figures: plain text, whatever is in it, broken into lines that fit."""
+
+from __future__ import annotations
+
+import textwrap
+
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.font_manager import FontProperties
+
+_DPI = 72
+#: Most lines of a title, and most characters of a line before it is broken.
+_LINES, _CHARACTERS = 6, 1000
+
+
+def text_width(text: str, size: str) -> float:
+    """The width of a line of plain text in inches, in a font size such as ``"small"``."""
+    width, _, _ = RendererAgg(1, 1, _DPI).get_text_width_height_descent(
+        text, FontProperties(size=size), ismath=False
+    )
+    return float(width) / _DPI
+
+
+def fit_title(title: str, size: str, width: float) -> str:
+    """Breaks a title into lines of at most so many inches; long ones end in an ellipsis.
+
+    Matplotlib's own wrapping takes dollar signs for formulas, even where it is told not to, and
+    does not break long words.
+    """
+    lines: list[str] = []
+    # A lone surrogate, as names of files may have, cannot be drawn.
+    for line in title.encode(errors="replace").decode().splitlines():
+        most = min(len(line), _CHARACTERS)
+        broken = [line]
+        while most > 1 and max(text_width(part, size) for part in broken) > width:
+            broken = textwrap.wrap(line[:_CHARACTERS], most) or [""]
+            most = most * 9 // 10
+        lines += broken
+    return "\n".join(lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "..."])
