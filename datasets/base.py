@@ -19,6 +19,7 @@ from pyg_stgcn.datasets._changes import describe_change
 from pyg_stgcn.datasets._formats import describe_folder
 from pyg_stgcn.datasets._lock import building_lock
 from pyg_stgcn.datasets._mistakes import list_skipped, warn_of_likely_mistakes
+from pyg_stgcn.datasets._reports import warn_of_hidden_persons, warn_of_leaks
 from pyg_stgcn.datasets.divisions import Divisions
 from pyg_stgcn.datasets.fingerprint import describe_transform, same_source, source_fingerprint
 from pyg_stgcn.datasets.geometry import Geometry, measure_geometry
@@ -363,25 +364,9 @@ class SkeletonDataset(Dataset):
                 len(skipped) + len(self._store),
                 list_skipped(skipped),
             )
-        hidden = self._store.meta["hidden"]
-        if hidden:
-            logger.warning(
-                "%s: in %d of %d clips the main person is missing in most of the frames, which "
-                "training drops; check the tracking of persons, see 'datasets info'",
-                self._store_folder,
-                hidden,
-                len(self._store),
-            )
-        for benchmark in self.benchmarks:
-            leaks = len(self._divisions.leaks(benchmark))
-            if leaks:
-                logger.warning(
-                    "%s: %d validation clips of benchmark %s are exact copies of training clips; "
-                    "leave them out with --drop-leaks (drop_leaks=True)",
-                    self._store_folder,
-                    leaks,
-                    benchmark,
-                )
+        warn_of_hidden_persons(self._store)
+        leaks = {name: len(self._divisions.leaks(name)) for name in self.benchmarks}
+        warn_of_leaks(self._store_folder, leaks)
         _ = self.geometry
 
     @cached_property

@@ -113,7 +113,7 @@ def _present(clip: Clip, when: NDArray[np.int64], has_score: bool) -> NDArray[np
     assert clip.present is not None  # A store keeps it of every clip.
     present: NDArray[np.bool_] = clip.present[:, when]
     if has_score:
-        present = present & (clip.keypoint[:, when, :, -1] >= _MIN_SCORE)
+        present = present & (clip.keypoint[..., -1][:, when] >= _MIN_SCORE)
     return present
 
 
