@@ -327,7 +327,8 @@ def test_batch_must_be_shared_equally(config: TrainConfig, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
 def test_another_precision(config: TrainConfig, tmp_path: Path, precision: str) -> None:
-    config = replace(config, epochs=1)
+    # With seed 0 an activation lies so close to zero that rounding decides on its gradient.
+    config = replace(config, epochs=1, seed=1)
     train(config, tmp_path / "single")
     train(replace(config, precision=precision), tmp_path / "other")
     single, other = (load_file(tmp_path / run / "model.safetensors") for run in ("single", "other"))
