@@ -197,10 +197,10 @@ def _print_joints(facts: dict[str, Any]) -> None:
     for bone in facts["bones"]:
         bones[bone["child"]].append(bone)
     rows = []
-    for number, (joint, height) in enumerate(facts["joint_heights"].items()):
+    for row, (joint, height) in enumerate(facts["joint_heights"].items()):
         for bone in bones[joint] or [{"parent": "", "length": None, "variation": None}]:
             length, varies = shown(bone["length"], ".3g"), shown(bone["variation"], ".0%")
-            rows.append((number, joint, shown(height, ".3g"), bone["parent"], length, varies))
+            rows.append((row, joint, shown(height, ".3g"), bone["parent"], length, varies))
     print_table(
         ("", "joint", f"height ({facts['up']})", "bone to", "length", "varies by"),
         rows,

@@ -31,6 +31,8 @@ from pyg_stgcn.datasets.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.unpickle import load_pickle
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeleton import Skeleton, get_skeleton, list_skeletons
+from pyg_stgcn.skeleton_checks import MAX_NAME
+from pyg_stgcn.text import printable, shorten
 
 logger = logging.getLogger(__name__)
 
@@ -280,7 +282,7 @@ def _skeleton_of_meta(meta: dict[str, Any], joints: int, name: str) -> Skeleton:
     try:
         names = meta.get("joints", [f"joint_{j}" for j in range(joints)])
         skeleton = Skeleton(
-            name=name,
+            name=shorten(printable(name), MAX_NAME),
             joints=tuple(text(joint, "a joint name") for joint in names),
             bones=tuple((int(child), int(parent)) for child, parent in meta["edges"]),
             center=int(meta.get("center", 0)),

@@ -40,7 +40,6 @@ NUM_EDGES = 12
 SIDE_COLORS = {"left": "#0072b2", "right": "#d55e00", "middle": "#404040"}
 EDGE_COLOR = "#7bccb5"
 _FAINT = "#d0d0d0"
-#: Most characters of a line of the title.
 _BONE_WIDTH, _LEAST_WIDTH, _MOST_WIDTH = 2.2, 0.5, 4.0
 
 # Clips in space are seen from beside and above the camera, without perspective.
