@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -42,9 +40,9 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
     are continued.
     """
     from pyg_stgcn.datasets import SyntheticActions
-    from pyg_stgcn.training.callbacks import read_metrics
     from pyg_stgcn.training.jobs import Job, run_jobs
     from pyg_stgcn.training.plots import plot_curves
+    from pyg_stgcn.training.records import read_metrics, read_summary
 
     jobs = [
         Job(
@@ -60,10 +58,7 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
         echo(f"training in {' and '.join(str(job.folder) for job in missing)}", err=True)
         run_jobs(missing, parallel=len(missing))
     folders = {job.label: job.folder for job in jobs}
-    results: dict[str, dict[str, Any]] = {
-        label: json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        for label, folder in folders.items()
-    }
+    results = {label: read_summary(folder, counts=True) for label, folder in folders.items()}
     picture = out / "curves.png"
     plot_curves(
         picture,

@@ -16,6 +16,8 @@ from pyg_stgcn.errors import InputError
 # too, and a power of two, so that no conversion changes it.
 FAINT_WEIGHT = 2.0**-100
 
+#: What a graph of many learnable partitions may have at most: it takes a GB in each stage.
+MAX_EDGES = 2**24
 PARTITIONS = ("stgcn_spatial", "spatial", "random", "uniform", "binary_adj", "distance-k")
 
 
@@ -107,10 +109,16 @@ def random_graph(
     """Joins all pairs of joints with random weights, see :meth:`pyg_stgcn.Skeleton.graph`.
 
     Raises:
-        InputError: If :obj:`num_partitions` is below one.
+        InputError: If :obj:`num_partitions` is below one, or so large that a graph of this many
+            joints has more than :data:`MAX_EDGES` edges.
     """
     if num_partitions < 1:
         raise InputError(f"num_partitions: {num_partitions} is too few; give at least 1")
+    if num_partitions * num_joints**2 > MAX_EDGES:
+        raise InputError(
+            f"num_partitions: {num_partitions} of {num_joints} joints have more than {MAX_EDGES} "
+            f"edges; give at most {MAX_EDGES // num_joints**2}"
+        )
     shape = (num_partitions, num_joints, num_joints)
     weight = 0.04 + 0.02 * torch.randn(shape, generator=generator)
     edge_type, source, target = torch.ones(shape).nonzero(as_tuple=True)

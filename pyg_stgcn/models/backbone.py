@@ -111,8 +111,11 @@ class Backbone(nn.Module):
 
     def start_graph(self) -> SkeletonGraph:
         """The graph that all stages start with; a new draw where it is random."""
-        graph = self.skeleton.graph(self.graph, self.num_partitions)
-        return graph.complete() if self.all_pairs else graph
+        # A model that is built on "meta", for its shapes alone, has the edges of any other.
+        device = torch.get_default_device()
+        with torch.device("cpu" if device.type == "meta" else device):
+            graph = self.skeleton.graph(self.graph, self.num_partitions)
+            return graph.complete() if self.all_pairs else graph
 
     def reset_parameters(self) -> None:
         """Draws new weights (and a new random graph) and forgets the statistics."""

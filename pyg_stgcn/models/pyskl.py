@@ -7,25 +7,24 @@ here. Its names and its dense graphs are kept in :mod:`pyg_stgcn.models.pyskl_na
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.files import check_is_file
 from pyg_stgcn.models.aagcn import AAGCN
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.ctrgcn import CTRGCN
-from pyg_stgcn.models.pyskl_names import EdgeEntry, Entry, State, backbone_entries
+from pyg_stgcn.models.foreign_checkpoint import read_foreign_checkpoint
+from pyg_stgcn.models.pyskl_names import Counter, EdgeEntry, Entry, State, backbone_entries
 from pyg_stgcn.nn import PersonNorm
 
 BACKBONE = "backbone."
 CLASSIFIER = "cls_head.fc_cls"
+_LONGEST_NAME = 200
 # PYSKL's forms of these keep the graph that they started with once more, and never read it.
 SPARE_GRAPH = (AAGCN, CTRGCN)
 
@@ -92,7 +91,11 @@ def load_pyskl(
             loaded.
     """
     backbone = _checked(model)
-    state = _stripped(_content(source))
+    if isinstance(source, Mapping):
+        where, state = "weights", _stripped(source, "weights")
+    else:
+        where = os.fspath(source)
+        state = _stripped(read_foreign_checkpoint(source), where)
     if not head:
         state = {name: value for name, value in state.items() if not name.startswith("cls_head.")}
     entries = list(_entries(backbone, head))
@@ -101,13 +104,13 @@ def load_pyskl(
     loadable, report = _compare(entries, state)
     if strict and not report.fits:
         raise InputError(
-            f"weights: do not fit this {type(model).__name__} ({report}); make the model with the "
+            f"{where}: do not fit this {type(model).__name__} ({report}); make the model with the "
             f"skeleton, graph and width of the weights, or load what fits with strict=False"
             + ("; another number of classes needs head=False" if head else "")
         )
     ours: dict[str, Tensor] = {}
     for entry in loadable:
-        ours |= entry.read(state)
+        ours |= entry.read({name: _widened(state[name]) for name in entry.theirs})
     backbone.load_state_dict(ours, strict=False)
     return report
 
@@ -163,39 +166,29 @@ def _entries(model: Backbone, head: bool) -> Iterator[Entry]:
             yield Entry({f"head.linear.{name}": shape}, {f"{CLASSIFIER}.{name}": shape})
 
 
-def _content(source: str | os.PathLike[str] | Mapping[str, Any]) -> Mapping[str, Any]:
-    if isinstance(source, Mapping):
-        return source
-    check_is_file(Path(source))
-    try:
-        content = torch.load(source, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read ({error.strerror}); check the path") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"{source}: holds more than tensors, or is damaged ({first}); where you trust it, save "
-            f"its state_dict alone and load that"
-        ) from None
-    if not isinstance(content, Mapping):
-        raise InputError(f"{source}: holds a {type(content).__name__}, not a state dict")
-    return content
-
-
-def _stripped(content: Mapping[str, Any]) -> dict[str, Tensor]:
+def _stripped(content: Mapping[str, Any], where: str) -> dict[str, Tensor]:
     state = content.get("state_dict", content)
+    if not isinstance(state, Mapping):
+        raise InputError(
+            f"{where}: state_dict is a {type(state).__name__}; give tensors by their names"
+        )
     stripped = {}
     for name, value in state.items():
+        if not isinstance(name, str) or len(name) > _LONGEST_NAME or not name.isprintable():
+            raise InputError(f"{where}: {shown(name)} is no name of a tensor; give a state dict")
         if not isinstance(value, Tensor):
             raise InputError(
-                f"{name}: a {type(value).__name__}, not a tensor; give a state dict, or a "
+                f"{where}: {name}: a {type(value).__name__}, not a tensor; give a state dict, or a "
                 f"checkpoint with one under 'state_dict'"
             )
-        # In half precision the faintest weights would become zeros, which are no edges.
-        if value.is_floating_point() and value.dtype.itemsize < 4:
-            value = value.float()
         stripped[name.removeprefix("module.").removeprefix(BACKBONE)] = value
     return stripped
+
+
+def _widened(value: Tensor) -> Tensor:
+    # In half precision the faintest weights would become zeros, which are no edges.
+    half = value.is_floating_point() and value.dtype.itemsize < 4
+    return value.float() if half else value
 
 
 def _compare(entries: list[Entry], state: State) -> tuple[list[Entry], PysklReport]:
@@ -208,10 +201,18 @@ def _compare(entries: list[Entry], state: State) -> tuple[list[Entry], PysklRepo
     for entry in entries:
         known |= set(entry.theirs)
         absent = [name for name in entry.theirs if name not in state]
+        there = [
+            (name, state[name], shape) for name, shape in entry.theirs.items() if name in state
+        ]
         wrong = [
-            f"{name} {tuple(state[name].shape)} instead of {shape}"
-            for name, shape in entry.theirs.items()
-            if name in state and tuple(state[name].shape) != shape
+            f"{name} {tuple(value.shape)} instead of {shape}"
+            for name, value, shape in there
+            if tuple(value.shape) != shape
+        ]
+        wrong += [
+            f"{name} of {value.dtype} instead of real numbers"
+            for name, value, _ in there
+            if not isinstance(entry, Counter) and not value.is_floating_point()
         ]
         missing += absent
         mismatched += wrong

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.transforms import Compose
 
+from pyg_stgcn.checked import brief, check_entries
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.models.weights import with_weights
 from pyg_stgcn.runtime.compiler import compile_sparse
 from pyg_stgcn.skeleton import Skeleton
 from pyg_stgcn.sparsity import load_sparse, save_sparse
@@ -23,6 +25,20 @@ from pyg_stgcn.transforms import standard_transform
 
 KIND = "recognizer"
 VERSION = 1
+_REMEDY = "write it again with 'pyg-stgcn export'"
+_DESCRIPTION = {
+    "backbones": list[dict[str, Any]],
+    "assembly": bool,
+    "learned_weights": bool,
+    "skeleton": dict,
+    "classes": list[str],
+    "preprocessing": dict,
+}
+#: Of the preprocessing, as far as it is described.
+_STEPS = {
+    **{"stream": str, "clip_frames": int, "has_score": bool},
+    **{"scale": bool, "num_persons": int | None},
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +105,7 @@ def save(
         "preprocessing": dict(preprocessing),
     }
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    _fill(Path(path), _build(description), state)
+    _fill(Path(path), _build(description, model.skeleton), state)
     if half:
         state = {name: _halved(tensor) for name, tensor in state.items()}
     save_sparse(path, state, description)
@@ -116,25 +132,24 @@ def load(path: str | os.PathLike[str]) -> Recognizer:
             f"{path}: written in version {version} of the format, newer than {VERSION}; update "
             "pyg-stgcn"
         )
-    try:
-        model = _build(description)
-        classes = [str(name) for name in description["classes"]]
-        preprocessing = dict(description["preprocessing"])
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path}: describes no model that this version can build ({error}); write it again"
-        ) from error
+    check_entries(description, _DESCRIPTION, path, _REMEDY)
+    preprocessing = description["preprocessing"]
+    check_entries(preprocessing, _STEPS, path, _REMEDY, "preprocessing.", all_needed=False)
     state = {
         name: tensor.float() if tensor.dtype == torch.float16 else tensor
         for name, tensor in state.items()
     }
-    _fill(path, model, state)
+    num_experts = len(description["backbones"]) if description["assembly"] else 0
+    try:
+        skeleton = Skeleton.from_dict(description["skeleton"])
+    except InputError as error:
+        raise InputError(f"{path}: skeleton: {brief(error)}; {_REMEDY}") from None
+    model = with_weights(lambda: _build(description, skeleton), state, num_experts, path, _REMEDY)
     compiled = compile_sparse(model.eval())
-    return Recognizer(compiled, model.skeleton, classes, preprocessing)
+    return Recognizer(compiled, skeleton, description["classes"], preprocessing)
 
 
-def _build(description: Mapping[str, Any]) -> Backbone | Assembly:
-    skeleton = Skeleton.from_dict(description["skeleton"])
+def _build(description: Mapping[str, Any], skeleton: Skeleton) -> Backbone | Assembly:
     backbones = []
     for entry in description["backbones"]:
         options = dict(entry)

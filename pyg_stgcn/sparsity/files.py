@@ -15,8 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from pyg_stgcn.checked import brief, shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file, write_atomically
+from pyg_stgcn.jsonfile import parse_json
 
 FORMAT = "pyg-stgcn-sparse"
 VERSION = 1
@@ -25,9 +27,10 @@ _CONTENT = "pyg_stgcn.content"
 _MASK = "pyg_stgcn.mask"
 # A gap of this many zeros or more continues in the next byte.
 _LONG = 255
+_REMEDY = "copy or write it again"
 # A file of a few kilobytes must not be able to ask for all memory. 1/1024 of all weights is a
 # hundredth of what 99 % sparse networks keep.
-_FREE_BYTES = 1 << 30
+_FREE_BYTES = 64 << 20
 _MAX_RATIO = 1024
 
 
@@ -108,37 +111,33 @@ def load_sparse(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
     except InputError:
         raise
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error}); check the path") from error
+        raise InputError(f"{path}: cannot be read ({brief(error)}); check the path") from error
     except (
-        SafetensorError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        zlib.error,
+        *(SafetensorError, LookupError, TypeError, ValueError, AttributeError, zlib.error),
+        *(RuntimeError, ArithmeticError, MemoryError),
     ) as error:
         raise InputError(
-            f"{path}: damaged, or not safetensors ({error}); copy or write it again"
+            f"{path}: damaged, or not safetensors ({brief(error)}); {_REMEDY}"
         ) from error
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with safe_open(path, framework="pt") as file:
         texts = file.metadata() or {}
-        header = json.loads(texts.get(_HEADER, "{}"))
+        header = parse_json(texts.get(_HEADER, "{}"), str(path), _REMEDY)
         if header.get("format") != FORMAT:
             raise InputError(
                 f"{path}: not a sparse weight file; read it with safetensors.torch.load_file"
             )
         if header["version"] > VERSION:
             raise InputError(
-                f"{path}: written in version {header['version']} of the format, newer than "
+                f"{path}: written in version {shown(header['version'])} of the format, newer than "
                 f"{VERSION}; update pyg-stgcn"
             )
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if header["crc32"] != checksum(stored, texts[_CONTENT]):
         raise ValueError("the checksum differs")
-    return stored, json.loads(texts[_CONTENT])
+    return stored, parse_json(texts[_CONTENT], str(path), _REMEDY)
 
 
 def _unpack(stored: dict[str, Tensor], shapes: dict[str, list[int]]) -> dict[str, Tensor]:
@@ -218,7 +217,7 @@ def _check_size(
     declared = 0
     for name, shape in shapes.items():
         if not all(isinstance(size, int) and size >= 0 for size in shape):
-            raise ValueError(f"{name} has the shape {shape}")
+            raise ValueError(f"{shown(name)} has the shape {shown(shape)}")
         declared += math.prod(shape) * stored[name].element_size()
     if declared > _FREE_BYTES + _MAX_RATIO * file_bytes:
         raise InputError(

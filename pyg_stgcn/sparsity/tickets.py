@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity.allocation import ALLOCATIONS, num_pruned_per_layer
 from pyg_stgcn.sparsity.controller import SparsityController
@@ -94,14 +95,17 @@ def load_ticket(path: str | os.PathLike[str]) -> Ticket:
         raise InputError(f"{path}: a sparse weight file, but no ticket; name a ticket's file")
     if version > VERSION:
         raise InputError(
-            f"{path}: a ticket of version {version}, newer than {VERSION}; update pyg-stgcn"
+            f"{path}: a ticket of version {shown(version)}, newer than {VERSION}; update pyg-stgcn"
         )
     masks, weights = (
         {name.removeprefix(kind): value for name, value in entries.items() if name.startswith(kind)}
         for kind in (_MASKS, _WEIGHTS)
     )
-    for name, mask in masks.items():
-        _check_mask(name, mask, weights.get(name))
+    try:
+        for name, mask in masks.items():
+            _check_mask(name, mask, weights.get(name))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     return Ticket(masks, weights, facts)
 
 
@@ -262,7 +266,9 @@ def put_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> SparsityControl
 
 def _check_mask(name: str, mask: Tensor, weight: Tensor | None) -> None:
     if weight is None:
-        raise InputError(f"mask {name!r}: there is no weight of this name; use the same network")
+        raise InputError(
+            f"mask {shown(name)}: there is no weight of this name; use the same network"
+        )
     if mask.dtype != torch.bool or mask.shape != weight.shape:
         raise InputError(
             f"mask {name!r}: is {mask.dtype} of shape {tuple(mask.shape)}, the weight needs "

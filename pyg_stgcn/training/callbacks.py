@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from pathlib import Path
 from typing import Any
@@ -90,12 +89,3 @@ class EpochLines(Callback):
             f"sparsity {row['sparsity']:.1%}  {row['seconds']:.1f} s/epoch",
             err=True,
         )
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Rows of a ``metrics.csv``; a metric that an epoch did not measure is ``None``."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [
-            {name: float(value) if value else None for name, value in row.items()}
-            for row in csv.DictReader(stream)
-        ]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
+from pyg_stgcn.checked import check_entries, shown
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.jsonfile import read_json
 from pyg_stgcn.ranges import TRAINING, check_devices, check_ranges
 from pyg_stgcn.sparsity.allocation import FLOOR
 from pyg_stgcn.training.files import write_json
+from pyg_stgcn.training.recipe import Recipe, default_recipe
 
 
 class MaskPlan(NamedTuple):
@@ -27,6 +29,8 @@ class MaskPlan(NamedTuple):
     score_scale: str = "fan_in"
 
 
+#: What to do about a ``config.json`` that somebody has changed.
+RESTORE = "put the file back as the run wrote it, or train the run again"
 #: Parameters that the masks leave alone, as in the paper: the classifier.
 UNMASKED = "head.*"
 #: Where and with how much of the machine a run computes, and where what it reads lies now; its
@@ -43,21 +47,6 @@ PLACEMENT = {
 }
 
 
-class Recipe(NamedTuple):
-    """What suits an amount of training data; the learning rate is that for the batch size."""
-
-    channels: int
-    clip_frames: int
-    epochs: int
-    batch_size: int
-    lr: float
-    weight_decay: float
-
-
-#: PYSKL's recipe (16 epochs over a training set repeated five times).
-PUBLISHED_RECIPE = Recipe(
-    channels=64, clip_frames=100, epochs=80, batch_size=128, lr=0.1, weight_decay=5e-4
-)
 #: Learning rate of the scores of method "score", for a learning rate of one.
 SCORE_LR = 10.0
 #: Method "score" as the paper's release trains it.
@@ -75,32 +64,10 @@ MASK_PLANS: dict[str, MaskPlan] = {
 }
 #: Methods that change their masks seldom do so at least so often in a training, however short.
 MASK_UPDATES = 30
-#: Below this many training clips the published width and batch size only cost time. What weight
-#: decay does in a whole training is the sum of learning rate times decay over its steps: about 0.6
-#: for the published recipe on NTU RGB+D 60. With its decay it would be 0.02 for this one on a few
-#: hundred clips, which takes a tenth of the steps: next to nothing, and pruning would keep what was
-#: large by chance at the start. This decay makes it 0.3; with 0.6, sparse networks did worse.
-SMALL_DATA_CLIPS = 5_000
-SMALL_DATA_RECIPE = Recipe(
-    channels=16, clip_frames=48, epochs=100, batch_size=16, lr=0.025, weight_decay=0.01
-)
-#: How often training clips are seen in all, if they are fewer than the 430 of UTD-MHAD, on which
-#: this recipe was chosen: two hundred take as many steps, and so twice the epochs.
-SMALL_DATA_VIEWS = 43_000
-SMALL_DATA_MAX_EPOCHS = 400
+
 #: Options that a run fills in where they are None.
 FILLED_IN = {*Recipe._fields, *MaskPlan._fields}
 FILLED_IN |= {"benchmark", "experts", "score_lr", "score_weight_decay"}
-
-
-def default_recipe(num_training_clips: int) -> Recipe:
-    """The recipe used for the options that the user leaves open."""
-    if num_training_clips >= SMALL_DATA_CLIPS:
-        return PUBLISHED_RECIPE
-    # In tens, so that there is an interval for validations that divides it.
-    epochs = 10 * round(SMALL_DATA_VIEWS / max(num_training_clips, 1) / 10)
-    epochs = min(max(epochs, SMALL_DATA_RECIPE.epochs), SMALL_DATA_MAX_EPOCHS)
-    return SMALL_DATA_RECIPE._replace(epochs=epochs)
 
 
 @dataclass(frozen=True)
@@ -200,6 +167,10 @@ class TrainConfig:
         weight_decay: Of all parameters but the masks' scores.
         dropout: Share of the features that are dropped before the classifier, in training.
         label_smoothing: Share of the target that is spread over all classes.
+        class_weights: Weights of the classes in the training loss: ``"balanced"`` or a CSV file,
+            see :func:`pyg_stgcn.training.class_weights.class_weights` (default: all alike).
+        balanced_sampler: Whether training clips are drawn so that every class comes equally often,
+            see :class:`pyg_stgcn.training.data.BalancedSampler`.
         seed: Of the initialisation, the order of the clips and the augmentation.
         eval_clips: Clips over which the final evaluation averages probabilities.
         num_workers: Processes that prepare batches; the result does not depend on it.
@@ -263,6 +234,8 @@ class TrainConfig:
     weight_decay: float | None = None
     dropout: float = 0.0
     label_smoothing: float = 0.1
+    class_weights: str | None = None
+    balanced_sampler: bool = False
     seed: int = 0
     eval_clips: int = 10
     num_workers: int = 0
@@ -337,6 +310,11 @@ class TrainConfig:
                 f"--partitions {self.partitions}: the graph {self.graph!r} has its own; "
                 "leave it out, or choose --graph random"
             )
+        if self.balanced_sampler and self.class_weights == "balanced":
+            raise InputError(
+                "--balanced-sampler: classes come equally often with it, and need no "
+                "--class-weights balanced; leave out either"
+            )
         if not self.levels:
             if self.experts is not None or self.learned_weights:
                 option = "--learned-weights" if self.experts is None else "--experts"
@@ -363,16 +341,28 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], source: Path) -> TrainConfig:
-        """Rebuild a configuration that :meth:`to_dict` made; ``source`` is named in errors."""
-        known = {option.name for option in fields(cls)}
-        if unknown := sorted(set(values) - known):
+        """Rebuild a configuration that :meth:`to_dict` made; ``source`` is named in errors.
+
+        Raises:
+            InputError: An option is unknown, missing or of another type.
+        """
+        types_of = get_type_hints(cls)
+        if unknown := sorted(set(values) - set(types_of)):
+            listed = ", ".join(shown(name)[1:-1] for name in unknown[:5])
             raise InputError(
-                f"{source}: unknown options {', '.join(unknown)}; "
+                f"{source}: unknown options {listed}; "
                 "the run was written by another version of pyg-stgcn"
             )
-        if "dataset" not in values:
-            raise InputError(f"{source}: no 'dataset'; this is not the configuration of a run")
-        return cls(**values)
+        needed = {"dataset": types_of.pop("dataset")}
+        check_entries(values, needed, source, RESTORE, "options.")
+        check_entries(values, types_of, source, RESTORE, "options.", all_needed=False)
+        for name, value in values.items():
+            if isinstance(value, str) and "\0" in value:  # No name and no path has one.
+                raise InputError(f"{source}: options.{name} is {shown(value)}; {RESTORE}")
+        try:
+            return cls(**values)
+        except InputError as error:
+            raise InputError(f"{source}: options: {error}") from None
 
 
 def save_config(path: Path, config: TrainConfig, facts: dict[str, Any]) -> None:
@@ -386,14 +376,17 @@ def load_config(path: Path) -> tuple[TrainConfig, dict[str, Any]]:
     Raises:
         InputError: The file is missing or is not the configuration of a run.
     """
+    if not path.exists():
+        raise InputError(f"{path.parent}: no config.json; name the folder of a training run")
+    content = read_json(path, RESTORE)
+    check_entries(content, {"options": dict}, path, RESTORE)
+    config = TrainConfig.from_dict(content.pop("options"), path)
+    # A run fills them in before it is written down.
+    needed = [*Recipe._fields, *(["experts"] if config.levels else [])]
+    if missing := [name for name in needed if getattr(config, name) is None]:
+        raise InputError(f"{path}: options.{missing[0]} has no value; {RESTORE}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            f"{path.parent}: no config.json; name the folder of a training run"
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: damaged ({error}); train the run again") from None
-    if not isinstance(content, dict) or not isinstance(content.get("options"), dict):
-        raise InputError(f"{path}: no 'options'; this is not the configuration of a run")
-    return TrainConfig.from_dict(content.pop("options"), path), content
+        config.check_model()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return config, content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.jobs import Job
 from pyg_stgcn.training.over_seeds import NO_DIFFERENCE, means, paired_difference
 from pyg_stgcn.training.plots import plot_subsets
+from pyg_stgcn.training.records import mean_subsets, summary_of
 from pyg_stgcn.training.sweep import check_alike
 
 CONTROLS = ("dense", "sparse", "equal")
@@ -146,12 +146,17 @@ def summarise_assemblies(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     check_alike([jobs[0], *dense], varied | set(_OF_PRUNING))
     groups: dict[str, list[dict[str, Any]]] = {}
     for job in jobs:
-        summary = json.loads((job.folder / "summary.json").read_text(encoding="utf-8"))
+        summary = summary_of(job, counts=True)
+        if ("assembly" in summary) != bool(job.options.get("levels")):
+            raise InputError(
+                f"{job.folder / 'summary.json'}: is not that of {job.label}; train the run again "
+                "in another folder"
+            )
         name = job.label.removesuffix(f"-seed{summary['seed']}")
         groups.setdefault(name, []).append(summary)
     one = groups[_ASSEMBLY][0]["assembly"]["experts"][0]
     rows = [_row(name, group, groups[_ASSEMBLY], one) for name, group in groups.items()]
-    subsets = _mean_subsets([job.folder for job in jobs if job.label.startswith(f"{_ASSEMBLY}-")])
+    subsets = mean_subsets([job.folder for job in jobs if job.label.startswith(f"{_ASSEMBLY}-")])
     files = {name: folder / name for name in ("assemble.csv", "subsets.csv", "assemble.png")}
     write_csv(files["assemble.csv"], _COLUMNS, rows)
     write_subsets(files["subsets.csv"], subsets)
@@ -195,22 +200,3 @@ def _kept(run: Mapping[str, Any], one: Mapping[str, Any]) -> float:
     if "assembly" in run:
         return float(run["assembly"]["kept_of_one"])
     return float(run["maskable_kept"] / one["params_maskable"])
-
-
-def _mean_subsets(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    tables = [
-        json.loads((folder / "assembly.json").read_text(encoding="utf-8"))["rows"]
-        for folder in folders
-    ]
-    averaged = ("kept", "params_kept", "top1", "top5", "mean_class")
-    for folder, rows in zip(folders, tables, strict=True):
-        if missing := [name for name in averaged if name not in rows[0]]:
-            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-            raise InputError(
-                f"{folder / 'assembly.json'}: no {missing[0]}, it is of an older version; judge "
-                f"the run again with 'pyg-stgcn evaluate {folder} --clips {summary['clips']}'"
-            )
-    return [
-        rows[0] | {name: float(np.mean([row[name] for row in rows])) for name in averaged}
-        for rows in zip(*tables, strict=True)
-    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +32,7 @@ from pyg_stgcn.training.lottery_verdict import (
     verdict,
 )
 from pyg_stgcn.training.plots import plot_sweep
+from pyg_stgcn.training.records import summary_of
 from pyg_stgcn.training.rundir import Run
 from pyg_stgcn.training.runner import describe_run, open_clips
 from pyg_stgcn.training.tickets import learned_masks, ticket_facts
@@ -209,7 +209,7 @@ class Lottery:
         if number == 1 or self.one_shot:
             trained = dense
             maskable = dense.config.maskable
-            masks = full_masks(dense.build_model(), maskable["include"], maskable["exclude"])
+            masks = full_masks(dense.load_model(), maskable["include"], maskable["exclude"])
         else:
             trained = Run.open(self.job(TICKET, number - 1, seed).folder)
             masks = dict(load_ticket(self.ticket_file(TICKET, number - 1, seed)).masks)
@@ -281,7 +281,7 @@ def _is_there(path: Path, facts: Mapping[str, Any]) -> bool:
 
 
 def _read(job: Job, arm: str, number: int) -> dict[str, Any]:
-    summary = json.loads((job.folder / "summary.json").read_text(encoding="utf-8"))
+    summary = summary_of(job)
     names = ("seed", "top1", "mean_class", "density", "seconds")
     found = {name: summary[name] for name in names}
     kept = 1 - summary["sparsity"]

@@ -13,14 +13,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pyg_stgcn.checked import brief, check_entries
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file, write_atomically
 from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models import Assembly, Backbone, create_model
+from pyg_stgcn.models.weights import read_weights, with_weights
 from pyg_stgcn.skeleton import Skeleton
 from pyg_stgcn.sparsity import (
     LayerReport,
@@ -33,8 +34,12 @@ from pyg_stgcn.sparsity import (
     summary,
 )
 from pyg_stgcn.training.checkpoint import TrainedState, read_trained_state
-from pyg_stgcn.training.config import TrainConfig, load_config, save_config
+from pyg_stgcn.training.config import RESTORE, TrainConfig, load_config, save_config
 
+#: What a run has written down of its data, and of its ticket if it was started from one.
+_OF_DATA = {"skeleton": dict, "classes": list[str], "in_channels": int}
+_OF_LATER_DATA = {"has_score": bool}
+_OF_TICKET = {"include": str | None, "exclude": str, "pattern": str, "unmasked": list[str]}
 _RECORDED = (
     "pyg-stgcn",
     "torch",
@@ -245,22 +250,20 @@ class Run:
         with contextlib.suppress(OSError):  # Of a folder that cannot be listed, files are tried.
             for path in folder.iterdir():
                 check_is_file(path)
-        config, facts = load_config(folder / "config.json")
+        path = folder / "config.json"
+        config, facts = load_config(path)
+        check_entries(facts, {"data": dict}, path, RESTORE)
+        data = facts["data"]
+        check_entries(data, _OF_DATA, path, RESTORE, "data.")
+        check_entries(data, _OF_LATER_DATA, path, RESTORE, "data.", all_needed=False)
+        ticket = facts.get("ticket", {})
+        check_entries(ticket, _OF_TICKET, path, RESTORE, "ticket.", all_needed=False)
         try:
-            data = facts["data"]
-            return cls(
-                folder=folder,
-                config=config,
-                skeleton=Skeleton.from_dict(data["skeleton"]),
-                classes=list(data["classes"]),
-                in_channels=int(data["in_channels"]),
-                facts=facts,
-                checkpoint=checkpoint,
-            )
-        except KeyError as error:
-            raise InputError(
-                f"{folder / 'config.json'}: no {error} entry; not the configuration of a run"
-            ) from None
+            skeleton = Skeleton.from_dict(data["skeleton"])
+        except InputError as error:
+            raise InputError(f"{path}: data.skeleton: {brief(error)}; {RESTORE}") from None
+        classes, in_channels = data["classes"], data["in_channels"]
+        return cls(folder, config, skeleton, classes, in_channels, facts, checkpoint)
 
     def save_config(self) -> None:
         save_config(self.folder / "config.json", self.config, self.facts)
@@ -380,19 +383,15 @@ class Run:
             InputError: The file cannot be read, or its weights are not those of such a model, or
                 not finite.
         """
-        try:
-            found = load_file(path)
-        except SafetensorError as error:
-            raise InputError(f"{path}: damaged ({error}); train the run again") from None
-        return self._fitted(path, found)
+        return self._fitted(path, read_weights(path, self._remedy))
+
+    @property
+    def _remedy(self) -> str:
+        config = self.folder / "config.json"
+        return f"train the run again, or mend {config} if that was changed"
 
     def _fitted(self, path: Path, found: Mapping[str, Tensor]) -> nn.Module:
-        model = self.build_model()
-        try:
-            model.load_state_dict(found)
-        except RuntimeError as error:
-            raise InputError(
-                f"{path}: does not hold this run's weights ({error}); train the run again"
-            ) from None
+        experts, where = len(self.config.levels), f"{path} with config.json"
+        model = with_weights(self.build_model, found, experts, where, self._remedy)
         check_finite(found, path, DIVERGED)
         return model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.jobs import Job
 from pyg_stgcn.training.over_seeds import NO_DIFFERENCE, means, paired_difference
 from pyg_stgcn.training.plots import plot_sweep
+from pyg_stgcn.training.records import summary_of
 
 _DENSE = "dense"
 #: Options that a dense run would refuse.
@@ -113,7 +113,7 @@ def check_alike(jobs: Sequence[Job], varied: set[str]) -> None:
 
 
 def _read(job: Job) -> dict[str, Any]:
-    summary = json.loads((job.folder / "summary.json").read_text(encoding="utf-8"))
+    summary = summary_of(job)
     names = ("top1", "mean_class", "sparsity", "density", "seconds", "seed")
     method = job.options.get("method", _DENSE)
     return {"method": method, "target": job.options["sparsity"]} | {n: summary[n] for n in names}

@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pyg_stgcn.checked import brief, check_entries
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.finite import check_finite
@@ -25,6 +26,12 @@ from pyg_stgcn.training.config import UNMASKED, TrainConfig, load_config
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.rundir import Run
 
+#: Types of what a ticket says, as far as it does.
+_FACTS = {
+    **{"model": str, "graph": str, "channels": int, "in_channels": int, "epoch": int},
+    **{"skeleton": dict, "classes": list[str]},
+    **{"include": str | None, "exclude": str, "pattern": str},
+}
 #: What makes two backbones the same, whatever the data.
 _BACKBONE = ("model", "graph", "channels", "in_channels")
 # Of the same shape on two skeletons with equally many joints, and yet worth nothing on the other.
@@ -100,8 +107,7 @@ def start_ticket(
     Raises:
         InputError: The file holds no ticket, or one that does not fit the run.
     """
-    assert run.config.ticket is not None
-    ticket = load_ticket(run.config.ticket)
+    ticket = open_ticket(run)
     if not run.config.redraw:
         check_finite(ticket.weights, f"--ticket {run.config.ticket}", "make the ticket again")
     epoch = first_epoch(run, ticket)
@@ -118,6 +124,20 @@ def start_ticket(
         names = printable(", ".join(left))
         click.echo(f"not taken from the ticket, but drawn anew: {names}", err=True)
     return controller
+
+
+def open_ticket(run: Run) -> Ticket:
+    """The ticket that a run's configuration names.
+
+    Raises:
+        InputError: The file holds no ticket, or one whose facts are of other types.
+    """
+    assert run.config.ticket is not None
+    ticket = load_ticket(run.config.ticket)
+    remedy = "make it with 'pyg-stgcn lottery'"
+    where = f"--ticket {run.config.ticket}"
+    check_entries(ticket.facts, _FACTS, where, remedy, all_needed=False)
+    return ticket
 
 
 def ticket_facts(run: Run, epoch: int) -> dict[str, Any]:
@@ -146,7 +166,12 @@ def first_epoch(run: Run, ticket: Ticket) -> int:
     """
     if run.config.redraw or not all(_is_at_home(run, ticket)):
         return 0
-    epoch = int(_fact(run, ticket, "epoch"))
+    epoch: int = _fact(run, ticket, "epoch")
+    if epoch < 0:
+        raise InputError(
+            f"--ticket {run.config.ticket}: its weights are of epoch {epoch}; make it with "
+            "'pyg-stgcn lottery'"
+        )
     assert run.config.epochs is not None
     if epoch >= run.config.epochs:
         raise InputError(
@@ -158,7 +183,11 @@ def first_epoch(run: Run, ticket: Ticket) -> int:
 
 def _is_at_home(run: Run, ticket: Ticket) -> tuple[bool, bool]:
     """Whether the skeleton and the classes are those that the ticket was found on."""
-    skeleton = Skeleton.from_dict(_fact(run, ticket, "skeleton"))
+    description = _fact(run, ticket, "skeleton")
+    try:
+        skeleton = Skeleton.from_dict(description)
+    except InputError as error:
+        raise InputError(f"--ticket {run.config.ticket}: skeleton: {brief(error)}") from None
     return skeleton == run.skeleton, _fact(run, ticket, "classes") == run.classes
 
 

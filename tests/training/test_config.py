@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pyg_stgcn.training import TrainConfig
-from pyg_stgcn.training.config import PUBLISHED_RECIPE, SMALL_DATA_RECIPE
+from pyg_stgcn.training.recipe import PUBLISHED_RECIPE, SMALL_DATA_RECIPE
 
 
 def test_recipe_depends_on_the_amount_of_data() -> None:

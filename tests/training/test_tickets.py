@@ -290,6 +290,28 @@ def test_what_does_not_fit_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"epoch": "two"}, "epoch is 'two', not a whole number; make it with"),
+        ({"epoch": -1}, "its weights are of epoch -1; make it with"),
+        ({"classes": "abc"}, "classes is 'abc', not a list"),
+        ({"skeleton": {"name": "x"}}, "skeleton: joints: this field is missing"),
+        ({"exclude": None}, "exclude is None, not a text"),
+        ({"pattern": 8}, "pattern is 8, not a text"),
+    ],
+)
+def test_facts_of_other_types_are_refused(
+    dense: Run, ticket_file: Path, tmp_path: Path, changed: dict[str, object], message: str
+) -> None:
+    ticket = load_ticket(ticket_file)
+    path = tmp_path / "changed"
+    save_ticket(path, Ticket(ticket.masks, ticket.weights, {**ticket.facts, **changed}))
+    with pytest.raises(InputError, match=f"--ticket {path}: {message}"):
+        train(config_of(dense, path), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_ticket_without_facts_is_refused(dense: Run, ticket_file: Path, tmp_path: Path) -> None:
     ticket = load_ticket(ticket_file)
     save_ticket(tmp_path / "bare", Ticket(ticket.masks, ticket.weights))

@@ -1,0 +1,92 @@
+"""Small text and JSON files that somebody may have changed since they were written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from pyg_stgcn.errors import InputError
+
+#: Far above the records of a run; what it is read into takes some thirty times as much.
+MAX_BYTES = 32 << 20
+MAX_DEPTH = 64
+
+
+def read_text(path: Path, remedy: str) -> str:
+    """Reads a text file of a record's size.
+
+    Args:
+        path: The file.
+        remedy: What to do where it cannot be used, the end of the error.
+
+    Raises:
+        InputError: If it is missing, no plain file, too large, or no UTF-8.
+    """
+    if not path.is_file():
+        what = "is not a file" if path.exists() else "there is no such file"
+        raise InputError(f"{path}: {what}; {remedy}")
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise InputError(f"{path}: has {size} bytes, more than {MAX_BYTES}; {remedy}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: damaged ({error}); {remedy}") from None
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """Reads a JSON file of a record's size.
+
+    Args:
+        path: The file.
+        remedy: What to do where it cannot be used, the end of the error.
+
+    Raises:
+        InputError: If :func:`read_text` or :func:`parse_json` refuses it.
+    """
+    return parse_json(read_text(path, remedy), str(path), remedy)
+
+
+def parse_json(text: str, where: str, remedy: str) -> Any:
+    """Reads JSON of unique keys and moderate depth.
+
+    Args:
+        text: The JSON.
+        where: What to call it in an error.
+        remedy: What to do where it cannot be used, the end of the error.
+
+    Raises:
+        InputError: If it is no such JSON.
+    """
+    try:
+        content = json.loads(text, object_pairs_hook=_with_unique_keys)
+        _check_depth(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: damaged ({error}); {remedy}") from None
+    return content
+
+
+def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the entry {twice[:40]!r} stands twice")
+    return content
+
+
+def _check_depth(content: Any) -> None:
+    level, depth = [content], 0
+    while level:
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+        level, depth = [inner for part in level for inner in _parts(part)], depth + 1
+
+
+def _parts(content: Any) -> Collection[Any]:
+    if isinstance(content, dict):
+        return content.values()
+    return content if isinstance(content, list) else ()
