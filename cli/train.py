@@ -284,6 +284,14 @@ def _default_folder(config: Any) -> Path:
 @training_option("--weight-decay", help="L2 penalty.  [default: 0.0005 or 0.01]")
 @training_option("--dropout", default=0.0, show_default=True, help="Before the classifier.")
 @training_option("--label-smoothing", default=0.1, show_default=True)
+@click.option(
+    "--class-weights",
+    metavar="balanced|FILE.csv",
+    help="Weights of the classes in the loss: so that all count alike, or lines 'class,weight'.",
+)
+@click.option(
+    "--balanced-sampler", is_flag=True, help="Draw training clips of every class equally often."
+)
 @training_option("--seed", default=0, show_default=True)
 @training_option(
     "--eval-clips",

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from torch.utils.data import Sampler
 from torch_geometric.data import Data
-from torch_geometric.loader import DataLoader
+from torch_geometric.loader import DataLoader, ImbalancedSampler
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_stgcn.datasets import DATASETS, SkeletonDataset, SkeletonPickle
@@ -126,7 +127,7 @@ def clip_transform(
     )
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
+class EpochSampler(Sampler[tuple[int, ...]]):
     """Draws ``(epoch, clip)`` pairs; the order depends on seed and epoch alone.
 
     With several processes, process ``rank`` gets every ``world_size``-th clip of the same order, so
@@ -158,7 +159,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         total = self.num_clips + (-self.num_clips % self.world_size if self.shuffle else 0)
         return len(range(self.rank, total, self.world_size))
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
         order = np.arange(self.num_clips)
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
@@ -166,8 +167,36 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return ((self.epoch, int(clip)) for clip in order[self.rank :: self.world_size])
 
 
+class BalancedSampler(EpochSampler):
+    """Draws clips of rare classes as often as those of frequent ones.
+
+    As many as there are, with replacement, every class with the same probability
+    (:class:`torch_geometric.loader.ImbalancedSampler`). The key of a clip ends with the number of
+    its draw, so that a clip that is drawn twice in an epoch is augmented in two ways.
+
+    Args:
+        labels: Class of every clip ``[N]``.
+        seed: Of the draws; with the epoch it determines them.
+        rank: This process.
+        world_size: Number of processes, which share the draws as those of :class:`EpochSampler`.
+    """
+
+    def __init__(
+        self, labels: NDArray[np.integer], seed: int, *, rank: int = 0, world_size: int = 1
+    ) -> None:
+        super().__init__(len(labels), seed, shuffle=True, rank=rank, world_size=world_size)
+        self._draws = ImbalancedSampler(torch.as_tensor(labels, dtype=torch.long))
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        state = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)
+        self._draws.generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
+        keys = [(self.epoch, clip, number) for number, clip in enumerate(self._draws)]
+        keys += keys[: -self.num_clips % self.world_size]
+        return iter(keys[self.rank :: self.world_size])
+
+
 class SeededClips(torch.utils.data.Dataset[Data]):
-    """A dataset whose random transforms depend on ``(seed, epoch, clip)`` alone."""
+    """A dataset whose random transforms depend on its seed and a sampler's key alone."""
 
     def __init__(self, dataset: SkeletonDataset, seed: int) -> None:
         self.dataset = dataset
@@ -176,7 +205,7 @@ class SeededClips(torch.utils.data.Dataset[Data]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: tuple[int, int]) -> Data:
+    def __getitem__(self, key: tuple[int, ...]) -> Data:
         state = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
         with torch.random.fork_rng(devices=[]):
             # Not torch.manual_seed: it also seeds every kind of device, for those that are not
@@ -191,6 +220,7 @@ def make_loader(
     seed: int,
     *,
     shuffle: bool,
+    balanced: bool = False,
     num_workers: int = 0,
     rank: int = 0,
     world_size: int = 1,
@@ -202,11 +232,16 @@ def make_loader(
         batch_size: Clips in one process's batch.
         seed: Of the order and the random transforms.
         shuffle: Whether to draw a new order for each epoch.
+        balanced: Whether to draw the clips with :class:`BalancedSampler` instead.
         num_workers: Processes that prepare batches.
         rank: This process.
         world_size: Number of processes that share the clips.
     """
-    sampler = EpochSampler(len(dataset), seed, shuffle=shuffle, rank=rank, world_size=world_size)
+    places = {"rank": rank, "world_size": world_size}
+    if balanced:
+        sampler: EpochSampler = BalancedSampler(dataset.labels, seed, **places)
+    else:
+        sampler = EpochSampler(len(dataset), seed, shuffle=shuffle, **places)
     return DataLoader(
         SeededClips(dataset, seed),
         batch_size=batch_size,

@@ -54,6 +54,8 @@ class ActionRecognizer(pl.LightningModule):
         score_lr: Learning rate of the scores at the start.
         score_weight_decay: Of the scores.
         label_smoothing: Share of the training target that is spread over all classes.
+        class_weights: Of every class in the training loss (default: all alike), as ``weight`` of
+            :func:`~torch.nn.functional.cross_entropy`.
         freeze_backbone: Whether to train nothing but ``model.head``; the statistics of the batch
             norms stand still too.
         training_form: The model in another form, with the same parameters, for training steps.
@@ -72,6 +74,7 @@ class ActionRecognizer(pl.LightningModule):
         score_lr: float = 1.0,
         score_weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
         freeze_backbone: bool = False,
         training_form: nn.Module | None = None,
         seed: int = 0,
@@ -85,6 +88,9 @@ class ActionRecognizer(pl.LightningModule):
         self.score_lr = score_lr
         self.score_weight_decay = score_weight_decay
         self.label_smoothing = label_smoothing
+        weights = None if class_weights is None else torch.tensor(class_weights)
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", weights, persistent=False)
         self.freeze_backbone = freeze_backbone
         if freeze_backbone:
             model.requires_grad_(False)
@@ -152,7 +158,9 @@ class ActionRecognizer(pl.LightningModule):
         return batch
 
     def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        return cross_entropy(logits, batch.y, label_smoothing=self.label_smoothing)
+        return cross_entropy(
+            logits, batch.y, weight=self.class_weights, label_smoothing=self.label_smoothing
+        )
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.controller is not None:

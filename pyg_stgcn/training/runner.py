@@ -28,6 +28,7 @@ from pyg_stgcn.training.assembly import assembly_facts, judge_subsets
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
 from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.training.claim import claimed
+from pyg_stgcn.training.class_weights import check_same_weights, class_weights
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset, split_held_out
 from pyg_stgcn.training.evaluation import predict
@@ -75,6 +76,7 @@ class ClipData(pl.LightningDataModule):
             self.config.batch_size // world_size,
             self.config.seed,
             shuffle=shuffle,
+            balanced=shuffle and self.config.balanced_sampler,
             num_workers=self.config.num_workers,
             rank=self.trainer.global_rank,
             world_size=world_size,
@@ -116,7 +118,7 @@ def describe_run(
 ) -> Run:
     """A run that has not begun; data and configuration as :func:`open_clips` returns them."""
     in_channels = train.num_channels * len(parse_streams(config.stream))
-    facts = {
+    facts: dict[str, Any] = {
         "data": {
             "skeleton": train.skeleton.to_dict(),
             "classes": list(train.classes),
@@ -127,6 +129,8 @@ def describe_run(
         },
         "versions": software_versions(),
     }
+    if config.class_weights is not None:
+        facts["class_weights"] = class_weights(config.class_weights, train.labels, train.classes)
     return Run(folder, config, train.skeleton, list(train.classes), in_channels, facts)
 
 
@@ -317,6 +321,9 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     assert config.score_lr is not None and config.score_weight_decay is not None
     check_ticket_options(config)
     run = describe_run(Path(folder), clips, val, config)
+    weights = run.facts.get("class_weights")
+    if resume:
+        check_same_weights(run)
     table = EpochTable(run.metrics)
     trainer = _trainer(run, table)
     pl.seed_everything(config.seed, verbose=False)
@@ -334,6 +341,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         score_lr=config.score_lr,
         score_weight_decay=config.score_weight_decay,
         label_smoothing=config.label_smoothing,
+        class_weights=None if weights is None else list(weights.values()),
         freeze_backbone=config.freeze_backbone,
         training_form=training_form,
         seed=config.seed,
