@@ -39,7 +39,7 @@ def check_names(config: TrainConfig) -> None:
 
 def check_benchmark(config: TrainConfig) -> None:
     """Refuse, as wrong usage, a benchmark that the dataset does not have."""
-    from pyg_stgcn.training.data import open_dataset
+    from pyg_stgcn.training.opening import open_dataset
 
     if config.benchmark is None:
         return

@@ -57,7 +57,7 @@ def _open(
     skip_bad: bool = False,
 ) -> SkeletonDataset:
     from pyg_stgcn.training import TrainConfig
-    from pyg_stgcn.training.data import open_dataset
+    from pyg_stgcn.training.opening import open_dataset
 
     config = TrainConfig(
         dataset=name,
@@ -92,8 +92,12 @@ def _describe(name: str, dataset: SkeletonDataset) -> dict[str, Any]:
             "median": float(np.median(frames)),
             "max": int(frames.max()),
         },
-        "clips_per_class": np.bincount(dataset.labels, minlength=dataset.num_classes).tolist(),
+        "clips_per_class": np.bincount(
+            dataset.labels[dataset.labels >= 0], minlength=dataset.num_classes
+        ).tolist(),
+        "unlabelled": int((dataset.labels < 0).sum()),
         "benchmarks": splits,
+        "splits": dataset.splits,
         "skipped": dataset.skipped,
         "duplicates": dataset.duplicates,
         "leaks": {name: dataset.leaks(name) for name in dataset.benchmarks},
@@ -156,6 +160,8 @@ def _print_description(facts: dict[str, Any], more: Iterable[tuple[str, str]] = 
                 for name, sizes in facts["benchmarks"].items()
                 for split, size in sizes.items()
             ),
+            *((f"split {name}", f"{size:,}") for name, size in facts["splits"].items()),
+            *([("without a label", f"{facts['unlabelled']:,}")] if facts["unlabelled"] else []),
             *(
                 (f"{name}, val that are copies of train", f"{len(leaks):,}")
                 for name, leaks in facts["leaks"].items()
@@ -207,6 +213,10 @@ def _print_joints(facts: dict[str, Any]) -> None:
         title=f"mean heights above the root and lengths, in {facts['lengths_in']}",
         texts=2,
     )
+
+
+def _class_name(dataset: SkeletonDataset, label: int) -> str:
+    return dataset.classes[label] if label >= 0 else "not known"
 
 
 def _trained_edges(run: Path, dataset: SkeletonDataset) -> Tensor:
@@ -350,7 +360,7 @@ def show_command(clip: str, out: Path, run: Path | None, fps: int, **where: Any)
         data,
         dataset.skeleton,
         has_score=dataset.has_score,
-        title=f"{dataset.name}: {data.name}\nclass: {dataset.classes[int(data.y)]}",
+        title=f"{dataset.name}: {data.name}\nclass: {_class_name(dataset, int(data.y))}",
         edge_weight=None if run is None else _trained_edges(run, dataset),
         fps=fps,
     )

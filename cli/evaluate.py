@@ -18,6 +18,8 @@ from pyg_stgcn.cli._output import (
 )
 from pyg_stgcn.ranges import VIEWS
 
+_ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
+
 
 @click.command("evaluate")
 @click.argument("run", type=click.Path(path_type=Path))
@@ -47,7 +49,23 @@ from pyg_stgcn.ranges import VIEWS
     type=click.Choice(["best", "last"]),
     help="Take these weights, also of a run that is not finished.  [default: those of its end]",
 )
-@click.option("--root", help="Folder of the datasets, if it has moved.")
+@click.option(
+    "--dataset",
+    metavar="NAME|FILE.pkl",
+    help="Other data, or the new place of those of the run.  [default: those of the run]",
+)
+@click.option(
+    "--split",
+    metavar="NAME",
+    help="train, val, test, all, or the name of a split of the data.  [default: val; all of a "
+    "pickle without splits]",
+)
+@click.option("--benchmark", help="Which pair of splits of the data.")
+@click.option("--root", help="Folder of the datasets, if it is not the one of the run.")
+@click.option(
+    "--source", metavar="FILE|FOLDER", help="Local copy of the dataset's archive or raw files."
+)
+@click.option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -57,18 +75,23 @@ def command(
     pattern: str | None,
     repair: str | None,
     checkpoint: str | None,
-    root: str | None,
     device: str,
     as_json: bool,
+    **where: str | None,
 ) -> None:
-    """Judge the trained model of RUN on its validation clips.
+    """Evaluate the trained model of RUN on its validation clips, or on others.
 
     Writes evaluation.json, the class probabilities (predictions.npz) and the confusion matrix
     (confusion.csv, confusion.png) into RUN.
 
-    Of an assembly it judges every subset of the experts too (assembly.json, .csv and .png).
+    Of an assembly it evaluates every subset of the experts too (assembly.json, .csv and .png).
 
-    With --corruption, judges intact clips and clips that have lost frames, and writes
+    With --dataset, --split or --benchmark, evaluates other clips on the same skeleton. Classes are
+    matched by name. The names of the files then end in those of the data and the split
+    (evaluation-mine-test.json), and predictions-mine-test.csv lists the predicted class of every
+    clip, with or without a label.
+
+    With --corruption, evaluates intact clips and clips that have lost frames, and writes
     robustness.json, robustness.csv and robustness.png instead. A single loss and a repair show in
     their names: robustness-0.75-random-interpolate.json. To repair what the sensor did not see,
     lose nothing: --corruption 0.
@@ -79,13 +102,15 @@ def command(
 
     from pyg_stgcn.cli._device import check_device
     from pyg_stgcn.training import Run, evaluate_assembly, evaluate_robustness, evaluate_run
+    from pyg_stgcn.training.evaluation_data import EvaluationData
 
     check_device(device)
+    data = EvaluationData(**where)
     if corruption is None:
-        result = evaluate_run(run, num_clips=clips, device=device, root=root, checkpoint=checkpoint)
-        if Run.open(run).config.levels:
+        result = evaluate_run(run, num_clips=clips, device=device, data=data, checkpoint=checkpoint)
+        if Run.open(run).config.levels and "top1" in result:
             result["assembly"] = evaluate_assembly(
-                run, num_clips=clips, device=device, root=root, checkpoint=checkpoint
+                run, num_clips=clips, device=device, data=data, checkpoint=checkpoint
             )
     else:
         result = evaluate_robustness(
@@ -95,7 +120,7 @@ def command(
             repair=repair,
             num_clips=clips,
             device=device,
-            root=root,
+            data=data,
             checkpoint=checkpoint,
         )
     if as_json:
@@ -132,19 +157,32 @@ def _print_evaluation(result: dict[str, Any]) -> None:
     print_table(
         ("", "value"),
         [
-            ("top-1", percent(result["top1"])),
-            ("top-5", percent(result["top5"])),
-            ("mean class", percent(result["mean_class"])),
+            *(
+                (label, percent(result[name]))
+                for label, name in _ACCURACIES.items()
+                if name in result
+            ),
             ("samples", result["samples"]),
+            *([("without a label", result["unlabelled"])] if result["unlabelled"] else []),
             ("clips averaged", result["clips"]),
             *sparsity_rows(result),
         ],
-        title=f"{result['dataset']}, {result['benchmark']}",
+        title=_title(result),
     )
-    echo(f"confusion matrix: {result['confusion_csv']}, {result['confusion_png']}")
+    if "confusion_csv" in result:
+        echo(f"confusion matrix: {result['confusion_csv']}, {result['confusion_png']}")
+    if "predictions_csv" in result:
+        echo(f"predicted classes: {result['predictions_csv']}")
+    echo(f"result: {result['evaluation_json']}")
     if "assembly" in result:
         print_subsets(result["assembly"]["rows"])
         echo(f"picture: {result['assembly']['assembly_png']}")
+
+
+def _title(result: dict[str, Any]) -> str:
+    """The data, their benchmark if they have one, and the split."""
+    parts = (result["dataset"], result["benchmark"], result["split"])
+    return ", ".join(part for part in parts if part is not None)
 
 
 def _print_robustness(result: dict[str, Any]) -> None:
@@ -160,7 +198,7 @@ def _print_robustness(result: dict[str, Any]) -> None:
             )
             for row in result["rows"]
         ],
-        title=f"{result['dataset']}, {result['benchmark']}{repair}",
+        title=f"{_title(result)}{repair}",
     )
     echo(
         f"samples: {result['samples']}, clips averaged: {result['clips']}\n"

@@ -43,6 +43,7 @@ def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -
 
     from pyg_stgcn.training.claim import never_began
     from pyg_stgcn.training.config import PLACEMENT, load_config
+    from pyg_stgcn.training.paths import absolute_options, is_file, with_absolute_paths
 
     if folder.is_dir() and never_began(folder):
         raise click.UsageError(
@@ -50,14 +51,17 @@ def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -
             "began; start it without --resume"
         )
     config, _ = load_config(folder / "config.json")
-    given = given_options(ctx, options)
+    config = with_absolute_paths(config)
+    given = absolute_options(given_options(ctx, options))
+    # Files may have moved; whether their clips are the same is checked when they are opened.
+    moved = {name for name in ("dataset", "val") if is_file(given.get(name))}
     for name, value in given.items():
-        if name not in PLACEMENT and getattr(config, name) != value:
+        if name not in PLACEMENT | moved and getattr(config, name) != value:
             raise click.UsageError(
                 f"--{name.replace('_', '-')} {value}: the run in {folder} was started with "
                 f"{getattr(config, name)}; leave the option out, or start anew in another --out"
             )
-    return replace(config, **{name: given[name] for name in PLACEMENT & set(given)})
+    return replace(config, **{name: given[name] for name in (PLACEMENT | moved) & set(given)})
 
 
 def _default_folder(config: Any) -> Path:
@@ -88,6 +92,14 @@ def _default_folder(config: Any) -> Path:
     "--drop-leaks",
     is_flag=True,
     help="Leave out validation clips that are copies of training clips.",
+)
+@training_option(
+    "--val-split",
+    help="For data without validation clips: the fraction of each class's training clips to take, "
+    "such as 0.2.",
+)
+@click.option(
+    "--val", metavar="FILE.pkl", help="For data without validation clips: a pickle with these."
 )
 @training_option(
     "--hold-out",
@@ -339,6 +351,9 @@ def command(
         raise click.UsageError("--resume needs --out DIR, the folder of the run to continue")
     if not resume and options["dataset"] is None:
         raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
+
+    if options["val"] is not None and options["val_split"] is not None:
+        raise click.UsageError("--val and --val-split exclude each other; leave one out")
 
     if options["freeze_backbone"] and options["init"] is None:
         raise click.UsageError("--freeze-backbone needs --init, the weights that are frozen")

@@ -17,6 +17,8 @@ from pyg_stgcn.errors import InputError
 #: Labels have to be below this number.
 MAX_CLASSES = 2**16
 _LONGEST = 60
+#: The label of a clip whose class is not known.
+UNLABELLED = -1
 
 
 def text(value: Any, what: str) -> str:
@@ -41,17 +43,19 @@ def read_name(i: int, annotation: dict[str, Any]) -> str:
 
 
 def read_label(name: str, annotation: dict[str, Any]) -> int:
-    """The class number of the clip :obj:`name`."""
+    """The class number of the clip :obj:`name`; :data:`UNLABELLED` if it has none, or -1."""
     label = annotation.get("label")
     if isinstance(label, np.ndarray) and label.ndim == 0:
         label = label[()]
     refuse_several_labels(label, f"clip {name!r} has label")
+    if label is None:
+        return UNLABELLED
     if isinstance(label, bool) or not isinstance(label, int | np.integer):
         raise InputError(f"clip {name!r} has label {reprlib.repr(label)}, which is no integer")
-    if not 0 <= label < MAX_CLASSES:
+    if not (0 <= label < MAX_CLASSES or label == UNLABELLED):
         raise InputError(
             f"clip {name!r} has label {label}; labels are class numbers counted from 0, below "
-            f"{MAX_CLASSES}"
+            f"{MAX_CLASSES}, or -1 for a clip without one"
         )
     return int(label)
 

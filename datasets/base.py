@@ -6,16 +6,16 @@ import copy
 import logging
 import os
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 from torch_geometric.data import Data, Dataset
 
 from pyg_stgcn.datasets._changes import describe_change
+from pyg_stgcn.datasets._clip_facts import ClipFacts
 from pyg_stgcn.datasets._formats import describe_folder
 from pyg_stgcn.datasets._lock import building_lock
 from pyg_stgcn.datasets._mistakes import list_skipped, warn_of_likely_mistakes
@@ -33,11 +33,11 @@ from pyg_stgcn.skeleton import Skeleton
 
 logger = logging.getLogger(__name__)
 
-Split = Literal["train", "val", "all"]
-SPLITS: tuple[Split, ...] = ("train", "val", "all")
+#: ``"train"``, ``"val"``, ``"test"``, ``"all"``, or the name of a split of the source.
+Split = str
 
 
-class SkeletonDataset(Dataset):
+class SkeletonDataset(ClipFacts, Dataset):
     """Base class of all skeleton datasets: readers differ, the store and the items do not.
 
     The first use reads the source into a :class:`~pyg_stgcn.datasets.store.ClipStore` at
@@ -57,7 +57,8 @@ class SkeletonDataset(Dataset):
         root: Folder of the dataset. Files are looked for, and downloaded to, ``<root>/raw``.
         benchmark: Which division into training and validation clips to use. ``None`` takes the
             first of :attr:`benchmarks`.
-        split: ``"train"``, ``"val"``, or ``"all"`` clips of the dataset, in a division or not.
+        split: ``"train"``, ``"val"`` or ``"test"`` clips of the benchmark, ``"all"`` clips of the
+            dataset, in a division or not, or the name of a split of the source.
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
         force_reload: Whether to build the store again.
@@ -100,8 +101,6 @@ class SkeletonDataset(Dataset):
         drop_leaks: bool = False,
         skip_bad: bool = False,
     ) -> None:
-        if split not in SPLITS:
-            raise InputError(f"split {split!r} does not exist; choose one of {', '.join(SPLITS)}")
         if strict and skip_bad:
             raise InputError(
                 "--strict (strict) stops at a bad clip and --skip-bad (skip_bad) leaves all of "
@@ -122,6 +121,8 @@ class SkeletonDataset(Dataset):
         self._edge_index = self.skeleton.edge_index()
         self.benchmark = self._divisions.choose(benchmark)
         self._selection = self._divisions.select(self.benchmark, split)
+        #: Numbers of the store's classes in :attr:`classes`, where these are not the same.
+        self._class_numbers: torch.Tensor | None = None
 
     @staticmethod
     def from_arrays(*args: Any, **options: Any) -> SkeletonDataset:
@@ -203,7 +204,10 @@ class SkeletonDataset(Dataset):
         return len(self._selection)
 
     def get(self, idx: int) -> Data:
-        return clip_to_data(self._store[int(self._selection[idx])], self._edge_index)
+        data = clip_to_data(self._store[int(self._selection[idx])], self._edge_index)
+        if self._class_numbers is not None:
+            data.y = self._class_numbers[data.y]
+        return data
 
     def __getitem__(self, idx: Any) -> Any:
         item = super().__getitem__(idx)
@@ -216,44 +220,19 @@ class SkeletonDataset(Dataset):
         """
         return copy.copy(self) if idx is None else self.index_select(idx)
 
-    @property
-    def num_classes(self) -> int:
-        return len(self.classes)
+    def relabelled(self, classes: Sequence[str], numbers: Sequence[int]) -> SkeletonDataset:
+        """Copy the dataset with other class names and numbers.
 
-    @property
-    def num_channels(self) -> int:
-        """Number of channels of a joint in the store, before :obj:`transform`."""
-        return self._store.num_channels
-
-    @property
-    def has_score(self) -> bool:
-        """Whether the last channel is the score of a 2-D joint."""
-        return bool(self._store.meta["has_score"])
-
-    @property
-    def benchmarks(self) -> tuple[str, ...]:
-        """Names of the divisions into training and validation clips."""
-        return tuple(self._divisions.parts)
-
-    def split_sizes(self, benchmark: str) -> dict[str, int]:
-        """Number of clips of each split of a benchmark: ``{"train": ..., "val": ...}``."""
-        return self._divisions.sizes(benchmark)
-
-    @property
-    def skipped(self) -> dict[str, str]:
-        """Why clips of the source are not in the dataset, by name."""
-        return dict(self._store.meta["skipped"])
-
-    @property
-    def duplicates(self) -> list[list[str]]:
-        """Names of the clips that have exactly the same coordinates, in the whole dataset."""
-        return [[self._store.name(i) for i in same] for same in self._divisions.copies.groups()]
-
-    def leaks(self, benchmark: str) -> list[str]:
-        """Names of the validation clips of a benchmark that are exact copies of, or are themselves,
-        training clips of it.
+        Args:
+            classes: The new class names, in label order.
+            numbers: For every present class its new number.
         """
-        return [self._store.name(i) for i in self._divisions.leaks(benchmark).tolist()]
+        # An unlabelled clip has label -1, which picks the last of these.
+        new = torch.tensor([*numbers, -1])
+        other = self.copy()
+        other.classes = list(classes)
+        other._class_numbers = new if self._class_numbers is None else new[self._class_numbers]
+        return other
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -265,30 +244,6 @@ class SkeletonDataset(Dataset):
         for warning in geometry.warnings if self.pre_transform is None else ():
             logger.warning("%s: %s", self._store_folder, warning)
         return geometry
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """Labels of the selected clips."""
-        return self._store.labels[self._selected]
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the selected clips."""
-        return [self._store.name(i) for i in self._selected]
-
-    @property
-    def num_frames(self) -> NDArray[np.int64]:
-        """Numbers of frames of the selected clips, before :obj:`transform`."""
-        return self._store.num_frames[self._selected]
-
-    @property
-    def num_persons(self) -> NDArray[np.int64]:
-        """Numbers of persons of the selected clips, before :obj:`transform`."""
-        return self._store.num_persons[self._selected]
-
-    @property
-    def _selected(self) -> NDArray[np.int64]:
-        return self._selection[np.asarray(self.indices(), dtype=np.int64)]
 
     @property
     def _store_folder(self) -> Path:

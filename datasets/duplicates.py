@@ -25,6 +25,10 @@ class Copies:
             copies.setdefault(int(self._first[i]), []).append(i)
         return list(copies.values())
 
+    def originals(self, clips: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For each of some clips, the number of the first one with the same coordinates."""
+        return self._first[clips]
+
     def are_among(self, clips: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which clips are copies of, or are themselves, among other ones."""
         return np.isin(self._first[clips], self._first[others])

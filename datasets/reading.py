@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.datasets._axes import axes_hint
+from pyg_stgcn.datasets._fields import UNLABELLED
 from pyg_stgcn.datasets.presence import find_present
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
@@ -59,25 +61,43 @@ class ClipSource:
     dtype: str = "float32"
     own: bool = False
 
+    @cached_property
+    def need_labels(self) -> frozenset[str]:
+        """Names of the clips in splits for training or validation, which must have a label.
+
+        Those of test splits need none: their labels are often kept secret.
+        """
+        parts = {split: _SPLIT_NAME.fullmatch(split) for split in self.splits}
+        wanted = [split for split, match in parts.items() if match and match["part"] != "test"]
+        return frozenset(name for split in wanted for name in self.splits[split])
+
 
 def find_benchmarks(splits: Iterable[str]) -> dict[str, dict[str, str]]:
     """Find which splits belong together.
 
     ``X_train`` and ``X_val`` (or ``X_validation``, ``X_test``) make the benchmark ``X``, ``train1``
     and ``test1`` the benchmark ``1``, and bare ``train`` and ``val`` the benchmark ``default``.
-    Where there are several, ``val`` goes before ``validation`` and ``test``.
+    Where there are several, ``val`` goes before ``validation`` and ``test`` for validation; a
+    ``test`` beside one of the others is the part ``"test"``. Splits without training clips, such as
+    a ``test1`` beside ``train`` and ``val``, make no benchmark where others have some.
 
     Returns:
-        For every benchmark its split names by part, ``"train"`` and ``"val"``.
+        For every benchmark its split names by part: ``"train"``, ``"val"`` and ``"test"``.
     """
     benchmarks: dict[str, dict[str, str]] = {}
     order = ("train", "val", "validation", "test")
     matches = [match for split in splits if (match := _SPLIT_NAME.fullmatch(split))]
     for match in sorted(matches, key=lambda match: order.index(match["part"])):
         name = "_".join(part for part in (match["name"], match["number"]) if part) or "default"
-        part = "train" if match["part"] == "train" else "val"
-        benchmarks.setdefault(name, {}).setdefault(part, match.string)
-    return benchmarks
+        parts = benchmarks.setdefault(name, {})
+        if match["part"] == "train":
+            parts["train"] = match.string
+        elif "val" not in parts:
+            parts["val"] = match.string
+        elif match["part"] == "test":
+            parts["test"] = match.string
+    trained = {name: parts for name, parts in benchmarks.items() if "train" in parts}
+    return trained or benchmarks
 
 
 def check_clip(clip: Clip, source: ClipSource) -> Clip:
@@ -85,7 +105,7 @@ def check_clip(clip: Clip, source: ClipSource) -> Clip:
 
     Raises:
         InputError: If the clip has the wrong shape or number of joints, no frame or no person,
-            coordinates that are not finite, or a label that is no class.
+            coordinates that are not finite, a label that is no class, or none where it needs one.
     """
     keypoint = np.asarray(clip.keypoint)
     where = f"clip {clip.name!r}"
@@ -117,7 +137,13 @@ def check_clip(clip: Clip, source: ClipSource) -> Clip:
             f"{where} is empty: {keypoint.shape[0]} persons, {keypoint.shape[1]} frames, no joint "
             f"that is not zero{uncertain}; remove it from the data"
         )
-    if not 0 <= clip.label < len(source.classes):
+    if clip.label == UNLABELLED:
+        if clip.name in source.need_labels:
+            raise InputError(
+                f"{where} has no label, but is in a split for training or validation; give it its "
+                "class number, or take it out of the split"
+            )
+    elif not 0 <= clip.label < len(source.classes):
         raise InputError(
             f"{where} has label {clip.label}, but there are {len(source.classes)} classes, "
             f"numbered from 0 to {len(source.classes) - 1}; correct the label or the classes"

@@ -41,7 +41,8 @@ class SkeletonArrays(SkeletonDataset):
         arrays: The clips, one array each: :math:`(x, y, z)`, or with :obj:`image_sizes`
             :math:`(x, y)` in pixels; the score may follow as a further channel. A joint that is
             missing is zero.
-        labels: Class numbers of the clips, counted from 0.
+        labels: Class numbers of the clips, counted from 0; -1 for one outside training and
+            validation whose class is not known.
         skeleton: A skeleton, the name of a built-in one, or the path of a JSON file.
         splits: The clips of every split, by number or by name: ``{"train": [0, 1], "val": [2]}``.
             ``X_train`` and ``X_val`` make the benchmark ``X``.
@@ -51,8 +52,8 @@ class SkeletonArrays(SkeletonDataset):
         scores: Scores of the joints of every clip, if they are not in :obj:`arrays`. Those of 3-D
             joints only mark the ones that are missing, with a score of 0.
         benchmark: Which pair of splits to use. By default the first.
-        split: ``"train"``, ``"val"`` or ``"all"``. By default ``"train"``, or without
-            :obj:`splits`, ``"all"``.
+        split: ``"train"``, ``"val"`` or ``"test"`` of the benchmark, ``"all"``, or the name of one
+            of :obj:`splits`. By default ``"train"``, or without :obj:`splits`, ``"all"``.
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
         force_reload: Whether to write the store again.

@@ -49,7 +49,8 @@ class SkeletonPickle(SkeletonDataset):
     is a dict of
 
     - ``frame_dir`` or ``filename``: name of the clip;
-    - ``label``: class number;
+    - ``label``: class number; -1 or missing if it is not known, which clips for training and
+      validation cannot have;
     - ``total_frames`` (optional): :math:`T`;
     - ``keypoint`` :math:`(M, T, V, C)`: 3-D coordinates, or with ``img_shape``, 2-D ones in pixels;
     - ``keypoint_score`` :math:`(M, T, V)` (optional): scores of the joints, which may also be the
@@ -74,13 +75,16 @@ class SkeletonPickle(SkeletonDataset):
         benchmark: Which pair of splits to use: ``X`` for ``X_train`` and ``X_val`` (or ``X_test``),
             ``1`` for ``train1`` and ``test1``, ``default`` for ``train`` and ``val``. By default
             the first of :attr:`benchmarks`.
-        split: ``"train"``, ``"val"`` or ``"all"``.
+        split: ``"train"``, ``"val"`` or ``"test"`` of the benchmark, ``"all"`` clips, or the name
+            of a split of the file.
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
         force_reload: Whether to read the pickle again.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
         skip_bad: Whether to leave out bad clips even where they are more than half of all.
+        default_skeleton: Taken where :obj:`skeleton` is not given, and the file neither has one nor
+            lets it be guessed.
 
     Raises:
         InputError: If the file or something in it cannot be used.
@@ -120,12 +124,14 @@ class SkeletonPickle(SkeletonDataset):
         strict: bool = False,
         drop_leaks: bool = False,
         skip_bad: bool = False,
+        default_skeleton: Skeleton | None = None,
     ) -> None:
         self.path = Path(path).absolute()
         self.name = self.path.stem
         if skeleton is not None and not isinstance(skeleton, Skeleton):
             skeleton = get_skeleton(skeleton)
         self._given_skeleton = skeleton
+        self._default_skeleton = default_skeleton
         root = _default_root(self.path) if root is None else root
         super().__init__(
             root,
@@ -152,26 +158,31 @@ class SkeletonPickle(SkeletonDataset):
         return {"skeleton": None if skeleton is None else skeleton.to_dict()}
 
     def download(self) -> None:
-        raise InputError(f"{self.path}: {self._no_such(self.path)}")
+        moved = ", and name the new one with --dataset (or --val) if the data of a run have moved"
+        hint = "" if self.path.exists() else moved
+        raise InputError(f"{self.path}: {self._no_such(self.path)}{hint}")
 
     def read(self) -> ClipSource:
-        return read_annotations(self.path, self._given_skeleton, self.name)
+        return read_annotations(self.path, self._given_skeleton, self.name, self._default_skeleton)
 
 
-def read_annotations(path: Path, skeleton: Skeleton | None, name: str) -> ClipSource:
+def read_annotations(
+    path: Path, skeleton: Skeleton | None, name: str, default: Skeleton | None = None
+) -> ClipSource:
     """Read a pickle in the annotation form, see :class:`SkeletonPickle`.
 
     Args:
         path: The pickle.
         skeleton: The skeleton of the clips; ``None`` finds it as :class:`SkeletonPickle` does.
         name: Name of the dataset, and of a skeleton that only the pickle knows.
+        default: The skeleton if none is found.
 
     Raises:
         InputError: If the file or something in it cannot be used.
     """
     content = load_pickle(path)
     try:
-        return _read_content(content, skeleton, name)
+        return _read_content(content, skeleton, name, default)
     except ValueError as error:  # An InputError, or a number too long to be printed.
         raise InputError(f"{path}: {error}") from error
 
@@ -186,7 +197,9 @@ def _default_root(path: Path) -> Path:
     return Path(torch_geometric.get_home_dir()) / "pyg_stgcn" / f"{path.stem}-{digest}"
 
 
-def _read_content(content: Any, skeleton: Skeleton | None, name: str) -> ClipSource:
+def _read_content(
+    content: Any, skeleton: Skeleton | None, name: str, default: Skeleton | None
+) -> ClipSource:
     if isinstance(content, list):
         content = {"annotations": content}
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
@@ -206,7 +219,7 @@ def _read_content(content: Any, skeleton: Skeleton | None, name: str) -> ClipSou
     is_2d, usable, clips = interpret(found, _TERMS, name, joints)
     half = all(clip.keypoint.dtype == np.float16 for clip in usable)
     return ClipSource(
-        skeleton=skeleton or _find_skeleton(meta, usable, is_2d, name),
+        skeleton=skeleton or _find_skeleton(meta, usable, is_2d, name, default),
         classes=_read_classes(meta, sorted({clip.label for clip in usable})),
         splits=read_splits(content.get("split", {})),
         clips=clips,
@@ -260,13 +273,15 @@ def _read_keypoint(name: str, annotation: dict[str, Any]) -> NDArray[Any]:
 
 
 def _find_skeleton(
-    meta: dict[str, Any], clips: Sequence[RawClip], is_2d: bool, name: str
+    meta: dict[str, Any], clips: Sequence[RawClip], is_2d: bool, name: str, default: Skeleton | None
 ) -> Skeleton:
     shapes = Counter(clip.keypoint.shape for clip in clips)
     joints = Counter(shape[2] for shape in shapes.elements()).most_common(1)[0][0]
     if "edges" in meta:
         return _skeleton_of_meta(meta, joints, name)
     guess = {(17, True): "coco17", (25, False): "ntu25"}.get((joints, is_2d))
+    if guess is None and default is not None and default.num_joints == joints:
+        return default
     if guess is None:
         shape = shapes.most_common(1)[0][0]
         raise InputError(

@@ -1,6 +1,9 @@
-"""The one error raised for input that the package cannot use."""
+"""The one error raised for input that the package cannot use, and warnings about what it can."""
 
 from __future__ import annotations
+
+import logging
+from functools import lru_cache
 
 
 class InputError(ValueError):
@@ -8,3 +11,9 @@ class InputError(ValueError):
 
     The message is meant for that user: what is wrong, with the value, and what to do instead.
     """
+
+
+@lru_cache
+def warn_once(logger: logging.Logger, text: str) -> None:
+    """Log a warning, unless it has been logged before: a run opens its data several times."""
+    logger.warning("%s", text)

@@ -74,6 +74,7 @@ _DEVICES = Range(1, 1_024)
 #: Of the options of a training, by their names in :class:`pyg_stgcn.training.TrainConfig`; of a
 #: list that of every entry.
 TRAINING: Mapping[str, Range] = {
+    "val_split": PART,
     "hold_out": FRACTION,
     "levels": FRACTION,
     "save_epoch": whole(0, 1_000_000),

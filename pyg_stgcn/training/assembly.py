@@ -13,7 +13,8 @@ from torch_geometric.data import Batch
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly
-from pyg_stgcn.training.evaluation import judge, open_validation
+from pyg_stgcn.training.evaluation import judge
+from pyg_stgcn.training.evaluation_data import EvaluationData, open_clips_for
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.metrics import classification_metrics
 from pyg_stgcn.training.plots import plot_subsets
@@ -112,18 +113,19 @@ def judge_subsets(
     *,
     num_clips: int,
     device: torch.device | str = "cpu",
-    root: str | None = None,
+    data: EvaluationData | None = None,
 ) -> dict[str, Any]:
-    """Judge every subset of an assembly's experts on the validation clips.
+    """Evaluate every subset of an assembly's experts on the validation clips, or on others.
 
-    Writes ``assembly.json``, ``.csv`` and ``.png`` into the run.
+    Writes ``assembly.json``, ``.csv`` and ``.png`` into the run, or for other clips under the names
+    that :meth:`~pyg_stgcn.training.evaluation_data.EvaluationClips.file` gives.
 
     Args:
         run: Names the data, the experts and their levels.
         model: In evaluation mode; moved to ``device``.
         num_clips: Clips drawn from each sample; their probabilities are averaged.
         device: Where to compute.
-        root: Folder of the datasets, if it is no longer the one of the run.
+        data: The clips (default: the validation clips of the run).
 
     Returns:
         :func:`assembly_facts`, ``rows`` and the files. A row has ``experts`` (counted from 1),
@@ -137,19 +139,17 @@ def judge_subsets(
     """
     with run.masked(model):
         facts = assembly_facts(run, model)
+    clips = open_clips_for(run, data).labelled()
     judged = judge(
-        SubsetLogits(model).eval(),
-        open_validation(run, root),
-        run.config,
-        num_clips=num_clips,
-        device=device,
+        SubsetLogits(model).eval(), clips.dataset, clips.config, num_clips=num_clips, device=device
     )
     rows = _rows(run, model, facts["experts"], judged)
-    files = {kind: run.result(f"assembly.{kind}") for kind in ("json", "csv", "png")}
+    files = {kind: clips.file(f"assembly.{kind}") for kind in ("json", "csv", "png")}
     write_subsets(files["csv"], rows)
     result = {
-        "dataset": run.config.dataset,
-        "benchmark": run.config.benchmark,
+        "dataset": clips.config.dataset,
+        "benchmark": clips.config.benchmark,
+        "split": clips.split,
         **facts,
         "clips": num_clips,
         "rows": rows,
@@ -218,7 +218,7 @@ def evaluate_assembly(
     *,
     num_clips: int = 10,
     device: torch.device | str = "cpu",
-    root: str | None = None,
+    data: EvaluationData | None = None,
     checkpoint: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate every subset of the experts of a finished run, see :func:`judge_subsets`.
@@ -227,7 +227,7 @@ def evaluate_assembly(
         folder: The run directory.
         num_clips: Clips drawn from each sample; their probabilities are averaged.
         device: Where to compute.
-        root: Folder of the datasets, if it is no longer the one of the run.
+        data: The clips (default: the validation clips of the run).
         checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
             before it is finished; the names of the files say so (default: those of its end).
 
@@ -241,4 +241,4 @@ def evaluate_assembly(
             f"{folder}: is a single {run.config.model}; name the run of an assembly, such as "
             "'pyg-stgcn assemble' makes"
         )
-    return judge_subsets(run, model, num_clips=num_clips, device=device, root=root)
+    return judge_subsets(run, model, num_clips=num_clips, device=device, data=data)

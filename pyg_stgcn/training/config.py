@@ -90,6 +90,8 @@ class TrainConfig:
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
         skip_bad: Whether to leave out any number of clips that cannot be used.
+        val_split: Fraction of every class's training clips to take for validation, in (0, 1).
+        val: A pickle with validation clips, for data that have none.
         hold_out: Share of every class's training clips that is not trained on, so that fusion
             weights can be chosen on it.
         model: A name from :func:`pyg_stgcn.models.list_models`.
@@ -189,6 +191,8 @@ class TrainConfig:
     strict: bool = False
     drop_leaks: bool = False
     skip_bad: bool = False
+    val_split: float | None = None
+    val: str | None = None
     hold_out: float = 0.0
     model: str = "stgcn"
     levels: list[float] = field(default_factory=list)

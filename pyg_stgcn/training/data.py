@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,53 +14,13 @@ from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader, ImbalancedSampler
 from torch_geometric.transforms import BaseTransform, Compose
 
-from pyg_stgcn.datasets import DATASETS, SkeletonDataset, SkeletonPickle
+from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.training.augmentation import make_augmentations
 from pyg_stgcn.transforms import standard_transform
 
 if TYPE_CHECKING:
     from pyg_stgcn.training.config import TrainConfig
-
-DEFAULT_ROOT = "data"
-
-
-def open_dataset(config: TrainConfig, split: str, **options: Any) -> SkeletonDataset:
-    """The dataset that a configuration names.
-
-    Args:
-        config: The run's configuration.
-        split: ``"train"``, ``"val"`` or ``"all"``.
-        **options: Passed on, such as ``transform``.
-
-    Raises:
-        InputError: There is no such dataset, file or benchmark, or it cannot be read.
-    """
-    options = {
-        "benchmark": config.benchmark,
-        "split": split,
-        "strict": config.strict,
-        "drop_leaks": config.drop_leaks,
-        "skip_bad": config.skip_bad,
-        **options,
-    }
-    if config.dataset in DATASETS:
-        if config.skeleton is not None:
-            raise InputError(
-                f"--skeleton {config.skeleton}: {config.dataset} has its own skeleton; "
-                "leave the option out"
-            )
-        root = config.root or DEFAULT_ROOT
-        return DATASETS[config.dataset](root, source=config.source, **options)
-    path = Path(config.dataset)
-    if path.suffix not in (".pkl", ".pickle") and not path.exists():
-        raise InputError(
-            f"{config.dataset}: neither a dataset nor a pickle file; "
-            f"datasets are {', '.join(DATASETS)}"
-        )
-    if config.source is not None:
-        raise InputError(f"--source {config.source}: {path} is a file itself; leave the option out")
-    return SkeletonPickle(path, root=config.root, skeleton=config.skeleton, **options)
 
 
 def split_held_out(

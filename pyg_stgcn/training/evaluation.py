@@ -1,9 +1,8 @@
-"""Judging a trained model: probabilities averaged over clips, accuracies, confusion matrix."""
+"""Evaluate a trained model: probabilities averaged over clips, accuracies, confusion matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,14 @@ from torch_geometric.transforms import BaseTransform
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.training.config import TrainConfig
-from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset, split_held_out
-from pyg_stgcn.training.files import write_json, write_table
+from pyg_stgcn.training.data import clip_transform, make_loader, split_held_out
+from pyg_stgcn.training.evaluation_data import (
+    EvaluationClips,
+    EvaluationData,
+    open_clips_for,
+    open_part,
+)
+from pyg_stgcn.training.files import write_csv, write_json, write_table
 from pyg_stgcn.training.metrics import classification_metrics, confusion
 from pyg_stgcn.training.plots import plot_confusion
 from pyg_stgcn.training.predictions import Predictions
@@ -51,59 +56,46 @@ def predict(
     *,
     num_clips: int,
     device: torch.device | str = "cpu",
-    root: str | None = None,
+    clips: EvaluationClips | None = None,
 ) -> Predictions:
-    """Judge the validation clips, and the held-out training clips where the run has any.
+    """Evaluate a model on the validation clips, and on the held-out training clips of its run.
 
-    Both are kept in the run's folder, for :func:`~pyg_stgcn.training.fusion.fuse_runs`.
+    Both are kept in the run's folder, for :func:`~pyg_stgcn.training.fusion.fuse_runs`; the
+    predictions for other clips are kept under another name.
 
     Args:
         run: Names the data and how they are prepared.
         model: In evaluation mode; moved to ``device``.
         num_clips: Clips drawn from each sample.
         device: Where to compute.
-        root: Folder of the datasets, if it is no longer the one of the run.
+        clips: What to evaluate it on instead of the validation clips.
 
     Returns:
-        Of the validation clips.
+        Of the validation clips, or of the others.
 
     Raises:
         InputError: The data are not there, or are not those of the run.
     """
-    config = _config(run, root)
-    dataset = open_validation(run, root)
-    if config.hold_out:
-        _, held_out = split_held_out(open_dataset(config, "train"), config.hold_out)
-        held_out_predictions = judge(model, held_out, config, num_clips=num_clips, device=device)
+    clips = clips or open_clips_for(run)
+    if run.config.hold_out and not clips.ending:
+        train = open_part(run, clips.config, "train")
+        _, held_out = split_held_out(train, run.config.hold_out)
+        held_out_predictions = judge(
+            model, held_out, clips.config, num_clips=num_clips, device=device
+        )
         held_out_predictions.save(run.held_out_predictions)
-    predictions = judge(model, dataset, config, num_clips=num_clips, device=device)
-    predictions.save(run.predictions)
+    predictions = judge(model, clips.dataset, clips.config, num_clips=num_clips, device=device)
+    predictions.save(clips.file("predictions.npz"))
     return predictions
 
 
-def open_validation(run: Run, root: str | None = None) -> SkeletonDataset:
+def open_validation(run: Run) -> SkeletonDataset:
     """The validation clips of a run.
-
-    Args:
-        run: Names the data.
-        root: Folder of the datasets, if it is no longer the one of the run.
 
     Raises:
         InputError: The data are not there, or are not those of the run.
     """
-    config = _config(run, root)
-    dataset = open_dataset(config, "val")
-    if dataset.skeleton != run.skeleton or dataset.num_classes != len(run.classes):
-        raise InputError(
-            f"{config.dataset}: {dataset.num_classes} classes on skeleton {dataset.skeleton.name}, "
-            f"but {run.folder} was trained for {len(run.classes)} on {run.skeleton.name}; "
-            "evaluate on the data the run was trained with"
-        )
-    return dataset
-
-
-def _config(run: Run, root: str | None) -> TrainConfig:
-    return run.config if root is None else replace(run.config, root=root)
+    return open_clips_for(run).dataset
 
 
 def judge(
@@ -115,7 +107,7 @@ def judge(
     device: torch.device | str = "cpu",
     extra: Sequence[BaseTransform] = (),
 ) -> Predictions:
-    """What a model says of some clips.
+    """Evaluate a model on some clips.
 
     Args:
         model: In evaluation mode; moved to ``device``.
@@ -149,48 +141,96 @@ def evaluate_run(
     *,
     num_clips: int = 10,
     device: torch.device | str = "cpu",
-    root: str | None = None,
+    data: EvaluationData | None = None,
     checkpoint: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate a finished run and write ``evaluation.json``, ``predictions.npz``,
     ``confusion.csv`` and ``confusion.png``.
 
+    The names of the files about other clips than the run's validation clips end in the names of the
+    data and their split, as in ``evaluation-mine-test.json``, and there is a table of the predicted
+    classes (``predictions-mine-test.csv``). Clips without a label are only in there and in
+    ``predictions``.
+
     Args:
         folder: The run directory.
         num_clips: Clips drawn from each sample; their probabilities are averaged.
         device: Where to compute.
-        root: Folder of the datasets, if it is no longer the one of the run.
+        data: The clips (default: the validation clips of the run).
         checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
             before it is finished; the names of the files say so (default: those of its end).
 
     Returns:
-        ``top1``, ``top5``, ``mean_class``, ``clips``, ``samples``, ``benchmark``, what is left of
-        the weights (:func:`~pyg_stgcn.training.rundir.sparsity_facts`) and the files.
+        ``top1``, ``top5``, ``mean_class``, ``clips``, ``samples``, ``unlabelled`` (how many of them
+        have no label), ``dataset``, ``benchmark``, ``split``, what is left of the weights
+        (:func:`~pyg_stgcn.training.rundir.sparsity_facts`) and the files. If no clip has a label,
+        there are no accuracies and no confusion matrix.
 
     Raises:
-        InputError: The folder holds no finished run, or its data are missing.
+        InputError: The folder holds no finished run, or the data are missing or do not fit it.
     """
     run = Run.open(folder, checkpoint)
     model = run.load_model()
     with run.masked(model):
         left = sparsity_facts(model, run)
-    predictions = predict(run, model, num_clips=num_clips, device=device, root=root)
-    probabilities, labels = predictions.probabilities, predictions.labels
+    clips = open_clips_for(run, data)
+    predictions = predict(run, model, num_clips=num_clips, device=device, clips=clips)
+    labelled = predictions.labels >= 0
+    result: dict[str, Any] = {
+        "run": str(run.folder),
+        "dataset": clips.config.dataset,
+        "benchmark": clips.config.benchmark,
+        "split": clips.split,
+        **(_accuracies(clips, predictions) if labelled.any() else {}),
+        "clips": num_clips,
+        "samples": len(labelled),
+        "unlabelled": int((~labelled).sum()),
+        **left,
+    }
+    if clips.ending:
+        result["predictions_csv"] = str(_write_predictions(clips, predictions))
+    file = clips.file("evaluation.json")
+    result["evaluation_json"] = str(file)
+    write_json(file, result)
+    if labelled.any():
+        counts = confusion(predictions.probabilities[labelled], predictions.labels[labelled])
+        plot_confusion(Path(result["confusion_png"]), counts, run.classes)
+    return result
+
+
+def _accuracies(clips: EvaluationClips, predictions: Predictions) -> dict[str, Any]:
+    """Accuracies on the clips with a label, and the files of their confusion matrix."""
+    run = clips.run
+    labelled = predictions.labels >= 0
+    probabilities, labels = predictions.probabilities[labelled], predictions.labels[labelled]
     counts = confusion(probabilities, labels)
-    table, picture = run.result("confusion.csv"), run.result("confusion.png")
+    table, picture = clips.file("confusion.csv"), clips.file("confusion.png")
     rows = [[name, *row] for name, row in zip(run.classes, counts.tolist(), strict=True)]
     write_table(table, ["true", *run.classes], rows)
-    result = {
-        "run": str(run.folder),
-        "dataset": run.config.dataset,
-        "benchmark": run.config.benchmark,
+    return {
         **classification_metrics(probabilities, labels),
-        "clips": num_clips,
-        "samples": len(labels),
-        **left,
         "confusion_csv": str(table),
         "confusion_png": str(picture),
     }
-    write_json(run.result("evaluation.json"), result)
-    plot_confusion(picture, counts, run.classes)
-    return result
+
+
+def _write_predictions(clips: EvaluationClips, predictions: Predictions) -> Path:
+    """Write the most probable class of every clip."""
+    classes = clips.run.classes
+    path = clips.file("predictions.csv")
+    rows = [
+        {
+            "name": name,
+            "label": classes[label] if label >= 0 else None,
+            "predicted": classes[probabilities.argmax()],
+            "probability": f"{probabilities.max():.6f}",
+        }
+        for name, label, probabilities in zip(
+            predictions.names.tolist(),
+            predictions.labels.tolist(),
+            predictions.probabilities,
+            strict=True,
+        )
+    ]
+    write_csv(path, ("name", "label", "predicted", "probability"), rows)
+    return path

@@ -13,6 +13,7 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.training.files import write_json
+from pyg_stgcn.training.matching import class_numbers
 from pyg_stgcn.training.metrics import classification_metrics
 from pyg_stgcn.training.plots import plot_fusion
 from pyg_stgcn.training.predictions import Predictions
@@ -167,6 +168,9 @@ def _search(runs: Sequence[Run]) -> list[float]:
 
 
 def _matching(runs: Sequence[Run], predictions: list[Predictions]) -> list[Predictions]:
+    predictions = [
+        _in_order_of(runs[0], run, one) for run, one in zip(runs, predictions, strict=True)
+    ]
     first = predictions[0]
     for run, one in zip(runs, predictions, strict=True):
         same = (
@@ -182,6 +186,19 @@ def _matching(runs: Sequence[Run], predictions: list[Predictions]) -> list[Predi
                 f"{runs[0].config.benchmark}); fuse runs on the same data"
             )
     return predictions
+
+
+def _in_order_of(first: Run, run: Run, predictions: Predictions) -> Predictions:
+    """The predictions of a run, with its classes in the order of those of the first one."""
+    count = len(first.classes)
+    if run.classes == first.classes or not (
+        len(run.classes) == predictions.probabilities.shape[1] == count
+    ):
+        return predictions
+    numbers = np.array(class_numbers(run.classes, first.classes, run.folder, first.folder))
+    probabilities = np.empty_like(predictions.probabilities)
+    probabilities[:, numbers] = predictions.probabilities
+    return Predictions(predictions.names, numbers[predictions.labels], probabilities)
 
 
 def _text(weights: Sequence[float]) -> str:

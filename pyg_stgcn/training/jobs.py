@@ -20,6 +20,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.signals import END_WITH_INPUT, stop_on
 from pyg_stgcn.text import printable, shell_word
 from pyg_stgcn.training.config import FILLED_IN, PLACEMENT, TrainConfig, load_config
+from pyg_stgcn.training.paths import with_absolute_paths, with_root
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,12 @@ class Job:
 
     @property
     def words(self) -> list[str]:
-        """Arguments that start the run, or go on with it where it has been started."""
+        """Arguments that start the run, or go on with it where it has been started.
+
+        They mean the same from any working directory.
+        """
         words = ["train"]
-        for name, value in self.options.items():
+        for name, value in with_root(self.options).items():
             flag = f"--{name.replace('_', '-')}"
             if value is True:
                 words.append(flag)
@@ -52,7 +56,7 @@ class Job:
                 words += [word for key in value for word in (flag, f"{key}={value[key]}")]
             else:
                 words += [flag, str(value)]
-        words += ["--out", str(self.folder)]
+        words += ["--out", str(self.folder.absolute())]
         if (self.folder / "config.json").exists():
             words.append("--resume")
         return words
@@ -70,8 +74,8 @@ class Job:
         """
         if not (self.folder / "config.json").exists():
             return False
-        config, _ = load_config(self.folder / "config.json")
-        for name, value in TrainConfig(**self.options).to_dict().items():
+        config = with_absolute_paths(load_config(self.folder / "config.json")[0])
+        for name, value in with_absolute_paths(TrainConfig(**self.options)).to_dict().items():
             if name in PLACEMENT or (value is None and name in FILLED_IN):
                 continue
             if (found := getattr(config, name)) != value:

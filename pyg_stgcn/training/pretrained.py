@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pyg_stgcn.errors import InputError
+from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.files import check_is_file
 from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models import Assembly, load_pyskl
 from pyg_stgcn.training.checkpoint import read_trained_state
+from pyg_stgcn.training.config import load_config
+from pyg_stgcn.training.matching import class_numbers
 from pyg_stgcn.training.rundir import resume_command
+
+logger = logging.getLogger(__name__)
 
 _ANOTHER = "name another file"
 _OF_CLASSES = re.compile(r"(shared_head|(experts\.\d+\.)?head)\.")
 
 
-def load_pretrained(model: nn.Module, path: str | Path) -> bool:
+def load_pretrained(
+    model: nn.Module, path: str | Path, classes: Sequence[str] | None = None
+) -> bool:
     """Load weights into a backbone that is about to be trained.
 
-    The classifier is loaded only if it has as many classes as the model's; those of an assembly
-    are loaded together or not at all.
+    The classifier is loaded only if it has as many classes as the model's, and if it is that of a
+    run, the same ones: in another order they are matched by name. Those of an assembly are loaded
+    together or not at all.
 
     Args:
         model: The backbone or assembly, without masks.
         path: A run's folder, its ``model.safetensors``, one of its ``checkpoints``, or a checkpoint
             of PYSKL.
+        classes: Names of the model's classes, in label order (default: they are not compared).
 
     Returns:
         Whether the classifier was loaded too.
@@ -49,9 +58,9 @@ def load_pretrained(model: nn.Module, path: str | Path) -> bool:
             "checkpoints/best.ckpt or a checkpoint of PYSKL"
         )
     if path.suffix == ".safetensors":
-        return _load_own(model, path, _read_safetensors(path))
+        return _load_own(model, path, _read_safetensors(path), classes)
     if path.suffix == ".ckpt":
-        return _load_own(model, path, _read_checkpoint(path))
+        return _load_own(model, path, _read_checkpoint(path), classes)
     if isinstance(model, Assembly):
         raise InputError(
             f"--init {path}: holds a single backbone; start an assembly from a run of its like"
@@ -91,17 +100,40 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise InputError(f"--init {error}") from None
 
 
-def _load_own(model: nn.Module, path: Path, found: dict[str, Tensor]) -> bool:
+def _load_own(
+    model: nn.Module, path: Path, found: dict[str, Tensor], classes: Sequence[str] | None
+) -> bool:
     check_finite(found, f"--init {path}", _ANOTHER)
     ours = model.state_dict()
     head = {name for name in ours if _OF_CLASSES.match(name)}
     head_fits = all(name in found and found[name].shape == ours[name].shape for name in head)
+    if head_fits and classes is not None:
+        rows = _rows_of_classes(path, classes)
+        head_fits = len(rows) == len(classes)
+        found |= {name: found[name][rows] for name in head}
     if not head_fits:
         found = {name: value for name, value in found.items() if name not in head}
         found |= {name: ours[name] for name in head}
     _refuse(model, path, _differences(ours, found))
     model.load_state_dict(found)
     return head_fits
+
+
+def _rows_of_classes(path: Path, classes: Sequence[str]) -> list[int]:
+    """For each class, its row in the classifier of a run; empty if the run has other classes.
+
+    Weights without the ``config.json`` of their run beside them are taken as they are.
+    """
+    run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    if not (run / "config.json").exists():
+        return list(range(len(classes)))
+    theirs = load_config(run / "config.json")[1].get("data", {}).get("classes", classes)
+    try:
+        numbers = class_numbers(theirs, classes, run, "the data")
+    except InputError as error:
+        warn_once(logger, f"--init: the classifier is not taken, it is of other classes ({error})")
+        return []
+    return [numbers.index(number) for number in range(len(classes))]
 
 
 def _differences(ours: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, list[str]]:

@@ -11,7 +11,8 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.progress import with_progress
-from pyg_stgcn.training.evaluation import judge, open_validation
+from pyg_stgcn.training.evaluation import judge
+from pyg_stgcn.training.evaluation_data import EvaluationClips, EvaluationData, open_clips_for
 from pyg_stgcn.training.files import write_csv, write_json
 from pyg_stgcn.training.metrics import classification_metrics
 from pyg_stgcn.training.plots import plot_robustness
@@ -32,14 +33,15 @@ def evaluate_robustness(
     repair: str | None = None,
     num_clips: int = 10,
     device: torch.device | str = "cpu",
-    root: str | None = None,
+    data: EvaluationData | None = None,
     checkpoint: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate a finished run on its validation clips, intact and with lost frames.
 
     Writes ``robustness.json``, ``.csv`` and ``.png``. The names say what is not the default: a
-    single loss, as in ``robustness-0.75-block.json``, and the repair, as in
-    ``robustness-interpolate.json``.
+    single loss, as in ``robustness-0.75-block.json``, the repair, as in
+    ``robustness-interpolate.json``, and other data, as in ``robustness-mine-test.json``. Clips
+    without a label are left out.
 
     Args:
         folder: The run directory.
@@ -50,7 +52,7 @@ def evaluate_robustness(
             intact ones may lack joints that the sensor did not see.
         num_clips: Clips drawn from each sample; their probabilities are averaged.
         device: Where to compute.
-        root: Folder of the datasets, if it is no longer the one of the run.
+        data: The clips (default: the validation clips of the run).
         checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
             before it is finished; the names of the files say so (default: those of its end).
 
@@ -61,8 +63,8 @@ def evaluate_robustness(
         (:func:`~pyg_stgcn.training.rundir.sparsity_facts`) and the files.
 
     Raises:
-        InputError: There is no such loss or repair, the folder holds no finished run, or its data
-            are missing.
+        InputError: There is no such loss or repair, the folder holds no finished run, or the data
+            are missing or do not fit it.
     """
     name, losses = _losses(corruption, pattern)
     repairs: list[BaseTransform] = []
@@ -71,13 +73,15 @@ def evaluate_robustness(
             raise InputError(f"repair {repair!r}: choose from {', '.join(REPAIRS)}")
         name, repairs = f"{name}-{repair}", [REPAIRS[repair]()]
     run = Run.open(folder, checkpoint)
-    model, dataset = run.load_model(), open_validation(run, root)
+    model, clips = run.load_model(), open_clips_for(run, data).labelled()
     with run.masked(model):
         left = sparsity_facts(model, run)
     rows: list[dict[str, Any]] = []
     for loss in with_progress([None, *losses], "Evaluating"):
         extra = repairs if loss is None else [loss, *repairs]
-        judged = judge(model, dataset, run.config, num_clips=num_clips, device=device, extra=extra)
+        judged = judge(
+            model, clips.dataset, clips.config, num_clips=num_clips, device=device, extra=extra
+        )
         rows.append(
             {
                 "lost": 0.0 if loss is None else loss.ratio,
@@ -85,8 +89,8 @@ def evaluate_robustness(
                 **classification_metrics(judged.probabilities, judged.labels),
             }
         )
-    facts = {"repair": repair, "clips": num_clips, "samples": len(dataset), "seed": SEED}
-    return _write(run, name, rows, facts | left)
+    facts = {"repair": repair, "clips": num_clips, "samples": len(clips.dataset), "seed": SEED}
+    return _write(clips, name, rows, facts | left)
 
 
 def _losses(corruption: str | float, pattern: str) -> tuple[str, list[TemporalCorruption]]:
@@ -102,20 +106,21 @@ def _losses(corruption: str | float, pattern: str) -> tuple[str, list[TemporalCo
 
 
 def _write(
-    run: Run, name: str, rows: Sequence[dict[str, Any]], facts: dict[str, Any]
+    clips: EvaluationClips, name: str, rows: Sequence[dict[str, Any]], facts: dict[str, Any]
 ) -> dict[str, Any]:
-    table, picture = run.result(f"{name}.csv"), run.result(f"{name}.png")
+    table, picture, record = (clips.file(f"{name}.{kind}") for kind in ("csv", "png", "json"))
     write_csv(table, COLUMNS, rows)
     result = {
-        "run": str(run.folder),
-        "dataset": run.config.dataset,
-        "benchmark": run.config.benchmark,
-        "stream": run.config.stream,
+        "run": str(clips.run.folder),
+        "dataset": clips.config.dataset,
+        "benchmark": clips.config.benchmark,
+        "split": clips.split,
+        "stream": clips.config.stream,
         **facts,
         "rows": rows,
         "robustness_csv": str(table),
         "robustness_png": str(picture),
     }
-    write_json(run.result(f"{name}.json"), result)
+    write_json(record, result)
     plot_robustness(picture, rows)
     return result

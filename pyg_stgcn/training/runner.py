@@ -30,16 +30,19 @@ from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.training.claim import claimed
 from pyg_stgcn.training.class_weights import check_same_weights, class_weights
 from pyg_stgcn.training.config import TrainConfig
-from pyg_stgcn.training.data import clip_transform, make_loader, open_dataset, split_held_out
+from pyg_stgcn.training.data import clip_transform, make_loader, split_held_out
 from pyg_stgcn.training.evaluation import predict
 from pyg_stgcn.training.files import write_json
 from pyg_stgcn.training.masking import make_penalties, mask_model
 from pyg_stgcn.training.metrics import classification_metrics
+from pyg_stgcn.training.opening import open_dataset
+from pyg_stgcn.training.paths import with_absolute_paths
 from pyg_stgcn.training.plots import plot_curves
 from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.resume import check_resumable, checkpoint_to_resume
 from pyg_stgcn.training.rundir import Run, software_versions, sparsity_facts
+from pyg_stgcn.training.same_data import check_same_data, describe_clips
 from pyg_stgcn.training.stopping import OwnSignals, end_launched
 from pyg_stgcn.training.tickets import (
     WeightKeeper,
@@ -92,6 +95,7 @@ class ClipData(pl.LightningDataModule):
 def open_clips(config: TrainConfig) -> tuple[SkeletonDataset, SkeletonDataset, TrainConfig]:
     """Training and validation clips with their transforms, and the completed configuration."""
     config.check_model()
+    config = with_absolute_paths(config)
     train = open_dataset(config, "train")
     config = config.with_recipe(len(train), train.benchmark)
     if config.hold_out:
@@ -126,6 +130,8 @@ def describe_run(
             "has_score": train.has_score,
             "train_clips": len(train),
             "val_clips": len(val),
+            "train": describe_clips(train),
+            "val": describe_clips(val),
         },
         "versions": software_versions(),
     }
@@ -140,7 +146,7 @@ def _new_model(run: Run, *, resumed: bool) -> nn.Module:
         # The first draw of this seed is that of the dense run that the ticket was found in.
         model = run.build_model()
     if run.config.init is not None and not resumed:
-        load_pretrained(model, run.config.init)
+        load_pretrained(model, run.config.init, run.classes)
     return model
 
 
@@ -323,6 +329,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     run = describe_run(Path(folder), clips, val, config)
     weights = run.facts.get("class_weights")
     if resume:
+        check_same_data(run)
         check_same_weights(run)
     table = EpochTable(run.metrics)
     trainer = _trainer(run, table)

@@ -15,6 +15,7 @@ from pyg_stgcn.training.jobs import Job
 from pyg_stgcn.training.over_seeds import NO_DIFFERENCE, means, paired_difference
 from pyg_stgcn.training.plots import plot_sweep
 from pyg_stgcn.training.records import summary_of
+from pyg_stgcn.training.same_data import find_change
 
 _DENSE = "dense"
 #: Options that a dense run would refuse.
@@ -102,7 +103,15 @@ def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
 
 def check_alike(jobs: Sequence[Job], varied: set[str]) -> None:
     """Raise an error if runs differ in more than what is varied, and where they computed."""
-    configs = [load_config(job.folder / "config.json")[0].to_dict() for job in jobs]
+    loaded = [load_config(job.folder / "config.json") for job in jobs]
+    configs = [config.to_dict() for config, _ in loaded]
+    for job, (_, facts) in zip(jobs, loaded, strict=True):
+        change = find_change(loaded[0][1].get("data", {}), facts.get("data", {}))
+        if change is not None:
+            raise InputError(
+                f"{job.folder}: was trained on other data than {jobs[0].folder}: {change}; they "
+                "cannot be compared, name another folder with --out"
+            )
     for job, config in zip(jobs, configs, strict=True):
         for name, value in config.items():
             if name not in varied | PLACEMENT and value != configs[0][name]:

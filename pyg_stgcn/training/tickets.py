@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pyg_stgcn.sparsity import SparsityController, Ticket, kept_weights, load_ti
 from pyg_stgcn.sparsity.mask import is_edge_weight
 from pyg_stgcn.text import printable
 from pyg_stgcn.training.config import UNMASKED, TrainConfig, load_config
+from pyg_stgcn.training.matching import class_numbers, same_skeleton
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.rundir import Run
 
@@ -110,8 +112,9 @@ def start_ticket(
     ticket = open_ticket(run)
     if not run.config.redraw:
         check_finite(ticket.weights, f"--ticket {run.config.ticket}", "make the ticket again")
-    epoch = first_epoch(run, ticket)
-    controller, left = start_from(ticket, run, model)
+    fitting = _with_classes_of(run, ticket)
+    epoch = first_epoch(run, fitting)
+    controller, left = start_from(fitting, run, model)
     skip_epochs(trainer, epoch, steps_per_epoch)
     run.facts["ticket"] = {
         **ticket.facts,
@@ -138,6 +141,22 @@ def open_ticket(run: Run) -> Ticket:
     where = f"--ticket {run.config.ticket}"
     check_entries(ticket.facts, _FACTS, where, remedy, all_needed=False)
     return ticket
+
+
+def _with_classes_of(run: Run, ticket: Ticket) -> Ticket:
+    """The ticket with its classifier in the order of a run's classes, if they are the same ones."""
+    theirs = ticket.facts.get("classes", run.classes)
+    if theirs == run.classes or sorted(theirs) != sorted(run.classes):
+        return ticket
+    numbers = class_numbers(theirs, run.classes, f"--ticket {run.config.ticket}", "the data")
+    rows = [numbers.index(number) for number in range(len(numbers))]
+    masks, weights = (
+        {name: value[rows] if _OF_CLASSES.search(name) else value for name, value in part.items()}
+        for part in (ticket.masks, ticket.weights)
+    )
+    return replace(
+        ticket, masks=masks, weights=weights, facts={**ticket.facts, "classes": run.classes}
+    )
 
 
 def ticket_facts(run: Run, epoch: int) -> dict[str, Any]:
@@ -188,7 +207,7 @@ def _is_at_home(run: Run, ticket: Ticket) -> tuple[bool, bool]:
         skeleton = Skeleton.from_dict(description)
     except InputError as error:
         raise InputError(f"--ticket {run.config.ticket}: skeleton: {brief(error)}") from None
-    return skeleton == run.skeleton, _fact(run, ticket, "classes") == run.classes
+    return same_skeleton(skeleton, run.skeleton), _fact(run, ticket, "classes") == run.classes
 
 
 def _fact(run: Run, ticket: Ticket, name: str) -> Any:

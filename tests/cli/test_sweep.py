@@ -161,7 +161,8 @@ def test_a_command_has_all_options(tmp_path: Path) -> None:
     assert job.words == [
         *("train", "--dataset", "synthetic", "--no-scale", "--freeze-backbone"),
         *("--clip-frames", "8", "--augment", "mirror=0.5", "--augment", "noise=0.1"),
-        *("--sparsity", "0", "--seed", "1", "--out", str(tmp_path / "dense-seed1")),
+        *("--sparsity", "0", "--seed", "1", "--root", str(Path("data").absolute())),
+        *("--out", str(tmp_path / "dense-seed1")),
     ]
 
 

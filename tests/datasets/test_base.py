@@ -125,9 +125,13 @@ def test_splits_and_benchmarks(tmp_path: Path) -> None:
     ):
         Toy(tmp_path, "xsub")
     with pytest.raises(
-        InputError, match=r"split 'test' does not exist; choose one of train, val, all"
+        InputError,
+        match=r"toy: split 'test' does not exist; choose one of train, val, odd_train, odd_val, "
+        r"few_train, all",
     ):
-        Toy(tmp_path, split="test")  # type: ignore[arg-type]
+        Toy(tmp_path, split="test")
+    assert Toy(tmp_path, "few", "odd_val").names == Toy(tmp_path, split="val").names
+    assert Toy(tmp_path).splits == {"odd_train": 6, "odd_val": 6, "few_train": 2}
     with pytest.raises(InputError, match=r"toy has no source file; leave out --source"):
         Toy(tmp_path, source=tmp_path)
 

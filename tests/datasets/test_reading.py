@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,10 +66,20 @@ def test_the_first_bad_joint_is_named(value: float) -> None:
         check(keypoint)
 
 
-@pytest.mark.parametrize("label", [-1, 2])
+@pytest.mark.parametrize("label", [-2, 2])
 def test_a_label_is_the_number_of_a_class(label: int) -> None:
     with pytest.raises(InputError, match=rf"label {label}, but there are 2 classes"):
         check(np.ones(SHAPE), label)
+
+
+@pytest.mark.parametrize("split", ["train", "x_val", "validation", "train1"])
+def test_only_clips_outside_training_and_validation_may_lack_a_label(split: str) -> None:
+    source = ClipSource(get_skeleton("kinect20"), ["x", "y"], {split: ["c"], "test": ["d"]}, [])
+    unlabelled = Clip("c", -1, np.ones(SHAPE))
+    with pytest.raises(InputError, match="clip 'c' has no label, but is in a split for training"):
+        check_clip(unlabelled, source)
+    for name in "de":
+        assert check_clip(replace(unlabelled, name=name), source).label == -1
 
 
 def test_half_precision_overflow_is_noticed() -> None:
@@ -80,7 +91,17 @@ def test_parts_of_benchmarks() -> None:
     splits = ["xsub_train", "xsub_val", "train", "test", "validation", "train1", "test1", "other"]
     assert find_benchmarks(splits) == {
         "xsub": {"train": "xsub_train", "val": "xsub_val"},
-        "default": {"train": "train", "val": "validation"},
+        "default": {"train": "train", "val": "validation", "test": "test"},
         "1": {"train": "train1", "val": "test1"},
     }
     assert find_benchmarks(["training", "valid", "x"]) == {}
+
+
+def test_a_test_split_is_not_in_the_place_of_another() -> None:
+    assert find_benchmarks(["x_test", "x_train"]) == {"x": {"train": "x_train", "val": "x_test"}}
+    three = {"train": "x_train", "val": "x_val", "test": "x_test"}
+    assert find_benchmarks(["x_test", "x_val", "x_train"]) == {"x": three}
+    # Nothing could be trained on a benchmark "1".
+    splits = ["train", "val", "test", "test1", "testA"]
+    assert find_benchmarks(splits) == {"default": {"train": "train", "val": "val", "test": "test"}}
+    assert find_benchmarks(["test", "test2"]) == {"default": {"val": "test"}, "2": {"val": "test2"}}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -123,6 +124,27 @@ def test_evaluation_writes_the_predictions_anew(runs: list[Path]) -> None:
         fuse_runs(runs, runs[0].parent / "fusion")
     evaluate_run(runs[0], num_clips=2)
     assert np.array_equal(Predictions.load(path).probabilities, before.probabilities)
+
+
+def test_classes_in_another_order_are_fused_by_name(runs: list[Path], tmp_path: Path) -> None:
+    expected = fuse_runs(runs, tmp_path / "out", search=True)
+    order = [2, 0, 1]
+    other = Path(shutil.copytree(runs[1], tmp_path / "other"))
+    config = json.loads((other / "config.json").read_text())
+    config["data"]["classes"] = [config["data"]["classes"][i] for i in order]
+    (other / "config.json").write_text(json.dumps(config))
+    for name in ("predictions.npz", "predictions-held-out.npz"):
+        found = Predictions.load(other / name)
+        labels = np.argsort(order)[found.labels]
+        Predictions(found.names, labels, found.probabilities[:, order]).save(other / name)
+    result = fuse_runs([runs[0], other], tmp_path / "out", search=True)
+    assert result["top1"] == expected["top1"]
+    for one, two in zip(result["runs"], expected["runs"], strict=True):
+        assert {**one, "run": ""} == {**two, "run": ""}
+    config["data"]["classes"][0] = "waves"
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"other: 'waves' is not among the classes of .*joint; it"):
+        fuse_runs([runs[0], other], tmp_path / "out")
 
 
 def test_runs_that_do_not_match(runs: list[Path], tmp_path: Path) -> None:

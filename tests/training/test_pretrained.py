@@ -54,6 +54,29 @@ def test_weights_of_a_run(source: Path, name: str) -> None:
     assert all(value.equal(weights[name]) for name, value in model.state_dict().items())
 
 
+def test_the_classifier_is_matched_by_the_names_of_its_classes(source: Path) -> None:
+    weights = load_file(source / "model.safetensors")
+    classes = Run.open(source).classes
+    order = [1, 2, 0]
+    model = model_of(source)
+    assert load_pretrained(model, source, [classes[i] for i in order])
+    for name in ("head.linear.weight", "head.linear.bias"):
+        assert model.state_dict()[name].equal(weights[name][order])
+    assert_backbone_is(model, weights)
+
+
+def test_the_classifier_of_other_classes_is_not_taken(
+    source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights = load_file(source / "model.safetensors")
+    model = model_of(source)
+    head = model.head.linear.weight.clone()
+    assert not load_pretrained(model, source, ["sit", "stand", "jump"])
+    assert model.head.linear.weight.equal(head)
+    assert_backbone_is(model, weights)
+    assert "--init: the classifier is not taken, it is of other classes" in caplog.text
+
+
 def test_another_number_of_classes_keeps_the_new_classifier(source: Path, tmp_path: Path) -> None:
     weights = load_file(source / "model.safetensors")
     model = model_of(source, num_classes=7)

@@ -240,6 +240,27 @@ def other_pickle(tiny_pickle: Path, tmp_path: Path) -> Path:
     return path
 
 
+def test_the_same_classes_in_another_order(
+    dense: Run, ticket_file: Path, tiny_pickle: Path, tmp_path: Path
+) -> None:
+    order = [1, 2, 0]
+    content = pickle.loads(tiny_pickle.read_bytes())
+    content["meta"]["classes"] = [content["meta"]["classes"][i] for i in order]
+    for item in content["annotations"]:
+        item["label"] = order.index(item["label"])
+    path = tmp_path / "reordered.pkl"
+    path.write_bytes(pickle.dumps(content))
+    config = replace(config_of(dense, ticket_file), dataset=str(path), root=None, lr=1e-12)
+    train(config, tmp_path / "run")
+    ticket = load_ticket(ticket_file)
+    trained = load_file(tmp_path / "run" / "model.safetensors")
+    for name in ("head.linear.weight", "head.linear.bias"):
+        assert torch.allclose(trained[name], ticket.weights[name][order], atol=1e-6)
+    facts = json.loads((tmp_path / "run" / "config.json").read_text())["ticket"]
+    assert (facts["first_epoch"], facts["drawn_anew"]) == (EPOCH, [])
+    assert facts["checksum"] == ticket.checksum
+
+
 def test_other_classes_and_another_skeleton(
     dense: Run,
     ticket_file: Path,
