@@ -113,9 +113,8 @@ def match_dataset(
     """
     if not same_skeleton(dataset.skeleton, skeleton):
         raise InputError(
-            f"{what}: has the skeleton {dataset.skeleton.name} of {dataset.skeleton.num_joints} "
-            f"joints, {whose} has {skeleton.name} of {skeleton.num_joints}, and they differ; name "
-            "data on the same skeleton"
+            f"{what}: its skeleton is not that of {whose}: "
+            f"{dataset.skeleton.difference(skeleton)}; name data on the same skeleton"
         )
     if dataset.num_channels != num_channels:
         raise InputError(

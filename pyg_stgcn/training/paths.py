@@ -10,6 +10,7 @@ from typing import Any
 
 from pyg_stgcn.datasets import DATASETS
 from pyg_stgcn.skeleton import list_skeletons
+from pyg_stgcn.training.class_weights import BALANCED
 from pyg_stgcn.training.config import TrainConfig
 
 #: Folder of the datasets that have a name, where no other is given.
@@ -30,7 +31,7 @@ def absolute_options(options: Mapping[str, Any]) -> dict[str, Any]:
     names = [name for name in _PATHS if found.get(name) is not None]
     if is_file(found.get("dataset")):
         names.append("dataset")
-    if found.get("class_weights") not in (None, "balanced"):
+    if found.get("class_weights") not in (None, BALANCED):
         names.append("class_weights")
     if found.get("skeleton") is not None and found["skeleton"] not in list_skeletons():
         names.append("skeleton")

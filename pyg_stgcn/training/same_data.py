@@ -73,7 +73,7 @@ def check_same_data(run: Run) -> None:
     change = find_change(then, now)
     if change is not None:
         raise InputError(
-            f"{run.config.dataset}: {change} since the run in {run.folder} was started; restore "
+            f"{run.config.dataset}: since the run in {run.folder} was started, {change}; restore "
             "the data to resume it, or start again in another --out"
         )
     for part in ("train", "val"):
@@ -98,7 +98,7 @@ def find_change(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     if "skeleton" in both:
         old, new = (Skeleton.from_dict(facts["skeleton"]) for facts in (then, now))
         if not same_skeleton(old, new):
-            return "the skeleton has changed"
+            return f"the skeleton has changed: {new.difference(old)}"
     for part in ("train", "val"):
         count = f"{part}_clips"
         if count in both and then[count] != now[count]:

@@ -228,7 +228,9 @@ def test_changed_validation_clips_are_noticed(
 
 
 def test_data_that_do_not_fit(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"has the skeleton ntu25 of 25 joints, .*run has mine of"):
+    with pytest.raises(
+        InputError, match=r"its skeleton is not that of .*run: it has 25 joints .*, not 5"
+    ):
         evaluate(folder, dataset="synthetic", root=str(folder / "data"))
     with pytest.raises(InputError, match=r"split 'dev' does not exist; choose one of train, val"):
         evaluate(folder, split="dev")
