@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ import numpy as np
 import torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        # By nohup, or in the background of a shell. Programs that the tests start would inherit it;
+        # a function they do not, and are stopped by the signal.
+        signal.signal(number, lambda number, frame: None)
+
 #: Seconds after which a process that should do something has to be taken for one that hangs.
 PATIENCE = 600
 

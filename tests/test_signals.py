@@ -29,8 +29,6 @@ SIGNALS = [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)]
 
 def start(ignored: tuple[signal.Signals, ...] = (), **environment: str) -> subprocess.Popen[str]:
     def prepare() -> None:
-        # Where the tests run in the background of a shell, they are told to ignore it.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         for number in ignored:
             signal.signal(number, signal.SIG_IGN)
 

@@ -36,6 +36,7 @@ def group_of(*runs: Path) -> Group:
 def make_run(folder: Path, config: TrainConfig) -> Path:
     """The directory of a run that is finished, after no training at all."""
     skeleton = get_skeleton("coco17")
+    config = config.with_recipe(2, "xsub")
     facts = {"data": {"skeleton": skeleton.to_dict(), "classes": ["a", "b"], "in_channels": 3}}
     folder.mkdir(parents=True)
     run = Run(folder, config, skeleton, ["a", "b"], 3, facts)

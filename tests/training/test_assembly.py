@@ -246,7 +246,7 @@ def test_the_sparsity_of_an_epoch_counts_dense_experts(config: TrainConfig, tmp_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"levels": [0.5, 1.0]}, r"--levels .* not all in \[0, 1\)"),
+        ({"levels": [0.5, 1.0]}, r"levels 1\.0: out of range; choose from \[0, 1\)"),
         ({"levels": [0.5]}, "2 backbones for 1 levels"),
         ({"levels": []}, "--experts: needs --levels"),
         ({"levels": [], "experts": None}, "--learned-weights: needs --levels"),

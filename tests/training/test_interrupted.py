@@ -198,7 +198,7 @@ def test_killed_before_the_configuration_was_written(
             path.write_text("")
     folder = tmp_path / "run"
     assert never_began(folder)
-    job = Job("one", folder, {})
+    job = Job("one", folder, {"dataset": config.dataset})
     assert not job.is_finished() and "--resume" not in job.words
     train(replace(config, epochs=1), folder)
     assert (folder / "summary.json").exists()
@@ -211,7 +211,7 @@ def test_killed_after_the_configuration_was_written(
     folder.mkdir()
     (folder / ".lock").touch()
     shutil.copy(undisturbed / "config.json", folder)
-    assert "--resume" in Job("one", folder, {}).words
+    assert "--resume" in Job("one", folder, {"dataset": config.dataset}).words
     with pytest.raises(InputError, match="--resume"):
         train(config, folder)
     train(Run.open(folder).config, folder, resume=True)
@@ -287,13 +287,7 @@ def command_line(config: TrainConfig, *words: str) -> list[str]:
 @contextmanager
 def started(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("w") as stream:
-        process = subprocess.Popen(
-            words,
-            stdout=stream,
-            stderr=stream,
-            # Where the tests run in the background of a shell, they are told to ignore it.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+        process = subprocess.Popen(words, stdout=stream, stderr=stream)
     try:
         yield process
     finally:

@@ -45,8 +45,6 @@ def test_nothing_outlives_the_command(
             [sys.executable, "-m", "pyg_stgcn.cli", *sweep],
             stdout=log,
             stderr=log,
-            # Where the tests run in the background of a shell, they are told to ignore it.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         wait_for(lambda: metrics.exists() or process.poll() is not None)
