@@ -7,9 +7,12 @@ import textwrap
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
+from pyg_stgcn.text import shorten
+
 _DPI = 72
-#: Most lines of a title, and most characters of a line before it is broken.
-_LINES, _CHARACTERS = 6, 1000
+#: Most lines of a title, and most characters of a line before it is broken; of a longer one the
+#: middle is left out.
+_LINES, _CHARACTERS = 6, 400
 
 
 def text_width(text: str, size: str) -> float:
@@ -29,10 +32,11 @@ def fit_title(title: str, size: str, width: float) -> str:
     lines: list[str] = []
     # A lone surrogate, as names of files may have, cannot be drawn.
     for line in title.encode(errors="replace").decode().splitlines():
-        most = min(len(line), _CHARACTERS)
+        line = shorten(line, _CHARACTERS)
+        most = len(line)
         broken = [line]
         while most > 1 and max(text_width(part, size) for part in broken) > width:
-            broken = textwrap.wrap(line[:_CHARACTERS], most) or [""]
+            broken = textwrap.wrap(line, most) or [""]
             most = most * 9 // 10
         lines += broken
     return "\n".join(lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "..."])
