@@ -20,7 +20,9 @@ _ARRAYS = (
     "give its coordinates to pyg_stgcn.datasets.SkeletonArrays(root, arrays, labels, skeleton), "
     "one array of shape [persons, frames, joints, channels] for every clip"
 )
-_WEIGHTS = "start a training from them with --init FILE, and name a dataset or a pickle of clips"
+_WEIGHTS = (
+    "to start a training from its weights, name it with --init; as data, name a pickle of clips"
+)
 _VIDEO = "run a pose estimator on it, and write the joints that it finds into a pickle"
 _UNPACK = "unpack it, and name what is in it"
 _NTU = "read the folder of these files as dataset ntu60 (or ntu120), with --source FOLDER"
@@ -36,6 +38,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
      f"{_ARRAYS}"),
     (0, b"BZh", "compressed with bzip2", "unpack it with bunzip2, and name the file in it"),
     (0, b"\xfd7zXZ\x00", "compressed with xz", "unpack it with unxz, and name the file in it"),
+    (0, b"]\x00\x00", "compressed with LZMA", "unpack it with unlzma, and name the file in it"),
     (0, b"(\xb5/\xfd", "compressed with zstd", "unpack it with unzstd, and name the file in it"),
     (0, b"7z\xbc\xaf'\x1c", "a 7z archive", _UNPACK),
     (0, b"Rar!", "a rar archive", _UNPACK),
@@ -45,12 +48,14 @@ _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (4, b"ftyp", "a video", _VIDEO),
     (0, b"\x1aE\xdf\xa3", "a video", _VIDEO),
     (8, b"AVI ", "a video", _VIDEO),
-    (0, b"\x89PNG", "a picture", _VIDEO),
-    (0, b"\xff\xd8\xff", "a picture", _VIDEO),
+    (0, b"\x89PNG", "an image", _VIDEO),
+    (0, b"\xff\xd8\xff", "an image", _VIDEO),
     (0, b"version https://git-lfs", "a placeholder of Git LFS", "fetch the file with git lfs pull"),
 )  # fmt: skip
 
 _NTU_FILE = re.compile(rb"\d+\s*\r?\n\d+\s*\r?\n\d+(?: -?[\d.eE+-]+){9}\s*\r?\n")
+#: Two or more numbers with blanks between them.
+_NUMBERS = re.compile(rb"\s*[-+]?\.?\d[\d.eE+-]*(?:[ \t]+[-+]?\.?\d[\d.eE+-]*)+\s*")
 _JSON = "where it is of a dataset with a name, read it as that, with --source FOLDER"
 #: Words that only this kind of JSON file has.
 _JSON_KINDS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
@@ -96,7 +101,7 @@ def describe_content(content: object) -> str:
     """What a pickle holds that is not in the expected form: its type, and the entries of a dict."""
     if not isinstance(content, dict):
         described = _describe_value(content)
-        return f"{'an' if described[0] in 'aeiou' else 'a'} {described}"
+        return f"{'an' if described[0].lower() in 'aeiou' else 'a'} {described}"
     entries = [f"{_shown(key)} ({_describe_value(content[key])})" for key in list(content)[:8]]
     more = f" and {len(content) - 8} more" if len(content) > 8 else ""
     return f"a dict of {', '.join(entries)}{more}" if entries else "an empty dict"
@@ -148,10 +153,9 @@ def _describe_array(head: bytes) -> tuple[str, str]:
     except Exception:  # A damaged header can raise anything that a Python expression can.
         return "a damaged NumPy file", "fetch it again"
     order = ""
-    if len(shape) == 5 and shape[1] in (2, 3):
-        order = "(0, 4, 2, 3, 1)"
-    elif len(shape) == 4 and shape[0] in (2, 3):
-        order = "(3, 1, 2, 0)"
+    # Where the last axis could be the channels, [persons, frames, joints, channels] is right.
+    if shape[-4:] and shape[-4] in (2, 3) and shape[-1] not in range(shape[-4], 5):
+        order = {4: "(3, 1, 2, 0)", 5: "(0, 4, 2, 3, 1)"}.get(len(shape), "")
     hint = f" (its axes look as if they needed .transpose{order})" if order else ""
     return f"a NumPy array of shape {shape}", f"read it with numpy.load and {_ARRAYS}{hint}"
 
@@ -167,6 +171,12 @@ def _describe_zip(path: Path) -> tuple[str, str]:
     if names and all(name.endswith(".npy") for name in names):
         arrays = ", ".join(name.removesuffix(".npy")[:40] for name in names[:6])
         return f"a NumPy archive of {arrays}", f"read it with numpy.load and {_ARRAYS}"
+    for suffix, dataset in (("_skeleton.mat", "utd-mhad"), (".skeleton", "ntu60 (or ntu120)")):
+        if any(name.endswith(suffix) for name in names):
+            return (
+                f"a zip archive of {suffix} files",
+                f"read it as dataset {dataset}, with --source FILE",
+            )
     return (
         "a zip archive",
         "read it as the dataset that it is of, with --source FILE, or unpack it and name a pickle "
@@ -208,6 +218,8 @@ def _describe_text(head: bytes) -> tuple[str, str] | None:
 def _is_table(text: bytes) -> bool:
     """Whether the first two lines have the same columns."""
     lines = text.splitlines()[:2]
+    if len(lines) == 2 and all(_NUMBERS.fullmatch(line) for line in lines):
+        return len(lines[0].split()) == len(lines[1].split())
     if len(lines) < 2 or any(byte < 32 and byte != ord("\t") for byte in b"".join(lines)):
         return False
     counts = [[line.count(separator) for separator in (b",", b";", b"\t")] for line in lines]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.datasets._facts import read_facts
 from pyg_stgcn.datasets._fields import read_image_size, read_label, read_name, read_splits
+from pyg_stgcn.datasets._formats import describe_content
 from pyg_stgcn.datasets._walk import walk
 from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.datasets.reading import BadClip, ClipSource
@@ -114,7 +115,7 @@ def _read_index(content: Any) -> tuple[dict[str, dict[str, Any]], dict[str, list
     entries: dict[str, dict[str, Any]] = {}
     for i, entry in enumerate(annotations):
         if not isinstance(entry, dict):
-            raise InputError(f"annotation {i} is a {type(entry).__name__}, not a dict")
+            raise InputError(f"annotation {i} is {describe_content(entry)}, not a dict")
         if entries.setdefault(read_name(i, entry), entry) is not entry:
             raise InputError(f"clip name {read_name(i, entry)!r} occurs twice; remove one of them")
     return entries, read_splits(content.get("split", {}))
@@ -127,7 +128,7 @@ def _read_parts(
     for part in parts:
         content = load_pickle(part)
         if not isinstance(content, dict):
-            raise InputError(f"{part}: holds a {type(content).__name__}, not a dict of clips")
+            raise InputError(f"{part}: holds {describe_content(content)}, not a dict of clips")
         for name in [name for name in content if name in wanted]:
             yield _read_clip(name, wanted.pop(name), content[name], part)
     for name in wanted:

@@ -233,7 +233,7 @@ def _read_content(
 def _read_annotation(i: int, fields: Any) -> RawClip | BadClip:
     try:
         if not isinstance(fields, dict):
-            raise InputError(f"annotation {i} is a {type(fields).__name__}, not a dict")
+            raise InputError(f"annotation {i} is {describe_content(fields)}, not a dict")
         name = read_name(i, fields)
     except InputError as error:
         return BadClip(f"annotation {i}", str(error))

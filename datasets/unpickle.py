@@ -81,10 +81,19 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
     except MemoryError:
         raise InputError(f"{path}: the pickle asks for more memory than there is") from None
     except Exception as error:  # Damaged bytes can raise anything a container or array can.
-        raise InputError(
-            f"{path}: not a complete pickle ({_shorten(error)}); fetch it again"
-        ) from error
+        raise InputError(f"{path}: {_describe_damage(path, error)}") from error
     return content
+
+
+def _describe_damage(path: Path, error: Exception) -> str:
+    """What is wrong with a file that cannot be read as a pickle."""
+    with path.open("rb") as file:
+        if file.read(1) == b"\x80":  # The first byte of every pickle since protocol 2.
+            return f"not a complete pickle ({_shorten(error)}); fetch it again"
+    return (
+        "not a pickle, or a damaged one; name a pickle of clips (see the documentation of "
+        "SkeletonPickle), or fetch the file again"
+    )
 
 
 def _remedy(refused: str) -> str:
@@ -232,7 +241,7 @@ class _RestrictedUnpickler(pickle._Unpickler):
     def load_put(self) -> None:
         place = int(self.readline())
         if not 0 <= place < 2**32:
-            raise ValueError("an object is to be remembered in a place of its own")
+            raise RefusedError("an object in a place of its own")
         self.memo[place] = self.stack[-1]
 
     dispatch[pickle.PUT[0]] = load_put

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 import pickle
 import socket
@@ -66,6 +67,13 @@ CASES: dict[str, tuple[bytes, str]] = {
     "npy of one clip": (
         written(lambda file: np.save(file, ARRAY[0])), r"transpose\(3, 1, 2, 0\)"
     ),
+    "npy with the axes in order": (
+        written(lambda file: np.save(file, ARRAY.transpose(0, 4, 2, 3, 1)[0, :, :, :, :2])),
+        r"NumPy array of shape \(1, 10, 18, 2\).*for every clip$",
+    ),
+    "npy of two persons with the axes in order": (
+        written(lambda file: np.save(file, np.zeros((2, 10, 18, 3)))), "for every clip$"
+    ),
     "damaged npy": (b"\x93NUMPY\x01\x00v\x00{'descr': )", "a damaged NumPy file"),
     "npz": (
         written(lambda file: np.savez(file, x_train=ARRAY, y_train=ARRAY)),
@@ -82,11 +90,16 @@ CASES: dict[str, tuple[bytes, str]] = {
     "safetensors": (
         safetensors.numpy.save({"weight": ARRAY}), "a safetensors file of weights.*--init"
     ),
-    "zip": (zipped("Skeleton/a1_s1_t1_skeleton.mat"), "a zip archive.*--source"),
+    "zip": (zipped("data/a.csv"), "a zip archive.*--source"),
+    "zip of UTD-MHAD": (
+        zipped("Skeleton/a1_s1_t1_skeleton.mat"), "zip archive of.*dataset utd-mhad, with --source"
+    ),
+    "zip of NTU": (zipped("s/S001C001P001R001A001.skeleton"), "a zip archive of.*dataset ntu60"),
     "zip of a pickle": (zipped("my_data.pkl"), "a zip archive.*unpack it"),
     "damaged zip": (b"PK\x03\x04" + bytes(100), "a damaged zip archive"),
     "tar": (written(tarred), "a tar archive.*unpack"),
     "gzip": (gzip.compress(pickle.dumps(ANNOTATIONS)), "compressed with gzip.*gunzip"),
+    "LZMA": (lzma.compress(b"x", lzma.FORMAT_ALONE), "compressed with LZMA.*unlzma"),
     "bzip2": (bz2.compress(b"x"), "compressed with bzip2.*bunzip2"),
     "zlib": (zlib.compress(b"text"), "compressed with zlib"),
     "joblib": (written(lambda file: joblib.dump(ANNOTATIONS, file)), "joblib: .*joblib.load"),
@@ -119,6 +132,9 @@ CASES: dict[str, tuple[bytes, str]] = {
     "JSON in UTF-16": ("[1, 2]".encode("utf-16"), "is JSON, not a pickle"),
     "CSV": (b"frame_id,x_0,y_0\n0,0.5,0.5\n", "a table in a text file.*SkeletonArrays"),
     "CSV from c": (b"clip;frame;x\n1;2;3\n", "a table in a text file.*SkeletonArrays"),
+    "numbers with blanks": (b"0 0.5 -1e-3\n1 0.5 2\n", "a table in a text file.*SkeletonArrays"),
+    "a text": (b"[names]\na = 1\n", "not a pickle, or a damaged one; name a pickle of clips"),
+    "C3D": (b"\x02\x50" + bytes(510), "not a pickle, or a damaged one"),
     "web page": (b"<!DOCTYPE html>\n<html>", "a web page.*login"),
     "Git LFS": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     "video": (b"\x00\x00\x00\x20ftypisom", "a video.*pose estimator"),
@@ -127,6 +143,9 @@ CASES: dict[str, tuple[bytes, str]] = {
         pickle.dumps({"pose": [ARRAY], "label": ["wave"], "x": ARRAY}),
         r"a dict of 'pose' \(list of length 1\), 'label' \(list of length 1\), "
         r"'x' \(array of shape \(2, 3, 10, 18, 1\)\), not a dict of 'split' and 'annotations'",
+    ),
+    "arrays in a list": (
+        pickle.dumps([ARRAY]), r"annotation 0 is an array of shape \(2, 3, 10, 18, 1\), not a dict"
     ),
     "an array": (pickle.dumps(ARRAY), r"holds an array of shape \(2, 3, 10, 18, 1\), not a dict"),
     "the index of Kinetics-400": (

@@ -305,7 +305,7 @@ def test_wrong_2d_annotations(
         ({"split": {}}, r"holds a dict of 'split' \(dict of length 0\), not a dict"),
         ("text", r"holds a str"),
         ([], r"has no annotations"),
-        ([1], r"annotation 0 is a int"),
+        ([1], r"annotation 0 is an int"),
     ],
 )
 def test_other_contents_are_refused(
