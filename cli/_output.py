@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import click
 
-from pyg_stgcn.text import printable, to_json
+from pyg_stgcn.text import joined, printable, to_json
 
 
 def echo(text: str, *, err: bool = False) -> None:
@@ -150,6 +150,6 @@ def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
             ("epochs", summary["epochs"]),
             ("seconds", summary["seconds"]),
         ],
-        title=f"{summary['dataset']}, {summary['benchmark']}",
+        title=joined(summary["dataset"], summary["benchmark"]),
     )
     echo(f"run: {folder}\ncurves: {folder / 'curves.png'}")

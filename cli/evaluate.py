@@ -17,6 +17,7 @@ from pyg_stgcn.cli._output import (
     sparsity_rows,
 )
 from pyg_stgcn.ranges import VIEWS
+from pyg_stgcn.text import joined
 
 _ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
 
@@ -180,9 +181,7 @@ def _print_evaluation(result: dict[str, Any]) -> None:
 
 
 def _title(result: dict[str, Any]) -> str:
-    """The data, their benchmark if they have one, and the split."""
-    parts = (result["dataset"], result["benchmark"], result["split"])
-    return ", ".join(part for part in parts if part is not None)
+    return joined(result["dataset"], result["benchmark"], result["split"])
 
 
 def _print_robustness(result: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import click
 from pyg_stgcn.cli._lists import ListsCommand, Numbers
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 from pyg_stgcn.ranges import WEIGHT
+from pyg_stgcn.text import joined
 
 
 @click.command("fuse", cls=ListsCommand)
@@ -63,6 +64,6 @@ def command(
     print_table(
         ("", "model", "stream", "weight", "top-1", "top-5", "mean class"),
         [*rows, ("fused", "", "", "", *fused)],
-        title=f"{result['dataset']}, {result['benchmark']}; weights: {result['chosen_by']}",
+        title=f"{joined(result['dataset'], result['benchmark'])}; weights: {result['chosen_by']}",
     )
     echo(f"picture: {result['fusion_png']}")

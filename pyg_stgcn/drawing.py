@@ -23,7 +23,7 @@ from pyg_stgcn.files import write_atomically
 from pyg_stgcn.posture import find_up
 from pyg_stgcn.skeleton import Skeleton
 from pyg_stgcn.text import printable
-from pyg_stgcn.titles import fit_title, text_width
+from pyg_stgcn.titles import fit_title, missing_glyphs_reported, text_width
 from pyg_stgcn.transforms.layout import clip_name, kept_present, split_persons
 
 Points = NDArray[np.float64]
@@ -109,10 +109,11 @@ def draw_clip(
     check_picture(path)
     lines = _make_lines(skeleton, edge_weight)
     scene = _make_scene(_positions(clip, skeleton, has_score), skeleton, lines)
-    if path.suffix.lower() == ANIMATION:
-        write_atomically(path, lambda file: _animate(file, scene, title, fps))
-    else:
-        write_atomically(path, lambda file: _draw_strip(file, scene, title))
+    with missing_glyphs_reported(path):
+        if path.suffix.lower() == ANIMATION:
+            write_atomically(path, lambda file: _animate(file, scene, title, fps))
+        else:
+            write_atomically(path, lambda file: _draw_strip(file, scene, title))
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ FPS = whole(1, 50)
 #: What all random number generators take.
 SEED = whole(0, 2**32 - 1)
 WEIGHT = Range(0, 1_000_000)
+#: Of a class in the loss; far from what single precision rounds to zero or infinity.
+CLASS_WEIGHT = Range(1e-6, 1_000_000)
 _DECAY = Range(0, 10)
 _DEVICES = Range(1, 1_024)
 

@@ -44,6 +44,11 @@ def readable(text: object) -> str:
     return shown if shown.strip() else repr(shown)
 
 
+def joined(*parts: str | None) -> str:
+    """Parts with commas between them, without those that are ``None``."""
+    return ", ".join(part for part in parts if part is not None)
+
+
 def shorten(text: str, most: int) -> str:
     """Leave out the middle of a text that is longer than so many characters."""
     if len(text) <= most:

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import re
 import textwrap
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
 
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
 from pyg_stgcn.text import shorten
 
+logger = logging.getLogger(__name__)
+
 _DPI = 72
 #: Most lines of a title, and most characters of a line before it is broken; of a longer one the
 #: middle is left out.
 _LINES, _CHARACTERS = 6, 400
+
+
+@contextlib.contextmanager
+def missing_glyphs_reported(path: Path) -> Iterator[None]:
+    """Within the context, warn once of characters that a figure shows as boxes.
+
+    Matplotlib warns of each by itself, and again whenever the text is measured.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    glyphs = {str(warning.message): warning for warning in caught}
+    for message, warning in list(glyphs.items()):
+        if not re.match("Glyph .* missing from", message):
+            del glyphs[message]
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    if glyphs:
+        logger.warning(
+            "%s: %d characters of names are not in the font of the figure and drawn as boxes",
+            path,
+            len(glyphs),
+        )
 
 
 def text_width(text: str, size: str) -> float:

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from pyg_stgcn.text import printable, readable, shell_word, shorten, to_json
+from pyg_stgcn.text import joined, printable, readable, shell_word, shorten, to_json
 
 #: A name that clears the screen, colours what follows, writes backwards and spans two lines.
 EVIL = "\x1b[2J\x9b31mred\u202e\u2066back\r\nline\u2028end\x00\x7f"
@@ -17,6 +17,10 @@ def test_nothing_that_steers_a_terminal_is_left() -> None:
     assert shown == r"\x1b[2J\x9b31mred\u202e\u2066back\r\nline\u2028end\x00\x7f"
     assert all(unicodedata.category(char)[0] != "C" for char in shown)
     assert printable("a\n\tb\x1b", keep="\n\t") == "a\n\tb\\x1b"
+
+
+def test_data_without_a_benchmark_are_not_called_none() -> None:
+    assert joined("list.pkl", None, "val") == "list.pkl, val"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
-import pytest
+import warnings
+from pathlib import Path
 
-from pyg_stgcn.titles import fit_title, text_width
+import pytest
+from matplotlib.figure import Figure
+
+from pyg_stgcn.titles import fit_title, missing_glyphs_reported, text_width
+from pyg_stgcn.training._figures import save
 
 
 @pytest.mark.parametrize(
@@ -35,3 +40,18 @@ def test_names_of_files_that_are_no_text() -> None:
 
 def test_a_larger_font_is_wider() -> None:
     assert text_width("frame 10 of 100", "large") > text_width("frame 10 of 100", "small") > 0.5
+
+
+def test_characters_without_a_glyph_are_reported_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    figure = Figure()
+    figure.subplots().set(title="走路 走", xlabel="走路")
+    save(figure, tmp_path / "figure.png")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}/figure.png: 2 characters of names are not in the font of the figure and "
+        "drawn as boxes"
+    ]
+    assert not recwarn
+    with pytest.warns(UserWarning, match="other"), missing_glyphs_reported(tmp_path):
+        warnings.warn("other", stacklevel=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.jsonfile import read_text
+from pyg_stgcn.ranges import CLASS_WEIGHT
 from pyg_stgcn.training.config import load_config
 from pyg_stgcn.training.rundir import Run
 
@@ -36,7 +38,7 @@ def class_weights(
         where weights are balanced: label smoothing does not pull towards it.
 
     Raises:
-        InputError: The file cannot be read, or does not give one weight above 0 to every class.
+        InputError: The file cannot be read, or does not give every class one weight in the range.
     """
     if option != BALANCED:
         return _read(Path(option), classes)
@@ -53,7 +55,7 @@ def _read(path: Path, classes: Sequence[str]) -> dict[str, float]:
     found: dict[str, float] = {}
     try:
         # Spreadsheets put a byte order mark before their tables.
-        lines = read_text(path, remedy).removeprefix("\ufeff").splitlines()
+        lines = io.StringIO(read_text(path, remedy).removeprefix("\ufeff"), newline="")
         for number, row in enumerate(csv.reader(lines), start=1):
             if not row or (number == 1 and row == ["class", "weight"]):
                 continue
@@ -73,18 +75,20 @@ def _read(path: Path, classes: Sequence[str]) -> dict[str, float]:
 
 def _add(found: dict[str, float], row: Sequence[str], classes: Sequence[str]) -> None:
     if len(row) != 2:
-        raise ValueError(f"{shown(list(row))} is no class with its weight")
+        raise ValueError(f"line {shown(','.join(row))} is not a class and its weight")
     name, text = row
     if name not in classes:
         raise ValueError(f"the dataset has no class {shown(name)}")
     if name in found:
-        raise ValueError(f"the class {shown(name)} stands twice")
+        raise ValueError(f"the class {shown(name)} has two weights")
     try:
         weight = float(text)
     except ValueError:
         weight = math.nan
-    if not 0 < weight < math.inf:
-        raise ValueError(f"the weight {shown(text)} of class {shown(name)} is no number above 0")
+    if weight not in CLASS_WEIGHT:
+        raise ValueError(
+            f"the weight {shown(text)} of class {shown(name)} is not a number in {CLASS_WEIGHT}"
+        )
     found[name] = weight
 
 

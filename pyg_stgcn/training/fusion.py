@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.text import joined
 from pyg_stgcn.training.files import write_json
 from pyg_stgcn.training.matching import class_numbers
 from pyg_stgcn.training.metrics import classification_metrics
@@ -180,10 +181,11 @@ def _matching(runs: Sequence[Run], predictions: list[Predictions]) -> list[Predi
         )
         if not same:
             raise InputError(
-                f"{run.folder}: judged other clips ({one.probabilities.shape[0]} of "
-                f"{run.config.dataset}, {run.config.benchmark}) than {runs[0].folder} "
-                f"({first.probabilities.shape[0]} of {runs[0].config.dataset}, "
-                f"{runs[0].config.benchmark}); fuse runs on the same data"
+                f"{run.folder}: evaluated on other clips ({one.probabilities.shape[0]} of "
+                f"{joined(run.config.dataset, run.config.benchmark)}) than {runs[0].folder} "
+                f"({first.probabilities.shape[0]} of "
+                f"{joined(runs[0].config.dataset, runs[0].config.benchmark)}); fuse runs on the "
+                "same data"
             )
     return predictions
 

@@ -159,7 +159,7 @@ def test_runs_that_do_not_match(runs: list[Path], tmp_path: Path) -> None:
     Predictions(predictions.names[::-1], predictions.labels, predictions.probabilities).save(
         other / "predictions.npz"
     )
-    with pytest.raises(InputError, match="judged other clips"):
+    with pytest.raises(InputError, match="evaluated on other clips"):
         fuse_runs([runs[0], other], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
