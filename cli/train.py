@@ -299,7 +299,8 @@ def _default_folder(config: Any) -> Path:
 @click.option(
     "--class-weights",
     metavar="balanced|FILE.csv",
-    help="Weights of the classes in the loss: so that all count alike, or lines 'class,weight'.",
+    help="Weights of the classes in the loss: 'balanced' (all classes count equally), or a file of "
+    "lines 'class,weight'.",
 )
 @click.option(
     "--balanced-sampler", is_flag=True, help="Draw training clips of every class equally often."

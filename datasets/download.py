@@ -68,7 +68,7 @@ class _Part:
         self._tag = path.with_name(f"{path.name}.tag")
 
     def start(self, url: str, version: str) -> None:
-        """Begin anew.
+        """Begin again.
 
         Raises:
             InputError: If there is something that was not begun here: browsers call theirs so too.

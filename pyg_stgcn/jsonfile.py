@@ -74,7 +74,7 @@ def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the entry {twice[:40]!r} stands twice")
+        raise ValueError(f"the entry {twice[:40]!r} occurs twice")
     return content
 
 

@@ -21,7 +21,7 @@ def test_plain_content_is_read(tmp_path: Path) -> None:
     [
         ("[" * 100_000 + "]" * 100_000, "damaged"),
         ("[" * 200 + "]" * 200, "nested more than 64 levels deep"),
-        ('{"a": 1, "b": 2, "a": 3}', "the entry 'a' stands twice"),
+        ('{"a": 1, "b": 2, "a": 3}', "the entry 'a' occurs twice"),
         ("9" * 5000, "damaged"),
         ("{", "damaged .*line 1"),
         ("", "damaged"),

@@ -125,7 +125,7 @@ def start_ticket(
     }
     if left and trainer.is_global_zero:
         names = printable(", ".join(left))
-        click.echo(f"not taken from the ticket, but drawn anew: {names}", err=True)
+        click.echo(f"not taken from the ticket, but drawn at random: {names}", err=True)
     return controller
 
 

@@ -271,7 +271,7 @@ def test_other_classes_and_another_skeleton(
     config = replace(config_of(dense, ticket_file), dataset=str(other_pickle), epochs=1, lr=1e-12)
     summary = train(config, tmp_path / "run")
     said = capsys.readouterr().err
-    assert "drawn anew: data_norm.bias" in said and "head.linear.weight" in said
+    assert "drawn at random: data_norm.bias" in said and "head.linear.weight" in said
     ticket = load_ticket(ticket_file)
     trained = load_file(tmp_path / "run" / "model.safetensors")
     for name, mask in ticket.masks.items():
