@@ -105,7 +105,7 @@ def check_head(pose: Array, up: Array, size: float, skeleton: Skeleton) -> list[
     if len(up) < 3:
         if body @ up < -_CLEARLY * size:
             return [
-                "the head is below the feet: in images y points down; flip the sign of y, or compare "
+                "the head is below the feet: in images y points down; flip y, or compare "
                 "the order of the joints with that of the skeleton"
             ]
     elif skeleton.spine is not None:
