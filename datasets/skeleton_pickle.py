@@ -233,7 +233,11 @@ def _read_content(
 def _read_annotation(i: int, fields: Any) -> RawClip | BadClip:
     try:
         if not isinstance(fields, dict):
-            raise InputError(f"annotation {i} is {describe_content(fields)}, not a dict")
+            raise InputError(
+                f"annotation {i} is {describe_content(fields)}, not a dict of 'frame_dir', 'label' "
+                "and 'keypoint'; write the clips in that form, see the documentation of "
+                "SkeletonPickle"
+            )
         name = read_name(i, fields)
     except InputError as error:
         return BadClip(f"annotation {i}", str(error))
