@@ -24,6 +24,7 @@ from pyg_stgcn.datasets._scores import (
     check_range,
     check_score,
     report_scores,
+    warn_of_scores_as_depth,
 )
 from pyg_stgcn.datasets.reading import BadClip
 from pyg_stgcn.datasets.store import Clip
@@ -91,7 +92,8 @@ def interpret(
 ) -> Interpretation:
     """Decide whether clips are 2-D or 3-D, and tell coordinates from scores.
 
-    Warns where all scores are zero, and where a confidence makes 3-D joints count as missing.
+    Warns where all scores are zero, where a confidence makes 3-D joints count as missing, and
+    where 3-D joints look like 2-D ones with a score.
 
     Args:
         found: The clips.
@@ -108,6 +110,8 @@ def interpret(
     if not usable:
         raise InputError(next(bad.reason for bad in checked if isinstance(bad, BadClip)))
     is_2d = _is_2d(usable, terms)
+    if not is_2d:
+        warn_of_scores_as_depth(usable, terms.size, source)
     parts = [_attempt(_split_channels, clip, is_2d, terms) for clip in checked]
     scores = [part.score for part in parts if isinstance(part, Parts) and part.score is not None]
     ignored = report_scores(scores, is_2d, terms.score, source)

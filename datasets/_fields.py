@@ -51,7 +51,10 @@ def read_label(name: str, annotation: dict[str, Any]) -> int:
     if label is None:
         return UNLABELLED
     if isinstance(label, bool) or not isinstance(label, int | np.integer):
-        raise InputError(f"clip {name!r} has label {reprlib.repr(label)}, which is no integer")
+        raise InputError(
+            f"clip {name!r} has label {reprlib.repr(label)}, which is no integer; number the "
+            "classes, from 0 on"
+        )
     if not (0 <= label < MAX_CLASSES or label == UNLABELLED):
         raise InputError(
             f"clip {name!r} has label {label}; labels are class numbers counted from 0, below "

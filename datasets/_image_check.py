@@ -20,6 +20,8 @@ _MAX_JOINTS = 1000
 #: A person within so many pixels, or this fraction of the shorter side, around the corner of the
 #: image is too small to be one.
 _CORNER_PIXELS, _CORNER_FRACTION = 1.5, 0.02
+#: A clip is in other units than its image if it lies beyond so many times the width or height.
+_FAR = 2
 #: Estimators place joints that they do not see up to this fraction of a side outside.
 _MARGIN = 0.05
 #: Fractions of the joints that may lie to the left or above, to the right, and below. Estimators
@@ -58,20 +60,22 @@ class ImageCheck:
     error at the end.
 
     Args:
-        own: Whether these are a user's own data, of which a clip at the corner of its image is an
-            error of that clip. Published data are taken as they are, unless most clips are wrong.
+        own: Whether these are a user's own data, of which a clip at the corner of its image, or far
+            outside, is an error of that clip. Published data are taken as they are, unless most
+            clips are wrong.
     """
 
     def __init__(self, own: bool) -> None:
         self._own = own
         self._places: list[_Place] = []
-        self._at_corner: list[InputError] = []
+        self._misplaced: list[InputError] = []
 
     def add(self, clip: Clip) -> None:
         """Look at a clip that holds :math:`(x, y, \\textrm{score})`.
 
         Raises:
-            InputError: If all its joints lie around the corner of the image, in a user's own data.
+            InputError: If all its joints lie around the corner of the image or far outside, in a
+                user's own data.
         """
         if clip.image_size is None:
             return
@@ -83,11 +87,13 @@ class ImageCheck:
             return
         points, score = np.split(joints.astype(np.float64), [2], axis=1)
         low, high = np.quantile(points, (_LOW, _HIGH), axis=0)
-        error = _check_corner(clip.name, low, high, clip.image_size)
+        error = _check_corner(clip.name, low, high, clip.image_size) or _check_far(
+            clip.name, low, high, clip.image_size
+        )
         if error is not None:
             if self._own:
                 raise error
-            self._at_corner.append(error)
+            self._misplaced.append(error)
         size = np.array(clip.image_size[::-1])
         before, after = points < -_MARGIN * size, points > (1 + _MARGIN) * size
         before_swapped = points < -_MARGIN * size[::-1]
@@ -111,12 +117,13 @@ class ImageCheck:
             source: Name of the dataset in a warning.
 
         Raises:
-            InputError: If many joints lie outside their images, or most clips at their corners.
+            InputError: If many joints lie outside their images, or most clips at their corners or
+                far outside.
         """
         if not self._places:
             return
-        if 2 * len(self._at_corner) > len(self._places):
-            raise self._at_corner[0]
+        if 2 * len(self._misplaced) > len(self._places):
+            raise self._misplaced[0]
         fractions = np.mean([place.fractions for place in self._places], axis=0).tolist()
         before, right, below, outside, swapped = fractions
         low = np.median([place.low for place in self._places], axis=0)
@@ -156,6 +163,19 @@ def _check_corner(
     return InputError(
         f"clip {name!r} has coordinates from {low.min():.3g} to {high.max():.3g}, all of which lie "
         f"at the corner of an image with img_shape (image_sizes) {_show(size)}; {remedy}"
+    )
+
+
+def _check_far(
+    name: str, low: NDArray[np.float64], high: NDArray[np.float64], size: tuple[float, float]
+) -> InputError | None:
+    """Say what is wrong with coordinates that are too large for their image, if they are."""
+    if (low <= _FAR * np.array(size[::-1])).all():
+        return None
+    return InputError(
+        f"clip {name!r} has coordinates from {low.min():.4g} to {high.max():.4g}, nearly all of "
+        f"them far outside an image with img_shape (image_sizes) {_show(size)}; "
+        f"{_remedy(low, high, size)}"
     )
 
 

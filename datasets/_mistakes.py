@@ -49,13 +49,14 @@ def warn_of_likely_mistakes(
         persons: Their numbers of persons.
     """
     if np.mean(persons > frames) >= _NEARLY_ALL:
+        worst = np.argmax(persons - frames)
         logger.warning(
-            "%s: nearly all clips have more persons than frames, such as %d persons in %d frames; "
+            "%s: nearly all clips have more persons than frames (one has persons: %d, frames: %d); "
             "the axes may be [frames, persons, joints, channels]: if so, put them in order with "
             "array.transpose(1, 0, 2, 3)",
             where,
-            persons[0],
-            frames[0],
+            persons[worst],
+            frames[worst],
         )
     counts = np.bincount(labels[labels >= 0], minlength=len(classes))
     empty = np.flatnonzero(counts == 0).tolist()

@@ -148,7 +148,8 @@ def check_rigid(
     number = "1 bone is" if len(found) == 1 else f"{len(found)} bones are"
     return [
         f"{number} far from rigid: {named}; compare the order of the joints with "
-        f"that of the skeleton {skeleton.name!r}, and see whether x, y and z have one unit"
+        f"that of the skeleton {skeleton.name!r}, and see whether x, y and z have one unit (depth "
+        "estimated from single images may be as inexact as this)"
     ]
 
 

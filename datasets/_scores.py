@@ -19,9 +19,11 @@ logger = logging.getLogger(__name__)
 #: A 3-D joint is missing if its confidence is not above this. Kinect calls a joint that is not
 #: tracked 0, an inferred one 1 and a tracked one 2.
 MISSING_CONFIDENCE = 0.0
-#: A channel is no score if more than this fraction of it lies outside 0 to 100. Scores go up to 1,
-#: or a little above, or to 100.
+#: Numbers are no scores if more than this fraction of them lies outside 0 to 100. Scores go up
+#: to 1, or a little above, or to 100.
 _MAX_OUTSIDE, _MAX_SCORE = 0.1, 100
+#: In a clip, scores go up to this, and pixels to more than that.
+_MAX_LIKELY, _MIN_PIXELS = 1.5, 30
 
 
 def check_score(score: Any, clip: RawClip, field: str) -> NDArray[Any] | None:
@@ -33,7 +35,7 @@ def check_score(score: Any, clip: RawClip, field: str) -> NDArray[Any] | None:
         field: Name of the scores in error messages.
 
     Raises:
-        InputError: If they are not one number for every joint.
+        InputError: If they are not one number for every joint, or cannot be scores.
     """
     if score is None:
         return None
@@ -44,29 +46,54 @@ def check_score(score: Any, clip: RawClip, field: str) -> NDArray[Any] | None:
             f"{clip.where} has {field} of shape {getattr(score, 'shape', None)} for joints of "
             f"shape {shape}; it must be an array with one number for every joint"
         )
-    check_finite(score, clip.where, field)
+    check_range(score, clip.where, field, "correct them, or leave them out")
     return score
 
 
-def check_range(score: NDArray[Any], where: str, channel: str, remedy: str) -> None:
-    """Refuse a channel that cannot be a score.
+def check_range(score: NDArray[Any], where: str, field: str, remedy: str) -> None:
+    """Refuse numbers that cannot be scores.
 
     Args:
-        score: The channel.
+        score: The numbers.
         where: Name of the clip.
-        channel: Name of the channel.
-        remedy: What to do if it is no score.
+        field: Name of the field or channel.
+        remedy: What to do if they are no scores.
 
     Raises:
         InputError: If a score is not finite, or many are negative or above 100.
     """
-    check_finite(score, where, channel)
+    check_finite(score, where, field)
     outside = np.count_nonzero((score < 0) | (score > _MAX_SCORE))
     if outside > _MAX_OUTSIDE * score.size:
         raise InputError(
-            f"{where} has values from {score.min():.4g} to {score.max():.4g} in {channel}, but "
+            f"{where} has values from {score.min():.4g} to {score.max():.4g} in {field}, but "
             f"scores go from 0 to 1; {remedy}"
         )
+
+
+def warn_of_scores_as_depth(clips: Sequence[RawClip], size: str, source: str) -> None:
+    """Warn where the third channel of 3-D joints looks like the score of 2-D ones, in pixels.
+
+    Args:
+        clips: The clips.
+        size: Name of the sizes of the images.
+        source: Name of the dataset.
+    """
+    if all(_is_like_score(clip.keypoint) for clip in clips):
+        logger.warning(
+            "%s: x and y look like pixels, and the third channel like a score; if it is one, the "
+            "joints are 2-D: add %s, the (height, width) of the video, to all clips",
+            source,
+            size,
+        )
+
+
+def _is_like_score(keypoint: NDArray[Any]) -> bool:
+    if keypoint.shape[3] != 3 or not keypoint.any():
+        return False
+    third = keypoint[..., 2]
+    within = third.min() >= 0 and 0 < third.max() <= _MAX_LIKELY
+    return bool(within and keypoint[..., :2].max() > _MIN_PIXELS)
 
 
 def check_finite(score: NDArray[Any], where: str, field: str) -> None:

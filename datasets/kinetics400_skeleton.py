@@ -146,7 +146,13 @@ def _report(path: Path, clips: int, classes: Classes) -> None:
             len(classes.names),
         )
     elif clips != NUM_CLIPS:
-        logger.warning("%s: %d clips, Kinetics-skeleton has %d", path, clips, NUM_CLIPS)
+        logger.warning(
+            "%s: %d clips, Kinetics-skeleton has %d; data of your own need the name of its class "
+            "as 'label' in every file",
+            path,
+            clips,
+            NUM_CLIPS,
+        )
 
 
 def _is_label_file(file: RawFile) -> bool:

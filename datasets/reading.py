@@ -116,10 +116,14 @@ def check_clip(clip: Clip, source: ClipSource) -> Clip:
         )
     joints = source.skeleton.num_joints
     if keypoint.shape[2] != joints:
+        remedy = (
+            "name the skeleton of the data with --skeleton NAME or FILE.json (skeleton)"
+            if source.own
+            else "open a pickle by its path, with the skeleton of its data (--skeleton FILE.json)"
+        )
         raise InputError(
             f"{where} has {keypoint.shape[2]} joints, the skeleton {source.skeleton.name!r} has "
-            f"{joints}; open a pickle by its path, with the skeleton of its data (--skeleton "
-            f"FILE.json){axes_hint(keypoint.shape, joints)}"
+            f"{joints}; {remedy}{axes_hint(keypoint.shape, joints)}"
         )
     with np.errstate(over="ignore"):
         keypoint = keypoint.astype(source.dtype, copy=False)

@@ -49,8 +49,9 @@ class SkeletonArrays(SkeletonDataset):
         names: Names of the clips. By default ``"clip0"``, ``"clip1"``, ...
         classes: Class names in label order. By default their numbers.
         image_sizes: Height and width of the picture of every clip, in pixels, for 2-D data.
-        scores: Scores of the joints of every clip, if they are not in :obj:`arrays`. Those of 3-D
-            joints only mark the ones that are missing, with a score of 0.
+        scores: Scores of the joints of every clip, if they are not in :obj:`arrays`; ``None`` for
+            a clip without any. Those of 3-D joints only mark the ones that are missing, with a
+            score of 0.
         benchmark: Which pair of splits to use. By default the first.
         split: ``"train"``, ``"val"`` or ``"test"`` of the benchmark, ``"all"``, or the name of one
             of :obj:`splits`. By default ``"train"``, or without :obj:`splits`, ``"all"``.
@@ -93,7 +94,7 @@ class SkeletonArrays(SkeletonDataset):
         strict: bool = False,
         drop_leaks: bool = False,
         skip_bad: bool = False,
-        scores: Sequence[ArrayLike] | None = None,
+        scores: Sequence[ArrayLike | None] | None = None,
     ) -> None:
         if names is None:
             names = [f"clip{i}" for i in range(len(arrays))]
@@ -108,7 +109,7 @@ class SkeletonArrays(SkeletonDataset):
                 _label(labels[i], f"labels[{i}]"),
                 _array(array, f"arrays[{i}]"),
                 where=f"arrays[{i}]",
-                score=None if scores is None else _array(scores[i], f"scores[{i}]"),
+                score=None if scores is None else _score(scores[i], f"scores[{i}]"),
                 image_size=None if image_sizes is None else image_sizes[i],
             )
             for i, (name, array) in enumerate(zip(names, arrays, strict=True))
@@ -177,7 +178,7 @@ def _text(name: Any, what: str) -> str:
 
 def _label(value: Any, what: str) -> int:
     refuse_several_labels(value, f"{what} is")
-    label = _whole(value, what)
+    label = _whole(value, what, "number the classes, from 0 on")
     if label >= MAX_CLASSES:
         raise InputError(
             f"{what} is {label}; class numbers are counted from 0, below {MAX_CLASSES}"
@@ -192,11 +193,17 @@ def _array(value: ArrayLike, what: str) -> NDArray[Any]:
         raise InputError(f"{what} is no array ({error}); make it one") from error
 
 
-def _whole(value: Any, what: str) -> int:
+def _score(value: ArrayLike | None, what: str) -> NDArray[Any] | None:
+    return None if value is None else _array(value, what)
+
+
+def _whole(value: Any, what: str, remedy: str) -> int:
     try:
+        if isinstance(value, bool):
+            raise TypeError
         return operator.index(value)
     except TypeError:
-        raise InputError(f"{what} is {value!r}, no whole number; number the classes") from None
+        raise InputError(f"{what} is {value!r}, no whole number; {remedy}") from None
 
 
 def _resolve(split: str, clips: Sequence[int | str], names: Sequence[str]) -> list[str]:
@@ -205,7 +212,7 @@ def _resolve(split: str, clips: Sequence[int | str], names: Sequence[str]) -> li
         if isinstance(clip, str):
             found.append(clip)
             continue
-        number = _whole(clip, f"a clip of split {split!r}")
+        number = _whole(clip, f"a clip of split {split!r}", "give numbers or names of clips")
         if not 0 <= number < len(names):
             raise InputError(
                 f"split {split!r} has clip number {number}, but there are {len(names)} arrays, "

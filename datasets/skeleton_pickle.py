@@ -290,7 +290,8 @@ def _find_skeleton(
         shape = shapes.most_common(1)[0][0]
         raise InputError(
             f"no skeleton is given, and which one has {joints} joints in "
-            f"{'2-D' if is_2d else '3-D'} (keypoint {shape}) cannot be guessed; {_REMEDY}"
+            f"{'2-D, with img_shape,' if is_2d else '3-D, without img_shape,'} (keypoint {shape}) "
+            f"cannot be guessed; {_REMEDY}"
             f"{axes_hint(shape)}"
         )
     logger.info("%s: %d joints, taken to be %s", name, joints, guess)

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pyg_stgcn.datasets import SkeletonArrays, SkeletonDataset, SkeletonPickle
 from pyg_stgcn.datasets._channels import RawClip, Terms, interpret
 from pyg_stgcn.datasets.store import Clip
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.transforms import standard_transform
 
 SIZE = (240, 320)
 Reader = Callable[..., SkeletonDataset]
@@ -196,3 +199,51 @@ def test_nothing_is_said_of_good_data(read: Reader, caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING):
         read([uniform(20, 200, 2)], image_sizes=[SIZE], scores=[uniform(0.1, 1, 1)[..., 0]])
     assert caplog.text == ""
+
+
+def test_a_clip_may_lack_scores(read: Reader) -> None:
+    xy, score = uniform(20, 200, 2), uniform(0.1, 1, 1)[..., 0]
+    dataset = read([xy, xy], image_sizes=[SIZE, SIZE], scores=[score, None])
+    assert np.array_equal(stored(dataset, 0)[..., 2], score)
+    assert (stored(dataset, 1)[..., 2] == 1).all()
+
+
+@pytest.mark.parametrize(("channels", "sizes"), [(2, {"image_sizes": [SIZE]}), (3, {})])
+def test_numbers_that_cannot_be_scores_are_refused(read: Reader, channels: int, sizes: Any) -> None:
+    score = uniform(-1, 1, 1)[..., 0]
+    with pytest.raises(InputError, match=r"from -\S+ to \S+ in (keypoint_)?scores?, but scores"):
+        read([uniform(20, 200, channels)], scores=[score], **sizes)
+
+
+def test_2d_joints_with_a_score_and_no_image_size_are_warned_of(
+    read: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip = np.concatenate([uniform(20, 200, 2), uniform(0, 1, 1)], -1)
+    assert not read([clip, clip + np.float32(0.01)]).has_score
+    assert "if it is one, the joints are 2-D: add im" in caplog.text
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_confidence_in_3d_reaches_the_items_and_the_input_of_the_model(
+    read: Reader, together: bool
+) -> None:
+    xyz = uniform(-1, 1, 3)
+    tracked = np.random.default_rng(1).random(xyz.shape[:3]) > 0.2
+    nodes = torch.from_numpy(tracked).transpose(1, 2).reshape(-1, xyz.shape[1])
+    transform = standard_transform(
+        get_skeleton("coco17"), stream="joint", clip_frames=6, train=False, has_score=False
+    )
+    inputs = []
+    for guess in (0.3, 0.7):
+        clip = np.where(tracked[..., None], xyz, np.float32(guess))
+        if together:
+            dataset = read([np.concatenate([clip, tracked[..., None]], -1)])
+        else:
+            dataset = read([clip], scores=[tracked.astype(np.float32)])
+        assert torch.equal(dataset[0].present, nodes)
+        item = transform(dataset[0])
+        assert torch.equal(item.present, nodes)
+        inputs.append(item.x)
+    first, second = inputs
+    assert torch.equal(first, second)
+    assert torch.equal((first != 0).any(-1), nodes)

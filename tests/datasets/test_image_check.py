@@ -96,9 +96,14 @@ def test_joints_outside_count_as_little_as_their_scores(tmp_path: Path) -> None:
 def test_a_clip_in_other_units_than_the_rest_is_left_out(tmp_path: Path) -> None:
     clips = [walk(seed) for seed in range(6)]
     clips[2] = clips[2] / WIDTH_HEIGHT
-    dataset = read(tmp_path, clips)
+    dataset = read(tmp_path / "pixels", clips)
     assert list(dataset.skipped) == ["clip2"]
     assert "multiply x by its width" in dataset.skipped["clip2"]
+    clips = [clip / WIDTH_HEIGHT for clip in clips]
+    clips[2] = walk(2)
+    dataset = read(tmp_path / "fractions", clips, (1, 1))
+    assert list(dataset.skipped) == ["clip2"]
+    assert "or divide x by its width" in dataset.skipped["clip2"]
 
 
 def test_single_clips_of_published_data_are_taken_as_they_are() -> None:

@@ -240,7 +240,7 @@ def _set_nan(annotations: list[dict[str, Any]]) -> None:
         (_harm(label=-2), r"clip 'b' has label -2; .* or -1 for a clip without one"),
         (_harm(label=10**9), r"clip 'b' has label 1000000000"),
         (_harm(label=10**5000), r"4300 digits"),
-        (_harm(label="1"), r"clip 'b' has label '1', which is no integer"),
+        (_harm(label="1"), r"clip 'b' has label '1', which is no integer; number the classes"),
         (_harm(label=1.0), r"clip 'b' has label 1.0, which is no integer"),
         (_harm(label=[0, 2]), r"clip 'b' has label \[0, 2\]: several labels .* are not supported"),
         (_harm(label=np.array([0, 1, 1])), r"clip 'b' has label \[0, 1, 1\]: several labels"),
@@ -436,7 +436,7 @@ def test_many_persons_in_few_frames_are_warned_of(
 ) -> None:  # fmt: skip
     annotations = [make_annotation(n, shape=(110, 1, 25, 3)) for n in "abc"]
     SkeletonPickle(make_pickle(annotations), split="all")
-    assert "more persons than frames, such as 110 persons in 1 frames" in caplog.text
+    assert "more persons than frames (one has persons: 110, frames: 1)" in caplog.text
     assert "array.transpose(1, 0, 2, 3)" in caplog.text
 
 
