@@ -153,6 +153,29 @@ def check_rigid(
     ]
 
 
+def check_root(people: Sequence[Array], skeleton: Skeleton) -> list[str]:
+    """Warn where a single joint is never there: poses in 3-D may be relative to it.
+
+    Args:
+        people: Frames of single persons, NaN where joints are missing.
+        skeleton: Names the joints.
+
+    Shapes:
+        - **people:** :math:`(F, V, 3)` each
+    """
+    if not people:
+        return []
+    seen = np.any([np.isfinite(points[..., 0]).any(axis=0) for points in people], axis=0)
+    never = np.flatnonzero(~seen)
+    if len(never) != 1:
+        return []
+    return [
+        f"the joint {skeleton.joints[never[0]]!r} is missing in all frames; if it is at the origin "
+        f"because the poses are relative to it, make it the center of the skeleton "
+        f"{skeleton.name!r}"
+    ]
+
+
 def _bone_name(skeleton: Skeleton, bone: int) -> str:
     child, parent = skeleton.bones[bone]
     return f"{skeleton.joints[child]} - {skeleton.joints[parent]}"

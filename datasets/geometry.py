@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets._order import body_size, check_head, check_order, check_rigid
+from pyg_stgcn.datasets._order import body_size, check_head, check_order, check_rigid, check_root
 from pyg_stgcn.datasets.store import Clip, ClipStore
 from pyg_stgcn.posture import find_up
 from pyg_stgcn.skeleton import Skeleton
@@ -81,6 +81,7 @@ def measure_geometry(store: ClipStore, skeleton: Skeleton, *, has_score: bool) -
     warnings += check_head(pose, up, float(np.median(sizes)), skeleton)
     if not flat:
         warnings += check_rigid(lengths, variation, deviations, skeleton)
+        warnings += check_root(people, skeleton)
     return Geometry(
         up=f"{'-' if up[axis] < 0 else '+'}{'xyz'[axis]}",
         relative=flat,

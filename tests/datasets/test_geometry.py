@@ -65,6 +65,18 @@ def test_heights_and_bones_by_hand(measure: Callable[..., Geometry]) -> None:
     np.testing.assert_allclose(found.variation, [0, 0, 0, 1 / 3], atol=1e-5)
 
 
+def test_poses_relative_to_a_joint_that_is_not_the_center_are_warned_of(tmp_path: Path) -> None:
+    def warnings(root: str) -> list[str]:
+        joint = PERSON.joints.index(root)
+        clip = person() - person()[:, :, [joint]]
+        found = SkeletonArrays(tmp_path / root, [clip], [0], PERSON).geometry.warnings
+        return [warning for warning in found if "origin" in warning]
+
+    assert warnings("hip") == []
+    (warning,) = warnings("elbow")
+    assert "joint 'elbow' is missing in all frames" in warning and "make it the center" in warning
+
+
 @pytest.mark.parametrize("up", ["+y", "-y", "+z"])
 def test_heights_are_along_the_axis_that_is_up(measure: Callable[..., Geometry], up: str) -> None:
     turns = {"+y": (0, 1, 2), "-y": (0, 1, 2), "+z": (0, 2, 1)}
