@@ -174,7 +174,7 @@ def _check_far(
         return None
     return InputError(
         f"clip {name!r} has coordinates from {low.min():.4g} to {high.max():.4g}, nearly all of "
-        f"them far outside an image with img_shape (image_sizes) {_show(size)}; "
+        f"which lie far outside an image with img_shape (image_sizes) {_show(size)}; "
         f"{_remedy(low, high, size)}"
     )
 

@@ -290,7 +290,7 @@ def _find_skeleton(
         shape = shapes.most_common(1)[0][0]
         raise InputError(
             f"no skeleton is given, and which one has {joints} joints in "
-            f"{'2-D, with img_shape,' if is_2d else '3-D, without img_shape,'} (keypoint {shape}) "
+            f"{'2-D (with' if is_2d else '3-D (without'} img_shape; keypoint {shape}) "
             f"cannot be guessed; {_REMEDY}"
             f"{axes_hint(shape)}"
         )

@@ -215,7 +215,7 @@ def test_an_ambiguous_number_of_joints_is_not_guessed(
     if channels == 2:
         annotation["img_shape"] = (4, 4)
     path = make_pickle([annotation])
-    kind = {2: "2-D, with img_shape", 3: "3-D, without img_shape"}[channels]
+    kind = {2: r"2-D \(with img_shape", 3: r"3-D \(without img_shape"}[channels]
     message = rf"data.pkl: no skeleton .*{joints} joints in {kind}.*--skeleton"
     with pytest.raises(InputError, match=message):
         SkeletonPickle(path, split="all")
