@@ -48,16 +48,11 @@ class Numbers(ListType):
     ) -> tuple[float, ...]:
         if isinstance(value, tuple):
             return value
-        words = self.split(value, "are not numbers; write, for example, 2 2 1 1")
+        words = self.split(value, "is no list of numbers; write, for example, 2 2 1 1")
         numbers = tuple(self.parse(word) for word in words)
         if not all(number in self.allowed for number in numbers):
-            self.fail(f"{value!r} are {self.refusal}", param, ctx)
+            self.fail(f"{value!r}: out of range; choose from {self.allowed}", param, ctx)
         return numbers
-
-    @property
-    def refusal(self) -> str:
-        """What numbers are that are not allowed."""
-        return f"out of range, not all in {self.allowed}"
 
     def parse(self, word: str) -> float:
         """The number that a word stands for."""
@@ -91,10 +86,6 @@ class WholeNumbers(Numbers):
     def __init__(self, allowed: Range, noun: str = "number") -> None:
         super().__init__(allowed)
         self.noun = noun
-
-    @property
-    def refusal(self) -> str:
-        return f"not {self.allowed}"
 
     def parse(self, word: str) -> float:
         found = float(word)

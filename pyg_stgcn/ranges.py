@@ -39,7 +39,7 @@ class Range:
 
     def __str__(self) -> str:
         if self.whole:
-            return f"whole numbers from {self.low} on, {self.high} at most"
+            return f"whole numbers from {self.low} to {self.high}"
         return f"{'[('[self.low_open]}{self.low}, {self.high}{'])'[self.high_open]}"
 
 

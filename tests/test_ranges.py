@@ -84,4 +84,4 @@ def test_numbers_of_numpy_are_numbers() -> None:
 def test_ranges_are_told_as_they_are() -> None:
     assert str(Range(0, 1, high_open=True)) == "[0, 1)"
     assert str(Range(0, 1, low_open=True)) == "(0, 1]"
-    assert str(whole(1, 20)) == "whole numbers from 1 on, 20 at most"
+    assert str(whole(1, 20)) == "whole numbers from 1 to 20"

@@ -13,6 +13,7 @@ import click
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
@@ -216,11 +217,17 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-    except (MisconfigurationException, ValueError, TypeError) as error:
+    except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
         raise InputError(
             f"{error} (--accelerator {config.accelerator}, --devices {config.devices}, "
             f"--strategy {config.strategy}, --precision {config.precision})"
         ) from None
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        # What they have trained would not come back to this process.
+        raise InputError(
+            f"--strategy {config.strategy}: trains in copies of this process, which is not "
+            "supported; choose --strategy ddp"
+        )
     if config.batch_size % trainer.world_size:
         raise InputError(
             f"--batch-size {config.batch_size}: cannot be shared equally by "

@@ -185,8 +185,8 @@ def test_experts_may_keep_more_than_one_dense_model() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["--levels", 1.2], "not all in [0, 1)"),
-        (["--seeds", 0.5], "whole numbers from 0 on"),
+        (["--levels", 1.2], "'1.2': out of range; choose from [0, 1)"),
+        (["--seeds", 0.5], "whole numbers from 0 to"),
         (["--seeds", 1, 2, 1], "name a seed twice"),
         (["--controls", "late"], "late"),
         (["--init", "run", "--controls", "equal", "dense"], "single models of --controls dense;"),

@@ -44,7 +44,7 @@ def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--persons", 0], "not whole numbers from 1 on"),
+        (["--persons", 0], "'0': out of range; choose from whole numbers from 1 to 1000"),
         (["--threads", 2, 2], "name a number twice"),
         (["--forms", "fast"], "not all among eager, compile"),
         (["--device", "cuda:9"], "not a device of this machine"),

@@ -81,7 +81,7 @@ def test_wrong_usage(runs: list[Path], tmp_path: Path) -> None:
     assert call("fuse").exit_code == 2
     for words, message in (
         (["--weights", 1, "--search"], "exclude each other"),
-        (["--weights", "heavy"], "'heavy' are not numbers"),
+        (["--weights", "heavy"], "'heavy' is no list of numbers"),
         (["--weights"], "requires an argument"),
     ):
         result = call("fuse", *runs, *out, *words)

@@ -266,7 +266,7 @@ def test_an_epoch_that_the_runs_do_not_have(words: list[object], tmp_path: Path)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["--seeds", 0.5], "not whole numbers"),
+        (["--seeds", 0.5], "choose from whole numbers"),
         (["--rate", 0.2, "--final-sparsity", 0.9], "say the same"),
         (["--rate", 1], "--rate"),
         (["--controls", "shuffled"], "shuffled"),

@@ -128,7 +128,7 @@ def test_a_failed_training_is_named(words: list[object], tmp_path: Path) -> None
     ("given", "message"),
     [
         (["--sparsities", 1.2], "out of range"),
-        (["--seeds", 0.5], "not whole numbers"),
+        (["--seeds", 0.5], "choose from whole numbers"),
         (["--methods", "lottery"], "lottery"),
         ([], "--dataset is missing"),
     ],

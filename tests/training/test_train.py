@@ -325,6 +325,24 @@ def test_batch_must_be_shared_equally(config: TrainConfig, tmp_path: Path) -> No
         train(replace(config, devices="2", strategy="ddp", batch_size=5), tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            {"strategy": "ddp_spawn", "devices": "2"},
+            "--strategy ddp_spawn: .* choose --strategy ddp$",
+        ),
+        ({"precision": "transformer-engine"}, "--precision transformer-engine"),
+    ],
+)
+def test_what_cannot_train_is_refused_before_the_folder_is_made(
+    config: TrainConfig, tmp_path: Path, option: dict[str, str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train(replace(config, **option), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
 def test_another_precision(config: TrainConfig, tmp_path: Path, precision: str) -> None:
     # With seed 0 an activation lies so close to zero that rounding decides on its gradient.
