@@ -31,14 +31,11 @@ class Stopped(SystemExit):
         return f"stopped by {self.signal.name}; {self.remedy}"
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    raise Stopped(number)
-
-
 @contextlib.contextmanager
 def stop_on(*names: str) -> Iterator[None]:
     """Within the context, signals raise :class:`Stopped` in the main thread.
 
+    So does any other error after such a signal: it may come from what the signal has cut short.
     A signal that is ignored, as under nohup, or handled by the caller stays so. Does nothing
     outside the main thread, which alone may set handlers.
 
@@ -46,6 +43,12 @@ def stop_on(*names: str) -> Iterator[None]:
         *names: Of the signals; those that the system lacks are left out.
     """
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    received = []
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        received.append(number)
+        raise Stopped(number)
+
     untouched = (signal.SIG_DFL, signal.default_int_handler)
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -55,9 +58,15 @@ def stop_on(*names: str) -> Iterator[None]:
             if (handler := signal.getsignal(number)) in untouched
         }
     for number in before:
-        signal.signal(number, _stop)
+        signal.signal(number, stop)
     try:
         yield
+    except Exception as error:
+        if received:
+            # Code in C can swallow the exception, as torch does while it imports numpy, and then
+            # fail for want of what was not finished.
+            raise Stopped(received[0]) from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -106,3 +107,11 @@ def test_other_threads_set_no_handlers() -> None:
     thread.start()
     thread.join()
     assert done == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_an_error_after_a_swallowed_signal_is_the_signal() -> None:
+    with pytest.raises(Stopped, match="stopped by SIGTERM") as caught, stop_on("SIGTERM"):
+        with contextlib.suppress(Stopped):
+            signal.raise_signal(signal.SIGTERM)
+        raise RecursionError("half imported")
+    assert caught.value.code == 143 and isinstance(caught.value.__cause__, RecursionError)
