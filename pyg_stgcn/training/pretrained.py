@@ -7,14 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.files import check_is_file
 from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models import Assembly, load_pyskl
+from pyg_stgcn.models.weights import read_weights
 from pyg_stgcn.training.checkpoint import read_trained_state
 from pyg_stgcn.training.config import load_config
 from pyg_stgcn.training.matching import class_numbers
@@ -57,10 +56,8 @@ def load_pretrained(
             f"--init {path}: no such file; name a run's folder, its model.safetensors, its "
             "checkpoints/best.ckpt or a checkpoint of PYSKL"
         )
-    if path.suffix == ".safetensors":
-        return _load_own(model, path, _read_safetensors(path), classes)
-    if path.suffix == ".ckpt":
-        return _load_own(model, path, _read_checkpoint(path), classes)
+    if path.suffix in (".safetensors", ".ckpt"):
+        return _load_own(model, path, _read(path), classes)
     if isinstance(model, Assembly):
         raise InputError(
             f"--init {path}: holds a single backbone; start an assembly from a run of its like"
@@ -86,16 +83,11 @@ def _weights_of_run(folder: Path) -> Path:
     )
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise InputError(f"--init {path}: damaged ({error}); {_ANOTHER}") from None
-
-
-def _read_checkpoint(path: Path) -> dict[str, Tensor]:
-    try:
-        return read_trained_state(path, _ANOTHER).weights
+        if path.suffix == ".ckpt":
+            return read_trained_state(path, _ANOTHER).weights
+        return read_weights(path, _ANOTHER)
     except InputError as error:
         raise InputError(f"--init {error}") from None
 

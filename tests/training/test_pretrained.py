@@ -121,7 +121,15 @@ def test_weights_that_do_not_fit(source: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         load_pretrained(wide, tmp_path / "nowhere.pth")
     (tmp_path / "bad.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match=r"^--init .*bad\.safetensors: damaged"):
+        load_pretrained(wide, tmp_path / "bad.safetensors")
+    save_file({"x\n" * 5000: torch.ones(2)}, tmp_path / "bad.safetensors")
+    with pytest.raises(InputError, match=r"^--init .*bad\.safetensors: 'x\\n.* no name of a weight"):
+        load_pretrained(wide, tmp_path / "bad.safetensors")
+    save_file({"x": torch.ones(2)}, tmp_path / "bad.safetensors")
+    content = (tmp_path / "bad.safetensors").read_bytes()
+    (tmp_path / "bad.safetensors").write_bytes(content.replace(b'"F32"', b'"C64"'))
+    with pytest.raises(InputError, match=r"^--init .*bad\.safetensors: damaged"):
         load_pretrained(wide, tmp_path / "bad.safetensors")
     save_file({"x": torch.ones(2)}, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match=r"missing.*1 unexpected \(x\)"):
