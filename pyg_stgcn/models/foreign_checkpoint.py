@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ from pyg_stgcn.models.pickle_cost import check_cost
 _NUM_OLD_PICKLES = 5
 #: How many bytes the tensors may have for each byte that is kept: some may share their memory.
 _MAX_SHARING = 4
+#: What PyTorch says after the advice to load the file without any safety.
+_REASON = re.compile(r"WeightsUnpickler error: (.+)|^.*GLOBAL.*$", re.MULTILINE)
 
 
 def read_foreign_checkpoint(path: str | os.PathLike[str]) -> Mapping[str, Any]:
@@ -38,12 +41,11 @@ def read_foreign_checkpoint(path: str | os.PathLike[str]) -> Mapping[str, Any]:
     if path.is_dir():
         raise InputError(f"{path}: is not a file; name the file of a checkpoint")
     try:
-        _check_pickles(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        _check_tensors(content)
+        with path.open("rb") as file:
+            content = load_tensors(file)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except Exception as error:  # Damaged bytes can raise anything that a container can.
+    except ValueError as error:
         raise InputError(
             f"{path}: holds more than tensors, or is damaged ({brief(error)}); where you trust it, "
             f"save its state_dict alone and load that"
@@ -53,19 +55,43 @@ def read_foreign_checkpoint(path: str | os.PathLike[str]) -> Mapping[str, Any]:
     return content
 
 
-def _check_pickles(path: Path) -> None:
+def load_tensors(file: BinaryIO) -> Any:
+    """What :func:`torch.save` has written: plain containers and tensors, on the CPU.
+
+    Args:
+        file: At its start.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is damaged, holds anything else, or would take more time or memory than its
+            length lets expect.
+    """
+    try:
+        _check_pickles(file)
+        file.seek(0)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        _check_tensors(content)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # Damaged bytes can raise anything that a container can.
+        found = _REASON.search(str(error))
+        raise ValueError(found[1] or found[0] if found else str(error)) from None
+    return content
+
+
+def _check_pickles(file: BinaryIO) -> None:
     """Refuse what would take more time or memory than its length lets expect."""
-    with path.open("rb") as file:
-        if file.read(4) != b"PK\3\4":  # As PyTorch decides.
-            file.seek(0)
-            for _ in range(_NUM_OLD_PICKLES):
-                check_cost(file)
-            return
-    with zipfile.ZipFile(path) as archive:
+    if file.read(4) != b"PK\3\4":  # As PyTorch decides.
+        file.seek(0)
+        for _ in range(_NUM_OLD_PICKLES):
+            check_cost(file)
+        return
+    size = file.seek(0, os.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
         # torch.save compresses nothing.
         declared = sum(info.file_size for info in archive.infolist())
-        if declared > path.stat().st_size:
-            raise ValueError(f"{path.stat().st_size} bytes that expand to {declared}")
+        if declared > size:
+            raise ValueError(f"{size} bytes that expand to {declared}")
         for name in archive.namelist():
             if name.endswith(".pkl"):
                 check_cost(io.BytesIO(archive.read(name)))

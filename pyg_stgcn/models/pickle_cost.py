@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickletools
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 #: Calls that a checkpoint has no need of, and that make much of little.
 _COSTLY = {
@@ -13,8 +13,23 @@ _COSTLY = {
 }
 _PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
 _GETS = {"GET", "BINGET", "LONG_BINGET"}
+#: They put what follows a container into it, which makes it no deeper than they are.
+_FILLS = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}
 _FREE = 1_000_000
 _MAX_RATIO = 10
+#: A hash or a comparison of deeper tuples would overflow the stack.
+_DEEPEST = 100
+#: Keys that are no texts: an optimizer numbers its parameters. More can be chosen so that each is
+#: compared with all others. Also what a call may get, which could be the members of a set.
+_MOST_NUMBERS = 20_000
+
+
+class _Part(NamedTuple):
+    """What lies on the stack: how much it holds, how deep, and whether it is a text."""
+
+    size: int
+    depth: int
+    is_text: bool
 
 
 def check_cost(file: BinaryIO) -> None:
@@ -30,34 +45,65 @@ def check_cost(file: BinaryIO) -> None:
         ValueError: The pickle is refused, or damaged.
     """
     start = file.tell()
-    sizes: list[int] = []
+    parts: list[_Part] = []
     marks: list[int] = []
-    memo: dict[Any, int] = {}
+    memo: dict[Any, _Part] = {}
+    numbers = 0
     for opcode, argument, place in pickletools.genops(file):
         if opcode.name == "GLOBAL" and argument in _COSTLY:
             raise ValueError(f"it {_COSTLY[argument]}, for which a state dict has no use")
         if opcode.name in _PUTS:
-            memo[argument] = sizes[-1]
+            memo[argument] = parts[-1]
         elif opcode.name in _GETS:
-            sizes.append(memo[argument])
+            parts.append(memo[argument])
         elif opcode.name == "MARK":
-            marks.append(len(sizes))
+            marks.append(len(parts))
         else:
-            made = 1 + sum(_taken(opcode, sizes, marks))
-            if made > _FREE + _MAX_RATIO * ((place or 0) - start):
+            taken = _taken(opcode, parts, marks)
+            made = _made(opcode, taken)
+            numbers += _numbers_as_keys(opcode, taken)
+            if made.size > _FREE + _MAX_RATIO * ((place or 0) - start):
                 raise ValueError("it holds the same things in each other again and again")
-            sizes += [made] * len(opcode.stack_after)
+            if made.depth > _DEEPEST:
+                raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
+            if opcode.name == "REDUCE" and made.size > _MOST_NUMBERS:
+                raise ValueError(f"it makes something of {made.size} parts, not of tensors")
+            if numbers > _MOST_NUMBERS:
+                raise ValueError(f"it has more than {_MOST_NUMBERS} numbers as keys")
+            parts += [made] * len(opcode.stack_after)
 
 
-def _taken(opcode: pickletools.OpcodeInfo, sizes: list[int], marks: list[int]) -> list[int]:
-    """Takes off the stack what an operation takes."""
+def _made(opcode: pickletools.OpcodeInfo, taken: list[_Part]) -> _Part:
+    inner = taken
+    depth = 0
+    if opcode.name in _FILLS and taken:
+        depth, inner = taken[0].depth, taken[1:]
+    depth = max([depth, *(part.depth + 1 for part in inner)])
+    return _Part(1 + sum(part.size for part in taken), depth, "UNICODE" in opcode.name)
+
+
+def _numbers_as_keys(opcode: pickletools.OpcodeInfo, taken: list[_Part]) -> int:
+    """How many parts of the keys of a dict, or members of a set, that it makes are no texts."""
+    if opcode.name in ("SETITEM", "SETITEMS"):
+        keys = taken[1::2]
+    elif opcode.name == "DICT":
+        keys = taken[::2]
+    elif opcode.name in ("ADDITEMS", "FROZENSET"):
+        keys = taken
+    else:
+        return 0
+    return sum(part.size for part in keys if not part.is_text)
+
+
+def _taken(opcode: pickletools.OpcodeInfo, parts: list[_Part], marks: list[int]) -> list[_Part]:
+    """Takes off the stack what an operation takes, without the mark."""
     before = opcode.stack_before
     count = len(before)
     if pickletools.markobject in before:
-        # What stands before the mark, the mark, and all that stands after it.
-        count = len(sizes) - marks.pop() + before.index(pickletools.markobject)
-    if count > len(sizes):
+        # What stands before the mark, and all that stands after it.
+        count = len(parts) - marks.pop() + before.index(pickletools.markobject)
+    if count > len(parts):
         raise ValueError("it takes more than it has made")
-    taken = sizes[len(sizes) - count :]
-    del sizes[len(sizes) - count :]
+    taken = parts[len(parts) - count :]
+    del parts[len(parts) - count :]
     return taken

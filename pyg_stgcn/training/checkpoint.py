@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,11 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
+from pyg_stgcn.checked import brief
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file, write_atomically
 from pyg_stgcn.finite import check_finite
+from pyg_stgcn.models.foreign_checkpoint import load_tensors
 from pyg_stgcn.sparsity import fold_state_dict
 
 #: Stands at the end of a checkpoint, before the hexadecimal SHA-256 of all bytes before it.
@@ -129,20 +130,12 @@ def read_checkpoint(path: Path, remedy: str) -> dict[str, Any]:
     if not intact:
         raise InputError(f"{path}: damaged, its checksum differs; {remedy}")
     try:
-        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
-        first = str(error).strip().partition("\n")[0]
-        raise InputError(f"{path}: no checkpoint of a run ({first}); {remedy}") from None
+        loaded = load_tensors(io.BytesIO(content))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no checkpoint of a run ({brief(error)}); {remedy}") from None
     if not isinstance(loaded, dict):
         raise InputError(f"{path}: no checkpoint of a run; {remedy}")
     return loaded
-
-
-#: What torch.load raises for files that hold something else.
-_UNREADABLE = (
-    *(pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError),
-    *(AttributeError, AssertionError, ImportError, ArithmeticError, MemoryError),
-)
 
 
 @dataclass(frozen=True)

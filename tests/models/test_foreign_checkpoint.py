@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import pickle
 import resource
 import time
@@ -28,14 +29,30 @@ def call(function: bytes, arguments: bytes) -> bytes:
     return HEAD + b"c" + function + b"\n" + arguments + b"R."
 
 
+def keys_of_one_hash(count: int) -> bytes:
+    """Tuples of multiples of 2**61 - 1, all of which have the hash of zero."""
+    numbers = [b"\x8a\x09" + (i * (2**61 - 1)).to_bytes(9, "little") for i in range(8)]
+    chosen = itertools.islice(itertools.product(numbers, repeat=8), count)
+    return b"".join(b"(" + b"".join(key) + b"tN" for key in chosen)
+
+
 PICKLES = {
+    "deep": (HEAD + b"}K\x01" + b"\x85" * 300_000 + b"K\x01s.", "nested more than 100 levels deep"),
+    "one hash": (HEAD + b"}(" + keys_of_one_hash(3_000) + b"u.", "more than 20000 numbers as keys"),
+    "one hash in a call": (
+        call(b"builtins\nset", b"((" + keys_of_one_hash(3_000) + b"lt"),
+        "makes something of 30004 parts",
+    ),
     "hash": (shared_tuples(40), "again and again"),
     "codec": (call(b"_codecs\nencode", b"X\x01\0\0\0aX\x03\0\0\0hex\x86"), "encodes a text"),
     "bytes": (call(b"builtins\nbytearray", b"J\xff\xff\xff\x7f\x85"), "makes an array of bytes"),
     "stack": (HEAD + b"\x86.", "more than it has made"),
     "memo": (HEAD + b"h\x07.", "damaged"),
     "mark": (HEAD + b"t.", "damaged"),
-    "code": (call(b"os\nsystem", b"X\x04\0\0\0true\x85"), "damaged"),
+    "code": (
+        call(b"os\nsystem", b"X\x04\0\0\0true\x85"),
+        r"damaged \(Trying to load .* os\.system",
+    ),
     "nothing": (b"", "damaged"),
 }
 

@@ -119,6 +119,25 @@ def test_checkpoints_without_a_checksum(tmp_path: Path, caplog: pytest.LogCaptur
         read_checkpoint(tmp_path / "pipe.ckpt", "do this")
 
 
+def test_checkpoints_of_others_are_taken_with_care(tmp_path: Path) -> None:
+    path = tmp_path / "best.ckpt"
+    deep = b"\x80\x02}K\x01" + b"\x85" * 300_000 + b"K\x01s."
+    for content, message in (
+        (deep, "nested more than 100 levels deep"),
+        (b"\x80\x02r\x01", r"no checkpoint of a run \("),
+        (b"\x80\x02cos\nsystem\nX\x01\0\0\0a\x85R.", r"\(Trying to load .*os\.system"),
+    ):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x/data.pkl", content)
+            archive.writestr("x/version", "3\n")
+        with pytest.raises(InputError, match=rf"^{path}: .*{message}.*; do this") as error:
+            read_checkpoint(path, "do this")
+        assert "weights_only" not in str(error.value)
+    torch.save({"state_dict": {"model.x": torch.ones(1).expand(3 * 10**9)}}, path)
+    with pytest.raises(InputError, match="a tensor of 12000000000 bytes with 4 in the file"):
+        read_checkpoint(path, "do this")
+
+
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "best.ckpt"
     weights = torch.tensor([1.0, torch.inf, torch.nan])
