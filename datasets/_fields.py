@@ -17,6 +17,8 @@ from pyg_stgcn.errors import InputError
 #: Labels have to be below this number.
 MAX_CLASSES = 2**16
 _LONGEST = 60
+#: Of a name: no path is longer.
+_LONGEST_TEXT = 4096
 #: The label of a clip whose class is not known.
 UNLABELLED = -1
 
@@ -26,10 +28,16 @@ def text(value: Any, what: str) -> str:
     # The text of a nested container could be as long as its author likes.
     if not isinstance(value, str | int | np.integer):
         raise InputError(f"{what} is {reprlib.repr(value)}, not a text")
+    found = str(value)
+    if len(found) > _LONGEST_TEXT:
+        raise InputError(
+            f"{what} is {reprlib.repr(value)}, a text of {len(found)} characters; give at most "
+            f"{_LONGEST_TEXT}"
+        )
     # Half of a surrogate pair, which Python takes for a character, cannot be written as UTF-8.
-    if any("\ud800" <= char <= "\udfff" for char in str(value)):
+    if not found.isascii() and any("\ud800" <= char <= "\udfff" for char in found):
         raise InputError(f"{what} is {reprlib.repr(value)}, which is no valid Unicode")
-    return str(value)
+    return found
 
 
 def read_name(i: int, annotation: dict[str, Any]) -> str:
@@ -84,6 +92,8 @@ def check_classes(names: list[str], labels: Sequence[int], where: str) -> list[s
         labels: Labels of the clips, sorted.
         where: Where the names are from, in an error.
     """
+    if len(names) > MAX_CLASSES:
+        raise InputError(f"{where} names {len(names)} classes; there may be {MAX_CLASSES}")
     if labels and labels[-1] >= len(names):
         from_one = labels[0] == 1 and labels[-1] == len(names)
         remedy = (

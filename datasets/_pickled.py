@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 LONGEST_KEY = 2**16
 _LONGEST_TUPLE = 8
+#: Numbers in the keys of a whole file: thousands can be chosen so that they have one hash, and then
+#: each is compared with all others. The hashes of texts cannot be foreseen.
+MOST_NUMBERS = 20_000
 #: An axis of an empty array may have this length. All others are bounded by their data.
 _LONGEST_EMPTY = 2**16
 
@@ -131,20 +134,30 @@ def _empty_bytes() -> bytes:
     return b""
 
 
-def check_key(key: object) -> None:
+def check_keys(keys: Iterable[object]) -> int:
     """Refuse what must not be hashed: nested values that take for ever, or all of the stack.
+
+    Returns:
+        How many of the keys, or of their parts, are no texts.
 
     Raises:
         RefusedError: If a key is neither a number, a text, bytes, ``None`` nor a short tuple of
-            these, or is too long.
+            these, or is too long, or there are too many numbers.
     """
-    if not isinstance(key, tuple):
-        _check_flat_key(key)
-    elif len(key) > _LONGEST_TUPLE:
-        raise RefusedError(f"a tuple of {len(key)} as the key of a dict or in a set")
-    else:
-        for part in key:
+    numbers = 0
+    for key in keys:
+        # Nearly all keys are short texts, and there may be millions.
+        if type(key) is str and len(key) <= LONGEST_KEY:
+            continue
+        parts = key if isinstance(key, tuple) else (key,)
+        if len(parts) > _LONGEST_TUPLE:
+            raise RefusedError(f"a tuple of {len(parts)} as the key of a dict or in a set")
+        for part in parts:
             _check_flat_key(part)
+            numbers += not isinstance(part, str | bytes)
+        if numbers > MOST_NUMBERS:
+            raise RefusedError(f"more than {MOST_NUMBERS} numbers as keys of dicts and in sets")
+    return numbers
 
 
 def _check_flat_key(key: object) -> None:
@@ -158,28 +171,24 @@ def _check_flat_key(key: object) -> None:
         raise RefusedError(f"a nested {type(key).__name__} as the key of a dict or in a set")
 
 
-def checked_members(members: Iterable[Any]) -> list[Any]:
-    """Members of a set, each of which may be one."""
+def _checked(members: Iterable[Any]) -> list[Any]:
     checked = list(members)
-    for member in checked:
-        check_key(member)
+    check_keys(checked)
     return checked
 
 
 def _set(members: Iterable[Any] = ()) -> set[Any]:
-    return set(checked_members(members))
+    return set(_checked(members))
 
 
 def _frozenset(members: Iterable[Any] = ()) -> frozenset[Any]:
-    return frozenset(checked_members(members))
+    return frozenset(_checked(members))
 
 
 def _ordered_dict(items: Iterable[Any] = ()) -> OrderedDict[Any, Any]:
-    made: OrderedDict[Any, Any] = OrderedDict()
-    for key, value in items:
-        check_key(key)
-        made[key] = value
-    return made
+    pairs = [(key, value) for key, value in items]
+    check_keys(key for key, _ in pairs)
+    return OrderedDict(pairs)
 
 
 #: What a pickle gets for a name.

@@ -19,11 +19,11 @@ from pyg_stgcn.datasets._formats import refuse_other_formats
 from pyg_stgcn.datasets._pickled import (
     ALLOWED,
     LONGEST_KEY,
+    MOST_NUMBERS,
     Array,
     DType,
     RefusedError,
-    check_key,
-    checked_members,
+    check_keys,
 )
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file
@@ -35,9 +35,14 @@ _LONGEST_INTEGER = 2**15
 #: Bytes that even a file of a few bytes may build.
 _FREE_BYTES = 2**20
 _CONTAINERS = (dict, list, tuple)
+_SIZED = (*_CONTAINERS, set, frozenset)
+#: Entries of all containers: so many, and so many for each byte of the file. Each takes two bytes
+#: of a file, or none where a whole list is in several places.
+_FREE_PARTS, _MOST_PARTS = 10**6, 4
 _WITH_STATE = (Array, DType)
 #: What a call may make of the same data again and again.
-_COPIES = (bytes, set, frozenset, OrderedDict)
+_HASHED = (set, frozenset, OrderedDict)
+_COPIES = (bytes, *_HASHED)
 _REMEDIES = {
     "torch": "It holds PyTorch tensors: convert them with .numpy() and write the pickle again",
     "joblib": "It was written by joblib: convert it with pickle.dump(joblib.load(FILE), ...)",
@@ -52,8 +57,9 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
     texts and bytes of Python 2, which look the same in a pickle, become texts, read as Latin 1.
 
     Time and memory are bounded by the length of the file, whatever it holds: keys of dicts and
-    members of sets are numbers, texts or short tuples of these, containers are nested at most 32
-    deep, and what is built of the same data again and again may not be longer than twice the file.
+    members of sets are texts, numbers or short tuples of these, with at most 20,000 numbers in a
+    file, containers are nested at most 32 deep, and what is built of the same data again and again
+    may not be longer than twice the file.
 
     Args:
         path: The file.
@@ -69,6 +75,7 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
         with path.open("rb") as file:
             content = _RestrictedUnpickler(file, path.stat().st_size).load()
         _check_depth(content)
+        _check_size(content, path.stat().st_size)
     except InputError:
         raise
     except OSError as error:
@@ -125,6 +132,21 @@ def _check_depth(content: Any) -> None:
     raise RefusedError(f"containers nested more than {_DEEPEST} deep")
 
 
+def _check_size(content: Any, file_size: int) -> None:
+    """Refuse containers that hold the same ones again and again: readers visit each every time."""
+    sizes: dict[int, int] = {}
+
+    def size(container: Any) -> int:
+        found = sizes.get(id(container))
+        if found is None:
+            inner = [part for part in _parts(container) if isinstance(part, _SIZED)]
+            found = sizes[id(container)] = len(container) + sum(map(size, inner))
+        return found
+
+    if isinstance(content, _SIZED) and size(content) > _FREE_PARTS + _MOST_PARTS * file_size:
+        raise RefusedError("the same lists again and again")
+
+
 def _parts(container: Any) -> Iterable[Any]:
     if isinstance(container, dict):
         return container.values()
@@ -158,6 +180,7 @@ class _RestrictedUnpickler(pickle._Unpickler):
         self._size = size
         # Bytes of a file are copied at most twice: from a text to bytes and on to an array.
         self._budget = 2 * size + _FREE_BYTES
+        self._numbers = MOST_NUMBERS
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -173,6 +196,11 @@ class _RestrictedUnpickler(pickle._Unpickler):
         self._budget -= size
         if self._budget < 0:
             raise RefusedError("far more than the file can hold")
+
+    def _check_keys(self, keys: Iterable[Any]) -> None:
+        self._numbers -= check_keys(keys)
+        if self._numbers < 0:
+            raise RefusedError(f"more than {MOST_NUMBERS} numbers as keys of dicts and in sets")
 
     def load_build(self) -> None:
         state = self.stack.pop()
@@ -191,6 +219,8 @@ class _RestrictedUnpickler(pickle._Unpickler):
         made = self.stack[-1] = self.stack[-1](*args)
         if isinstance(made, _COPIES):
             self._spend(len(made))
+        if isinstance(made, _HASHED):
+            self._check_keys(made)
 
     dispatch[pickle.REDUCE[0]] = load_reduce
 
@@ -221,20 +251,22 @@ class _RestrictedUnpickler(pickle._Unpickler):
             key = items[i]
             # Nearly all keys are short texts, and there may be millions.
             if type(key) is not str or len(key) > LONGEST_KEY:
-                check_key(key)
+                self._check_keys((key,))
             made[key] = items[i + 1]
 
     def load_additems(self) -> None:
         items = self.pop_mark()
         if not isinstance(self.stack[-1], set):
             raise RefusedError(f"changes to a {type(self.stack[-1]).__name__}")
-        self.stack[-1].update(checked_members(items))
+        self._check_keys(items)
+        self.stack[-1].update(items)
 
     dispatch[pickle.ADDITEMS[0]] = load_additems
 
     def load_frozenset(self) -> None:
         items = self.pop_mark()
-        self.stack.append(frozenset(checked_members(items)))
+        self._check_keys(items)
+        self.stack.append(frozenset(items))
 
     dispatch[pickle.FROZENSET[0]] = load_frozenset
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import pickle
 import re
@@ -42,7 +43,33 @@ def many_arrays_of_the_same_bytes() -> bytes:
     return names + data + (array + b"\x85h\x03\x89h\x04tb") * 8000 + b"l."
 
 
+def keys_of_one_hash() -> bytes:
+    """Tuples of multiples of 2**61 - 1, all of which have the hash of zero."""
+    numbers = [b"\x8a\x09" + (i * (2**61 - 1)).to_bytes(9, "little") for i in range(8)]
+    chosen = itertools.islice(itertools.product(numbers, repeat=8), 10_000)
+    return b"".join(b"(" + b"".join(key) + b"t" for key in chosen)
+
+
+def lists_in_many_places() -> bytes:
+    names = ["a", "b"] * 5_000
+    return pickle.dumps({"split": {f"s{i}": names for i in range(1_000)}, "annotations": []})
+
+
 HOSTILE = {
+    "lists in many places": (lists_in_many_places(), "the same lists again and again"),
+    "keys of one hash": (
+        b"\x80\x04}(" + keys_of_one_hash().replace(b"t", b"tN") + b"u.",
+        "more than 20000 numbers as keys",
+    ),
+    "members of one hash": (b"\x80\x04(" + keys_of_one_hash() + b"\x91.", "more than 20000"),
+    "members of one hash in a call": (
+        b"cbuiltins\nset\n((" + keys_of_one_hash() + b"ltR.", "more than 20000"
+    ),
+    "more and more numbers": (
+        b"(" + (b"\x8f(" + b"".join(b"M" + struct.pack("<H", i) for i in range(9999)) + b"\x90")
+        * 3 + b"l.",
+        "more than 20000",
+    ),
     "a nested key": (b"\x80\x04}" + PAIRS + b"K\x01s.", "nested tuple as the key"),
     "nested keys": (b"\x80\x04}(" + PAIRS + b"K\x01u.", "nested tuple as the key"),
     "a nested key of protocol 0": (b"(" + PAIRS + b"K\x01d.", "nested tuple as the key"),
@@ -58,7 +85,7 @@ HOSTILE = {
     "deep tuples": (b"\x80\x04K\x01" + b"\x85" * 300_000 + b".", "nested more than 32 deep"),
     "deep lists": (b"\x80\x04" + b"]" * 300_000 + b"a" * 299_999 + b".", "more than 32 deep"),
     "deep dicts": (
-        b"\x80\x04}" + b"K\x01}" * 300_000 + b"s" * 300_000 + b".",
+        b"\x80\x04}" + b"\x8c\x01a}" * 300_000 + b"s" * 300_000 + b".",
         "more than 32 deep",
     ),
     "a list in itself": (b"\x80\x04]\x94h\x00a.", "nested more than 32 deep"),
@@ -87,7 +114,7 @@ HOSTILE = {
         many_arrays_of_the_same_bytes(), "more than the file can hold"
     ),
     "many sets of the same members": (
-        b"(cbuiltins\nset\nq\x01(" + b"".join(b"M" + struct.pack("<H", i) for i in range(9999))
+        b"(cbuiltins\nset\nq\x01(" + b"".join(b"\x8c\x04%04d" % i for i in range(9999))
         + b"lq\x02" + b"h\x01h\x02\x85R" * 10_000 + b"l.",
         "more than the file can hold",
     ),

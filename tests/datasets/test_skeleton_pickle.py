@@ -455,3 +455,19 @@ def test_genuine_pickles_of_other_kinds(
 ) -> None:
     with pytest.raises(InputError, match=message):
         SkeletonPickle(shared_data / f"data/poses/{file}.pkl", root=tmp_path)
+
+
+def test_names_of_any_length_are_not_taken(tmp_path: Path) -> None:
+    path = tmp_path / "data.pkl"
+    clips = [two_dimensional("a"), two_dimensional("b", label=1)]
+    split, long = {"train": ["a"], "val": ["b"]}, "x" * 5000
+    for content, message in (
+        ({"meta": {"classes": [long, "y"]}}, "a class name in meta is 'x.*', a text of 5000"),
+        ({"meta": {"classes": ["y"] * 70_000}}, "meta names 70000 classes; there may be 65536"),
+        ({"split": split | {"more": [long]}}, "a clip of split 'more' is 'x.*', a text of 5000"),
+        ({"split": {long: ["a"]}}, "the name of a split is 'x.*', a text of 5000"),
+    ):
+        path.write_bytes(pickle.dumps({"split": split, "annotations": clips, **content}))
+        with pytest.raises(InputError, match=rf"^{path}: .*{message}") as error:
+            SkeletonPickle(path, root=tmp_path / "root", split="all")
+        assert len(str(error.value)) < 500
