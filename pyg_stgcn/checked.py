@@ -14,7 +14,7 @@ from pyg_stgcn.errors import InputError
 #: Of a text: no name and no path is longer.
 _LONGEST_TEXT = 4096
 _TOLD = {
-    str: f"a text of at most {_LONGEST_TEXT} characters",
+    str: f"a text of at most {_LONGEST_TEXT} characters in valid Unicode",
     bool: "true or false",
     int: "a whole number",
     float: "a finite number",
@@ -83,7 +83,7 @@ def is_of_type(value: Any, annotation: Any) -> bool:
         return _is_number(value, (int, float)) and abs(value) <= sys.float_info.max
     if origin is int:
         return _is_number(value, int) and abs(value) <= _LARGEST_INT
-    if not isinstance(value, origin) or (origin is str and len(value) > _LONGEST_TEXT):
+    if not isinstance(value, origin) or (origin is str and not _is_text(value)):
         return False
     if not arguments:
         return True
@@ -92,6 +92,15 @@ def is_of_type(value: Any, annotation: Any) -> bool:
         return all(is_of_type(k, of_keys) and is_of_type(v, of_values) for k, v in value.items())
     (of_items,) = arguments
     return all(is_of_type(item, of_items) for item in value)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        # The names of files may hold halves of a surrogate pair that stand for single bytes.
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return len(value) <= _LONGEST_TEXT
 
 
 def _is_number(value: Any, kind: Any) -> bool:

@@ -173,5 +173,12 @@ def _by_distance(distance: Tensor, max_hop: int) -> Tensor:
             f"partition 'distance-{max_hop}': no joints are more than {farthest} bones apart; "
             f"use at most 'distance-{farthest}'"
         )
+    # Each distance has a matrix of all pairs of joints.
+    most = MAX_EDGES // len(distance) ** 2 - 1
+    if max_hop > most:
+        raise InputError(
+            f"partition 'distance-{max_hop}': {max_hop + 1} distances of {len(distance)} joints "
+            f"are too many; use at most 'distance-{most}'"
+        )
     adjacency = _normalize((distance <= max_hop).float())
     return torch.stack([adjacency * (distance == hop) for hop in range(max_hop + 1)])

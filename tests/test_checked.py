@@ -22,6 +22,8 @@ from pyg_stgcn.errors import InputError
         (10**400, float, False),
         ("a", str, True),
         ("a" * 5000, str, False),
+        ("a\udcff", str, True),
+        ("a\ud800", str, False),
         (None, str | None, True),
         (3, str | None, False),
         ([0.5, 1], list[float], True),

@@ -62,3 +62,10 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     path = tmp_path / "arm.json"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(chain(3)).encode())
     assert get_skeleton(path) == Skeleton.from_dict(chain(3))
+
+
+def test_distances_take_no_more_memory_than_a_graph_may_have() -> None:
+    long = Skeleton.from_dict(chain(400))
+    assert long.graph("distance-9").num_partitions == 10
+    with pytest.raises(InputError, match=r"400 distances of 400 joints .* at most 'distance-103'"):
+        long.graph("distance-399")
