@@ -12,14 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.data import split_held_out
 from pyg_stgcn.training.matching import match_dataset
-from pyg_stgcn.training.opening import open_dataset, open_other_file
+from pyg_stgcn.training.opening import labelled_clips, open_dataset, open_other_file
 from pyg_stgcn.training.paths import is_file, with_absolute_paths
 from pyg_stgcn.training.rundir import Run
 from pyg_stgcn.training.same_data import are_clips_of, warn_of_changed_clips
@@ -80,20 +78,8 @@ class EvaluationClips:
         Raises:
             InputError: None has.
         """
-        labelled = self.dataset.labels >= 0
-        if not labelled.any():
-            raise InputError(
-                f"{self.config.dataset}: no clip of split {self.split!r} has a label, which this "
-                "needs; 'pyg-stgcn evaluate' without --corruption writes what the model predicts"
-            )
-        if labelled.all():
-            return self
-        warn_once(
-            logger,
-            f"{self.config.dataset}: {(~labelled).sum()} clips of split {self.split!r} without a "
-            "label are left out",
-        )
-        return replace(self, dataset=self.dataset.copy(np.flatnonzero(labelled)))
+        what = f"{self.config.dataset}, split {self.split!r}"
+        return replace(self, dataset=labelled_clips(self.dataset, what))
 
 
 def open_clips_for(run: Run, data: EvaluationData | None = None) -> EvaluationClips:

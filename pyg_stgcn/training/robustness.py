@@ -67,11 +67,8 @@ def evaluate_robustness(
             are missing or do not fit it.
     """
     name, losses = _losses(corruption, pattern)
-    repairs: list[BaseTransform] = []
-    if repair is not None:
-        if repair not in REPAIRS:
-            raise InputError(f"repair {repair!r}: choose from {', '.join(REPAIRS)}")
-        name, repairs = f"{name}-{repair}", [REPAIRS[repair]()]
+    repairs = _repairs(repair)
+    name += "" if repair is None else f"-{repair}"
     run = Run.open(folder, checkpoint)
     model, clips = run.load_model(), open_clips_for(run, data).labelled()
     with run.masked(model):
@@ -91,6 +88,14 @@ def evaluate_robustness(
         )
     facts = {"repair": repair, "clips": num_clips, "samples": len(clips.dataset), "seed": SEED}
     return _write(clips, name, rows, facts | left)
+
+
+def _repairs(repair: str | None) -> list[BaseTransform]:
+    if repair is None:
+        return []
+    if repair not in REPAIRS:
+        raise InputError(f"repair {repair!r}: choose from {', '.join(REPAIRS)}")
+    return [REPAIRS[repair]()]
 
 
 def _losses(corruption: str | float, pattern: str) -> tuple[str, list[TemporalCorruption]]:

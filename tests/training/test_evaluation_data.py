@@ -148,7 +148,7 @@ def test_clips_without_labels_are_only_predicted(folder: Path) -> None:
     nothing = rewrite(folder / "mine.pkl", remove_all, folder / "nothing.pkl")
     result = evaluate(folder, dataset=str(nothing))
     assert result["unlabelled"] == 14 and "top1" not in result and "confusion_csv" not in result
-    with pytest.raises(InputError, match="no clip of split 'all' has a label"):
+    with pytest.raises(InputError, match="split 'all': no clip has a label"):
         evaluate_robustness(folder / "run", 0.5, data=EvaluationData(dataset=str(nothing)))
 
 
