@@ -68,7 +68,7 @@ def test_the_last_checkpoint_is_the_model_of_the_end(finished: Path, stopped: Pa
     )
     assert other["confusion_csv"] == str(stopped / "confusion-last.csv")
     for told in (one, other):
-        for name in ("run", "confusion_csv", "confusion_png"):
+        for name in ("run", "evaluation_json", "confusion_csv", "confusion_png"):
             del told[name]
     assert one == other  # With as many weights that are kept.
     expected, found = (

@@ -193,6 +193,6 @@ def test_clips_that_lose_most_of_their_frames_are_reported(
     assert missing_in(dataset).main == pytest.approx((16 + 11) / 80)
     caplog.clear()
     flat = np.random.default_rng(0).uniform(10, 400, (1, 20, 17, 3)).astype(np.float32)
-    flat[:, 3:] = 0
+    flat[..., 2], flat[:, 3:] = 0.9, 0
     SkeletonPickle(write(flat, size=(480, 640)), split="all", force_reload=True)
     assert "main person" not in caplog.text, "nothing is dropped in 2-D"
