@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.transforms import Compose
 
-from pyg_stgcn.checked import brief, check_entries
+from pyg_stgcn.checked import brief, check_entries, shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model
 from pyg_stgcn.models.assembly import Assembly
@@ -34,11 +34,9 @@ _DESCRIPTION = {
     "classes": list[str],
     "preprocessing": dict,
 }
-#: Of the preprocessing, as far as it is described.
-_STEPS = {
-    **{"stream": str, "clip_frames": int, "has_score": bool},
-    **{"scale": bool, "num_persons": int | None},
-}
+#: Options of the preprocessing: those that have no default, and others.
+_STEPS = {"stream": str, "clip_frames": int, "has_score": bool}
+_MORE_STEPS = {"scale": bool, "align_spine": bool | None, "num_persons": int | None}
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,11 @@ def load(path: str | os.PathLike[str]) -> Recognizer:
         )
     check_entries(description, _DESCRIPTION, path, _REMEDY)
     preprocessing = description["preprocessing"]
-    check_entries(preprocessing, _STEPS, path, _REMEDY, "preprocessing.", all_needed=False)
+    check_entries(preprocessing, _STEPS, path, _REMEDY, "preprocessing.")
+    check_entries(preprocessing, _MORE_STEPS, path, _REMEDY, "preprocessing.", all_needed=False)
+    if unknown := set(preprocessing) - set(_STEPS) - set(_MORE_STEPS):
+        names = ", ".join(map(shown, sorted(unknown)))
+        raise InputError(f"{path}: preprocessing has unknown options {names}; {_REMEDY}")
     state = {
         name: tensor.float() if tensor.dtype == torch.float16 else tensor
         for name, tensor in state.items()

@@ -126,6 +126,14 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         load(rewritten(backbones=[{"name": "resnet"}]))
     with pytest.raises(InputError, match="the weights are not those of the model"):
         load(rewritten(backbones=[{"name": "stgcn"}]))
+    for steps, message in (
+        ({"x": 1}, "preprocessing has unknown options 'x'"),
+        ({"stream": 1}, "preprocessing.stream is 1, not"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load(rewritten(preprocessing=PREPROCESSING | steps))
+    with pytest.raises(InputError, match=r"there is no entry preprocessing\.stream"):
+        load(rewritten(preprocessing={}))
     content = path.read_bytes()
     for broken in (content[: len(content) // 2], content[:-1] + b"\x01", b"", b"{}"):
         path.write_bytes(broken)
