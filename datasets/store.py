@@ -273,7 +273,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         meta, crc32 = content["store"], content["crc32"]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: damaged, it does not describe a store ({error!r})") from error
     if _json_crc32(meta) != crc32:
         raise InputError(f"{path}: damaged, its checksum is not the one recorded")

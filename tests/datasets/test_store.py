@@ -392,3 +392,9 @@ def test_others_may_read_a_store_as_the_umask_says(folder: Path, umask: int) -> 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o777 & ~umask
     for path in folder.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+
+
+def test_a_deeply_nested_description_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "meta.json").write_text(100_000 * "[")
+    with pytest.raises(InputError, match=r"meta\.json: damaged, it does not describe a store"):
+        ClipStore.open(tmp_path)
