@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import logging
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any
 
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError, warn_once
+from pyg_stgcn.jsonfile import read_json
 from pyg_stgcn.training.config import TrainConfig
 from pyg_stgcn.training.data import split_held_out
 from pyg_stgcn.training.matching import match_dataset
@@ -206,8 +206,8 @@ def _ending(run: Run, config: TrainConfig, benchmark: str | None, split: str) ->
 def _dataset_of(path: Path) -> str | None:
     """The data that a result is about."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(path, "evaluate again")
+    except InputError:
         return None
     found = content.get("dataset") if isinstance(content, dict) else None
     return found if isinstance(found, str) else None
