@@ -77,6 +77,9 @@ for step in range(10):
     controller.step()
 assert abs(controller.sparsity - 0.9) < 2 / 900
 torch.save(model.state_dict(), f"{out}{rank}")
+# A process that ends while the other's threads still talk to it can be aborted.
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()
 """
 
 
