@@ -12,7 +12,7 @@ from typing import Any
 
 from setuptools import setup
 
-FOLDER = Path("pyg_stgcn/runtime/csrc")
+FOLDER = Path("pyg_stgcn/runtime/kernels")
 
 
 def kernels() -> dict[str, Any]:

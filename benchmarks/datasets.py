@@ -32,17 +32,17 @@ from torch.nn.functional import cross_entropy
 
 from pyg_stgcn import create_model, get_skeleton
 from pyg_stgcn.datasets import Clip, SkeletonDataset
-from pyg_stgcn.datasets._ntu_file import Body, Recording, parse_recording
-from pyg_stgcn.datasets._ntu_persons import select_persons
-from pyg_stgcn.datasets._raw_files import (
+from pyg_stgcn.datasets.readers.ntu_file import Body, Recording, parse_recording
+from pyg_stgcn.datasets.readers.ntu_persons import select_persons
+from pyg_stgcn.datasets.readers.raw_files import (
     RawFile,
     list_raw_files,
     name_files,
     read_bytes,
     read_clips,
 )
-from pyg_stgcn.datasets.reading import ClipSource
-from pyg_stgcn.training.data import make_loader
+from pyg_stgcn.datasets.readers.reading import ClipSource
+from pyg_stgcn.runs.pipeline import make_loader
 from pyg_stgcn.transforms import standard_transform
 
 CLIPS, RAW_FILES, JOINTS, CLASSES = 114_480, 512, 25, 120

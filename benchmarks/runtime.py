@@ -28,11 +28,11 @@ from usual import UsualModel
 
 from pyg_stgcn.models import create_model
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.models.cost import measure_forward, random_batch
+from pyg_stgcn.profiling.cost import measure_forward, random_batch
 from pyg_stgcn.runtime import SparseBackbone, SparseTraining, compile_sparse, kernels
 from pyg_stgcn.sparsity import make_schedule, sparsify
-from pyg_stgcn.training import Run
-from pyg_stgcn.training.rundir import sparsity_facts
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.folder import sparsity_facts
 
 GRAPHS = {
     "stgcn": "stgcn_spatial",

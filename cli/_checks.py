@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pyg_stgcn.training import TrainConfig
+    from pyg_stgcn.runs.options import TrainConfig
 
 
 def check_names(config: TrainConfig) -> None:
     """Refuse, as wrong usage, names that do not exist and experts that do not fit together."""
     from pyg_stgcn.errors import InputError
     from pyg_stgcn.models import list_models
-    from pyg_stgcn.skeleton import get_skeleton
+    from pyg_stgcn.skeletons import get_skeleton
     from pyg_stgcn.transforms import parse_streams
 
     named = [("--model", config.model), *(("--experts", name) for name in config.experts or ())]
@@ -39,7 +39,7 @@ def check_names(config: TrainConfig) -> None:
 
 def check_benchmark(config: TrainConfig) -> None:
     """Refuse, as wrong usage, a benchmark that the dataset does not have."""
-    from pyg_stgcn.training.opening import open_dataset
+    from pyg_stgcn.runs.opening import open_dataset
 
     if config.benchmark is None:
         return

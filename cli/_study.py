@@ -15,7 +15,7 @@ from pyg_stgcn.cli._output import echo
 from pyg_stgcn.ranges import PROCESSES, SEED
 
 if TYPE_CHECKING:
-    from pyg_stgcn.training.jobs import Job
+    from pyg_stgcn.studies.jobs import Job
 
 
 def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
@@ -90,7 +90,7 @@ def train_missing(
     Raises:
         InputError: A training has failed, or a folder holds a run with other options.
     """
-    from pyg_stgcn.training.jobs import run_jobs
+    from pyg_stgcn.studies.jobs import run_jobs
 
     missing = [job for job in planned if not job.is_finished()]
     if only_print and missing:

@@ -69,8 +69,8 @@ def command(
         raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
 
     from pyg_stgcn.errors import InputError
-    from pyg_stgcn.training import TrainConfig
-    from pyg_stgcn.training.controls import plan_assemblies, summarise_assemblies
+    from pyg_stgcn.runs.options import TrainConfig
+    from pyg_stgcn.studies.assemblies import plan_assemblies, summarise_assemblies
 
     given = given_options(ctx, options)
     check_names(TrainConfig(**given, levels=list(levels)))

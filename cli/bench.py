@@ -15,9 +15,9 @@ from pyg_stgcn.cli._output import echo, print_json, print_table
 from pyg_stgcn.ranges import BATCH, FRAMES, PERSONS, PROCESSES, ROUNDS
 
 if TYPE_CHECKING:
-    from pyg_stgcn.runtime.bench import Measurement
+    from pyg_stgcn.profiling.measure import Measurement
 
-#: See pyg_stgcn.runtime.forms, which takes torch to load.
+#: See pyg_stgcn.profiling.backends, which takes torch to load.
 _FORMS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
 
 
@@ -62,9 +62,9 @@ def command(
     without the weights. Results are also written to bench.csv, bench.json and bench.png.
     """
     from pyg_stgcn.cli._device import check_device
-    from pyg_stgcn.runtime.bench import Setting
-    from pyg_stgcn.training import Run
-    from pyg_stgcn.training.bench import bench_run
+    from pyg_stgcn.profiling.measure import Setting
+    from pyg_stgcn.runs.folder import Run
+    from pyg_stgcn.evaluation.run_backends import bench_run
 
     check_device(device)
     trained = Run.open(run)

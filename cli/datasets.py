@@ -56,8 +56,8 @@ def _open(
     strict: bool = False,
     skip_bad: bool = False,
 ) -> SkeletonDataset:
-    from pyg_stgcn.training import TrainConfig
-    from pyg_stgcn.training.opening import open_dataset
+    from pyg_stgcn.runs.options import TrainConfig
+    from pyg_stgcn.runs.opening import open_dataset
 
     config = TrainConfig(
         dataset=name,
@@ -107,7 +107,7 @@ def _describe(name: str, dataset: SkeletonDataset) -> dict[str, Any]:
 
 def _look_through(dataset: SkeletonDataset) -> dict[str, Any]:
     """What only a look at all lengths and coordinates tells."""
-    from pyg_stgcn.datasets.statistics import frame_histogram, missing_in
+    from pyg_stgcn.datasets.store.statistics import frame_histogram, missing_in
 
     missing, names = missing_in(dataset), dataset.skeleton.joints
     geometry = dataset.geometry
@@ -221,7 +221,7 @@ def _class_name(dataset: SkeletonDataset, label: int) -> str:
 
 def _trained_edges(run: Path, dataset: SkeletonDataset) -> Tensor:
     from pyg_stgcn.nn import edge_strength
-    from pyg_stgcn.training.rundir import Run
+    from pyg_stgcn.runs.folder import Run
 
     trained = Run.open(run)
     if trained.skeleton.joints != dataset.skeleton.joints:
@@ -346,8 +346,8 @@ def show_command(clip: str, out: Path, run: Path | None, fps: int, **where: Any)
     wide as the mean weight of the trained graph, and its strongest edges besides the bones are
     drawn too.
     """
-    from pyg_stgcn.datasets.lookup import find_clip
-    from pyg_stgcn.drawing import check_picture, draw_clip
+    from pyg_stgcn.datasets.store.lookup import find_clip
+    from pyg_stgcn.plots.clips import check_picture, draw_clip
 
     try:
         check_picture(out)

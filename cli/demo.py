@@ -40,9 +40,9 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
     are continued.
     """
     from pyg_stgcn.datasets import SyntheticActions
-    from pyg_stgcn.training.jobs import Job, run_jobs
-    from pyg_stgcn.training.plots import plot_curves
-    from pyg_stgcn.training.records import read_metrics, read_summary
+    from pyg_stgcn.studies.jobs import Job, run_jobs
+    from pyg_stgcn.plots.curves import plot_curves
+    from pyg_stgcn.studies.records import read_metrics, read_summary
 
     jobs = [
         Job(

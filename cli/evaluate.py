@@ -102,8 +102,11 @@ def command(
     _check_losses(corruption, pattern, repair)
 
     from pyg_stgcn.cli._device import check_device
-    from pyg_stgcn.training import Run, evaluate_assembly, evaluate_robustness, evaluate_run
-    from pyg_stgcn.training.evaluation_data import EvaluationData
+    from pyg_stgcn.runs.folder import Run
+    from pyg_stgcn.evaluation.subsets import evaluate_assembly
+    from pyg_stgcn.evaluation.robustness import evaluate_robustness
+    from pyg_stgcn.evaluation.run_evaluation import evaluate_run
+    from pyg_stgcn.evaluation.evaluation_data import EvaluationData
 
     check_device(device)
     data = EvaluationData(**where)

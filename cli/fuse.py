@@ -44,7 +44,7 @@ def command(
     if search and weights is not None:
         raise click.UsageError("--weights and --search exclude each other")
 
-    from pyg_stgcn.training import fuse_runs
+    from pyg_stgcn.evaluation.fusion import fuse_runs
 
     result = fuse_runs(runs, out, weights=weights, search=search)
     if as_json:

@@ -12,7 +12,7 @@ from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 
 if TYPE_CHECKING:
     from pyg_stgcn.sparsity import Overlap
-    from pyg_stgcn.training.inspection import Comparison, Group, Inspection
+    from pyg_stgcn.evaluation.inspection import Comparison, Group, Inspection
 
 _PICTURES = (".png", ".pdf", ".svg")
 _BESIDE = "masks.png"
@@ -48,7 +48,7 @@ def command(runs: tuple[Path, ...], figure: str | None, as_json: bool) -> None:
     overlap of two masks is their Jaccard index, the weights that both keep as a share of those that
     either keeps. Chance is that of two random masks with the same density in each layer.
     """
-    from pyg_stgcn.training.inspection import compare, inspect_run, networks_of
+    from pyg_stgcn.evaluation.inspection import compare, inspect_run, networks_of
 
     found = [inspect_run(run) for run in runs]
     groups = compare(networks_of(found))
@@ -62,7 +62,7 @@ def command(runs: tuple[Path, ...], figure: str | None, as_json: bool) -> None:
     if picture is None:
         return
 
-    from pyg_stgcn.training.mask_plots import plot_masks
+    from pyg_stgcn.plots.masks import plot_masks
 
     plot_masks(picture, groups)
     if not as_json:

@@ -153,7 +153,7 @@ def _check_usage(ctx: click.Context, options: dict[str, Any]) -> None:
 
 def _make(ctx: click.Context, out: Path, options: dict[str, Any]) -> Any:
     from pyg_stgcn.sparsity import rate_for
-    from pyg_stgcn.training.lottery import Lottery, planned_run, rewind_epoch, runs_by_seed
+    from pyg_stgcn.studies.lotteries import Lottery, planned_run, rewind_epoch, runs_by_seed
 
     own = {name: options.pop(name) for name in _LOTTERY}
     given = given_options(ctx, options)

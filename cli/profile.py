@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
     from pyg_stgcn.models.backbone import Backbone
-    from pyg_stgcn.models.cost import LayerCost
+    from pyg_stgcn.profiling.cost import LayerCost
 
 
 def _from_run(folder: Path) -> tuple[Backbone, dict[str, Any]]:
     """The model of a run, and what is left of its weights."""
-    from pyg_stgcn.training import Run
-    from pyg_stgcn.training.rundir import sparsity_facts
+    from pyg_stgcn.runs.folder import Run
+    from pyg_stgcn.runs.folder import sparsity_facts
 
     run = Run.open(folder)
     model: Any = run.load_model()
@@ -79,7 +79,7 @@ def command(
     passes, memory what one of them allocates at most.
     """
     from pyg_stgcn.cli._device import check_device
-    from pyg_stgcn.models.cost import random_batch
+    from pyg_stgcn.profiling.cost import random_batch
 
     check_device(device)
     folder = Path(model)
@@ -123,7 +123,7 @@ def command(
 
 def _measure(backbone: Backbone, clips: Batch) -> tuple[list[LayerCost], dict[str, Any]]:
     """What each layer costs, and all together."""
-    from pyg_stgcn.models.cost import count_macs, measure_forward
+    from pyg_stgcn.profiling.cost import count_macs, measure_forward
 
     layers = count_macs(backbone, clips)
     milliseconds, peak = measure_forward(backbone, clips)

@@ -73,7 +73,7 @@ def command(
     if options["dataset"] is None:
         raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
 
-    from pyg_stgcn.training.sweep import plan_sweep, summarise_sweep
+    from pyg_stgcn.studies.sweeps import plan_sweep, summarise_sweep
 
     given = given_options(ctx, options)
     planned = plan_sweep(out, given, sparsities, methods, seeds)

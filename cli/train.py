@@ -27,8 +27,8 @@ def _parse_augment(
     if not words:
         return {}
     from pyg_stgcn.errors import InputError
-    from pyg_stgcn.skeleton import get_skeleton
-    from pyg_stgcn.training.augmentation import make_augmentations, parse_augmentations
+    from pyg_stgcn.skeletons import get_skeleton
+    from pyg_stgcn.runs.augmentation import make_augmentations, parse_augmentations
 
     try:
         values = parse_augmentations(words)
@@ -41,9 +41,9 @@ def _parse_augment(
 def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -> Any:
     from dataclasses import replace
 
-    from pyg_stgcn.training.claim import never_began
-    from pyg_stgcn.training.config import PLACEMENT, load_config
-    from pyg_stgcn.training.paths import absolute_options, is_file, with_absolute_paths
+    from pyg_stgcn.runs.claim import never_began
+    from pyg_stgcn.runs.options import PLACEMENT, load_config
+    from pyg_stgcn.runs.paths import absolute_options, is_file, with_absolute_paths
 
     if folder.is_dir() and never_began(folder):
         raise click.UsageError(
@@ -370,8 +370,9 @@ def command(
                 )
 
     from pyg_stgcn.signals import Stopped
-    from pyg_stgcn.training import TrainConfig, train
-    from pyg_stgcn.training.rundir import resume_command
+    from pyg_stgcn.runs.options import TrainConfig
+    from pyg_stgcn.training.runner import train
+    from pyg_stgcn.runs.folder import resume_command
 
     if resume and out is not None:
         config = _resumed_config(ctx, out, options)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pyg_stgcn.datasets.sbu import SBU
     from pyg_stgcn.datasets.skeleton_arrays import SkeletonArrays
     from pyg_stgcn.datasets.skeleton_pickle import SkeletonPickle
-    from pyg_stgcn.datasets.store import Clip, ClipStore
-    from pyg_stgcn.datasets.synthetic import SyntheticActions
+    from pyg_stgcn.datasets.store.clip_store import Clip, ClipStore
+    from pyg_stgcn.datasets.synthetic.synthetic_actions import SyntheticActions
     from pyg_stgcn.datasets.ucf101 import UCF101
     from pyg_stgcn.datasets.utd_mhad import UTDMHAD
 
@@ -58,8 +58,8 @@ _HOME_OF = {
     "SBU": "sbu",
     "UCF101": "ucf101",
     "UTDMHAD": "utd_mhad",
-    "Clip": "store",
-    "ClipStore": "store",
+    "Clip": "store.clip_store",
+    "ClipStore": "store.clip_store",
     "FineGYM99": "finegym99",
     "FineGYM288": "finegym288",
     "Kinetics400HRNet": "kinetics400_hrnet",
@@ -69,7 +69,7 @@ _HOME_OF = {
     "SkeletonArrays": "skeleton_arrays",
     "SkeletonDataset": "base",
     "SkeletonPickle": "skeleton_pickle",
-    "SyntheticActions": "synthetic",
+    "SyntheticActions": "synthetic.synthetic_actions",
 }
 _NAMED = (
     "SyntheticActions",

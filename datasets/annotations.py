@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from pyg_stgcn.datasets.base import SkeletonDataset
-from pyg_stgcn.datasets.download import RemoteFile, download_file
-from pyg_stgcn.datasets.reading import ClipSource
+from pyg_stgcn.datasets.readers.download import RemoteFile, download_file
+from pyg_stgcn.datasets.readers.reading import ClipSource
 from pyg_stgcn.datasets.skeleton_pickle import read_annotations
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 
 class AnnotationDataset(SkeletonDataset):

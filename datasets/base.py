@@ -14,22 +14,22 @@ from typing import Any
 import torch
 from torch_geometric.data import Data, Dataset
 
-from pyg_stgcn.datasets._changes import describe_change
-from pyg_stgcn.datasets._clip_facts import ClipFacts
-from pyg_stgcn.datasets._formats import describe_folder
-from pyg_stgcn.datasets._lock import building_lock
-from pyg_stgcn.datasets._mistakes import list_skipped, warn_of_likely_mistakes
-from pyg_stgcn.datasets._reports import warn_of_hidden_persons, warn_of_leaks
-from pyg_stgcn.datasets.divisions import Divisions
-from pyg_stgcn.datasets.fingerprint import describe_transform, same_source, source_fingerprint
-from pyg_stgcn.datasets.geometry import Geometry, measure_geometry
-from pyg_stgcn.datasets.items import clip_to_data, refresh_present
-from pyg_stgcn.datasets.preparation import Preparation
-from pyg_stgcn.datasets.reading import ClipSource
-from pyg_stgcn.datasets.store import ClipStore
+from pyg_stgcn.datasets.store.changes import describe_change
+from pyg_stgcn.datasets.store.clip_metadata import ClipFacts
+from pyg_stgcn.datasets.readers.formats import describe_folder
+from pyg_stgcn.datasets.store.lock import building_lock
+from pyg_stgcn.datasets.readers.mistakes import list_skipped, warn_of_likely_mistakes
+from pyg_stgcn.datasets.store.reports import warn_of_hidden_persons, warn_of_leaks
+from pyg_stgcn.datasets.store.divisions import Divisions
+from pyg_stgcn.datasets.store.fingerprint import describe_transform, same_source, source_fingerprint
+from pyg_stgcn.datasets.readers.geometry import Geometry, measure_geometry
+from pyg_stgcn.datasets.store.items import clip_to_data, refresh_present
+from pyg_stgcn.datasets.store.preparation import Preparation
+from pyg_stgcn.datasets.readers.reading import ClipSource
+from pyg_stgcn.datasets.store.clip_store import ClipStore
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file
-from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.skeletons import Skeleton
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ Split = str
 class SkeletonDataset(ClipFacts, Dataset):
     """Base class of all skeleton datasets: readers differ, the store and the items do not.
 
-    The first use reads the source into a :class:`~pyg_stgcn.datasets.store.ClipStore` at
+    The first use reads the source into a :class:`~pyg_stgcn.datasets.store.clip_store.ClipStore` at
     ``<root>/processed/<name>``, later ones only open it. A store that does not fit its source, its
     options or this version of the package, or that is damaged, is built again where the source is
     there, and refused with the reason where it is not. Two processes never build at once: the
@@ -77,7 +77,7 @@ class SkeletonDataset(ClipFacts, Dataset):
           :math:`(M \\cdot V, T, C)` (person after person), ``edge_index``
           :math:`(2, 2 M |\\mathcal{B}|)` (bones in both directions, for every person), ``y``
           :math:`(1)`, ``num_persons``, ``name``, ``present`` :math:`(M \\cdot V, T)` (which joints
-          are, see :mod:`pyg_stgcn.datasets.presence`), and for 2-D data ``image_size``
+          are, see :mod:`pyg_stgcn.datasets.store.present_joints`), and for 2-D data ``image_size``
           :math:`(1, 2)` (height, width).
 
     Raises:

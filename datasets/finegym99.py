@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyg_stgcn.datasets._facts import read_facts
+from pyg_stgcn.datasets.readers.metadata import read_metadata
 from pyg_stgcn.datasets.annotations import AnnotationDataset
 
 
@@ -59,4 +59,4 @@ class FineGYM99(AnnotationDataset):
     page = "https://sdolivia.github.io/FineGym/"
 
     def class_names(self) -> Sequence[str]:
-        return read_facts("gym99_classes.txt")
+        return read_metadata("gym99_classes.txt")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyg_stgcn.datasets._facts import read_facts
+from pyg_stgcn.datasets.readers.metadata import read_metadata
 from pyg_stgcn.datasets.annotations import AnnotationDataset
 
 
@@ -54,4 +54,4 @@ class HMDB51(AnnotationDataset):
     page = "https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database"
 
     def class_names(self) -> Sequence[str]:
-        return read_facts("hmdb51_classes.txt")
+        return read_metadata("hmdb51_classes.txt")

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets._facts import read_facts
-from pyg_stgcn.datasets._fields import read_image_size, read_label, read_name, read_splits
-from pyg_stgcn.datasets._formats import describe_content
-from pyg_stgcn.datasets._walk import walk
+from pyg_stgcn.datasets.readers.metadata import read_metadata
+from pyg_stgcn.datasets.readers.fields import read_image_size, read_label, read_name, read_splits
+from pyg_stgcn.datasets.readers.formats import describe_content
+from pyg_stgcn.datasets.readers.walk import walk
 from pyg_stgcn.datasets.base import SkeletonDataset
-from pyg_stgcn.datasets.reading import BadClip, ClipSource
-from pyg_stgcn.datasets.store import Clip
-from pyg_stgcn.datasets.unpickle import load_pickle
+from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
+from pyg_stgcn.datasets.store.clip_store import Clip
+from pyg_stgcn.datasets.readers.unpickle import load_pickle
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 _INDEX = "k400_hrnet.pkl"
 _MAX_PERSONS = 10
@@ -99,7 +99,7 @@ class Kinetics400HRNet(SkeletonDataset):
         parts = sorted(file for file in files if file.suffix == ".pkl" and file != index)
         return ClipSource(
             skeleton=get_skeleton("coco17"),
-            classes=read_facts("kinetics400_classes.txt"),
+            classes=read_metadata("kinetics400_classes.txt"),
             splits=splits,
             clips=_read_parts(parts, entries, index),
             total=len(entries),

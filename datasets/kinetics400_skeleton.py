@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets._facts import read_facts
-from pyg_stgcn.datasets._fields import text
-from pyg_stgcn.datasets._json import check_type, parse_numbers, parse_object
-from pyg_stgcn.datasets._kinetics_labels import Classes, find_classes
-from pyg_stgcn.datasets._raw_files import (
+from pyg_stgcn.datasets.readers.metadata import read_metadata
+from pyg_stgcn.datasets.readers.fields import text
+from pyg_stgcn.datasets.readers.foreign_json import check_type, parse_numbers, parse_object
+from pyg_stgcn.datasets.readers.kinetics_labels import Classes, find_classes
+from pyg_stgcn.datasets.readers.raw_files import (
     RawFile,
     list_raw_files,
     name_files,
@@ -22,10 +22,10 @@ from pyg_stgcn.datasets._raw_files import (
     read_clips,
 )
 from pyg_stgcn.datasets.base import SkeletonDataset
-from pyg_stgcn.datasets.reading import ClipSource
-from pyg_stgcn.datasets.store import Clip
+from pyg_stgcn.datasets.readers.reading import ClipSource
+from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class Kinetics400Skeleton(SkeletonDataset):
         named = name_files((file for file in found if not _is_label_file(file)), _clip_name)
         files = {name: file for name, file in named.items() if name not in without}
         logger.info("%s: %d clips have no skeleton", path, len(named) - len(files))
-        classes = find_classes(files, read_facts("kinetics400_classes.txt"))
+        classes = find_classes(files, read_metadata("kinetics400_classes.txt"))
         _report(path, len(files), classes)
         splits: dict[str, list[str]] = {}
         for name, file in files.items():

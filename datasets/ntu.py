@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets._ntu_names import (
+from pyg_stgcn.datasets.readers.ntu_names import (
     ClipName,
     class_names,
     missing_names,
@@ -19,10 +19,10 @@ from pyg_stgcn.datasets._ntu_names import (
     parse_name,
 )
 from pyg_stgcn.datasets.annotations import AnnotationDataset
-from pyg_stgcn.datasets.reading import BadClip, ClipSource
-from pyg_stgcn.datasets.store import Clip
+from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
+from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from torch_geometric.data import Data
 
-from pyg_stgcn.datasets._ntu_file import parse_recording
-from pyg_stgcn.datasets._ntu_names import parse_name
-from pyg_stgcn.datasets._ntu_persons import all_bodies, select_persons
-from pyg_stgcn.datasets._raw_files import (
+from pyg_stgcn.datasets.readers.ntu_file import parse_recording
+from pyg_stgcn.datasets.readers.ntu_names import parse_name
+from pyg_stgcn.datasets.readers.ntu_persons import all_bodies, select_persons
+from pyg_stgcn.datasets.readers.raw_files import (
     RawFile,
     list_raw_files,
     name_files,
@@ -22,8 +22,8 @@ from pyg_stgcn.datasets._raw_files import (
 )
 from pyg_stgcn.datasets.base import Split
 from pyg_stgcn.datasets.ntu import NTUDataset
-from pyg_stgcn.datasets.reading import ClipSource
-from pyg_stgcn.datasets.store import Clip
+from pyg_stgcn.datasets.readers.reading import ClipSource
+from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError
 
 _SUFFIX = ".skeleton"

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from pyg_stgcn.datasets._json import parse_numbers, parse_object
-from pyg_stgcn.datasets._raw_files import (
+from pyg_stgcn.datasets.readers.foreign_json import parse_numbers, parse_object
+from pyg_stgcn.datasets.readers.raw_files import (
     RawFile,
     list_raw_files,
     name_files,
@@ -16,10 +16,10 @@ from pyg_stgcn.datasets._raw_files import (
     read_clips,
 )
 from pyg_stgcn.datasets.base import SkeletonDataset
-from pyg_stgcn.datasets.reading import ClipSource
-from pyg_stgcn.datasets.store import Clip
+from pyg_stgcn.datasets.readers.reading import ClipSource
+from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 logger = logging.getLogger(__name__)
 

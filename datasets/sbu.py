@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets._raw_files import (
+from pyg_stgcn.datasets.readers.raw_files import (
     RawFile,
     list_raw_files,
     name_files,
@@ -18,10 +18,10 @@ from pyg_stgcn.datasets._raw_files import (
     read_clips,
 )
 from pyg_stgcn.datasets.annotations import AnnotationDataset
-from pyg_stgcn.datasets.reading import ClipSource
-from pyg_stgcn.datasets.store import Clip
+from pyg_stgcn.datasets.readers.reading import ClipSource
+from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 CLASSES = (
     "approaching",

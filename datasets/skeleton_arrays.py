@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
-from pyg_stgcn.datasets._channels import RawClip, Terms, interpret
-from pyg_stgcn.datasets._fields import (
+from pyg_stgcn.datasets.readers.channels import RawClip, Terms, interpret
+from pyg_stgcn.datasets.readers.fields import (
     MAX_CLASSES,
     check_classes,
     parse_size,
     refuse_several_labels,
 )
 from pyg_stgcn.datasets.base import SkeletonDataset, Split
-from pyg_stgcn.datasets.reading import BadClip, ClipSource, check_clip
-from pyg_stgcn.datasets.store import Clip
+from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource, check_clip
+from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import Skeleton, get_skeleton
+from pyg_stgcn.skeletons import Skeleton, get_skeleton
 
 _TERMS = Terms(shape="shape", score="scores", size="image_sizes")
 

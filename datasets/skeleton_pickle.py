@@ -16,22 +16,22 @@ import torch_geometric
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from pyg_stgcn.datasets._axes import ORDER, axes_hint
-from pyg_stgcn.datasets._channels import RawClip, Terms, interpret
-from pyg_stgcn.datasets._fields import (
+from pyg_stgcn.datasets.readers.axes import ORDER, axes_hint
+from pyg_stgcn.datasets.readers.channels import RawClip, Terms, interpret
+from pyg_stgcn.datasets.readers.fields import (
     check_classes,
     read_label,
     read_name,
     read_splits,
     text,
 )
-from pyg_stgcn.datasets._formats import describe_content
+from pyg_stgcn.datasets.readers.formats import describe_content
 from pyg_stgcn.datasets.base import SkeletonDataset, Split
-from pyg_stgcn.datasets.reading import BadClip, ClipSource
-from pyg_stgcn.datasets.unpickle import load_pickle
+from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
+from pyg_stgcn.datasets.readers.unpickle import load_pickle
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import Skeleton, get_skeleton, list_skeletons
-from pyg_stgcn.skeleton_checks import MAX_NAME
+from pyg_stgcn.skeletons import Skeleton, get_skeleton, list_skeletons
+from pyg_stgcn.skeletons.skeleton_checks import MAX_NAME
 from pyg_stgcn.text import printable, shorten
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class SkeletonPickle(SkeletonDataset):
     ``edges`` as (child, parent), ``joints`` and ``center``.
 
     The pickle is read without running what is in it: see
-    :func:`~pyg_stgcn.datasets.unpickle.load_pickle`.
+    :func:`~pyg_stgcn.datasets.readers.unpickle.load_pickle`.
 
     Args:
         path: The pickle.

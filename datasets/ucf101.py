@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyg_stgcn.datasets._facts import read_facts
+from pyg_stgcn.datasets.readers.metadata import read_metadata
 from pyg_stgcn.datasets.annotations import AnnotationDataset
 
 
@@ -54,4 +54,4 @@ class UCF101(AnnotationDataset):
     page = "https://www.crcv.ucf.edu/data/UCF101.php"
 
     def class_names(self) -> Sequence[str]:
-        return read_facts("ucf101_classes.txt")
+        return read_metadata("ucf101_classes.txt")

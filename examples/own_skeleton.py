@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pyg_stgcn import Skeleton
-from pyg_stgcn.training import TrainConfig, train
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.training.runner import train
 
 JOINTS = ("hip", "chest", "head", "elbow1", "hand1", "elbow2", "hand2", "foot1", "foot2", "tail")
 BONES = ((1, 0), (2, 1), (3, 1), (4, 3), (5, 1), (6, 5), (7, 0), (8, 0), (9, 0))

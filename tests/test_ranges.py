@@ -10,7 +10,7 @@ import pytest
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.ranges import TRAINING, Range, whole
-from pyg_stgcn.training import TrainConfig
+from pyg_stgcn.runs.options import TrainConfig
 
 #: None of them is in any range.
 NEVER = [math.nan, math.inf, -math.inf, -1, -1.0, 1e30, -1e30, 5 * 10**400, "3", True]

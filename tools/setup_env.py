@@ -130,7 +130,7 @@ def reachable(url: str) -> bool:
 def digest(torch: str | None, index: str | None) -> str:
     """Everything that the environment was made from."""
     inputs = [json.dumps([str(ROOT), platform.python_version_tuple()[:2], torch, index])]
-    kernels = sorted((ROOT / "pyg_stgcn/runtime/csrc").iterdir())
+    kernels = sorted((ROOT / "pyg_stgcn/runtime/kernels").iterdir())
     for path in (ROOT / "pyproject.toml", ROOT / "setup.py", CONSTRAINTS, Path(__file__), *kernels):
         inputs.append(path.read_text(encoding="utf-8"))
     return hashlib.sha256("\0".join(inputs).encode()).hexdigest()

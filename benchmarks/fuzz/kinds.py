@@ -19,19 +19,21 @@ from tensor_mutations import mutated_checkpoint, mutated_safetensors, mutated_sp
 
 from pyg_stgcn.datasets import SkeletonDataset, SkeletonPickle
 from pyg_stgcn.models import Assembly, load_pyskl, pyskl_state_dict
-from pyg_stgcn.runtime.files import load as load_recognizer
-from pyg_stgcn.runtime.files import save as save_recognizer
-from pyg_stgcn.skeleton import Skeleton, get_skeleton
+from pyg_stgcn.runtime.sparse_model import load as load_recognizer
+from pyg_stgcn.runtime.sparse_model import save as save_recognizer
+from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.sparsity import Ticket, load_sparse, save_ticket
-from pyg_stgcn.training import Run, TrainConfig, train
-from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
-from pyg_stgcn.training.data import clip_transform
-from pyg_stgcn.training.evaluation import open_validation
-from pyg_stgcn.training.predictions import Predictions
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.training.runner import train
+from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
+from pyg_stgcn.runs.pipeline import clip_transform
+from pyg_stgcn.evaluation.run_evaluation import open_validation
+from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.training.pretrained import load_pretrained
-from pyg_stgcn.training.records import read_metrics, read_subsets, read_summary
-from pyg_stgcn.training.rundir import sparsity_facts
-from pyg_stgcn.training.tickets import first_epoch, open_ticket, start_from
+from pyg_stgcn.studies.records import read_metrics, read_subsets, read_summary
+from pyg_stgcn.runs.folder import sparsity_facts
+from pyg_stgcn.training.from_ticket import first_epoch, open_ticket, start_from
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from mutations import VALUES, drawn, mutated_bytes, mutated_value, nested
 from safetensors.torch import load_file, save
 
-from pyg_stgcn.sparsity.files import checksum
+from pyg_stgcn.sparsity.container import checksum
 
 MIB = 2**20
 TYPES = ["F32", "F16", "F64", "I64", "I8", "BOOL", "U64", "BF16", "F8_E4M3", "F8_E8M0", "C64", "X"]

@@ -13,7 +13,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.blocks import Block, Stage
 from pyg_stgcn.nn import ClassifierHead, PersonNorm, person_pool
 from pyg_stgcn.nn.input_norm import normalize_rows
-from pyg_stgcn.skeleton import Skeleton, SkeletonGraph, get_skeleton
+from pyg_stgcn.skeletons import Skeleton, SkeletonGraph, get_skeleton
 
 
 class Backbone(nn.Module):

@@ -18,8 +18,8 @@ from pyg_stgcn.nn import (
     TemporalConv,
 )
 from pyg_stgcn.nn.init import fan_out_
-from pyg_stgcn.nn.layout import features_last
-from pyg_stgcn.skeleton import SkeletonGraph
+from pyg_stgcn.nn.features_last import features_last
+from pyg_stgcn.skeletons import SkeletonGraph
 
 GraphConv = STGraphConv | AAGraphConv | CTRGraphConv | DGGraphConv
 TemporalUnit = TemporalConv | MSTCN | CTRMSTCN

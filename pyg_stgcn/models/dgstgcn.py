@@ -12,7 +12,7 @@ from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.blocks import Block, SpatialUnit, Stage
 from pyg_stgcn.models.registry import register_model
 from pyg_stgcn.nn import DGMSTCN, DGGraphConv
-from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.skeletons import Skeleton
 
 
 @register_model
@@ -25,7 +25,7 @@ class DGSTGCN(Backbone):
         in_channels (int): Channels :math:`C` of the input. (default: :obj:`3`)
         base_channels (int): Width of the first stages. (default: :obj:`64`)
         graph (str): The graph that every stage starts with: a partition of the skeleton (see
-            :meth:`pyg_stgcn.skeleton.Skeleton.graph`), or :obj:`"random"`. All pairs of joints
+            :meth:`pyg_stgcn.skeletons.Skeleton.graph`), or :obj:`"random"`. All pairs of joints
             are learnable edges. (default: :obj:`"random"`)
         num_partitions (int): Number of partitions of the :obj:`"random"` graph.
             (default: :obj:`8`)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.skeletons import Skeleton
 
 _FACTORIES: dict[str, Callable[..., nn.Module]] = {}
 

@@ -16,7 +16,7 @@ from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.blocks import Block, SpatialUnit, Stage
 from pyg_stgcn.models.registry import register_model
 from pyg_stgcn.nn import STGraphConv, TemporalConv
-from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.skeletons import Skeleton
 
 
 @register_model
@@ -32,7 +32,7 @@ class STGCN(Backbone):
         skeleton (Skeleton or str): The skeleton of the data, or the name of a built-in one.
         in_channels (int): Channels :math:`C` of the input. (default: :obj:`3`)
         base_channels (int): Width of the first stages. (default: :obj:`64`)
-        graph (str): A partition of the skeleton (see :meth:`pyg_stgcn.skeleton.Skeleton.graph`),
+        graph (str): A partition of the skeleton (see :meth:`pyg_stgcn.skeletons.Skeleton.graph`),
             or :obj:`"random"` for a learnable graph over all pairs of joints, one draw of which is
             the starting point of all stages. (default: :obj:`"stgcn_spatial"`)
         num_partitions (int): Number of partitions of the :obj:`"random"` graph.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.typing import WITH_TORCH_SPARSE, SparseTensor
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import SkeletonGraph
+from pyg_stgcn.skeletons import SkeletonGraph
 
 ADAPTIVE = ("importance", "init")
 

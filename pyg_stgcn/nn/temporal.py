@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from pyg_stgcn.nn.init import fan_out_
-from pyg_stgcn.nn.layout import features_last
+from pyg_stgcn.nn.features_last import features_last
 
 
 class TemporalConv(nn.Module):

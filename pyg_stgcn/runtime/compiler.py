@@ -13,8 +13,8 @@ from torch_geometric.data import Batch
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.models.cost import random_batch
-from pyg_stgcn.runtime.backbone import SparseBackbone
+from pyg_stgcn.profiling.cost import random_batch
+from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels
 from pyg_stgcn.runtime.products import SparseProducts, faster_weights, has_products

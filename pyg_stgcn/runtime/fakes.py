@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyg_stgcn.runtime.layout import LANES
+from pyg_stgcn.runtime.lanes import LANES
 
 
 def _features(x: Tensor, frames: int, channels: int, pad: int) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_stgcn.runtime.layout import LANES, num_blocks
+from pyg_stgcn.runtime.lanes import LANES, num_blocks
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_stgcn.runtime.graphs import graph_entries, graph_terms
-from pyg_stgcn.runtime.layout import LANES, num_blocks
-from pyg_stgcn.runtime.weights import compress, maps_first, row_entries, unit_entries
+from pyg_stgcn.runtime.lanes import LANES, num_blocks
+from pyg_stgcn.runtime.sparse_weights import compress, maps_first, row_entries, unit_entries
 
 _ops = torch.ops.pyg_stgcn
 
@@ -106,7 +106,7 @@ class SparseConv(nn.Module):
 class SparseGraphConv(nn.Module):
     r"""A sparse map of the channels to K partitions, and the sum over the edges of each.
 
-    In one pass, or where that is faster in two, see :func:`~pyg_stgcn.runtime.weights.maps_first`.
+    In one pass, or where that is faster in two, see :func:`~pyg_stgcn.runtime.sparse_weights.maps_first`.
 
     .. math::
         \mathbf{x}^{\prime}_w = \mathrm{ReLU} \Big( \mathbf{b}_w + \sum_{k, v} A_{kvw} \left(

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from pyg_stgcn.runtime.fold import frames_first
 from pyg_stgcn.runtime.layers import SparseConv
-from pyg_stgcn.runtime.layout import LANES
-from pyg_stgcn.runtime.weights import cost
+from pyg_stgcn.runtime.lanes import LANES
+from pyg_stgcn.runtime.sparse_weights import cost
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 

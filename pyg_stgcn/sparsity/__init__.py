@@ -2,7 +2,7 @@
 
 from pyg_stgcn.sparsity.allocation import ALLOCATIONS
 from pyg_stgcn.sparsity.controller import SparsityController, sparsify
-from pyg_stgcn.sparsity.files import load_sparse, save_sparse
+from pyg_stgcn.sparsity.container import load_sparse, save_sparse
 from pyg_stgcn.sparsity.group import ControllerGroup
 from pyg_stgcn.sparsity.mask import (
     Mask,
@@ -23,7 +23,7 @@ from pyg_stgcn.sparsity.methods import (
     SETMask,
 )
 from pyg_stgcn.sparsity.overlap import LayerOverlap, Overlap, overlap, total_overlap
-from pyg_stgcn.sparsity.patterns import PATTERNS
+from pyg_stgcn.sparsity.structures import PATTERNS
 from pyg_stgcn.sparsity.penalty import GroupLasso
 from pyg_stgcn.sparsity.report import (
     LayerReport,

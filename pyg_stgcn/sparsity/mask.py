@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity.patterns import PATTERNS, pool_units, unit_shape
+from pyg_stgcn.sparsity.structures import PATTERNS, pool_units, unit_shape
 
 SCORE_SCALES = ("fan_in", "none")
 #: Under which torch keeps a parametrized weight, and what belongs to its parametrizations.
@@ -41,7 +41,7 @@ class Mask(nn.Module):
             layers with a large fan-in start almost empty.
         generator (torch.Generator, optional): Source of what is random at the start.
         pattern (str): Which weights are kept or pruned together, see
-            :func:`~pyg_stgcn.sparsity.patterns.pool_units`.
+            :func:`~pyg_stgcn.sparsity.structures.pool_units`.
 
     Shapes:
         - **input:** the weight, any shape

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyg_stgcn.sparsity.allocation import num_pruned_per_layer
 from pyg_stgcn.sparsity.mask import MaskedParameter
-from pyg_stgcn.sparsity.patterns import protected_by_pattern, spread_units
+from pyg_stgcn.sparsity.structures import protected_by_pattern, spread_units
 
 
 def num_pruned(sparsity: float, numel: int) -> int:

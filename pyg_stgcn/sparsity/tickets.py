@@ -15,10 +15,10 @@ from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity.allocation import ALLOCATIONS, num_pruned_per_layer
 from pyg_stgcn.sparsity.controller import SparsityController
-from pyg_stgcn.sparsity.files import checksum, load_sparse, save_sparse
+from pyg_stgcn.sparsity.container import checksum, load_sparse, save_sparse
 from pyg_stgcn.sparsity.mask import add_mask, masked_parameters
 from pyg_stgcn.sparsity.methods import MagnitudeMask
-from pyg_stgcn.sparsity.patterns import PATTERNS, draw_units
+from pyg_stgcn.sparsity.structures import PATTERNS, draw_units
 from pyg_stgcn.sparsity.schedule import check_sparsity
 from pyg_stgcn.sparsity.select import Pattern, candidates, select_parameters
 from pyg_stgcn.sparsity.threshold import keep_highest, lift_best, num_pruned

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from pyg_stgcn.training.files import write_csv
+from pyg_stgcn.tables import write_csv
 from pyg_stgcn.training.recognizer import ActionRecognizer
 
 METRICS = (

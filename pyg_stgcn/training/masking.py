@@ -16,7 +16,7 @@ from pyg_stgcn.sparsity import (
     sparsify,
     summary,
 )
-from pyg_stgcn.training.config import RAMP, RELEASED, TrainConfig
+from pyg_stgcn.runs.options import RAMP, RELEASED, TrainConfig
 
 
 def mask_model(

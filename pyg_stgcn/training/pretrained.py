@@ -14,10 +14,10 @@ from pyg_stgcn.files import check_is_file
 from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models import Assembly, load_pyskl
 from pyg_stgcn.models.weights import read_weights
-from pyg_stgcn.training.checkpoint import read_trained_state
-from pyg_stgcn.training.config import load_config
-from pyg_stgcn.training.matching import class_numbers
-from pyg_stgcn.training.rundir import resume_command
+from pyg_stgcn.runs.checkpoint import read_trained_state
+from pyg_stgcn.runs.options import load_config
+from pyg_stgcn.runs.matching import class_numbers
+from pyg_stgcn.runs.folder import resume_command
 
 logger = logging.getLogger(__name__)
 

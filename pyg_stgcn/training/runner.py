@@ -25,27 +25,27 @@ from pyg_stgcn.runtime import SparseTraining
 from pyg_stgcn.signals import stop_on
 from pyg_stgcn.sparsity import ControllerGroup, SparsityController
 from pyg_stgcn.text import printable
-from pyg_stgcn.training.assembly import assembly_facts, judge_subsets
+from pyg_stgcn.evaluation.subsets import assembly_facts, judge_subsets
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
-from pyg_stgcn.training.checkpoint import AtomicCheckpointIO
-from pyg_stgcn.training.claim import claimed
-from pyg_stgcn.training.class_weights import check_same_weights, class_weights
-from pyg_stgcn.training.config import TrainConfig
-from pyg_stgcn.training.data import clip_transform, make_loader, split_held_out
-from pyg_stgcn.training.evaluation import predict
-from pyg_stgcn.training.files import write_json
+from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
+from pyg_stgcn.runs.claim import claimed
+from pyg_stgcn.runs.class_weights import check_same_weights, class_weights
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.pipeline import clip_transform, make_loader, split_held_out
+from pyg_stgcn.evaluation.run_evaluation import predict
+from pyg_stgcn.tables import write_json
 from pyg_stgcn.training.masking import make_penalties, mask_model
-from pyg_stgcn.training.metrics import classification_metrics
-from pyg_stgcn.training.opening import open_dataset
-from pyg_stgcn.training.paths import with_absolute_paths
-from pyg_stgcn.training.plots import plot_curves
+from pyg_stgcn.evaluation.metrics import classification_metrics
+from pyg_stgcn.runs.opening import open_dataset
+from pyg_stgcn.runs.paths import with_absolute_paths
+from pyg_stgcn.plots.curves import plot_curves
 from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.training.recognizer import ActionRecognizer
-from pyg_stgcn.training.resume import check_resumable, checkpoint_to_resume
-from pyg_stgcn.training.rundir import Run, software_versions, sparsity_facts
-from pyg_stgcn.training.same_data import check_same_data, describe_clips
+from pyg_stgcn.runs.resume import check_resumable, checkpoint_to_resume
+from pyg_stgcn.runs.folder import Run, software_versions, sparsity_facts
+from pyg_stgcn.runs.same_data import check_same_data, describe_clips
 from pyg_stgcn.training.stopping import OwnSignals, end_launched
-from pyg_stgcn.training.tickets import (
+from pyg_stgcn.training.from_ticket import (
     WeightKeeper,
     check_same_ticket,
     check_ticket_options,

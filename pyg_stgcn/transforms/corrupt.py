@@ -12,7 +12,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.transforms.layout import clip_name, keep_present, kept_present, split_persons
+from pyg_stgcn.transforms.clip_tensor import clip_name, keep_present, kept_present, split_persons
 
 #: Shares of the frames that are lost. Only "severe" is published, as about 75 %.
 SEVERITIES = {"minor": 0.25, "moderate": 0.5, "severe": 0.75}

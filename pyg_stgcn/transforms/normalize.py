@@ -12,8 +12,8 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.transforms.layout import clip_name, present_joints, rotate, split_persons
+from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.transforms.clip_tensor import clip_name, present_joints, rotate, split_persons
 
 Vector = list[float]
 

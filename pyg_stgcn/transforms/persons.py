@@ -9,7 +9,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.transforms.layout import keep_present, kept_present, split_persons
+from pyg_stgcn.transforms.clip_tensor import keep_present, kept_present, split_persons
 
 
 @functional_transform("pad_persons")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch_geometric.transforms import BaseTransform, Compose
 
-from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.transforms.augment import RandomRotation, RandomScaling
 from pyg_stgcn.transforms.normalize import PreNormalize2D, PreNormalize3D
 from pyg_stgcn.transforms.persons import PadPersons

@@ -7,7 +7,7 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from pyg_stgcn.transforms.layout import present_joints
+from pyg_stgcn.transforms.clip_tensor import present_joints
 
 
 @functional_transform("interpolate")

@@ -12,7 +12,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.transforms.layout import clip_name, take_frames
+from pyg_stgcn.transforms.clip_tensor import clip_name, take_frames
 
 
 @functional_transform("uniform_sample")

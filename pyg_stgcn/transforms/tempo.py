@@ -8,7 +8,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.transforms.layout import present_joints, take_frames
+from pyg_stgcn.transforms.clip_tensor import present_joints, take_frames
 
 
 @functional_transform("temporal_crop")

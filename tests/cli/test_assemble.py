@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.training.controls import plan_assemblies, total_sparsity
+from pyg_stgcn.studies.assemblies import plan_assemblies, total_sparsity
 
 SEEDS = (3, 4)
 LEVELS = (0.5, 0.9)

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.cli.bench import _FORMS
-from pyg_stgcn.runtime.forms import FORMS
+from pyg_stgcn.profiling.backends import FORMS
 
 
 def call(*words: object) -> Result:

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from pyg_stgcn.cli import main
 from pyg_stgcn.models import pyskl_state_dict
 from pyg_stgcn.sparsity import load_sparse
-from pyg_stgcn.training import Run
-from pyg_stgcn.training.predictions import Predictions
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.predictions import Predictions
 
 
 def call(*words: object) -> Result:

@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from pyg_stgcn.cli import main
-from pyg_stgcn.datasets.synthetic import generate_clip
-from pyg_stgcn.drawing import EDGE_COLOR
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.datasets.synthetic.synthetic_actions import generate_clip
+from pyg_stgcn.plots.clips import EDGE_COLOR
+from pyg_stgcn.skeletons import get_skeleton
 
 
 def call(*words: object) -> Result:

@@ -10,10 +10,10 @@ from click.testing import CliRunner, Result
 from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.cli import main
-from pyg_stgcn.models.cost import random_batch
+from pyg_stgcn.profiling.cost import random_batch
 from pyg_stgcn.runtime import load
-from pyg_stgcn.skeleton import Skeleton
-from pyg_stgcn.training import Run
+from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.runs.folder import Run
 
 
 def call(*words: object) -> Result:

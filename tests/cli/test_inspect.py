@@ -14,11 +14,12 @@ from safetensors.torch import load_file, save_file
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.models import Assembly
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 from pyg_stgcn.sparsity import sparsify
-from pyg_stgcn.training import Run, TrainConfig
-from pyg_stgcn.training.inspection import Group, compare, inspect_run, networks_of, stage_of
-from pyg_stgcn.training.mask_plots import draw_masks
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.evaluation.inspection import Group, compare, inspect_run, networks_of, stage_of
+from pyg_stgcn.plots.masks import draw_masks
 
 CONFIG = TrainConfig(dataset="synthetic", benchmark="xsub", channels=4, method="random")
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
-from pyg_stgcn.training.predictions import Predictions
+from pyg_stgcn.runs.predictions import Predictions
 
 CLASSES = ["true", "win $$ prize [/x]", "\x1b[2Jred\nline\u202e"]
 FOLDER = "_runs [/b] $x$ \x1b[2J"
@@ -80,10 +80,10 @@ def test_a_figure_that_cannot_be_drawn_loses_no_numbers(
         raise RuntimeError("no room for the axes")
 
     (run / "evaluation.json").unlink(missing_ok=True)
-    monkeypatch.setattr("pyg_stgcn.training.evaluation.plot_confusion", fail)
-    monkeypatch.setattr("pyg_stgcn.training.robustness.plot_robustness", fail)
-    monkeypatch.setattr("pyg_stgcn.training.fusion.plot_fusion", fail)
-    monkeypatch.setattr("pyg_stgcn.training.mask_plots.plot_masks", fail)
+    monkeypatch.setattr("pyg_stgcn.evaluation.run_evaluation.plot_confusion", fail)
+    monkeypatch.setattr("pyg_stgcn.evaluation.robustness.plot_robustness", fail)
+    monkeypatch.setattr("pyg_stgcn.evaluation.fusion.plot_fusion", fail)
+    monkeypatch.setattr("pyg_stgcn.plots.masks.plot_masks", fail)
     out = run.parent / "fusion"
     for words in (
         ["evaluate", run, "--clips", 1],

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
-from pyg_stgcn.training.over_seeds import paired_interval
-from pyg_stgcn.training.sweep import plan_sweep
+from pyg_stgcn.studies.over_seeds import paired_interval
+from pyg_stgcn.studies.sweeps import plan_sweep
 
 SEEDS = (3, 4)
 

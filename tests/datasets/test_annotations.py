@@ -10,7 +10,7 @@ import pytest
 from pyg_stgcn.datasets import HMDB51, NTU60, SBU, UCF101, FineGYM99, FineGYM288, NTU60HRNet
 from pyg_stgcn.datasets.annotations import AnnotationDataset
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 IN_2D = [HMDB51, UCF101, FineGYM99, FineGYM288]
 SPLITS = {"train": ["a", "b"], "test": ["c"]}

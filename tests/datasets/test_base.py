@@ -19,11 +19,11 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.datasets.base import SkeletonDataset
-from pyg_stgcn.datasets.duplicates import first_copies
-from pyg_stgcn.datasets.reading import BadClip, ClipSource
-from pyg_stgcn.datasets.store import Clip, ClipStore
+from pyg_stgcn.datasets.store.duplicates import first_copies
+from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
+from pyg_stgcn.datasets.store.clip_store import Clip, ClipStore
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.skeletons import Skeleton
 
 CHAIN = Skeleton("chain", ("a", "b", "c"), ((0, 1), (2, 1)), center=1)
 NUM_CLIPS = 12
@@ -517,7 +517,7 @@ def test_copies_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         calls.append(store)
         return first_copies(store)
 
-    monkeypatch.setattr("pyg_stgcn.datasets.duplicates.first_copies", counted)
+    monkeypatch.setattr("pyg_stgcn.datasets.store.duplicates.first_copies", counted)
     dataset = Worn(tmp_path, "x", "all", drop_leaks=True)
     assert not calls
     sizes = [dataset.split_sizes(benchmark) for benchmark in dataset.benchmarks]

@@ -9,7 +9,7 @@ import pytest
 
 from pyg_stgcn.datasets import Kinetics400HRNet
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 
 def entry(name: str, frames: Any, label: int = 0, **changes: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 
 from pyg_stgcn.datasets import Kinetics400Skeleton
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 from pyg_stgcn.transforms import PreNormalize2D
 
 

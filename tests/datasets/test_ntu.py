@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from pyg_stgcn.datasets import NTU60, NTU120
-from pyg_stgcn.datasets._parallel import MIN_ITEMS
+from pyg_stgcn.datasets.store.parallel import MIN_ITEMS
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 A, B, C = "S001C001P001R001A001", "S001C002P003R002A060", "S018C003P103R001A120"
 MISSING = "S001C002P005R002A008"

@@ -9,7 +9,7 @@ import pytest
 
 from pyg_stgcn.datasets import NTU60, NTU120, NTU60HRNet, NTU120HRNet
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 A, B, C = "S001C001P001R001A001", "S001C002P003R002A060", "S018C003P103R001A120"
 MISSING = "S001C002P005R002A008"

@@ -12,7 +12,7 @@ import pytest
 
 from pyg_stgcn.datasets import NWUCLA
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 NAMES = ["a01_s01_e00_v01", "a07_s01_e00_v01", "a12_s10_e05_v02", "a08_s03_e01_v03"]
 GOOD = [NAMES[0], NAMES[2], NAMES[3]]

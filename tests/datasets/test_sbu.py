@@ -11,7 +11,7 @@ import pytest
 from pyg_stgcn.datasets import SBU
 from pyg_stgcn.datasets.sbu import FOLDS
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 
 def text_of(keypoint: np.ndarray) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.skeletons import Skeleton
 
 ARM = Skeleton("arm", ("shoulder", "elbow", "hand"), ((1, 0), (2, 1)), center=0)
 

@@ -12,7 +12,7 @@ import torch
 
 from pyg_stgcn.datasets import SkeletonPickle
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import Skeleton, get_skeleton
+from pyg_stgcn.skeletons import Skeleton, get_skeleton
 
 META = {
     "classes": ["sit", "stand", "jump"],

@@ -13,7 +13,7 @@ import scipy.io
 
 from pyg_stgcn.datasets import UTDMHAD
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 
 
 def test_the_genuine_archive(shared_data: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.models import Backbone, create_model, load_pyskl, pyskl_state_dict
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[1] / "data"
 RECORDS = {
     "stgcn_ntu25": ("stgcn", "ntu25", "stgcn_spatial"),
     "stgcn_coco17": ("stgcn", "coco17", "stgcn_spatial"),

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.models import create_model, list_models
-from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import (
     METHODS,
     SparsityController,

@@ -12,7 +12,7 @@ from torch_geometric.data import Batch, Data
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model, list_models
 from pyg_stgcn.models.blocks import SpatialUnit
-from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import sparsify
 
 TEN_JOINTS = Skeleton(

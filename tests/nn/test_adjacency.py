@@ -11,7 +11,7 @@ from torch_geometric.typing import SparseTensor
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.nn import Adjacency, edge_strength
 from pyg_stgcn.nn.adjacency import SPARSE_DENSITY
-from pyg_stgcn.skeleton import Skeleton, SkeletonGraph, get_skeleton
+from pyg_stgcn.skeletons import Skeleton, SkeletonGraph, get_skeleton
 
 
 def as_dense(matrix: Tensor | SparseTensor) -> Tensor:

@@ -20,7 +20,7 @@ from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.runtime import SparseBackbone, compile_sparse, kernels
 from pyg_stgcn.runtime.compiler import _is_slower
-from pyg_stgcn.skeleton import Skeleton
+from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import sparsify
 
 NATIVE = pytest.mark.skipif(kernels() is None, reason="the kernels are not compiled here")
@@ -222,7 +222,7 @@ def test_an_assembly() -> None:
 def test_thread_counts_make_no_difference(
     name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyg_stgcn.runtime.backbone.AT_ONCE", size)
+    monkeypatch.setattr("pyg_stgcn.runtime.compiled_backbone.AT_ONCE", size)
     model = trained(create_model(name, 3, "ntu25", base_channels=16), 0.9)
     compiled, batch = compile_sparse(model), batch_of(model, (2, 1, 1), 50)
     threads = torch.get_num_threads()

@@ -16,7 +16,7 @@ from torch import Tensor
 from pyg_stgcn.runtime.layers import SparseConv, SparseGraphConv
 
 HERE = Path(__file__).parent
-SOURCES = HERE.parents[1] / "pyg_stgcn" / "runtime" / "csrc"
+SOURCES = HERE.parents[1] / "pyg_stgcn" / "runtime" / "kernels"
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")

@@ -20,12 +20,16 @@ from torch_geometric.loader import DataLoader
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, create_model
 from pyg_stgcn.sparsity import sparsify
-from pyg_stgcn.training import ActionRecognizer, Run, TrainConfig, evaluate_assembly, train
-from pyg_stgcn.training.assembly import SubsetLogits, assembly_facts
+from pyg_stgcn.training.recognizer import ActionRecognizer
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.evaluation.subsets import evaluate_assembly
+from pyg_stgcn.training.runner import train
+from pyg_stgcn.evaluation.subsets import SubsetLogits, assembly_facts
 from pyg_stgcn.training.callbacks import EpochTable
-from pyg_stgcn.training.config import UNMASKED
-from pyg_stgcn.training.data import clip_transform, make_loader
-from pyg_stgcn.training.evaluation import judge, open_validation
+from pyg_stgcn.runs.options import UNMASKED
+from pyg_stgcn.runs.pipeline import clip_transform, make_loader
+from pyg_stgcn.evaluation.run_evaluation import judge, open_validation
 
 LEVELS = [0.5, 0.9]
 

@@ -16,20 +16,18 @@ from safetensors.torch import load_file, save_file
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.finite import check_finite, first_not_finite
 from pyg_stgcn.sparsity import Ticket, full_masks, save_ticket
-from pyg_stgcn.training import (
-    Run,
-    TrainConfig,
-    TrainingDivergedError,
-    evaluate_robustness,
-    evaluate_run,
-    fuse_runs,
-    train,
-)
-from pyg_stgcn.training.inspection import inspect_run
-from pyg_stgcn.training.lottery import Lottery
-from pyg_stgcn.training.predictions import Predictions
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.training.recognizer import TrainingDivergedError
+from pyg_stgcn.evaluation.robustness import evaluate_robustness
+from pyg_stgcn.evaluation.run_evaluation import evaluate_run
+from pyg_stgcn.evaluation.fusion import fuse_runs
+from pyg_stgcn.training.runner import train
+from pyg_stgcn.evaluation.inspection import inspect_run
+from pyg_stgcn.studies.lotteries import Lottery
+from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.training.recognizer import ActionRecognizer
-from pyg_stgcn.training.tickets import ticket_facts
+from pyg_stgcn.training.from_ticket import ticket_facts
 
 #: Statistics of a batch norm.
 NORM = "data_norm.running_var"

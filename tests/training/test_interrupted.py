@@ -17,10 +17,12 @@ from safetensors.torch import load_file
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
-from pyg_stgcn.training import Run, TrainConfig, train
-from pyg_stgcn.training.checkpoint import AtomicCheckpointIO, read_checkpoint
-from pyg_stgcn.training.claim import claimed, never_began
-from pyg_stgcn.training.jobs import Job
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.training.runner import train
+from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO, read_checkpoint
+from pyg_stgcn.runs.claim import claimed, never_began
+from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.training.recognizer import ActionRecognizer
 
 WaitFor = Callable[[Callable[[], object]], None]
@@ -257,7 +259,7 @@ def test_a_folder_with_something_else_is_no_beginning(tmp_path: Path) -> None:
 def test_a_folder_has_one_training_at_a_time(
     run: Run, monkeypatch: pytest.MonkeyPatch, undisturbed: Path
 ) -> None:
-    monkeypatch.setattr("pyg_stgcn.training.claim.PATIENCE", 0.1)
+    monkeypatch.setattr("pyg_stgcn.runs.claim.PATIENCE", 0.1)
     before = run.last_checkpoint.read_bytes()
     with claimed(run, resume=True):
         temporary = run.checkpoints / ".last.123.ckpt"
@@ -332,7 +334,7 @@ def test_trainings_of_a_killed_sweep_end_and_are_not_started_twice(
         wait_for(lambda: checkpoint.exists() or process.poll() is not None)
         assert process.poll() is None, (tmp_path / "log").read_text()
         run = Run.open(folder)
-        monkeypatch.setattr("pyg_stgcn.training.claim.PATIENCE", 0.1)
+        monkeypatch.setattr("pyg_stgcn.runs.claim.PATIENCE", 0.1)
         with (
             pytest.raises(InputError, match="another training is running"),
             claimed(run, resume=True),
@@ -340,7 +342,7 @@ def test_trainings_of_a_killed_sweep_end_and_are_not_started_twice(
             pass
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    monkeypatch.setattr("pyg_stgcn.training.claim.PATIENCE", 600)
+    monkeypatch.setattr("pyg_stgcn.runs.claim.PATIENCE", 600)
     with claimed(run, resume=True):  # Its training has ended by itself, and with it the lock.
         written = checkpoint.stat().st_mtime_ns
     assert checkpoint.stat().st_mtime_ns == written

@@ -11,7 +11,9 @@ from torch import nn
 from pyg_stgcn import Skeleton, create_model
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, pyskl_state_dict
-from pyg_stgcn.training import Run, TrainConfig, train
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.training.runner import train
 from pyg_stgcn.training.pretrained import load_pretrained
 
 

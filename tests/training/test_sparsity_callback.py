@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import METHODS, masked_parameters, score_parameters
-from pyg_stgcn.training import SparsityCallback
+from pyg_stgcn.training.sparsity_callback import SparsityCallback
 
 SIZE, EPOCHS = 48, 4
 

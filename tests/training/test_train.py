@@ -21,11 +21,15 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import list_models
 from pyg_stgcn.runtime import kernels
 from pyg_stgcn.runtime.native import why_not
-from pyg_stgcn.runtime.training import _StagePlan
+from pyg_stgcn.runtime.experimental.sparse_training import _StagePlan
 from pyg_stgcn.sparsity import load_sparse, report
 from pyg_stgcn.sparsity.threshold import num_pruned
-from pyg_stgcn.training import Run, TrainConfig, TrainingDivergedError, evaluate_run, train
-from pyg_stgcn.training.inspection import inspect_run
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.training.recognizer import TrainingDivergedError
+from pyg_stgcn.evaluation.run_evaluation import evaluate_run
+from pyg_stgcn.training.runner import train
+from pyg_stgcn.evaluation.inspection import inspect_run
 
 
 @pytest.fixture
@@ -147,7 +151,7 @@ def test_skipping_zeros_changes_nothing(
     steps = []
     run = _StagePlan.run
     monkeypatch.setattr(_StagePlan, "run", lambda *words: steps.append(1) or run(*words))
-    monkeypatch.setattr("pyg_stgcn.runtime.training.DENSE_FROM", 1.0)
+    monkeypatch.setattr("pyg_stgcn.runtime.experimental.sparse_training.DENSE_FROM", 1.0)
     config = replace(config, sparsity=0.8, method=method, epochs=2)
     train(config, tmp_path / "dense")
     assert not steps

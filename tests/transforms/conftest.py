@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_stgcn.skeleton import Skeleton, get_skeleton
+from pyg_stgcn.skeletons import Skeleton, get_skeleton
 
 
 def make_clip(

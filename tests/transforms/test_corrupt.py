@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch_geometric.data import Data
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 from pyg_stgcn.transforms import PATTERNS, SEVERITIES, JointDropout, TemporalCorruption
 
 NTU = get_skeleton("ntu25")

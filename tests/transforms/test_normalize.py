@@ -9,7 +9,7 @@ import torch
 from torch_geometric.data import Data
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 from pyg_stgcn.transforms import PreNormalize2D, PreNormalize3D
 from pyg_stgcn.transforms.normalize import rotation_between
 

@@ -8,7 +8,7 @@ from torch.utils.data.datapipes.iter import IterableWrapper
 from torch_geometric.loader import DataLoader
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 from pyg_stgcn.transforms import (
     GaussianNoise,
     Interpolate,

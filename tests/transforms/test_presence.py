@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_stgcn.skeleton import get_skeleton
+from pyg_stgcn.skeletons import get_skeleton
 from pyg_stgcn.transforms import (
     GaussianNoise,
     Interpolate,
@@ -26,7 +26,7 @@ from pyg_stgcn.transforms import (
     ToStream,
     UniformSample,
 )
-from pyg_stgcn.transforms.layout import present_joints
+from pyg_stgcn.transforms.clip_tensor import present_joints
 from pyg_stgcn.transforms.presence import present_in_plane, present_in_space, trunk_joints
 
 NTU, KINECT, COCO = get_skeleton("ntu25"), get_skeleton("kinect20"), get_skeleton("coco17")

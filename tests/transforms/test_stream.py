@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeleton import get_skeleton, list_skeletons
+from pyg_stgcn.skeletons import get_skeleton, list_skeletons
 from pyg_stgcn.transforms import STREAMS, PreNormalize3D, ToStream, UniformSample, parse_streams
 
 RECORDINGS = ("S001C001P001R001A001", "S001C001P001R001A005", "S001C001P001R001A050")

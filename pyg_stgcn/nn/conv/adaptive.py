@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.typing import Adj, OptTensor, SparseTensor
 
-from pyg_stgcn.nn.conv.checks import check_matrix, check_types
+from pyg_stgcn.nn.conv.graph_checks import check_matrix, check_types
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import softmax
 
 from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, TypedEdges, channel_product
-from pyg_stgcn.nn.layout import features_last
+from pyg_stgcn.nn.features_last import features_last
 
 
 class DGGraphConv(AdaptiveGraphConv):

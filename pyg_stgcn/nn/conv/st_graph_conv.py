@@ -10,7 +10,7 @@ from torch_geometric.nn.inits import uniform
 from torch_geometric.typing import Adj, OptPairTensor, OptTensor, SparseTensor, torch_sparse
 from torch_geometric.utils import scatter
 
-from pyg_stgcn.nn.conv.checks import check_matrix, check_types
+from pyg_stgcn.nn.conv.graph_checks import check_matrix, check_types
 
 # Batched products of matrices with fewer columns than this are slower than one wide product with
 # the joints first, the two transposes included (measured in benchmarks/spatial_conv.py).

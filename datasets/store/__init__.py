@@ -1,0 +1,1 @@
+"""The store: prepared clips on disk, memory-mapped, and how they are divided."""

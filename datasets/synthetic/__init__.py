@@ -1,0 +1,1 @@
+"""Synthetic actions of a kinematic body, made without any download."""

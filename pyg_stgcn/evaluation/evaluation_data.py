@@ -1,0 +1,213 @@
+"""The clips that a run is evaluated on: its own validation clips, or others."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import re
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pyg_stgcn.datasets import SkeletonDataset
+from pyg_stgcn.errors import InputError, warn_once
+from pyg_stgcn.jsonfile import read_json
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.pipeline import split_held_out
+from pyg_stgcn.runs.matching import match_dataset
+from pyg_stgcn.runs.opening import labelled_clips, open_dataset, open_other_file
+from pyg_stgcn.runs.paths import is_file, with_absolute_paths
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.same_data import are_clips_of, warn_of_changed_clips
+from pyg_stgcn.transforms import parse_streams
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """The clips to evaluate a run on; by default its own validation clips.
+
+    Args:
+        dataset: Other data than those of the run, or the place where these are now: a name from
+            :data:`pyg_stgcn.datasets.DATASETS` or the path of a pickle.
+        root: Folder of the datasets, if it is not the one of the run.
+        source: A local copy of the dataset's archive or raw files.
+        skeleton: Built-in name or JSON file; only for pickles.
+        benchmark: Which pair of splits of the data to use.
+        split: ``"train"``, ``"val"`` or ``"test"`` of the benchmark, ``"all"``, or the name of a
+            split of the data (default: ``"val"``; ``"all"`` of a pickle without splits).
+    """
+
+    dataset: str | None = None
+    root: str | None = None
+    source: str | None = None
+    skeleton: str | None = None
+    benchmark: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationClips:
+    """Clips to evaluate a run on.
+
+    Args:
+        run: The run.
+        dataset: The clips, with labels in the order of the run's classes.
+        config: The run's configuration, but for the data.
+        split: Which of the data's clips they are.
+        ending: What the names of result files end in; empty for the run's own validation clips.
+    """
+
+    run: Run
+    dataset: SkeletonDataset
+    config: TrainConfig
+    split: str
+    ending: str
+
+    def file(self, name: str) -> Path:
+        """Where to write a result: ``evaluation.json``, or ``evaluation-<ending>.json``."""
+        path = self.run.result(name)
+        return path.with_name(f"{path.stem}-{self.ending}{path.suffix}") if self.ending else path
+
+    def labelled(self) -> EvaluationClips:
+        """Those of the clips that have a label.
+
+        Raises:
+            InputError: None has.
+        """
+        what = f"{self.config.dataset}, split {self.split!r}"
+        return replace(self, dataset=labelled_clips(self.dataset, what))
+
+
+def open_clips_for(run: Run, data: EvaluationData | None = None) -> EvaluationClips:
+    """Open the clips to evaluate a run on.
+
+    Args:
+        run: The run.
+        data: Which clips (default: its own validation clips).
+
+    Raises:
+        InputError: The data are not there, or do not fit the run.
+    """
+    data = data or EvaluationData()
+    config = _replace_data(run.config, data)
+    if data.dataset is None or _are_data_of(run, config):
+        return _open_own(run, config, data)
+    nothing: dict[str, Any] = {"val": None, "val_split": None, "drop_leaks": False}
+    config = replace(config, benchmark=data.benchmark, **nothing)
+    dataset = _match(run, open_other_file(config, data.split, run.skeleton), config)
+    if run.config.val is not None and are_clips_of(run, dataset, "val"):
+        found = replace(run.config, val=config.dataset)
+        return _open_own(run, found, replace(data, split="val", benchmark=None))
+    if are_clips_of(run, dataset, "train"):
+        warn_once(logger, f"{config.dataset}: these are the clips that {run.folder} was trained on")
+    config = replace(config, benchmark=dataset.benchmark)
+    ending = _ending(run, config, data.benchmark, dataset.split)
+    return EvaluationClips(run, dataset, config, dataset.split, ending)
+
+
+def open_part(run: Run, config: TrainConfig, split: str) -> SkeletonDataset:
+    """Clips of a run's own data, with labels in the order of the run's classes.
+
+    Args:
+        run: The run.
+        config: Its configuration, with the place where the data are now.
+        split: ``"train"``, ``"val"``, ``"test"``, ``"all"``, or the name of a split of the data.
+
+    Raises:
+        InputError: The data are not there, or do not fit the run.
+    """
+    try:
+        dataset = open_dataset(config, split)
+    except InputError as error:
+        gone = next((path for path in _files(config) if not Path(path).exists()), None)
+        if gone is None:
+            raise
+        raise InputError(
+            f"{gone}: no such file, but {run.folder} was trained on it; if it has moved, name its "
+            "new place with --dataset"
+        ) from error
+    return _match(run, dataset, config)
+
+
+def _replace_data(config: TrainConfig, data: EvaluationData) -> TrainConfig:
+    names = ("dataset", "root", "source", "skeleton")
+    given: dict[str, Any] = {
+        name: getattr(data, name) for name in names if getattr(data, name) is not None
+    }
+    if not given:
+        return config
+    if data.dataset not in (None, config.dataset):
+        # What is told of the run's data does not hold for others.
+        told = {"root": None, "source": None}
+        given = told | ({} if is_file(data.dataset) else {"skeleton": None}) | given
+    return with_absolute_paths(replace(config, **given))
+
+
+def _are_data_of(run: Run, config: TrainConfig) -> bool:
+    """Whether these are the run's own data, in another place."""
+    try:
+        train = _match(run, open_dataset(config, "train"), config)
+    except InputError:
+        return False
+    if config.hold_out:
+        train, _ = split_held_out(train, config.hold_out)
+    return are_clips_of(run, train, "train")
+
+
+def _open_own(run: Run, config: TrainConfig, data: EvaluationData) -> EvaluationClips:
+    other_benchmark = data.benchmark not in (None, config.benchmark)
+    if other_benchmark:
+        config = replace(config, benchmark=data.benchmark)
+    split = data.split or "val"
+    dataset = open_part(run, config, split)
+    # Data that only resemble those of the run must not take the place of its own results.
+    if (
+        split == "val"
+        and not other_benchmark
+        and (data.dataset is None or are_clips_of(run, dataset, "val"))
+    ):
+        warn_of_changed_clips(run, dataset)
+        return EvaluationClips(run, dataset, config, split, "")
+    ending = _ending(run, config, data.benchmark, split)
+    return EvaluationClips(run, dataset, config, split, ending)
+
+
+def _files(config: TrainConfig) -> list[str]:
+    named = [config.val] if config.val is not None else []
+    return [config.dataset, *named] if is_file(config.dataset) else named
+
+
+def _match(run: Run, dataset: SkeletonDataset, config: TrainConfig) -> SkeletonDataset:
+    return match_dataset(
+        dataset,
+        run.skeleton,
+        run.classes,
+        run.in_channels // len(parse_streams(run.config.stream)),
+        run.facts["data"].get("has_score"),
+        config.dataset,
+        run.folder,
+    )
+
+
+def _ending(run: Run, config: TrainConfig, benchmark: str | None, split: str) -> str:
+    parts = [Path(config.dataset).stem, *([] if benchmark is None else [benchmark]), split]
+    ending = "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts)
+    # Another file of the same name, in another folder.
+    for path in run.folder.glob(f"*-{glob.escape(ending)}.json"):
+        if _dataset_of(path) not in (None, config.dataset):
+            return f"{ending}-{zlib.crc32(os.fsencode(config.dataset)):08x}"
+    return ending
+
+
+def _dataset_of(path: Path) -> str | None:
+    """The data that a result is about."""
+    try:
+        content = read_json(path, "evaluate again")
+    except InputError:
+        return None
+    found = content.get("dataset") if isinstance(content, dict) else None
+    return found if isinstance(found, str) else None

@@ -1,0 +1,269 @@
+"""What the masks of finished runs have left, and what they have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import Assembly
+from pyg_stgcn.nn import Adjacency
+from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.sparsity import (
+    LayerOverlap,
+    LayerReport,
+    Overlap,
+    kept_weights,
+    overlap,
+    report,
+    total_overlap,
+)
+from pyg_stgcn.evaluation.subsets import assembly_facts
+from pyg_stgcn.runs.folder import Run, layer_reports, sparsity_facts
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is left of one trained backbone: that of a run, or an expert of its assembly.
+
+    Args:
+        label: How tables and pictures call it.
+        architecture: What two networks must share for their masks to be comparable.
+        skeleton: The skeleton of the data.
+        prunes_edges: Whether the run pruned edges too.
+        layers: What is left of each layer.
+        masks: Boolean masks of all maskable parameters, edge weights included, by name.
+        graphs: The learnt graph of each stage, ``[K, V, V]`` from joint to joint, by the name of
+            the stage.
+    """
+
+    label: str
+    architecture: dict[str, Any]
+    skeleton: Skeleton
+    prunes_edges: bool
+    layers: list[LayerReport]
+    masks: dict[str, Tensor]
+    graphs: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is left of a run's model.
+
+    Args:
+        folder: The run directory.
+        totals: See :func:`pyg_stgcn.runs.folder.sparsity_facts`.
+        layers: What is left of each layer, of an assembly expert by expert.
+        networks: The backbone, or the experts of an assembly.
+        assembly: See :func:`pyg_stgcn.evaluation.subsets.assembly_facts`; ``None`` for a backbone.
+    """
+
+    folder: Path
+    totals: dict[str, int | float]
+    layers: list[LayerReport]
+    networks: list[Network]
+    assembly: dict[str, Any] | None
+
+    @property
+    def label(self) -> str:
+        """The name of the folder."""
+        return self.folder.resolve().name
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """That of the networks; an assembly may have several backbones."""
+        models = sorted({str(network.architecture["model"]) for network in self.networks})
+        return {**self.networks[0].architecture, "model": "+".join(models)}
+
+    @property
+    def empty(self) -> list[str]:
+        """Names of the layers that have lost all their weights."""
+        return [layer.name for layer in self.layers if layer.empty]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Totals and layers, as JSON holds them."""
+        rows = [{**asdict(layer), "sparsity": layer.sparsity} for layer in self.layers]
+        more = {} if self.assembly is None else {"assembly": self.assembly}
+        totals = {"run": str(self.folder), **self.totals, **more}
+        return {**totals, "layers": rows, "empty": self.empty}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the masks of two networks have in common.
+
+    Args:
+        first: Label of the one.
+        second: Label of the other.
+        layers: Their overlap, layer by layer.
+    """
+
+    first: str
+    second: str
+    layers: list[LayerOverlap]
+
+    @property
+    def weights(self) -> Overlap:
+        """The overlap of all weights together."""
+        return total_overlap(layer for layer in self.layers if not layer.is_edge)
+
+    @property
+    def edges(self) -> Overlap | None:
+        """The overlap of all edge weights, if edges were pruned."""
+        edges = [layer for layer in self.layers if layer.is_edge]
+        return total_overlap(edges) if edges else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as JSON holds it."""
+        content = {"first": self.first, "second": self.second, **_numbers(self.weights)}
+        if self.edges is not None:
+            content["edges"] = _numbers(self.edges)
+        layers = [{"name": layer.name, **_numbers(layer)} for layer in self.layers]
+        return {**content, "layers": layers}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Networks of one architecture.
+
+    Args:
+        networks: At least one.
+        comparisons: The overlap of every two of them.
+    """
+
+    networks: list[Network]
+    comparisons: list[Comparison]
+
+
+def _numbers(part: Overlap) -> dict[str, Any]:
+    names = ("numel", "first", "second", "shared", "jaccard", "chance", "ratio")
+    numbers = {name: getattr(part, name) for name in names}
+    # The counts of the two, beside their labels.
+    return {f"kept_{k}" if k in ("first", "second") else k: v for k, v in numbers.items()}
+
+
+def stage_of(name: str) -> str:
+    """The stage, counted from 1, that a layer is part of; empty if it is outside of all."""
+    found = re.search(r"(?:^|\.)stages\.(\d+)\.", name)
+    return f"stage {int(found[1]) + 1}" if found else ""
+
+
+def inspect_run(folder: str | Path) -> Inspection:
+    """Look at the trained model of a run.
+
+    Raises:
+        InputError: The folder holds no run, or none that is finished.
+    """
+    run = Run.open(folder)
+    model = run.load_model()
+    backbones, labels = [model], [run.folder.resolve().name]
+    if isinstance(model, Assembly):
+        backbones = list(model.experts)
+        labels = [f"expert {number}" for number in range(1, len(backbones) + 1)]
+    # Graphs that keep all their edges have no masks, and yet others are compared with them.
+    everything = {**run.maskable, "edges": True}
+    zeros = [kept_weights(backbone, **everything) for backbone in backbones]
+    parts = zip(backbones, run.backbones, labels, zeros, strict=True)
+    with run.masked(model):
+        return Inspection(
+            folder=run.folder,
+            totals=sparsity_facts(model, run),
+            layers=layer_reports(model, run),
+            networks=[_look_at(run, *part) for part in parts],
+            assembly=assembly_facts(run, model) if isinstance(model, Assembly) else None,
+        )
+
+
+def _look_at(
+    run: Run, backbone: nn.Module, model: str, label: str, zeros: dict[str, Tensor]
+) -> Network:
+    maskable = run.maskable
+    architecture = {
+        "model": model,
+        "graph": run.config.graph,
+        "channels": run.config.channels,
+        "input channels": run.in_channels,
+        "skeleton": run.skeleton.name,
+        "joints": run.skeleton.num_joints,
+        "include": run.mask_options["include"],
+        "exclude": run.mask_options["exclude"],
+    }
+    graphs = {
+        stage_of(name): module.by_partition()
+        for name, module in backbone.named_modules()
+        if isinstance(module, Adjacency)
+    }
+    return Network(
+        label=label,
+        architecture=architecture,
+        skeleton=run.skeleton,
+        prunes_edges=maskable["edges"],
+        layers=report(backbone, **maskable),
+        masks=zeros | kept_weights(backbone, **maskable),
+        graphs=graphs,
+    )
+
+
+def networks_of(found: Sequence[Inspection]) -> list[Network]:
+    """The networks of several runs, under labels that tell them apart.
+
+    Runs go by the names of their folders, or by their paths if two names are the same.
+
+    Raises:
+        InputError: Two runs differ in their architecture.
+    """
+    if len(found) == 1:
+        return found[0].networks
+    for other in found[1:]:
+        _check_comparable(found[0], other)
+    unique = len({run.label for run in found}) == len(found)
+    networks = []
+    for run in found:
+        label = run.label if unique else str(run.folder)
+        for network in run.networks:
+            part = f"{label}, {network.label}" if run.assembly else label
+            networks.append(replace(network, label=part))
+    return networks
+
+
+def compare(networks: Sequence[Network]) -> list[Group]:
+    """The networks of each architecture, and what their masks have in common."""
+    groups: list[list[Network]] = []
+    for network in networks:
+        fitting = (group for group in groups if group[0].architecture == network.architecture)
+        group = next(fitting, None)
+        if group is None:
+            groups.append([network])
+        else:
+            group.append(network)
+    return [Group(group, _compare(group)) for group in groups]
+
+
+def _compare(group: Sequence[Network]) -> list[Comparison]:
+    edges = any(network.prunes_edges for network in group)
+    comparisons = []
+    for one, other in combinations(group, 2):
+        layers = overlap(one.masks, other.masks)
+        layers = [layer for layer in layers if edges or not layer.is_edge]
+        comparisons.append(Comparison(one.label, other.label, layers))
+    return comparisons
+
+
+def _check_comparable(one: Inspection, other: Inspection) -> None:
+    expected, found = one.architecture, other.architecture
+    differing = [
+        f"{name} ({found[name]}, not {value})"
+        for name, value in expected.items()
+        if found[name] != value
+    ]
+    if differing:
+        raise InputError(
+            f"{other.folder}: differs from {one.folder} in {', '.join(differing)}; compare runs "
+            "of one architecture"
+        )

@@ -1,0 +1,236 @@
+"""Evaluate a trained model: probabilities averaged over clips, accuracies, confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch_geometric.data import Batch
+from torch_geometric.transforms import BaseTransform
+
+from pyg_stgcn.datasets import SkeletonDataset
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.pipeline import clip_transform, make_loader, split_held_out
+from pyg_stgcn.evaluation.evaluation_data import (
+    EvaluationClips,
+    EvaluationData,
+    open_clips_for,
+    open_part,
+)
+from pyg_stgcn.tables import write_csv, write_json, write_table
+from pyg_stgcn.evaluation.metrics import classification_metrics, confusion
+from pyg_stgcn.plots.curves import plot_confusion
+from pyg_stgcn.runs.predictions import Predictions
+from pyg_stgcn.runs.folder import DIVERGED, Run, sparsity_facts
+
+_BATCH_SIZE = 64
+
+
+def clip_probabilities(model: nn.Module, batch: Batch, num_clips: int) -> torch.Tensor:
+    """Class probabilities, averaged over the clips of each sample.
+
+    Args:
+        model: Maps a batch to logits.
+        batch: ``x`` is ``[P*V, num_clips*T, C]``, the clips one after the other.
+        num_clips: Clips of each sample.
+
+    Shapes:
+        - **output:** ``[N, num_classes]``
+    """
+    clips = batch.x.chunk(num_clips, dim=1)
+    probabilities = []
+    for clip in clips:
+        batch.x = clip.contiguous()
+        probabilities.append(model(batch).softmax(dim=-1))
+    return torch.stack(probabilities).mean(dim=0)
+
+
+def predict(
+    run: Run,
+    model: nn.Module,
+    *,
+    num_clips: int,
+    device: torch.device | str = "cpu",
+    clips: EvaluationClips | None = None,
+) -> Predictions:
+    """Evaluate a model on the validation clips, and on the held-out training clips of its run.
+
+    Both are kept in the run's folder, for :func:`~pyg_stgcn.evaluation.fusion.fuse_runs`; the
+    predictions for other clips are kept under another name.
+
+    Args:
+        run: Names the data and how they are prepared.
+        model: In evaluation mode; moved to ``device``.
+        num_clips: Clips drawn from each sample.
+        device: Where to compute.
+        clips: What to evaluate it on instead of the validation clips.
+
+    Returns:
+        Of the validation clips, or of the others.
+
+    Raises:
+        InputError: The data are not there, or are not those of the run.
+    """
+    clips = clips or open_clips_for(run)
+    if run.config.hold_out and not clips.ending:
+        train = open_part(run, clips.config, "train")
+        _, held_out = split_held_out(train, run.config.hold_out)
+        held_out_predictions = judge(
+            model, held_out, clips.config, num_clips=num_clips, device=device
+        )
+        held_out_predictions.save(run.held_out_predictions)
+    predictions = judge(model, clips.dataset, clips.config, num_clips=num_clips, device=device)
+    predictions.save(clips.file("predictions.npz"))
+    return predictions
+
+
+def open_validation(run: Run) -> SkeletonDataset:
+    """The validation clips of a run.
+
+    Raises:
+        InputError: The data are not there, or are not those of the run.
+    """
+    return open_clips_for(run).dataset
+
+
+def judge(
+    model: nn.Module,
+    dataset: SkeletonDataset,
+    config: TrainConfig,
+    *,
+    num_clips: int,
+    device: torch.device | str = "cpu",
+    extra: Sequence[BaseTransform] = (),
+) -> Predictions:
+    """Evaluate a model on some clips.
+
+    Args:
+        model: In evaluation mode; moved to ``device``.
+        dataset: The clips; their transform is replaced.
+        config: Of the model's run.
+        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        device: Where to compute.
+        extra: Steps after the normalisation, such as losses of frames.
+    """
+    dataset.transform = clip_transform(
+        config, dataset, train=False, num_clips=num_clips, extra=extra
+    )
+    model = model.to(device)
+    loader = make_loader(dataset, _BATCH_SIZE, config.seed, shuffle=False)
+    parts = []
+    with torch.inference_mode():
+        for batch in loader:
+            parts.append(clip_probabilities(model, batch.to(device), num_clips).float().cpu())
+    probabilities = torch.cat(parts).numpy()
+    wrong = ~np.isfinite(probabilities).reshape(len(dataset), -1).all(axis=1)
+    if wrong.any():
+        raise InputError(
+            f"{wrong.sum()} of {len(dataset)} clips have probabilities that are not numbers, the "
+            f"first is {dataset.names[int(wrong.argmax())]}: the model has diverged; {DIVERGED}"
+        )
+    return Predictions(np.array(dataset.names), dataset.labels, probabilities)
+
+
+def evaluate_run(
+    folder: str | Path,
+    *,
+    num_clips: int = 10,
+    device: torch.device | str = "cpu",
+    data: EvaluationData | None = None,
+    checkpoint: str | None = None,
+) -> dict[str, Any]:
+    """Evaluate a finished run and write ``evaluation.json``, ``predictions.npz``,
+    ``confusion.csv`` and ``confusion.png``.
+
+    The names of the files about other clips than the run's validation clips end in the names of the
+    data and their split, as in ``evaluation-mine-test.json``, and there is a table of the predicted
+    classes (``predictions-mine-test.csv``). Clips without a label are only in there and in
+    ``predictions``.
+
+    Args:
+        folder: The run directory.
+        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        device: Where to compute.
+        data: The clips (default: the validation clips of the run).
+        checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
+            before it is finished; the names of the files say so (default: those of its end).
+
+    Returns:
+        ``top1``, ``top5``, ``mean_class``, ``clips``, ``samples``, ``unlabelled`` (how many of them
+        have no label), ``dataset``, ``benchmark``, ``split``, what is left of the weights
+        (:func:`~pyg_stgcn.runs.folder.sparsity_facts`) and the files. If no clip has a label,
+        there are no accuracies and no confusion matrix.
+
+    Raises:
+        InputError: The folder holds no finished run, or the data are missing or do not fit it.
+    """
+    run = Run.open(folder, checkpoint)
+    model = run.load_model()
+    with run.masked(model):
+        left = sparsity_facts(model, run)
+    clips = open_clips_for(run, data)
+    predictions = predict(run, model, num_clips=num_clips, device=device, clips=clips)
+    labelled = predictions.labels >= 0
+    result: dict[str, Any] = {
+        "run": str(run.folder),
+        "dataset": clips.config.dataset,
+        "benchmark": clips.config.benchmark,
+        "split": clips.split,
+        **(_accuracies(clips, predictions) if labelled.any() else {}),
+        "clips": num_clips,
+        "samples": len(labelled),
+        "unlabelled": int((~labelled).sum()),
+        **left,
+    }
+    if clips.ending:
+        result["predictions_csv"] = str(_write_predictions(clips, predictions))
+    file = clips.file("evaluation.json")
+    result["evaluation_json"] = str(file)
+    write_json(file, result)
+    if labelled.any():
+        counts = confusion(predictions.probabilities[labelled], predictions.labels[labelled])
+        plot_confusion(Path(result["confusion_png"]), counts, run.classes)
+    return result
+
+
+def _accuracies(clips: EvaluationClips, predictions: Predictions) -> dict[str, Any]:
+    """Accuracies on the clips with a label, and the files of their confusion matrix."""
+    run = clips.run
+    labelled = predictions.labels >= 0
+    probabilities, labels = predictions.probabilities[labelled], predictions.labels[labelled]
+    counts = confusion(probabilities, labels)
+    table, picture = clips.file("confusion.csv"), clips.file("confusion.png")
+    rows = [[name, *row] for name, row in zip(run.classes, counts.tolist(), strict=True)]
+    write_table(table, ["true", *run.classes], rows)
+    return {
+        **classification_metrics(probabilities, labels),
+        "confusion_csv": str(table),
+        "confusion_png": str(picture),
+    }
+
+
+def _write_predictions(clips: EvaluationClips, predictions: Predictions) -> Path:
+    """Write the most probable class of every clip."""
+    classes = clips.run.classes
+    path = clips.file("predictions.csv")
+    rows = [
+        {
+            "name": name,
+            "label": classes[label] if label >= 0 else None,
+            "predicted": classes[probabilities.argmax()],
+            "probability": f"{probabilities.max():.6f}",
+        }
+        for name, label, probabilities in zip(
+            predictions.names.tolist(),
+            predictions.labels.tolist(),
+            predictions.probabilities,
+            strict=True,
+        )
+    ]
+    write_csv(path, ("name", "label", "predicted", "probability"), rows)
+    return path

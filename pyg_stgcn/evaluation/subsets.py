@@ -1,0 +1,244 @@
+"""Accounting of an assembly's weights, and judgement of every subset of its experts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import Assembly
+from pyg_stgcn.evaluation.run_evaluation import judge
+from pyg_stgcn.evaluation.evaluation_data import EvaluationData, open_clips_for
+from pyg_stgcn.tables import write_csv, write_json
+from pyg_stgcn.evaluation.metrics import classification_metrics
+from pyg_stgcn.plots.curves import plot_subsets
+from pyg_stgcn.runs.predictions import Predictions
+from pyg_stgcn.runs.folder import Run, layer_reports, sparsity_facts
+
+
+def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
+    """How many weights an assembly has left, in units of one of its experts.
+
+    Args:
+        run: Names the experts.
+        model: With its masks, which are counted then, or finalised.
+
+    Returns:
+        ``experts``, with backbone, level and :func:`sparsity_facts` of each, and
+        ``maskable_needed`` and ``params_needed``, its kept maskable weights and its non-zeros of
+        all kinds but those of its own classifier, which only serves the training and takes no part
+        in a prediction;
+        ``kept_of_one``, these of all experts as a share of the maskable weights of the first;
+        ``params_kept``, the non-zeros of all that a prediction needs; and ``params_kept_of_one``,
+        the same as a share of all parameters of a dense model like the first expert.
+    """
+    config = run.config
+    assert config.experts is not None
+    parts = zip(config.experts, config.levels, model.experts, strict=True)
+    experts: list[dict[str, Any]] = []
+    params_kept = _numel(model) - sum(_numel(expert) for expert in model.experts)
+    for name, level, expert in parts:
+        facts = sparsity_facts(expert, run)
+        # The classifier of a single expert is the shared one.
+        maskable, params = _kept_of_head(expert, run) if len(model.experts) > 1 else (0, 0)
+        facts["maskable_needed"] = facts["maskable_kept"] - maskable
+        facts["params_needed"] = facts["params_kept"] - params
+        experts.append({"model": name, "level": level, **facts})
+        params_kept += int(facts["params_needed"])
+    kept = sum(expert["maskable_needed"] for expert in experts)
+    return {
+        "experts": experts,
+        "kept_of_one": kept / experts[0]["params_maskable"],
+        "params_kept": params_kept,
+        "params_kept_of_one": params_kept / experts[0]["params_total"],
+    }
+
+
+def _kept_of_head(expert: nn.Module, run: Run) -> tuple[int, int]:
+    """Maskable weights, and parameters of all kinds, that an expert's own classifier has left."""
+    layers = [layer for layer in layer_reports(expert, run) if layer.name.startswith("head.")]
+    pruned = sum(layer.numel - layer.kept for layer in layers)
+    return sum(layer.kept for layer in layers), _numel(expert.head) - pruned
+
+
+def _numel(module: nn.Module | Tensor) -> int:
+    assert isinstance(module, nn.Module)
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def subsets(num_experts: int) -> list[tuple[int, ...]]:
+    """All subsets of experts but the empty one, counted from 0, small ones first."""
+    experts = range(num_experts)
+    return [members for size in experts for members in combinations(experts, size + 1)]
+
+
+class SubsetLogits(nn.Module):
+    r"""Logits of every subset of an assembly's experts, then of every expert's own classifier.
+
+    A subset is judged by the shared classifier on the mean of its members' features. Every expert
+    computes its features once.
+
+    Args:
+        assembly (Assembly): The trained model.
+
+    Shapes:
+        - **output:** :math:`(N, S, \mathrm{classes})`, where :math:`S = 2^E - 1 + E` (or 1 for a
+          single expert, which has no classifier of its own)
+    """
+
+    def __init__(self, assembly: Assembly) -> None:
+        super().__init__()
+        self.assembly = assembly
+        self.subsets = subsets(len(assembly.experts))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Maps a batch to the logits of all subsets and experts."""
+        features = self.assembly.expert_features(batch)
+        shared = [
+            self.assembly.head(self.assembly.mean_features(features, members))
+            for members in self.subsets
+        ]
+        return torch.stack([*shared, *self.assembly.expert_logits(features)], dim=1)
+
+
+def judge_subsets(
+    run: Run,
+    model: Assembly,
+    *,
+    num_clips: int,
+    device: torch.device | str = "cpu",
+    data: EvaluationData | None = None,
+) -> dict[str, Any]:
+    """Evaluate every subset of an assembly's experts on the validation clips, or on others.
+
+    Writes ``assembly.json``, ``.csv`` and ``.png`` into the run, or for other clips under the names
+    that :meth:`~pyg_stgcn.evaluation.evaluation_data.EvaluationClips.file` gives.
+
+    Args:
+        run: Names the data, the experts and their levels.
+        model: In evaluation mode; moved to ``device``.
+        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        device: Where to compute.
+        data: The clips (default: the validation clips of the run).
+
+    Returns:
+        :func:`assembly_facts`, ``rows`` and the files. A row has ``experts`` (counted from 1),
+        ``levels``, ``head`` (``"shared"``, or an expert's ``"own"``), ``kept`` (maskable weights of
+        the members that this takes, in units of the first expert's), ``params_kept`` (non-zeros of
+        all kinds that it takes, in units of a dense model like the first expert), ``top1``,
+        ``top5`` and ``mean_class``.
+
+    Raises:
+        InputError: The data are not there, or are not those of the run.
+    """
+    with run.masked(model):
+        facts = assembly_facts(run, model)
+    clips = open_clips_for(run, data).labelled()
+    judged = judge(
+        SubsetLogits(model).eval(), clips.dataset, clips.config, num_clips=num_clips, device=device
+    )
+    rows = _rows(run, model, facts["experts"], judged)
+    files = {kind: clips.file(f"assembly.{kind}") for kind in ("json", "csv", "png")}
+    write_subsets(files["csv"], rows)
+    result = {
+        "dataset": clips.config.dataset,
+        "benchmark": clips.config.benchmark,
+        "split": clips.split,
+        **facts,
+        "clips": num_clips,
+        "rows": rows,
+        "assembly_csv": str(files["csv"]),
+        "assembly_png": str(files["png"]),
+    }
+    write_json(files["json"], result)
+    plot_subsets(files["png"], rows, {})
+    return result
+
+
+def _rows(
+    run: Run, model: Assembly, experts: Sequence[dict[str, Any]], judged: Predictions
+) -> list[dict[str, Any]]:
+    """One row for each subset under the shared classifier, and for each expert under its own."""
+    members = subsets(len(model.experts))
+    cases = [(one, "shared") for one in members]
+    cases += [((number,), "own") for number in range(len(model.experts))]
+    return [
+        {
+            "experts": [number + 1 for number in case],
+            "levels": [run.config.levels[number] for number in case],
+            "head": head,
+            **_kept_of_subset(model, experts, case, head),
+            **classification_metrics(judged.probabilities[:, place], judged.labels),
+        }
+        # A single expert has no classifier of its own.
+        for place, (case, head) in enumerate(cases[: judged.probabilities.shape[1]])
+    ]
+
+
+def _kept_of_subset(
+    model: Assembly, experts: Sequence[dict[str, Any]], members: Sequence[int], head: str
+) -> dict[str, float]:
+    """Maskable weights and parameters of all kinds that some experts take, in units of the first
+    expert's.
+    """
+    part, shared = "kept", 0
+    if head == "shared":
+        part = "needed"
+        shared = 0 if model.shared_head is None else _numel(model.shared_head)
+        # Each member's factor in the mean.
+        shared += 0 if model.expert_factors is None else len(members)
+    maskable, params = (
+        sum(experts[number][f"{kind}_{part}"] for number in members)
+        for kind in ("maskable", "params")
+    )
+    return {
+        "kept": maskable / experts[0]["params_maskable"],
+        "params_kept": (params + shared) / experts[0]["params_total"],
+    }
+
+
+def write_subsets(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the rows of :func:`judge_subsets`, lists joined by ``+``."""
+    joined = [
+        row
+        | {name: "+".join(f"{value:g}" for value in row[name]) for name in ("experts", "levels")}
+        for row in rows
+    ]
+    write_csv(path, list(rows[0]), joined)
+
+
+def evaluate_assembly(
+    folder: str | Path,
+    *,
+    num_clips: int = 10,
+    device: torch.device | str = "cpu",
+    data: EvaluationData | None = None,
+    checkpoint: str | None = None,
+) -> dict[str, Any]:
+    """Evaluate every subset of the experts of a finished run, see :func:`judge_subsets`.
+
+    Args:
+        folder: The run directory.
+        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        device: Where to compute.
+        data: The clips (default: the validation clips of the run).
+        checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
+            before it is finished; the names of the files say so (default: those of its end).
+
+    Raises:
+        InputError: The folder holds no finished run of an assembly, or its data are missing.
+    """
+    run = Run.open(folder, checkpoint)
+    model = run.load_model()
+    if not isinstance(model, Assembly):
+        raise InputError(
+            f"{folder}: is a single {run.config.model}; name the run of an assembly, such as "
+            "'pyg-stgcn assemble' makes"
+        )
+    return judge_subsets(run, model, num_clips=num_clips, device=device, data=data)

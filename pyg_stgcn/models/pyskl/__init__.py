@@ -1,0 +1,1 @@
+"""Published weights: reading and writing the weights of PYSKL."""

@@ -1,0 +1,1 @@
+"""Figures of clips, runs and masks."""

@@ -1,0 +1,1 @@
+"""Profiles of models: parameters, multiply-accumulates, latency and memory, backends compared."""

@@ -1,0 +1,126 @@
+"""The forms that a trained model can run in, to be compared."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models.assembly import Assembly
+from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.profiling.cost import random_batch
+from pyg_stgcn.runtime.compiler import compile_sparse
+from pyg_stgcn.runtime.fold import copy_plain
+from pyg_stgcn.runtime.native import kernels, why_not
+from pyg_stgcn.runtime.portable import PortableModel, missing_packages, save_onnx
+from pyg_stgcn.runtime.products import SparseProducts, has_products
+
+FORMS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The same clips of noise as a batch of this package and as one tensor.
+
+    Args:
+        batch: For :class:`~pyg_stgcn.models.backbone.Backbone`.
+        x: For :class:`~pyg_stgcn.runtime.PortableModel`, ``[N, M, T, V, C]``.
+        num_persons: How many there are of each, ``[N]``.
+    """
+
+    batch: Batch
+    x: Tensor
+    num_persons: Tensor
+
+    @classmethod
+    def of(cls, model: Backbone | Assembly, clips: int, persons: int, frames: int) -> Clips:
+        """Clips that a model accepts."""
+        batch = random_batch(model, clips, persons, frames)
+        joints = model.skeleton.num_joints
+        x = batch.x.view(clips, persons, joints, frames, -1).transpose(2, 3).contiguous()
+        return cls(batch, x, torch.as_tensor(batch.num_persons, device=x.device))
+
+
+Runner = Callable[[Clips], Tensor]
+
+
+def why_not_form(form: str, device: torch.device) -> str:
+    """Why a form cannot be had here, and what to do about it; empty where it can."""
+    if form == "onnx":
+        if missing := missing_packages("onnx", "onnxscript", "onnxruntime"):
+            return f"needs {missing}"
+        return "is measured on the CPU alone" if device.type != "cpu" else ""
+    if form == "torch-sparse" or (form == "runtime" and device.type != "cpu"):
+        return "" if has_products(device) else f"needs torch-sparse compiled for {device.type}"
+    if form == "runtime" and kernels() is None:
+        return f"has no kernels here: {why_not()}"
+    if form == "compile":
+        return _why_not_compile(device)
+    return ""
+
+
+def _why_not_compile(device: torch.device) -> str:
+    try:
+        torch.compile(torch.neg)(torch.zeros(2, device=device))
+    except RuntimeError as error:
+        return f"does not work here ({str(error).strip().splitlines()[0]})"
+    return ""
+
+
+def make_form(form: str, model: nn.Module, frames: int, hoard: bool = True) -> Runner:
+    """One form of a trained model.
+
+    Args:
+        form: One of :data:`FORMS`.
+        model: The trained model, with masks or without.
+        frames: Frames of the clips that it will see.
+        hoard: Whether memory may be kept from one pass to the next, as onnxruntime does.
+
+    Raises:
+        InputError: If the form is unknown.
+    """
+    if form == "compile":
+        return _compiled(model)
+    if form == "onnx":
+        return _onnx_session(model, frames, hoard)
+    if form == "eager":
+        module: nn.Module = copy_plain(model)
+    elif form == "torch-sparse":
+        module = SparseProducts(copy_plain(model))
+    elif form == "runtime":
+        module = compile_sparse(model)
+    else:
+        raise InputError(f"form {form!r} is unknown; use one of {', '.join(FORMS)}")
+    return lambda clips: module(clips.batch)
+
+
+def _compiled(model: nn.Module) -> Runner:
+    # After a few sizes torch would compile no more of them.
+    torch.compiler.reset()
+    compiled = torch.compile(PortableModel(model), dynamic=False)
+    return lambda clips: compiled(clips.x, clips.num_persons)
+
+
+def _onnx_session(model: nn.Module, frames: int, hoard: bool) -> Runner:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.enable_cpu_mem_arena = hoard
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        save_onnx(path, model, frames)
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def run(clips: Clips) -> Tensor:
+        given = {"x": clips.x.numpy(), "num_persons": clips.num_persons.numpy()}
+        return torch.from_numpy(session.run(None, given)[0])
+
+    return run

@@ -1,0 +1,93 @@
+"""The folder of a run belongs to one training at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import leftovers, remove_leftovers
+from pyg_stgcn.runs.folder import Run
+
+_LOCK = ".lock"
+#: Seconds to wait for a training that is ending: processes that load its data outlive one that was
+#: killed for some seconds, and hold its lock.
+PATIENCE = 10.0
+
+
+def never_began(folder: Path) -> bool:
+    """Whether a folder is missing, empty, or as a training leaves it that was killed at its start.
+
+    That is before ``config.json`` was there: nothing in the folder is worth anything.
+    """
+    if not folder.is_dir():
+        return not folder.exists()
+    ours = {folder / _LOCK, *leftovers(folder / "config.json")}
+    checkpoints = folder / "checkpoints"
+    if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+        ours.add(checkpoints)
+    return all(path in ours for path in folder.iterdir())
+
+
+@contextmanager
+def claimed(run: Run, *, resume: bool) -> Iterator[None]:
+    """Within the context the folder of a run is there, with its ``config.json``, and no other
+    training may use it.
+
+    The lock is the system's, and ends with the process that holds it, however it ends. Temporary
+    files that a killed training has left in the folder are deleted.
+
+    Args:
+        run: About to be trained.
+        resume: Whether the folder may hold a run.
+
+    Raises:
+        InputError: The folder is in use, cannot be written, or holds something.
+    """
+    _check_free(run.folder, resume)
+    lock = FileLock(run.folder / _LOCK)
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        raise InputError(
+            f"{run.folder}: another training is running in this folder; wait for its end, or stop "
+            "it, or name another folder with --out"
+        ) from None
+    except OSError as error:
+        raise _not_writable(run, error) from None
+    try:
+        _check_free(run.folder, resume)
+        _prepare(run)
+        yield
+    finally:
+        lock.release()
+
+
+def _check_free(folder: Path, resume: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; name a folder with --out")
+    if not resume and not never_began(folder):
+        raise InputError(
+            f"{folder}: is not empty; continue the run in it with --resume, "
+            "or name another folder with --out"
+        )
+
+
+def _prepare(run: Run) -> None:
+    try:
+        for path in run.written_in_training:
+            remove_leftovers(path)
+        run.save_config()
+        run.checkpoints.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _not_writable(run, error) from None
+
+
+def _not_writable(run: Run, error: OSError) -> InputError:
+    return InputError(
+        f"{run.folder}: cannot be written ({error.strerror}); name another folder with --out"
+    )

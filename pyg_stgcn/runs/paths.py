@@ -1,0 +1,50 @@
+"""Paths in the options of a run, which hold from any working directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from pyg_stgcn.datasets import DATASETS
+from pyg_stgcn.skeletons import list_skeletons
+from pyg_stgcn.runs.class_weights import BALANCED
+from pyg_stgcn.runs.options import TrainConfig
+
+#: Folder of the datasets that have a name, where no other is given.
+DEFAULT_ROOT = "data"
+_PATHS = ("root", "source", "val", "init", "ticket")
+
+
+def is_file(dataset: str | None) -> bool:
+    """Whether what ``dataset`` names is a file, there or not, and no dataset that has a name."""
+    if dataset is None or dataset in DATASETS:
+        return False
+    return Path(dataset).suffix in (".pkl", ".pickle") or Path(dataset).exists()
+
+
+def absolute_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a training with absolute paths in place of relative ones."""
+    found = dict(options)
+    names = [name for name in _PATHS if found.get(name) is not None]
+    if is_file(found.get("dataset")):
+        names.append("dataset")
+    if found.get("class_weights") not in (None, BALANCED):
+        names.append("class_weights")
+    if found.get("skeleton") is not None and found["skeleton"] not in list_skeletons():
+        names.append("skeleton")
+    return found | {name: os.path.abspath(found[name]) for name in names}  # noqa: PTH100 (dots go)
+
+
+def with_root(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with absolute paths, and with the default root of a dataset that has a name."""
+    needs_root = options["dataset"] in DATASETS and options.get("root") is None
+    return absolute_options({**options, "root": DEFAULT_ROOT} if needs_root else options)
+
+
+def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """A configuration that means the same from any working directory."""
+    values = {option.name: getattr(config, option.name) for option in fields(config)}
+    return replace(config, **with_root(values))

@@ -1,0 +1,211 @@
+"""Batches for training and judging, reproducible whatever the number of workers or devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+from torch.utils.data import Sampler
+from torch_geometric.data import Data
+from torch_geometric.loader import DataLoader, ImbalancedSampler
+from torch_geometric.transforms import BaseTransform, Compose
+
+from pyg_stgcn.datasets import SkeletonDataset
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.runs.augmentation import make_augmentations
+from pyg_stgcn.transforms import standard_transform
+
+if TYPE_CHECKING:
+    from pyg_stgcn.runs.options import TrainConfig
+
+
+def split_held_out(
+    dataset: SkeletonDataset, share: float
+) -> tuple[SkeletonDataset, SkeletonDataset]:
+    """Divide training clips into those to train on and those held out.
+
+    Classes keep their shares, and every run of the same data holds out the same clips, whatever
+    its seed.
+
+    Args:
+        dataset: The training clips.
+        share: Share to hold out, above 0.
+
+    Raises:
+        InputError: Not every class would have clips in both parts.
+    """
+    try:
+        kept, held_out = train_test_split(
+            np.arange(len(dataset)), test_size=share, stratify=dataset.labels, random_state=0
+        )
+    except ValueError as error:
+        raise InputError(
+            f"--hold-out {share:g} of {len(dataset)} training clips: {error}; choose another share"
+        ) from None
+    return dataset.copy(np.sort(kept)), dataset.copy(np.sort(held_out))
+
+
+def clip_transform(
+    config: TrainConfig,
+    dataset: SkeletonDataset,
+    *,
+    train: bool,
+    num_clips: int,
+    extra: Sequence[BaseTransform] = (),
+) -> Compose:
+    """The transform that turns a stored clip into the model's input.
+
+    Args:
+        config: Complete, as :meth:`TrainConfig.with_recipe` leaves it.
+        dataset: The clips.
+        train: Whether to augment, and to sample at random.
+        num_clips: How often to sample.
+        extra: Steps after the normalisation, besides the augmentations.
+
+    Raises:
+        InputError: The augmentations are wrong, or do not fit the skeleton.
+    """
+    assert config.clip_frames is not None, "the configuration lacks its recipe"
+    augmentations = make_augmentations(config.augment, dataset.skeleton) if train else []
+    return standard_transform(
+        dataset.skeleton,
+        stream=config.stream,
+        clip_frames=config.clip_frames,
+        train=train,
+        num_clips=num_clips,
+        has_score=dataset.has_score,
+        rotation=config.rotation,
+        scaling=config.scaling,
+        scale=config.scale,
+        num_persons=config.pad_persons,
+        extra=[*augmentations, *extra],
+    )
+
+
+class EpochSampler(Sampler[tuple[int, ...]]):
+    """Draws ``(epoch, clip)`` pairs; the order depends on seed and epoch alone.
+
+    With several processes, process ``rank`` gets every ``world_size``-th clip of the same order, so
+    that a step sees the clips that it would see in one process with the same global batch.
+
+    Args:
+        num_clips: Clips of the dataset.
+        seed: Of the order.
+        shuffle: Whether to draw a new order for each epoch.
+        rank: This process.
+        world_size: Number of processes. When shuffling, the order is filled up from its start, so
+            that all processes take equally many steps; otherwise every clip is drawn just once.
+    """
+
+    def __init__(
+        self, num_clips: int, seed: int, *, shuffle: bool, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.num_clips = num_clips
+        self.seed = seed
+        self.shuffle = shuffle
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        total = self.num_clips + (-self.num_clips % self.world_size if self.shuffle else 0)
+        return len(range(self.rank, total, self.world_size))
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        order = np.arange(self.num_clips)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+            order = np.resize(order, self.num_clips + -self.num_clips % self.world_size)
+        return ((self.epoch, int(clip)) for clip in order[self.rank :: self.world_size])
+
+
+class BalancedSampler(EpochSampler):
+    """Draws clips of rare classes as often as those of frequent ones.
+
+    As many as there are, with replacement, every class with the same probability
+    (:class:`torch_geometric.loader.ImbalancedSampler`). The key of a clip ends with the number of
+    its draw, so that a clip that is drawn twice in an epoch is augmented in two ways.
+
+    Args:
+        labels: Class of every clip ``[N]``.
+        seed: Of the draws; with the epoch it determines them.
+        rank: This process.
+        world_size: Number of processes, which share the draws as those of :class:`EpochSampler`.
+    """
+
+    def __init__(
+        self, labels: NDArray[np.integer], seed: int, *, rank: int = 0, world_size: int = 1
+    ) -> None:
+        super().__init__(len(labels), seed, shuffle=True, rank=rank, world_size=world_size)
+        self._draws = ImbalancedSampler(torch.as_tensor(labels, dtype=torch.long))
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        state = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)
+        self._draws.generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
+        keys = [(self.epoch, clip, number) for number, clip in enumerate(self._draws)]
+        keys += keys[: -self.num_clips % self.world_size]
+        return iter(keys[self.rank :: self.world_size])
+
+
+class SeededClips(torch.utils.data.Dataset[Data]):
+    """A dataset whose random transforms depend on its seed and a sampler's key alone."""
+
+    def __init__(self, dataset: SkeletonDataset, seed: int) -> None:
+        self.dataset = dataset
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: tuple[int, ...]) -> Data:
+        state = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
+        with torch.random.fork_rng(devices=[]):
+            # Not torch.manual_seed: it also seeds every kind of device, for those that are not
+            # there by way of three stack traces a call, a quarter of the time to load a clip.
+            torch.default_generator.manual_seed(int(state[0] >> np.uint64(1)))
+            return self.dataset[key[1]]
+
+
+def make_loader(
+    dataset: SkeletonDataset,
+    batch_size: int,
+    seed: int,
+    *,
+    shuffle: bool,
+    balanced: bool = False,
+    num_workers: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader:
+    """A loader of PyG batches.
+
+    Args:
+        dataset: Clips, all of the same length after their transform.
+        batch_size: Clips in one process's batch.
+        seed: Of the order and the random transforms.
+        shuffle: Whether to draw a new order for each epoch.
+        balanced: Whether to draw the clips with :class:`BalancedSampler` instead.
+        num_workers: Processes that prepare batches.
+        rank: This process.
+        world_size: Number of processes that share the clips.
+    """
+    places = {"rank": rank, "world_size": world_size}
+    if balanced:
+        sampler: EpochSampler = BalancedSampler(dataset.labels, seed, **places)
+    else:
+        sampler = EpochSampler(len(dataset), seed, shuffle=shuffle, **places)
+    return DataLoader(
+        SeededClips(dataset, seed),
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )

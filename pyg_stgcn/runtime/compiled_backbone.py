@@ -1,0 +1,136 @@
+"""A backbone, compiled for the kernels."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.data import Batch, Data
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models.backbone import Backbone, static_batch
+from pyg_stgcn.models.blocks import Block
+from pyg_stgcn.nn import DGMSTCN, TemporalConv, person_pool
+from pyg_stgcn.runtime.fold import copy_plain, input_norm
+from pyg_stgcn.runtime.layers import SparseConv
+from pyg_stgcn.runtime.lanes import LANES, MAX_BLOCKS, frame_mean, num_blocks
+from pyg_stgcn.runtime.compiled_spatial import Spatial
+from pyg_stgcn.runtime.compiled_temporal import compile_conv, compile_temporal
+
+# Bytes of features of the persons that each thread works on at once.
+AT_ONCE = 2**19
+
+
+class SparseBlock(nn.Module):
+    """One stage."""
+
+    def __init__(self, block: Block, num_joints: int) -> None:
+        super().__init__()
+        self.temporal = compile_temporal(block.tcn, num_joints)
+        self.spatial = Spatial(block.gcn, self.temporal.padding)
+        self.has_residual = block.residual is not None
+        self.residual: SparseConv | None = None
+        if isinstance(block.residual, TemporalConv):
+            self.residual = compile_conv(block.residual, relu=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Runs the stage; what it is given may be where the result is put."""
+        out = self.spatial(x)
+        if not self.has_residual:
+            return self.temporal(out)
+        return self.temporal.onto(out, x if self.residual is None else self.residual(x))
+
+
+class SparseBackbone(nn.Module):
+    r"""A trained backbone whose pruned weights and edges cost no time: inference on a CPU.
+
+    Made by :func:`~pyg_stgcn.runtime.compile_sparse`. So many persons are worked on at once
+    that what one stage leaves is still in the cache for the next; all where torch compiles or
+    exports this.
+
+    Args:
+        model (Backbone): The backbone, with masks or without.
+
+    Shapes:
+        - **input:** a batch as for the backbone, float32 on the CPU
+        - **output:** logits :math:`(N, \mathrm{classes})`
+    """
+
+    input_scale: Tensor
+    input_shift: Tensor
+
+    def __init__(self, model: Backbone) -> None:
+        super().__init__()
+        self.skeleton = model.skeleton
+        self.in_channels = model.in_channels
+        self.num_classes = model.num_classes
+        self.num_features = model.num_features
+        num_joints = model.skeleton.num_joints
+        scale, shift = input_norm(model)
+        self.register_buffer("input_scale", scale.float())
+        self.register_buffer("input_shift", shift.float())
+        blocks = [block for block in model.stages if isinstance(block, Block)]
+        self.stages = nn.ModuleList(SparseBlock(block, num_joints) for block in blocks)
+        # Of some backbones the mean over the joints is one more joint.
+        self.num_lanes = num_joints + any(isinstance(block.tcn, DGMSTCN) for block in blocks)
+        # Where channels double frames halve: features are as large everywhere.
+        self.first_channels = blocks[0].gcn.conv.out_channels
+        self.head = copy_plain(model.head)
+        self.eval()
+
+    @staticmethod
+    def fits(model: Backbone) -> bool:
+        """Whether the kernels have lanes enough for the joints of a backbone."""
+        more = any(isinstance(getattr(block, "tcn", None), DGMSTCN) for block in model.stages)
+        return num_blocks(model.skeleton.num_joints + more) <= MAX_BLOCKS
+
+    def train(self, mode: bool = True) -> SparseBackbone:
+        """Stays in evaluation mode: there is nothing left to train."""
+        if mode:
+            raise InputError(
+                "a compiled model cannot be trained; train the model that it was compiled from, "
+                "and compile that again"
+            )
+        return super().train(False)
+
+    def forward(self, batch: Data | Batch) -> Tensor:
+        """Maps a batch to logits."""
+        logits: Tensor = self.head(self.forward_features(batch))
+        return logits
+
+    @torch.no_grad()
+    def forward_features(self, batch: Data | Batch) -> Tensor:
+        """Maps a batch to one vector per sample, shape :math:`(N, C')`."""
+        x, num_persons = static_batch(batch, self.skeleton, self.in_channels)
+        if x.device.type != "cpu" or x.dtype != torch.float32:
+            raise InputError(
+                f"x: {x.dtype} on {x.device}, but the model is compiled for float32 on the CPU; "
+                "move the batch there, or compile a model that is where the batch is"
+            )
+        x = self._normalized(x, num_persons)
+        return person_pool(self.forward_persons(x), num_persons)
+
+    def forward_persons(self, x: Tensor) -> Tensor:
+        """Maps normalised persons ``[P, T, V, C]`` to one vector each, ``[P, C']``."""
+        if x.size(0) == 0 or x.size(1) == 0:
+            return x.new_zeros(x.size(0), self.num_features)
+        if torch.compiler.is_compiling():
+            return self._run(x)  # the threads are not known yet, and perhaps not the persons
+        return torch.cat([self._run(group) for group in x.split(self._at_once(x))])
+
+    def _at_once(self, x: Tensor) -> int:
+        lanes = num_blocks(self.num_lanes) * LANES
+        size = x.size(1) * lanes * self.first_channels * x.element_size()
+        return torch.get_num_threads() * max(AT_ONCE // size, 1)
+
+    def _run(self, x: Tensor) -> Tensor:
+        spare = num_blocks(self.num_lanes) - num_blocks(x.size(2))
+        x = torch.ops.pyg_stgcn.pack(F.pad(x, (0, 0, 0, spare)), 0)
+        for stage in self.stages:
+            x = stage(x)
+        return frame_mean(x, self.skeleton.num_joints).mean(1)
+
+    def _normalized(self, x: Tensor, num_persons: Tensor) -> Tensor:
+        first = (num_persons.cumsum(0) - num_persons).repeat_interleave(num_persons)
+        slot = (torch.arange(x.size(0)) - first).clamp(max=self.input_scale.size(0) - 1)
+        return torch.addcmul(self.input_shift[slot], self.input_scale[slot], x)

@@ -1,0 +1,178 @@
+"""A trained, sparse model in one file that needs neither its run nor the data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.transforms import Compose
+
+from pyg_stgcn.checked import brief, check_entries, shown
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import create_model
+from pyg_stgcn.models.assembly import Assembly
+from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.models.weights import with_weights
+from pyg_stgcn.runtime.compiler import compile_sparse
+from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.sparsity import load_sparse, save_sparse
+from pyg_stgcn.transforms import standard_transform
+
+KIND = "recognizer"
+VERSION = 1
+_REMEDY = "write it again with 'pyg-stgcn export'"
+_DESCRIPTION = {
+    "backbones": list[dict[str, Any]],
+    "assembly": bool,
+    "learned_weights": bool,
+    "skeleton": dict,
+    "classes": list[str],
+    "preprocessing": dict,
+}
+#: Options of the preprocessing: those that have no default, and others.
+_STEPS = {"stream": str, "clip_frames": int, "has_score": bool}
+_MORE_STEPS = {"scale": bool, "align_spine": bool | None, "num_persons": int | None}
+
+
+@dataclass(frozen=True)
+class Recognizer:
+    """A compiled model, and all that is needed to use it.
+
+    Args:
+        model (torch.nn.Module): The model, see :func:`~pyg_stgcn.runtime.compile_sparse`.
+        skeleton (Skeleton): The skeleton of its input.
+        classes (list of str): Names of its outputs.
+        preprocessing (dict): How a stored clip becomes its input: the options of
+            :func:`~pyg_stgcn.transforms.standard_transform`.
+    """
+
+    model: nn.Module
+    skeleton: Skeleton
+    classes: list[str]
+    preprocessing: dict[str, Any]
+
+    def transform(self, num_clips: int = 1) -> Compose:
+        """The transform from a clip, as the datasets of this package give it, to the input.
+
+        Args:
+            num_clips: How often to sample frames; the mean of the probabilities is the answer.
+        """
+        options = self.preprocessing
+        return standard_transform(self.skeleton, train=False, num_clips=num_clips, **options)
+
+
+def save(
+    path: str | os.PathLike[str],
+    model: nn.Module,
+    *,
+    options: list[Mapping[str, Any]],
+    classes: list[str],
+    preprocessing: Mapping[str, Any],
+    half: bool = False,
+) -> None:
+    """Write a trained model with what is needed to use it; :func:`load` reads it.
+
+    Args:
+        path (str or os.PathLike): File to write; replaced only once the new one is complete.
+        model (torch.nn.Module): A backbone or an assembly, its masks folded in.
+        options (list of dict): What :func:`~pyg_stgcn.models.create_model` needs beyond classes and
+            skeleton: ``name`` and options, of the backbone or of every expert of the assembly.
+        classes (list of str): Names of the classes.
+        preprocessing (dict): See :class:`Recognizer`.
+        half (bool): Whether weights are kept with half precision, in half the space.
+            (default: :obj:`False`)
+
+    Raises:
+        InputError: If the file cannot be written, or the options are not those of the model.
+    """
+    if not isinstance(model, Backbone | Assembly):
+        raise InputError(f"{type(model).__name__}: give a backbone or an assembly")
+    description = {
+        "kind": KIND,
+        "version": VERSION,
+        "backbones": [dict(entry) for entry in options],
+        "assembly": isinstance(model, Assembly),
+        "learned_weights": getattr(model, "expert_factors", None) is not None,
+        "skeleton": model.skeleton.to_dict(),
+        "classes": list(classes),
+        "preprocessing": dict(preprocessing),
+    }
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    _fill(Path(path), _build(description, model.skeleton), state)
+    if half:
+        state = {name: _halved(tensor) for name, tensor in state.items()}
+    save_sparse(path, state, description)
+
+
+def load(path: str | os.PathLike[str]) -> Recognizer:
+    """Read and compile a model that :func:`save` or ``pyg-stgcn export`` wrote.
+
+    Args:
+        path (str or os.PathLike): The file.
+
+    Raises:
+        InputError: If the file is missing, damaged, of another kind or of a newer version.
+    """
+    path = Path(path)
+    state, description = load_sparse(path)
+    if description.get("kind") != KIND:
+        raise InputError(
+            f"{path}: holds weights alone, no model to run; write one with 'pyg-stgcn export'"
+        )
+    version = description.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise InputError(
+            f"{path}: written in version {version} of the format, newer than {VERSION}; update "
+            "pyg-stgcn"
+        )
+    check_entries(description, _DESCRIPTION, path, _REMEDY)
+    preprocessing = description["preprocessing"]
+    check_entries(preprocessing, _STEPS, path, _REMEDY, "preprocessing.")
+    check_entries(preprocessing, _MORE_STEPS, path, _REMEDY, "preprocessing.", all_needed=False)
+    if unknown := set(preprocessing) - set(_STEPS) - set(_MORE_STEPS):
+        names = ", ".join(map(shown, sorted(unknown)))
+        raise InputError(f"{path}: preprocessing has unknown options {names}; {_REMEDY}")
+    state = {
+        name: tensor.float() if tensor.dtype == torch.float16 else tensor
+        for name, tensor in state.items()
+    }
+    num_experts = len(description["backbones"]) if description["assembly"] else 0
+    try:
+        skeleton = Skeleton.from_dict(description["skeleton"])
+    except InputError as error:
+        raise InputError(f"{path}: skeleton: {brief(error)}; {_REMEDY}") from None
+    model = with_weights(lambda: _build(description, skeleton), state, num_experts, path, _REMEDY)
+    compiled = compile_sparse(model.eval())
+    return Recognizer(compiled, skeleton, description["classes"], preprocessing)
+
+
+def _build(description: Mapping[str, Any], skeleton: Skeleton) -> Backbone | Assembly:
+    backbones = []
+    for entry in description["backbones"]:
+        options = dict(entry)
+        name = options.pop("name")
+        model = create_model(name, len(description["classes"]), skeleton, **options)
+        backbones.append(cast(Backbone, model))
+    if description["assembly"]:
+        return Assembly(backbones, learned_weights=description["learned_weights"])
+    return backbones[0]
+
+
+def _fill(path: Path, model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    try:
+        model.load_state_dict(dict(state))
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: the weights are not those of the model that is described ({error}); give the "
+            "options that it was made with"
+        ) from None
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """A weight in half precision; statistics and biases take next to nothing and stay."""
+    return tensor.half() if tensor.is_floating_point() and tensor.dim() > 1 else tensor

@@ -1,0 +1,153 @@
+"""Several trainings, each in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.signals import END_WITH_INPUT, stop_on
+from pyg_stgcn.text import printable, shell_word
+from pyg_stgcn.runs.options import FILLED_IN, PLACEMENT, TrainConfig, load_config
+from pyg_stgcn.runs.paths import with_absolute_paths, with_root
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of ``pyg-stgcn train``.
+
+    Args:
+        label: Precedes its lines of progress.
+        folder: The run directory.
+        options: Values of the command's options, by their names in :class:`TrainConfig`.
+    """
+
+    label: str
+    folder: Path
+    options: dict[str, Any]
+
+    @property
+    def words(self) -> list[str]:
+        """Arguments that start the run, or go on with it where it has been started.
+
+        They mean the same from any working directory.
+        """
+        words = ["train"]
+        for name, value in with_root(self.options).items():
+            flag = f"--{name.replace('_', '-')}"
+            if value is True:
+                words.append(flag)
+            elif value is False:
+                words.append(f"--no-{flag.removeprefix('--')}")
+            elif isinstance(value, list):
+                words += [flag, *map(str, value)]
+            elif isinstance(value, dict):
+                words += [word for key in value for word in (flag, f"{key}={value[key]}")]
+            else:
+                words += [flag, str(value)]
+        words += ["--out", str(self.folder.absolute())]
+        if (self.folder / "config.json").exists():
+            words.append("--resume")
+        return words
+
+    @property
+    def command(self) -> str:
+        """The same as a line for a shell."""
+        return " ".join(map(shell_word, ["pyg-stgcn", *self.words]))
+
+    def is_finished(self) -> bool:
+        """Whether the run is there and complete.
+
+        Raises:
+            InputError: The folder holds a run with other options.
+        """
+        if not (self.folder / "config.json").exists():
+            return False
+        config = with_absolute_paths(load_config(self.folder / "config.json")[0])
+        for name, value in with_absolute_paths(TrainConfig(**self.options)).to_dict().items():
+            if name in PLACEMENT or (value is None and name in FILLED_IN):
+                continue
+            if (found := getattr(config, name)) != value:
+                raise InputError(
+                    f"{self.folder}: holds a run with --{name.replace('_', '-')} {found}, not "
+                    f"{value}; name another folder with --out"
+                )
+        return (self.folder / "summary.json").exists()
+
+
+def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
+    """Run trainings, several at a time, with the cores shared out among them.
+
+    Small ones fill the cores better side by side than one after the other with all threads each.
+    When one fails, those that run are stopped, and the others are not started. The same happens
+    when this process is interrupted, terminated or hung up, or killed.
+
+    Args:
+        jobs: What to run.
+        parallel: How many at a time.
+
+    Raises:
+        InputError: A training has failed; what it said is above.
+    """
+    threads = str(max(1, (os.cpu_count() or 1) // min(parallel, len(jobs) or 1)))
+    width = max((len(job.label) for job in jobs), default=0)
+    stop = threading.Event()
+    failed: list[Job] = []
+
+    def run(job: Job) -> None:
+        if stop.is_set():
+            return
+        process = subprocess.Popen(
+            # A module and not code, so that Lightning can start it again for every further device.
+            [sys.executable, "-m", "pyg_stgcn.cli", *job.words],
+            env={"OMP_NUM_THREADS": threads, **os.environ, END_WITH_INPUT: "1"},
+            # Nothing is written to it; it ends when this process does, even by SIGKILL.
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A group of its own: the processes that a training starts can be stopped with it.
+            start_new_session=True,
+        )
+        assert process.stderr is not None
+        reader = threading.Thread(target=_relay, args=(f"{job.label:>{width}}", process.stderr))
+        reader.start()
+        while process.poll() is None:
+            if stop.wait(0.2):
+                _kill_group(process)
+        if process.returncode:
+            # What is left of the training would wait for the process that is gone.
+            _kill_group(process)
+        reader.join()
+        if process.returncode and not stop.is_set():
+            failed.append(job)
+            stop.set()
+
+    with stop_on("SIGTERM", "SIGHUP"), ThreadPoolExecutor(parallel) as pool:
+        try:
+            list(pool.map(run, jobs))
+        finally:
+            stop.set()
+    if failed:
+        raise InputError(f"the training {failed[0].label} failed, see above")
+
+
+def _relay(label: str, lines: IO[str]) -> None:
+    for line in lines:
+        click.echo(f"{label}: {printable(line.rstrip())}", err=True)
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,288 @@
+"""The lottery: iterative magnitude pruning with rewinding, and its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity import (
+    Ticket,
+    full_masks,
+    kept_after,
+    load_ticket,
+    prune_further,
+    random_masks,
+    save_ticket,
+)
+from pyg_stgcn.sparsity.container import checksum
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.tables import write_csv, write_json
+from pyg_stgcn.studies.jobs import Job
+from pyg_stgcn.studies.lottery_verdict import (
+    COLUMNS,
+    CONTROLS,
+    DENSE,
+    TICKET,
+    rows_of,
+    verdict,
+)
+from pyg_stgcn.plots.curves import plot_sweep
+from pyg_stgcn.studies.records import summary_of
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.training.runner import describe_run, open_clips
+from pyg_stgcn.training.from_ticket import learned_masks, ticket_facts
+
+
+def planned_run(options: Mapping[str, Any], folder: Path) -> Run:
+    """The dense run, not yet begun, that options of ``train`` ask for; its data are opened."""
+    return describe_run(folder, *open_clips(TrainConfig(**options)))
+
+
+def rewind_epoch(epochs: int) -> int:
+    """One percent of a training, one epoch at least: late rewinding (Frankle et al., 2020)."""
+    return min(max(1, round(epochs / 100)), epochs - 1)
+
+
+def runs_by_seed(folders: Iterable[Path], dense: Run) -> dict[int, Run]:
+    """Finished runs whose masks are to be judged.
+
+    Args:
+        folders: Of the runs.
+        dense: Whose network the masks are meant for; need not have begun.
+
+    Raises:
+        InputError: A folder holds no sparse run of this network that is finished, or two hold one
+            of the same seed.
+    """
+    runs: dict[int, Run] = {}
+    for folder in folders:
+        run = Run.open(folder)
+        if run.config.levels:
+            raise InputError(
+                f"{folder}: is an assembly, whose experts have masks of their own; name a run of a "
+                "single model"
+            )
+        if run.config.sparsity == 0 and run.config.edge_sparsity > 0:
+            raise InputError(f"{folder}: has pruned edges only; name a run with --sparsity")
+        if run.config.sparsity == 0 and run.config.ticket is None:
+            raise InputError(f"{folder}: is a dense run, which has no masks; name a sparse one")
+        if (other := runs.setdefault(run.config.seed, run)) is not run:
+            raise InputError(
+                f"{folder}: has the seed {run.config.seed}, as {other.folder} has; "
+                "name one run of each seed"
+            )
+        learned_masks(run, dense)
+    return runs
+
+
+@dataclass(frozen=True)
+class Lottery:
+    r"""Which tickets are drawn, and the trainings that judge them.
+
+    For each seed a dense network is trained, which keeps its weights :math:`W(j)` of epoch
+    :math:`j`. Each round prunes a share :math:`p` of the weights that are left, those of smallest
+    trained magnitude, rewinds the others to :math:`W(j)` and trains them from there to the end.
+    From "The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks" (Frankle and
+    Carbin, 2019) and "Linear Mode Connectivity and the Lottery Ticket Hypothesis" (Frankle et al.,
+    2020).
+
+    Args:
+        folder: Of the whole lottery: tickets, runs and the result.
+        options: Options of ``train`` that all runs have in common.
+        seeds: Of the dense networks; each has its own tickets and controls.
+        rounds: How often to prune.
+        rate: Share of the remaining weights that a round prunes, :math:`p`, in (0, 1).
+        rewind_epoch: :math:`j`; 0 is the initialisation.
+        one_shot: Whether each round prunes the dense network, instead of the ticket before.
+        controls: Any of :data:`CONTROLS`.
+        allocation: How many weights each layer loses, see
+            :func:`~pyg_stgcn.sparsity.prune_further`.
+        floor: What every layer keeps at least, see there.
+        score_scale: How magnitudes of different layers compare, see there.
+        sources: Sparse runs by seed, whose masks are the tickets' in place of those that rounds
+            find: does what another method has learned contain a ticket?
+    """
+
+    folder: Path
+    options: Mapping[str, Any]
+    seeds: Sequence[int]
+    rounds: int
+    rate: float
+    rewind_epoch: int
+    one_shot: bool = False
+    controls: Sequence[str] = CONTROLS
+    allocation: str = "global"
+    floor: float = 0.0
+    score_scale: str = "none"
+    sources: Mapping[int, Run] = field(default_factory=dict)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The ticket, and what it is compared with."""
+        return (TICKET, *self.controls)
+
+    def stages(self) -> Iterator[tuple[str, list[Job]]]:
+        """Trainings that can run side by side, after those of all stages before are finished.
+
+        Draws the tickets of each stage as it comes to it.
+
+        Yields:
+            What the stage is, and its trainings.
+        """
+        yield "dense", [self.job(DENSE, 0, seed) for seed in self.seeds]
+        numbers = range(1, self.rounds + 1)
+        groups = [list(numbers)] if self.one_shot else [[number] for number in numbers]
+        for group in groups:
+            for number in group:
+                for seed in self.seeds:
+                    self._draw(number, seed)
+            # The tickets first: the next stage waits for them only if it must.
+            jobs = [
+                self.job(arm, number, seed)
+                for arm in self.arms
+                for number in group
+                for seed in self.seeds
+            ]
+            name = "one shot" if self.one_shot else f"round {group[0]} of {self.rounds}"
+            yield "given masks" if self.sources else name, jobs
+
+    def job(self, arm: str, number: int, seed: int) -> Job:
+        """The training of one arm in one round."""
+        own: dict[str, Any] = {**self.options, "seed": seed}
+        if arm == DENSE:
+            label = f"dense-seed{seed}"
+            own["save_epoch"] = self.rewind_epoch
+        else:
+            # A ticket says itself what is masked.
+            own = {name: own[name] for name in own if name not in ("include", "exclude")}
+            label = f"round{number}-{arm}-seed{seed}"
+            own["ticket"] = str(
+                self.ticket_file("random" if arm == "random" else TICKET, number, seed)
+            )
+            if arm == "redrawn":
+                own["redraw"] = True
+        return Job(label, self.folder / label, own)
+
+    def sparsity(self, number: int) -> float:
+        """Share of zeros after a round."""
+        return 1 - kept_after(number, self.rate)
+
+    def ticket_file(self, arm: str, number: int, seed: int) -> Path:
+        """Where a ticket, or the masks drawn by lot, lie."""
+        return self.folder / "tickets" / f"round{number}-{arm}-seed{seed}.safetensors"
+
+    def _draw(self, number: int, seed: int) -> None:
+        """Write the tickets of a round that are not there yet."""
+        dense = Run.open(self.job(DENSE, 0, seed).folder)
+        facts = ticket_facts(dense, self.rewind_epoch) | {"round": number}
+        if self.sources:
+            source = self.sources[seed]
+            learned = learned_masks(source, dense)
+            facts |= source.mask_options
+            facts["source"] = {"folder": str(source.folder), "masks": checksum(learned, "")}
+        else:
+            facts["sparsity"] = self.sparsity(number)
+            rules = ("one_shot", "allocation", "floor", "score_scale")
+            facts |= {name: getattr(self, name) for name in rules}
+        kinds = [kind for kind in (TICKET, "random") if kind in self.arms]
+        files = {kind: self.ticket_file(kind, number, seed) for kind in kinds}
+        missing = [kind for kind in kinds if not _is_there(files[kind], {**facts, "arm": kind})]
+        if not missing:
+            return
+        files[TICKET].parent.mkdir(parents=True, exist_ok=True)
+        early = dense.with_weights(dense.early_weights(self.rewind_epoch)).state_dict()
+        for kind in missing:
+            if kind == TICKET:
+                masks = learned if self.sources else self._found_masks(dense, number, seed)
+            else:
+                found = load_ticket(files[TICKET]).masks
+                lots = torch.Generator().manual_seed(1000 * seed + number)
+                masks = random_masks(found, lots, facts["pattern"])
+            save_ticket(files[kind], Ticket(masks, early, {**facts, "arm": kind}))
+
+    def _found_masks(self, dense: Run, number: int, seed: int) -> dict[str, torch.Tensor]:
+        if number == 1 or self.one_shot:
+            trained = dense
+            maskable = dense.config.maskable
+            masks = full_masks(dense.load_model(), maskable["include"], maskable["exclude"])
+        else:
+            trained = Run.open(self.job(TICKET, number - 1, seed).folder)
+            masks = dict(load_ticket(self.ticket_file(TICKET, number - 1, seed)).masks)
+        return prune_further(
+            trained.load_model().state_dict(),
+            masks,
+            self.sparsity(number),
+            allocation=self.allocation,
+            floor=self.floor,
+            score_scale=self.score_scale,
+        )
+
+    def summarise(self) -> dict[str, Any]:
+        """Table and figure of the finished runs: ``lottery.json``, ``.csv`` and ``.png``.
+
+        ``difference`` is the mean difference in top-1 to the dense run of the same seed, and
+        ``lead`` that of the ticket of the same round and seed to a control, both with the limits
+        of their 95 % confidence intervals (Student's t, for paired samples). A ticket ``wins``
+        where it is not more than one standard deviation of the dense runs behind their mean, and
+        the interval of its lead over each control is above zero; unknown without two seeds or
+        without both controls.
+
+        Returns:
+            ``verdict``, ``rows`` and ``runs``, and the files.
+        """
+        runs = [_read(self.job(DENSE, 0, seed), DENSE, 0) for seed in self.seeds]
+        for number in range(1, self.rounds + 1):
+            for arm in self.arms:
+                found = [_read(self.job(arm, number, seed), arm, number) for seed in self.seeds]
+                runs += found
+        rows = rows_of(runs)
+        files = {kind: self.folder / f"lottery.{kind}" for kind in ("json", "csv", "png")}
+        write_csv(files["csv"], COLUMNS, rows)
+        result = {
+            "verdict": verdict(rows),
+            "rounds": self.rounds,
+            "rate": self.rate,
+            "rewind_epoch": self.rewind_epoch,
+            "one_shot": self.one_shot,
+            "rows": rows,
+            "runs": runs,
+            "csv": str(files["csv"]),
+            "png": str(files["png"]),
+        }
+        write_json(files["json"], result)
+        points = [{**row, "method": row["arm"], "sparsity": 1 - row["kept"]} for row in rows]
+        plot_sweep(files["png"], points)
+        return result
+
+
+def _is_there(path: Path, facts: Mapping[str, Any]) -> bool:
+    if not path.exists():
+        return False
+    found = load_ticket(path).facts
+    theirs, ours = (told.get("source", {}) for told in (found, facts))
+    if theirs.get("masks") != ours.get("masks"):
+        origins = [told.get("folder", "the rounds") for told in (theirs, ours)]
+        raise InputError(
+            f"{path}: has the masks of {origins[0]} as they were then, not those of {origins[1]}; "
+            "name another folder with --out"
+        )
+    for name, value in facts.items():
+        if name != "source" and found.get(name) != value:
+            raise InputError(
+                f"{path}: is a ticket with {name} {found.get(name)}, not {value}; name another "
+                "folder with --out"
+            )
+    return True
+
+
+def _read(job: Job, arm: str, number: int) -> dict[str, Any]:
+    summary = summary_of(job)
+    names = ("seed", "top1", "mean_class", "density", "seconds")
+    found = {name: summary[name] for name in names}
+    kept = 1 - summary["sparsity"]
+    return {"arm": arm, "round": number, "kept": kept, **found, "folder": str(job.folder)}

@@ -1,0 +1,105 @@
+"""Which tickets win: the table of a lottery's runs, and what it says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyg_stgcn.studies.over_seeds import means, paired_difference
+
+#: What a ticket is compared with at the same number of weights: as many of each layer drawn by lot,
+#: and the same weights with new values.
+CONTROLS = ("random", "redrawn")
+#: The other arms.
+DENSE, TICKET = "dense", "ticket"
+#: Of the table.
+COLUMNS = (
+    "arm",
+    "round",
+    "kept",
+    "seeds",
+    "top1",
+    "top1_deviation",
+    "mean_class",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "lead",
+    "lead_low",
+    "lead_high",
+    "wins",
+    "density",
+    "minutes",
+)
+
+
+def rows_of(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each arm of each round, see :meth:`Lottery.summarise`.
+
+    Args:
+        runs: ``arm``, ``round``, ``seed``, ``kept``, ``density``, ``top1``, ``mean_class`` and
+            ``seconds`` of each, the dense ones first.
+    """
+    groups: dict[tuple[int, str], dict[int, Mapping[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault((run["round"], run["arm"]), {})[run["seed"]] = run
+    dense = groups[0, DENSE]
+    rows = []
+    for (number, arm), group in groups.items():
+        row = _means(group)
+        if arm != DENSE:
+            row |= _paired("difference", group, dense)
+        if arm in CONTROLS:
+            row |= _paired("lead", groups[number, TICKET], group)
+        rows.append(row)
+    for row in rows:
+        if row["arm"] == TICKET:
+            controls = [r for r in rows if r["round"] == row["round"] and r["arm"] in CONTROLS]
+            row["wins"] = _wins(row, rows[0], controls)
+    return rows
+
+
+def _means(group: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    runs = list(group.values())
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {name: runs[0][name] for name in ("arm", "round")}
+    return row | means(runs, ["kept", "density"])
+
+
+def _paired(
+    name: str, group: Mapping[int, Mapping[str, Any]], other: Mapping[int, Mapping[str, Any]]
+) -> dict[str, float | None]:
+    """Mean difference in top-1 of runs with the same seed, and its interval from two pairs on."""
+    pairs = [run["top1"] - other[seed]["top1"] for seed, run in group.items()]
+    return paired_difference(pairs, name)
+
+
+def _wins(
+    ticket: Mapping[str, Any], dense: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]
+) -> bool | None:
+    if dense["top1_deviation"] is None or len(controls) < len(CONTROLS):
+        return None
+    level = ticket["top1"] >= dense["top1"] - dense["top1_deviation"]
+    return bool(level and all(row["lead_low"] > 0 for row in controls))
+
+
+def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
+    """In words: at which shares of kept weights the tickets win, and why not at the others."""
+    tickets = [row for row in rows if row["arm"] == TICKET]
+    if any(row["wins"] is None for row in tickets):
+        return "no verdict: it takes both controls and two seeds at least"
+    floor = rows[0]["top1"] - rows[0]["top1_deviation"]
+    won = [_share(row) for row in tickets if row["wins"]]
+    sentences = [f"winning tickets at {', '.join(won)}" if won else "no winning ticket"]
+    behind = [_share(row) for row in tickets if row["top1"] < floor]
+    if behind:
+        sentences.append(f"worse than dense at {', '.join(behind)}")
+    for control in CONTROLS:
+        level = [_share(row) for row in rows if row["arm"] == control and not row["lead_low"] > 0]
+        if level:
+            sentences.append(f"not clearly better than {control} at {', '.join(level)}")
+    return "; ".join(sentences) + " of the weights"
+
+
+def _share(row: Mapping[str, Any]) -> str:
+    return f"{100 * row['kept']:.3g} %"

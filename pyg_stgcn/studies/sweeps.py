@@ -1,0 +1,141 @@
+"""Runs over several sparsities, methods and seeds, and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.runs.options import PLACEMENT, MaskPlan, load_config
+from pyg_stgcn.tables import write_csv, write_json
+from pyg_stgcn.studies.jobs import Job
+from pyg_stgcn.studies.over_seeds import NO_DIFFERENCE, means, paired_difference
+from pyg_stgcn.plots.curves import plot_sweep
+from pyg_stgcn.studies.records import summary_of
+from pyg_stgcn.runs.same_data import find_change
+
+_DENSE = "dense"
+#: Options that a dense run would refuse.
+_PENALTY = {"penalty", "penalty_groups"}
+_COLUMNS = (
+    "method",
+    "sparsity",
+    "achieved",
+    "seeds",
+    "top1",
+    "top1_deviation",
+    "mean_class",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "density",
+    "minutes",
+)
+
+
+def plan_sweep(
+    folder: Path,
+    options: Mapping[str, object],
+    sparsities: Sequence[float],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+) -> list[Job]:
+    """One training for each combination; of dense ones, which have no penalty, one a seed.
+
+    Args:
+        folder: Of the whole sweep; a run's folder in it is named after what is varied.
+        options: Options that all have in common.
+        sparsities: With 0 for the dense ones.
+        methods: Ways to prune.
+        seeds: Of each.
+    """
+    jobs = {}
+    for seed in seeds:
+        for sparsity in sparsities:
+            for method in methods if sparsity else [_DENSE]:
+                label = _DENSE if method == _DENSE else f"{method}-{sparsity:g}"
+                varied: dict[str, object] = {"sparsity": sparsity, "seed": seed}
+                if sparsity:
+                    varied["method"] = method
+                left_out = set() if sparsity else _PENALTY
+                common = {name: value for name, value in options.items() if name not in left_out}
+                label = f"{label}-seed{seed}"
+                jobs[label] = Job(label, folder / label, {**common, **varied})
+    return list(jobs.values())
+
+
+def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
+    """Table and figure of finished runs, as ``sweep.json``, ``sweep.csv`` and ``sweep.png``.
+
+    ``difference`` is the mean difference in top-1 between a run and the dense one of the same seed,
+    with the limits of its 95 % confidence interval (Student's t, for paired samples); missing where
+    there are no two seeds, or no dense runs. ``achieved`` is the share of zeros at the end, which
+    whole channels, for example, meet only roughly.
+
+    Args:
+        jobs: All finished.
+        folder: Where to write.
+
+    Returns:
+        ``rows`` and ``runs``, and the files.
+
+    Raises:
+        InputError: The runs differ in more than sparsity, method and seed.
+    """
+    of_method = {*MaskPlan._fields, "score_lr", "score_weight_decay"}
+    check_alike(jobs, {"sparsity", "method", "seed", *of_method, *_PENALTY})
+    runs = [{**_read(job), "folder": str(job.folder)} for job in jobs]
+    groups: dict[tuple[float, str], list[dict[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault((run["target"], run["method"]), []).append(run)
+    dense = {run["seed"]: run["top1"] for run in runs if run["method"] == _DENSE}
+    rows = [_row(group, dense) for _, group in sorted(groups.items())]
+    files = {kind: folder / f"sweep.{kind}" for kind in ("json", "csv", "png")}
+    write_csv(files["csv"], _COLUMNS, rows)
+    result = {"rows": rows, "runs": runs, "csv": str(files["csv"]), "png": str(files["png"])}
+    write_json(files["json"], result)
+    plot_sweep(files["png"], [{**row, "sparsity": row["achieved"]} for row in rows])
+    return result
+
+
+def check_alike(jobs: Sequence[Job], varied: set[str]) -> None:
+    """Raise an error if runs differ in more than what is varied, and where they computed."""
+    loaded = [load_config(job.folder / "config.json") for job in jobs]
+    configs = [config.to_dict() for config, _ in loaded]
+    for job, (_, facts) in zip(jobs, loaded, strict=True):
+        change = find_change(loaded[0][1].get("data", {}), facts.get("data", {}))
+        if change is not None:
+            raise InputError(
+                f"{job.folder}: was trained on other data than {jobs[0].folder}: {change}; they "
+                "cannot be compared, name another folder with --out"
+            )
+    for job, config in zip(jobs, configs, strict=True):
+        for name, value in config.items():
+            if name not in varied | PLACEMENT and value != configs[0][name]:
+                raise InputError(
+                    f"{job.folder}: has --{name.replace('_', '-')} {value}, {jobs[0].folder} has "
+                    f"{configs[0][name]}; they cannot be compared, name another folder with --out"
+                )
+
+
+def _read(job: Job) -> dict[str, Any]:
+    summary = summary_of(job)
+    names = ("top1", "mean_class", "sparsity", "density", "seconds", "seed")
+    method = job.options.get("method", _DENSE)
+    return {"method": method, "target": job.options["sparsity"]} | {n: summary[n] for n in names}
+
+
+def _row(group: Sequence[dict[str, Any]], dense: Mapping[int, float]) -> dict[str, Any]:
+    row = {
+        "method": group[0]["method"],
+        "sparsity": group[0]["target"],
+        "achieved": float(np.mean([run["sparsity"] for run in group])),
+        **means(group, ["density"]),
+        **NO_DIFFERENCE,
+    }
+    pairs = [run["top1"] - dense[run["seed"]] for run in group if run["seed"] in dense]
+    compared = row["method"] != _DENSE and len(pairs) == len(group)
+    return row | paired_difference(pairs) if compared else row

@@ -1,0 +1,340 @@
+"""Training a lottery ticket: its masks and weights on a run's model, and the epoch it starts at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pyg_stgcn.checked import brief, check_entries
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import write_atomically
+from pyg_stgcn.finite import check_finite
+from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.sparsity import SparsityController, Ticket, kept_weights, load_ticket, put_masks
+from pyg_stgcn.sparsity.mask import is_edge_weight
+from pyg_stgcn.text import printable
+from pyg_stgcn.runs.options import UNMASKED, TrainConfig, load_config
+from pyg_stgcn.runs.matching import class_numbers, same_skeleton
+from pyg_stgcn.training.recognizer import ActionRecognizer
+from pyg_stgcn.runs.folder import Run
+
+#: Types of what a ticket says, as far as it does.
+_FACTS = {
+    **{"model": str, "graph": str, "channels": int, "in_channels": int, "epoch": int},
+    **{"skeleton": dict, "classes": list[str]},
+    **{"include": str | None, "exclude": str, "pattern": str},
+}
+#: What makes two backbones the same, whatever the data.
+_BACKBONE = ("model", "graph", "channels", "in_channels")
+# Of the same shape on two skeletons with equally many joints, and yet worth nothing on the other.
+_OF_SKELETON = re.compile(r"(^data_norm\.|\.adjacency\.)")
+_OF_CLASSES = re.compile(r"^head\.")
+
+
+def check_ticket_options(config: TrainConfig) -> None:
+    """Raise an error where options contradict a ticket, or the weights to keep for one."""
+    if config.redraw and config.ticket is None:
+        raise InputError(
+            "--redraw: draws the weights of a ticket anew; name its file with --ticket"
+        )
+    sparse = config.sparsity > 0 or config.edge_sparsity > 0
+    contradicting = {
+        "--init": config.init is not None,
+        "--penalty": config.penalty > 0,
+        "--include": config.include is not None,
+        "--exclude": config.exclude != UNMASKED,
+        "a sparsity": sparse,
+    }
+    for option, given in contradicting.items():
+        if config.ticket is not None and given:
+            raise InputError(
+                f"--ticket {config.ticket}: has its own masks and weights; leave {option} out"
+            )
+    if config.save_epoch is None:
+        return
+    if sparse or config.ticket is not None:
+        raise InputError(
+            "--save-epoch: keeps weights of a dense network; leave sparsity and ticket out"
+        )
+    assert config.epochs is not None
+    if not 0 <= config.save_epoch < config.epochs:
+        raise InputError(
+            f"--save-epoch {config.save_epoch}: the run has {config.epochs} epochs; choose one "
+            f"before the last, or 0"
+        )
+
+
+def check_same_ticket(run: Run) -> None:
+    """Raise an error if a run that is resumed was started with another ticket.
+
+    Its file may lie elsewhere now.
+
+    Raises:
+        InputError: It was, or without one.
+    """
+    path = run.folder / "config.json"
+    if not path.exists():
+        return
+    _, facts = load_config(path)
+    assert run.config.ticket is not None
+    started = facts.get("ticket", {}).get("checksum")
+    if started != load_ticket(run.config.ticket).checksum:
+        raise InputError(
+            f"--ticket {run.config.ticket}: is not the ticket that the run in {run.folder} was "
+            "started with; name that one, or start anew in another --out"
+        )
+
+
+def start_ticket(
+    run: Run, model: nn.Module, trainer: pl.Trainer, steps_per_epoch: int
+) -> SparsityController:
+    """Prepare the training of the ticket that a run's configuration names.
+
+    Args:
+        run: Of the training that starts; gets the ticket's facts.
+        model: Untrained and without masks; gets those of the ticket, and its weights.
+        trainer: Gets the ticket's epoch.
+        steps_per_epoch: Of the optimiser.
+
+    Raises:
+        InputError: The file holds no ticket, or one that does not fit the run.
+    """
+    ticket = open_ticket(run)
+    if not run.config.redraw:
+        check_finite(ticket.weights, f"--ticket {run.config.ticket}", "make the ticket again")
+    fitting = _with_classes_of(run, ticket)
+    epoch = first_epoch(run, fitting)
+    controller, left = start_from(fitting, run, model)
+    skip_epochs(trainer, epoch, steps_per_epoch)
+    run.facts["ticket"] = {
+        **ticket.facts,
+        "checksum": ticket.checksum,
+        "first_epoch": epoch,
+        "drawn_anew": left,
+        "unmasked": [name for name in left if name in ticket.masks],
+    }
+    if left and trainer.is_global_zero:
+        names = printable(", ".join(left))
+        click.echo(f"not taken from the ticket, but drawn at random: {names}", err=True)
+    return controller
+
+
+def open_ticket(run: Run) -> Ticket:
+    """The ticket that a run's configuration names.
+
+    Raises:
+        InputError: The file holds no ticket, or one whose facts are of other types.
+    """
+    assert run.config.ticket is not None
+    ticket = load_ticket(run.config.ticket)
+    remedy = "make it with 'pyg-stgcn lottery'"
+    where = f"--ticket {run.config.ticket}"
+    check_entries(ticket.facts, _FACTS, where, remedy, all_needed=False)
+    return ticket
+
+
+def _with_classes_of(run: Run, ticket: Ticket) -> Ticket:
+    """The ticket with its classifier in the order of a run's classes, if they are the same ones."""
+    theirs = ticket.facts.get("classes", run.classes)
+    if theirs == run.classes or sorted(theirs) != sorted(run.classes):
+        return ticket
+    numbers = class_numbers(theirs, run.classes, f"--ticket {run.config.ticket}", "the data")
+    rows = [numbers.index(number) for number in range(len(numbers))]
+    masks, weights = (
+        {name: value[rows] if _OF_CLASSES.search(name) else value for name, value in part.items()}
+        for part in (ticket.masks, ticket.weights)
+    )
+    return replace(
+        ticket, masks=masks, weights=weights, facts={**ticket.facts, "classes": run.classes}
+    )
+
+
+def ticket_facts(run: Run, epoch: int) -> dict[str, Any]:
+    """What a ticket says of the network it comes from.
+
+    Args:
+        run: The dense run.
+        epoch: That its weights are from, 0 for the initialisation.
+    """
+    backbone = {name: _backbone_of(run)[name] for name in _BACKBONE}
+    data = {"skeleton": run.skeleton.to_dict(), "classes": run.classes}
+    options = ("dataset", "benchmark", "stream", "epochs", "seed")
+    origin = {name: getattr(run.config, name) for name in options}
+    return {**backbone, **data, **origin, **run.mask_options, "epoch": epoch}
+
+
+def _backbone_of(run: Run) -> dict[str, Any]:
+    return {**run.config.to_dict(), "in_channels": run.in_channels}
+
+
+def first_epoch(run: Run, ticket: Ticket) -> int:
+    """Epochs that count as done when the training of a ticket starts.
+
+    Raises:
+        InputError: The ticket lacks facts, or its weights come from after the end of the run.
+    """
+    if run.config.redraw or not all(_is_at_home(run, ticket)):
+        return 0
+    epoch: int = _fact(run, ticket, "epoch")
+    if epoch < 0:
+        raise InputError(
+            f"--ticket {run.config.ticket}: its weights are of epoch {epoch}; make it with "
+            "'pyg-stgcn lottery'"
+        )
+    assert run.config.epochs is not None
+    if epoch >= run.config.epochs:
+        raise InputError(
+            f"--ticket {run.config.ticket}: its weights are of epoch {epoch}, and the run ends "
+            f"after {run.config.epochs}; give more --epochs"
+        )
+    return epoch
+
+
+def _is_at_home(run: Run, ticket: Ticket) -> tuple[bool, bool]:
+    """Whether the skeleton and the classes are those that the ticket was found on."""
+    description = _fact(run, ticket, "skeleton")
+    try:
+        skeleton = Skeleton.from_dict(description)
+    except InputError as error:
+        raise InputError(f"--ticket {run.config.ticket}: skeleton: {brief(error)}") from None
+    return same_skeleton(skeleton, run.skeleton), _fact(run, ticket, "classes") == run.classes
+
+
+def _fact(run: Run, ticket: Ticket, name: str) -> Any:
+    if name not in ticket.facts:
+        raise InputError(
+            f"--ticket {run.config.ticket}: does not say its {name}; make it with "
+            "'pyg-stgcn lottery'"
+        )
+    return ticket.facts[name]
+
+
+def start_from(ticket: Ticket, run: Run, model: nn.Module) -> tuple[SparsityController, list[str]]:
+    """Put a ticket on an untrained model.
+
+    Weights are loaded unless the run draws them anew. On another skeleton or for other classes,
+    whatever depends on them is left as it was drawn.
+
+    Args:
+        ticket: Masks and weights.
+        run: Of the training that starts; says what the model is.
+        model: Without masks.
+
+    Returns:
+        Who holds the masks, and the names that were left out.
+
+    Raises:
+        InputError: The ticket is that of another backbone, or of one of another width.
+    """
+    same_skeleton, same_classes = _is_at_home(run, ticket)
+    backbone = _backbone_of(run)
+    for name in _BACKBONE:
+        if (theirs := _fact(run, ticket, name)) != backbone[name]:
+            raise InputError(
+                f"--ticket {run.config.ticket}: is one of {name} {theirs}, not {backbone[name]}; "
+                "train with the --model, --graph, --channels and --stream of the ticket"
+            )
+    ours = model.state_dict()
+    left = []
+    for name in sorted(ticket.weights.keys() | ours.keys()):
+        fits = name in ours and name in ticket.weights
+        fits = fits and ours[name].shape == ticket.weights[name].shape
+        if (_OF_CLASSES.search(name) and not same_classes) or (
+            not same_skeleton and (not fits or _OF_SKELETON.search(name))
+        ):
+            left.append(name)
+        elif not fits:
+            raise InputError(
+                f"--ticket {run.config.ticket}: {name} does not fit this {type(model).__name__}; "
+                "make the ticket again with this version of pyg-stgcn"
+            )
+    if not run.config.redraw:
+        found = {name: value for name, value in ticket.weights.items() if name not in left}
+        model.load_state_dict({**ours, **found})
+    masks = {name: mask for name, mask in ticket.masks.items() if name not in left}
+    return put_masks(model, masks), [name for name in left if name in ours]
+
+
+def learned_masks(run: Run, dense: Run) -> dict[str, Tensor]:
+    """Masks of the weights that a sparse run has kept, edges aside.
+
+    Args:
+        run: Finished.
+        dense: Whose network they are meant for; need not have begun.
+
+    Raises:
+        InputError: The run is not finished, or is one of another backbone, or masks what belongs
+            to its data.
+    """
+    ours, theirs = _backbone_of(dense), _backbone_of(run)
+    for name in _BACKBONE:
+        if theirs[name] != ours[name]:
+            said = "input channels" if name == "in_channels" else f"--{name}"
+            raise InputError(
+                f"{run.folder}: is a run with {said} {theirs[name]}, not {ours[name]}; "
+                "name a run of the same network"
+            )
+    model, maskable = run.load_model(), run.maskable
+    with run.masked(model):
+        kept = kept_weights(model, include=maskable["include"], exclude=maskable["exclude"])
+    masks = {name: mask for name, mask in kept.items() if not is_edge_weight(name, mask)}
+    needed = dense.build_model().state_dict()
+    for name, mask in masks.items():
+        if name not in needed or needed[name].shape != mask.shape:
+            raise InputError(
+                f"{run.folder}: its {name} is that of other data; name a run on the same data, or "
+                "one that has left it dense (--exclude)"
+            )
+    return masks
+
+
+def skip_epochs(trainer: pl.Trainer, epochs: int, steps_per_epoch: int) -> None:
+    """Let a trainer begin as if it had done some epochs already.
+
+    Learning rate, order of the clips and augmentation then go on from there.
+    """
+    loop = trainer.fit_loop
+    done = dict.fromkeys(("ready", "started", "processed", "completed"), epochs)
+    loop.epoch_progress.load_state_dict({"total": done, "current": done})
+    steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step
+    taken = dict.fromkeys(("ready", "completed"), epochs * steps_per_epoch)
+    steps.load_state_dict({"total": taken, "current": dict.fromkeys(taken, 0)})
+
+
+class WeightKeeper(Callback):
+    """Writes the weights and buffers of a dense model as they are after one epoch.
+
+    Args:
+        path: The file, safetensors.
+        epoch: 0 for the initialisation.
+    """
+
+    def __init__(self, path: Path, epoch: int) -> None:
+        self.path = path
+        self.epoch = epoch
+
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.epoch == trainer.current_epoch == 0:
+            self._write(pl_module)
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch + 1 == self.epoch:
+            self._write(pl_module)
+
+    def _write(self, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, ActionRecognizer)
+        state: Mapping[str, Tensor] = pl_module.model.state_dict()
+        tensors = {name: value.cpu().contiguous() for name, value in state.items()}
+        write_atomically(self.path, lambda file: save_file(tensors, file))

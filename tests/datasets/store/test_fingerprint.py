@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform, Compose, ToUndirected
+
+from pyg_stgcn.datasets.store.fingerprint import (
+    SOURCE_NOTE,
+    describe_transform,
+    file_sha256,
+    same_source,
+    source_fingerprint,
+)
+
+
+class Scale(BaseTransform):
+    def __init__(self, factor: Any) -> None:
+        self.factor = factor
+
+    def forward(self, data: Data) -> Data:
+        return data
+
+
+def multiply(factor: float) -> Callable[[Any], Any]:
+    return lambda data: data * factor
+
+
+def then(last: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda data: last(data)
+
+
+def with_option(factor: float) -> Callable[..., Any]:
+    def scale(data: Any, *, by: float = factor) -> Any:
+        return data * by
+
+    return scale
+
+
+def countdown(start: int) -> Callable[[Any], Any]:
+    """A function that calls itself, so that its closure holds it."""
+
+    def count(data: Any, left: int = start) -> Any:
+        return count(data, left - 1) if left else data
+
+    return count
+
+
+class Shift:
+    """Something that is no function, with a method that is."""
+
+    def __init__(self, by: Any) -> None:
+        self.by = by
+
+    def apply(self, data: Any) -> Any:
+        return data + self.by
+
+
+class Holder:
+    """Something with a function as an option, and with itself."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+        self.this = self
+
+    def __call__(self, data: Any) -> Any:
+        return self.function(data)
+
+
+def test_a_file_is_known_by_its_contents(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    fingerprint = source_fingerprint(path)
+    assert same_source(path, fingerprint)
+    os.utime(path, (1, 1))
+    assert same_source(path, fingerprint)
+    path.write_bytes(b"12354")
+    assert not same_source(path, fingerprint)
+    path.write_bytes(b"123456")
+    assert not same_source(path, fingerprint)
+
+
+def test_a_file_is_read_only_where_it_may_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return file_sha256(path)
+
+    monkeypatch.setattr("pyg_stgcn.datasets.store.fingerprint.file_sha256", counted)
+    monkeypatch.setattr("pyg_stgcn.datasets.store.fingerprint._CLOCK_TICK", 0)
+    notes, path = tmp_path / "notes", tmp_path / "file"
+    notes.mkdir()
+    path.write_bytes(b"12345")
+    fingerprint = json.loads(json.dumps(source_fingerprint(path)))
+    assert same_source(path, fingerprint, notes=notes)
+    assert len(read) == 1
+    copy = Path(shutil.copy2(path, tmp_path / "copy"))
+    assert same_source(copy, fingerprint, notes=notes)
+    assert len(read) == 2, "another file of the same size and time"
+    assert same_source(copy, fingerprint, notes=notes)
+    assert len(read) == 2, "the file that was found to be the same before"
+    other = {**fingerprint, "sha256": "0"}
+    assert not same_source(copy, other, notes=notes), "a note is of the fingerprint that it names"
+    (notes / SOURCE_NOTE).write_bytes(b"{")
+    assert same_source(copy, fingerprint, notes=notes)
+    assert len(read) == 4
+    assert same_source(copy, fingerprint, notes=tmp_path / "nowhere")
+    assert same_source(path, fingerprint)
+
+
+def test_a_file_that_has_just_changed_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    fingerprint = source_fingerprint(path)
+    assert fingerprint["state"] is None, "a second change within a tick of the clock would not show"
+    stat = path.stat()
+    path.write_bytes(b"12354")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert not same_source(path, fingerprint)
+
+
+def test_a_folder_is_known_by_the_files_that_count(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "inner").mkdir(parents=True)
+    (source / "inner/a.raw").write_bytes(b"12345")
+    (source / "b.raw").write_bytes(b"1")
+    fingerprint = source_fingerprint(source, (".raw",))
+    assert fingerprint["files"] == 2
+    (source / "other.txt").write_bytes(b"")
+    assert same_source(source, fingerprint, (".raw",))
+    source = source.rename(tmp_path / "moved")
+    assert same_source(source, fingerprint, (".raw",))
+    (source / "inner").rename(source / "other")
+    assert not same_source(source, fingerprint, (".raw",))
+    (source / "other").rename(source / "inner")
+    assert same_source(source, fingerprint, (".raw",))
+    stat = (source / "b.raw").stat()
+    os.utime(source / "b.raw", ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert not same_source(source, fingerprint, (".raw",))
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A folder of many files, settled a day ago."""
+    source = tmp_path / "many"
+    for part in ("a", "b"):
+        (source / part).mkdir(parents=True)
+        for number in range(600):
+            (source / part / f"{number}.raw").touch()
+    settle(source)
+    return source
+
+
+def settle(source: Path) -> None:
+    yesterday = (time.time_ns() - 86_400 * 10**9,) * 2
+    for folder in (source / "a", source / "b", source):
+        os.utime(folder, ns=yesterday)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "more.raw").touch(),
+        lambda folder: (folder / "7.raw").unlink(),
+        lambda folder: (folder / "7.raw").rename(folder / "700.raw"),
+        lambda folder: shutil.rmtree(folder),
+        lambda folder: folder.rename(folder.with_name("c")),
+    ],
+)
+def test_a_folder_of_many_files_follows_the_time_of_its_folders(
+    many: Path, change: Callable[[Path], None]
+) -> None:
+    fingerprint = source_fingerprint(many, (".raw",))
+    assert same_source(many, fingerprint, (".raw",))
+    # As documented, this one is not seen.
+    (many / "b/9.raw").write_bytes(b"1")
+    assert same_source(many, fingerprint, (".raw",))
+    change(many / "b")
+    assert not same_source(many, fingerprint, (".raw",))
+
+
+def test_a_copy_of_a_folder_of_many_files_is_the_same(many: Path, tmp_path: Path) -> None:
+    fingerprint = source_fingerprint(many, (".raw",))
+    (many / "a/note.txt").touch()
+    copy = many.rename(tmp_path / "copy")
+    assert same_source(copy, fingerprint, (".raw",))
+    (copy / "b/9.raw").write_bytes(b"1")
+    assert not same_source(copy, fingerprint, (".raw",))
+
+
+def test_a_folder_that_has_just_changed_is_looked_at_file_by_file(many: Path) -> None:
+    (many / "a/more.raw").touch()
+    fingerprint = source_fingerprint(many, (".raw",))
+    (many / "b/9.raw").write_bytes(b"1")
+    assert not same_source(many, fingerprint, (".raw",))
+
+
+def test_a_folder_and_a_file_are_never_the_same(tmp_path: Path) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    file.write_bytes(b"")
+    assert not same_source(file, source_fingerprint(folder))
+    assert not same_source(folder, source_fingerprint(file))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (None, Scale(1)),
+        (Scale(1), Scale(2)),
+        (multiply(1), multiply(2)),
+        (lambda data: data + 1, lambda data: data - 1),
+        (lambda data: data + 1, lambda data: data + 2),
+        (functools.partial(max, 1), functools.partial(max, 2)),
+        (Compose([Scale(1), Scale(2)]), Compose([Scale(2), Scale(1)])),
+        (ToUndirected("add"), ToUndirected("mean")),
+        (lambda data: data.cos(), lambda data: data.sin()),
+        (lambda data: torch.cos(data), lambda data: torch.sin(data)),
+        (lambda data: [x.cos() for x in data], lambda data: [x.sin() for x in data]),
+        (Scale(1).forward, Scale(2).forward),
+        (Scale(1).forward, Scale(1).__call__),
+        (Shift(1).apply, Shift(2).apply),
+        (Scale(Shift(1)), Scale(Shift(2))),
+        (then(abs), then(round)),
+        (then(multiply(1)), then(multiply(2))),
+        (functools.partial(multiply(1)), functools.partial(multiply(2))),
+        (with_option(1), with_option(2)),
+        (Holder(multiply(1)), Holder(multiply(2))),
+    ],
+)
+def test_different_transforms_are_told_apart(one: Any, other: Any) -> None:
+    assert describe_transform(one) != describe_transform(other)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Scale(1),
+        lambda: multiply(3),
+        lambda: Compose([Scale(1), multiply(2)]),
+        lambda: functools.partial(multiply(1), 2),
+        lambda: object(),
+        lambda: Scale(1).forward,
+        lambda: then(Scale(3)),
+        lambda: countdown(2),
+        lambda: Holder(Holder(multiply(1))),
+        lambda: Shift(Shift(torch)).apply,
+    ],
+)
+def test_equal_transforms_are_the_same(make: Callable[[], Any]) -> None:
+    one, other = make(), make()
+    assert describe_transform(one) == describe_transform(other)
+
+
+def test_the_order_of_a_set_does_not_matter() -> None:
+    one, other = {0, 8}, {8, 0}
+    assert one == other and list(one) != list(other)
+    assert describe_transform(Scale(one)) == describe_transform(Scale(other))
+
+
+def test_plain_options_are_written_as_they_are() -> None:
+    # Stores hold the descriptions of their transforms; another form would build them all again.
+    name = f"{Scale.__module__}.Scale"
+    for factor in (1, 0.5, (1, 2), [1, "x"], {"a": (0.5, None)}):
+        assert describe_transform(Scale(factor)) == f"{name}(factor={factor!r})"
