@@ -63,7 +63,7 @@ def give_up(reason: str) -> None:
     print(
         f"\npyg-stgcn is installed WITHOUT its fast kernels: {reason}\n"
         "Sparse models run, but no faster than dense ones. With a C++ compiler and torch in place, "
-        "install once more with --no-build-isolation.\n",
+        "install again with --no-build-isolation.\n",
         file=sys.stderr,
     )
 

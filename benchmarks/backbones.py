@@ -23,7 +23,7 @@ from pyg_stgcn.nn import AAGraphConv, CTRGraphConv, DGGraphConv
 V, PERSONS = 25, 8
 
 
-class Usual(nn.Module):
+class Reference(nn.Module):
     """What the usual forms have in common: K graphs, and 1x1 convolutions by name."""
 
     def __init__(self, channels: int, num_partitions: int, **widths: tuple[int, int]) -> None:
@@ -34,7 +34,7 @@ class Usual(nn.Module):
             setattr(self, name, nn.ModuleList(convs))
 
 
-class UsualAAGCN(Usual):
+class ReferenceAAGCN(Reference):
     def __init__(self, channels: int) -> None:
         embedded = (channels, channels // 4)
         super().__init__(channels, 3, a=embedded, b=embedded, d=(channels, channels))
@@ -48,7 +48,7 @@ class UsualAAGCN(Usual):
         return sum(out)
 
 
-class UsualCTRGCN(Usual):
+class ReferenceCTRGCN(Reference):
     def __init__(self, channels: int) -> None:
         relation = (channels, channels // 8)
         wide, back = (channels, channels), (channels // 8, channels)
@@ -62,7 +62,7 @@ class UsualCTRGCN(Usual):
         return sum(out)
 
 
-class UsualDGSTGCN(nn.Module):
+class ReferenceDGSTGCN(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.graph = nn.Parameter(torch.rand(8, 1, V, V))
@@ -81,9 +81,9 @@ class UsualDGSTGCN(nn.Module):
 
 
 CONVS: dict[str, tuple[Callable[[int], nn.Module], type, int]] = {
-    "AAGCN": (UsualAAGCN, AAGraphConv, 3),
-    "CTR-GCN": (UsualCTRGCN, CTRGraphConv, 3),
-    "DG-STGCN": (UsualDGSTGCN, DGGraphConv, 8),
+    "AAGCN": (ReferenceAAGCN, AAGraphConv, 3),
+    "CTR-GCN": (ReferenceCTRGCN, CTRGraphConv, 3),
+    "DG-STGCN": (ReferenceDGSTGCN, DGGraphConv, 8),
 }
 
 

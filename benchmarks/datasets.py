@@ -287,9 +287,9 @@ def open_store(root: Path) -> tuple[float, float, float]:
 def time_opening(root: Path, rounds: int) -> None:
     """Prints what opening the store costs."""
     folder, away = root / "raw/files", root / "away"
-    settled = folder.stat().st_mtime_ns
+    mtime = folder.stat().st_mtime_ns
     states: dict[str, Callable[[], object]] = {
-        "folder": lambda: os.utime(folder, ns=(settled, settled)),
+        "folder": lambda: os.utime(folder, ns=(mtime, mtime)),
         "folder touched": lambda: os.utime(folder),
         "folder gone": lambda: folder.rename(away),
     }

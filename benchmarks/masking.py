@@ -32,7 +32,7 @@ from pyg_stgcn.sparsity.threshold import keep_highest
 CLIPS, PERSONS, FRAMES, JOINTS, CLASSES, SPARSITY = 8, 2, 100, 25, 60, 0.95
 #: Further than any benchmark goes, so that no step is an update.
 NEVER = 10**6
-FORMS = ("dense", "score", "magnitude", "rigl")
+VARIANTS = ("dense", "score", "magnitude", "rigl")
 
 
 class Trainer:
@@ -107,8 +107,8 @@ def _memory_here(form: str, threads: int) -> float:
 
 def time_steps(rounds: int, threads: int) -> None:
     batch = make_batch()
-    trainers = {form: Trainer(form) for form in FORMS}
-    steps: dict[str, Callable[[Batch], None]] = {form: trainers[form].step for form in FORMS}
+    trainers = {form: Trainer(form) for form in VARIANTS}
+    steps: dict[str, Callable[[Batch], None]] = {form: trainers[form].step for form in VARIANTS}
     for form in ("magnitude", "rigl"):
         steps[f"{form}, with the update"] = trainers[form].step_with_update
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -119,7 +119,7 @@ def time_steps(rounds: int, threads: int) -> None:
                 times[name].append(spent)
     scores = score_parameters(trainers["score"].model)
     score_memory = 2 * sum(score.numel() * score.element_size() for score in scores) / 2**20
-    used = {form: memory(form, threads) for form in FORMS}
+    used = {form: memory(form, threads) for form in VARIANTS}
     print("| step | ms | times dense | memory, MiB |\n| --- | --- | --- | --- |")
     for name, values in times.items():
         ratios = [one / other for one, other in zip(values, times["dense"], strict=True)]

@@ -24,15 +24,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch_geometric.data import Batch
-from usual import UsualModel
+from usual import ReferenceModel
 
 from pyg_stgcn.models import create_model
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.profiling.cost import measure_forward, random_batch
+from pyg_stgcn.runs.folder import Run, sparsity_summary
 from pyg_stgcn.runtime import SparseBackbone, SparseTraining, compile_sparse, kernels
 from pyg_stgcn.sparsity import make_schedule, sparsify
-from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.folder import sparsity_facts
 
 GRAPHS = {
     "stgcn": "stgcn_spatial",
@@ -61,7 +60,7 @@ def pruned(name: str, sparsity: float, options: argparse.Namespace) -> Backbone:
         sparsity,
         exclude="head.*",
         allocation=options.masks,
-        floor=0,
+        min_density=0,
         score_scale=scale,
         pattern=options.pattern,
     ).finalize()
@@ -69,7 +68,7 @@ def pruned(name: str, sparsity: float, options: argparse.Namespace) -> Backbone:
 
 
 def trained(run: Run, cut: float | None) -> Backbone:
-    """The weights of a run on the graph of ntu25, or cut anew by magnitude."""
+    """The weights of a run on the graph of ntu25, or cut again by magnitude."""
     name = run.config.model
     options = {"base_channels": run.config.channels, "graph": GRAPHS[name]}
     model = create_model(name, 60, "ntu25", **options)
@@ -103,13 +102,13 @@ def candidates(options: argparse.Namespace) -> Iterator[tuple[str, str, Backbone
     for folder in options.run:
         run = Run.open(folder)
         name, width = run.config.model, run.config.channels
-        share = sparsity_facts(run.load_model(), run)["sparsity"]
-        usual = UsualModel(name, 60, "ntu25", GRAPHS[name], width).eval()
+        share = sparsity_summary(run.load_model(), run)["sparsity"]
+        usual = ReferenceModel(name, 60, "ntu25", GRAPHS[name], width).eval()
         for cut in options.cut or [None]:
             zeros = f"{folder.name}, {100 * (share if cut is None else cut):.1f} %"
             yield name, zeros, trained(run, cut), usual
     for name in [] if options.run else options.models:
-        usual = UsualModel(name, 60, "ntu25", GRAPHS[name], options.width).eval()
+        usual = ReferenceModel(name, 60, "ntu25", GRAPHS[name], options.width).eval()
         for sparsity in options.sparsity:
             zeros = f"{100 * sparsity:g} %"
             yield name, zeros, pruned(name, sparsity, options), usual
@@ -173,7 +172,7 @@ def training(options: argparse.Namespace, clock: Callable[[], float]) -> None:
     clips = options.clips or 8
     target = torch.arange(clips) % 60
     padded = torch.randn(clips, 2, options.frames, JOINTS, 3)
-    usual = UsualModel("stgcn", 60, "ntu25", GRAPHS["stgcn"], options.width)
+    usual = ReferenceModel("stgcn", 60, "ntu25", GRAPHS["stgcn"], options.width)
     size = {"graph": GRAPHS["stgcn"], "base_channels": options.width}
     dense = create_model("stgcn", 60, "ntu25", **size)
     assert isinstance(dense, Backbone)

@@ -64,7 +64,7 @@ def main() -> None:
     args = parser.parse_args()
     data = ["--dataset", "utd-mhad", "--benchmark", "xsub", "--root", args.root]
     data += ["--source", args.source] if args.source else []
-    size = ["--clip-frames", "24", "--epochs", args.epochs, "--eval-clips", "5"]
+    size = ["--clip-frames", "24", "--epochs", args.epochs, "--eval-views", "5"]
     for part in args.parts:
         for words, folder in zip(commands(part), folders(part, args.out), strict=True):
             call = [*words, *data, *size, "--jobs", args.jobs, "--out", str(folder)]

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch_geometric.data import Batch, Data
-from usual import UsualModel
+from usual import ReferenceModel
 
 from pyg_stgcn.models import create_model, list_models, pyskl_state_dict
 
@@ -36,7 +36,7 @@ PERSONS = {
     "two": [[2] * CLIPS],
     "mix": [[1] * (CLIPS - twos) + [2] * twos for twos in (2, 1, 2, 1, 2)],
 }
-FORMS = ("usual", "ours")
+VARIANTS = ("usual", "ours")
 
 
 def make_models(name: str, device: str) -> dict[str, nn.Module]:
@@ -44,7 +44,7 @@ def make_models(name: str, device: str) -> dict[str, nn.Module]:
     torch.manual_seed(0)
     graph = GRAPHS.get(name, "spatial")
     ours = create_model(name, CLASSES, SKELETON, graph=graph)
-    usual = UsualModel(name, CLASSES, SKELETON, graph)
+    usual = ReferenceModel(name, CLASSES, SKELETON, graph)
     usual.load_state_dict(pyskl_state_dict(ours))
     return {"usual": usual.to(device), "ours": ours.to(device)}
 
@@ -111,7 +111,7 @@ def check_equal(models: dict[str, nn.Module], device: str) -> None:
     """Raises an error unless both forms give the same logits for two persons."""
     batches = make_batches(PERSONS["two"], device)
     with torch.inference_mode():
-        usual, ours = (models[form].eval()(batches[form][0]) for form in FORMS)
+        usual, ours = (models[form].eval()(batches[form][0]) for form in VARIANTS)
     close = 1e-4 if device == "cpu" else 1e-3
     torch.testing.assert_close(ours, usual, rtol=close, atol=close)
 
@@ -157,7 +157,7 @@ def peak_gpu_memory(model: nn.Module, batches: Sequence[Tensor | Batch]) -> floa
 
 
 def show(what: str, taken: dict[str, list[float]], batches: int) -> str:
-    usual, ours = (statistics.median(taken[form]) / batches for form in FORMS)
+    usual, ours = (statistics.median(taken[form]) / batches for form in VARIANTS)
     ratios = sorted(a / b for a, b in zip(taken["usual"], taken["ours"], strict=True))
     return (
         f"{what} {usual:6.1f} / {ours:6.1f} ms  {statistics.median(ratios):4.2f}x "
@@ -189,12 +189,12 @@ def main() -> None:
             count = len(PERSONS[persons])
             lines = []
             for what, make in (("forward", make_forward), ("step", make_step)):
-                runs = {form: make(models[form], batches[form]) for form in FORMS}
+                runs = {form: make(models[form], batches[form]) for form in VARIANTS}
                 lines.append(show(what, alternate(runs, arguments.rounds), count))
             if device == "cpu":
-                used = [peak_memory(name, form, persons, arguments.threads) for form in FORMS]
+                used = [peak_memory(name, form, persons, arguments.threads) for form in VARIANTS]
             else:
-                used = [peak_gpu_memory(models[form], batches[form]) for form in FORMS]
+                used = [peak_gpu_memory(models[form], batches[form]) for form in VARIANTS]
             lines.append(f"memory {used[0]:5.0f} / {used[1]:5.0f} MiB")
             print(f"{name:8} {persons:3}  {'   '.join(lines)}", flush=True)
 

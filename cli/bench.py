@@ -62,9 +62,9 @@ def command(
     without the weights. Results are also written to bench.csv, bench.json and bench.png.
     """
     from pyg_stgcn.cli._device import check_device
+    from pyg_stgcn.evaluation.run_backends import bench_run
     from pyg_stgcn.profiling.measure import Setting
     from pyg_stgcn.runs.folder import Run
-    from pyg_stgcn.evaluation.run_backends import bench_run
 
     check_device(device)
     trained = Run.open(run)

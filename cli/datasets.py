@@ -56,8 +56,8 @@ def _open(
     strict: bool = False,
     skip_bad: bool = False,
 ) -> SkeletonDataset:
-    from pyg_stgcn.runs.options import TrainConfig
     from pyg_stgcn.runs.opening import open_dataset
+    from pyg_stgcn.runs.options import TrainConfig
 
     config = TrainConfig(
         dataset=name,

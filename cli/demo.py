@@ -17,7 +17,7 @@ _OPTIONS: dict[str, object] = {
     "epochs": 18,
     "batch_size": 16,
     "lr": 0.025,
-    "eval_clips": 1,
+    "eval_views": 1,
     "accelerator": "cpu",
 }
 
@@ -40,8 +40,8 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
     are continued.
     """
     from pyg_stgcn.datasets import SyntheticActions
-    from pyg_stgcn.studies.jobs import Job, run_jobs
     from pyg_stgcn.plots.curves import plot_curves
+    from pyg_stgcn.studies.jobs import Job, run_jobs
     from pyg_stgcn.studies.records import read_metrics, read_summary
 
     jobs = [

@@ -35,10 +35,10 @@ _ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
     "--corruption",
     metavar="SEVERITY|SHARE|all",
     help="Lose frames first: minor (0.25), moderate (0.5), severe (0.75), or another share of "
-    "them; 'all' severities with all patterns.",
+    "them; 'all' severities with all modes.",
 )
 @click.option(
-    "--pattern",
+    "--mode",
     type=click.Choice(["random", "block", "prefix", "suffix", "periodic"]),
     help="Which frames are lost.  [default: random]",
 )
@@ -73,7 +73,7 @@ def command(
     run: Path,
     clips: int,
     corruption: str | None,
-    pattern: str | None,
+    mode: str | None,
     repair: str | None,
     checkpoint: str | None,
     device: str,
@@ -99,30 +99,30 @@ def command(
 
     With --checkpoint the names say so too: evaluation-best.json.
     """
-    _check_losses(corruption, pattern, repair)
+    _check_losses(corruption, mode, repair)
 
     from pyg_stgcn.cli._device import check_device
-    from pyg_stgcn.runs.folder import Run
-    from pyg_stgcn.evaluation.subsets import evaluate_assembly
+    from pyg_stgcn.evaluation.evaluation_data import EvaluationData
     from pyg_stgcn.evaluation.robustness import evaluate_robustness
     from pyg_stgcn.evaluation.run_evaluation import evaluate_run
-    from pyg_stgcn.evaluation.evaluation_data import EvaluationData
+    from pyg_stgcn.evaluation.subsets import evaluate_assembly
+    from pyg_stgcn.runs.folder import Run
 
     check_device(device)
     data = EvaluationData(**where)
     if corruption is None:
-        result = evaluate_run(run, num_clips=clips, device=device, data=data, checkpoint=checkpoint)
+        result = evaluate_run(run, num_views=clips, device=device, data=data, checkpoint=checkpoint)
         if Run.open(run).config.levels and "top1" in result:
             result["assembly"] = evaluate_assembly(
-                run, num_clips=clips, device=device, data=data, checkpoint=checkpoint
+                run, num_views=clips, device=device, data=data, checkpoint=checkpoint
             )
     else:
         result = evaluate_robustness(
             run,
             corruption,
-            pattern=pattern or "random",
+            mode=mode or "random",
             repair=repair,
-            num_clips=clips,
+            num_views=clips,
             device=device,
             data=data,
             checkpoint=checkpoint,
@@ -135,17 +135,17 @@ def command(
         _print_robustness(result)
 
 
-def _check_losses(corruption: str | None, pattern: str | None, repair: str | None) -> None:
+def _check_losses(corruption: str | None, mode: str | None, repair: str | None) -> None:
     if corruption is None:
-        if pattern or repair:
+        if mode or repair:
             raise click.UsageError(
-                f"{'--pattern' if pattern else '--repair'} needs --corruption, such as severe, "
+                f"{'--mode' if mode else '--repair'} needs --corruption, such as severe, "
                 "or 0 to lose nothing"
             )
         return
     if corruption == "all":
-        if pattern:
-            raise click.UsageError("--corruption all takes every --pattern; leave the option out")
+        if mode:
+            raise click.UsageError("--corruption all takes every --mode; leave the option out")
         return
 
     from pyg_stgcn.errors import InputError
@@ -193,7 +193,7 @@ def _print_robustness(result: dict[str, Any]) -> None:
         ("lost frames", "share", "top-1", "mean class"),
         [
             (
-                row["pattern"] or "none",
+                row["mode"] or "none",
                 f"{100 * row['lost']:g} %",
                 percent(row["top1"]),
                 percent(row["mean_class"]),

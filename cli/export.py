@@ -61,9 +61,9 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
     each clip are there; its output logits, [clips, classes]. What else there is to know is JSON in
     their metadata.
     """
-    from pyg_stgcn.runtime.sparse_model import save
-    from pyg_stgcn.runtime.portable import save_onnx, save_pt2
     from pyg_stgcn.runs.folder import Run
+    from pyg_stgcn.runtime.portable import save_onnx, save_pt2
+    from pyg_stgcn.runtime.sparse_model import save
 
     if half and kind != "sparse":
         raise click.UsageError(f"--half is for sparse files; leave it out of a {kind} file")

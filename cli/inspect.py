@@ -11,8 +11,8 @@ import click
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 
 if TYPE_CHECKING:
-    from pyg_stgcn.sparsity import Overlap
     from pyg_stgcn.evaluation.inspection import Comparison, Group, Inspection
+    from pyg_stgcn.sparsity import Overlap
 
 _PICTURES = (".png", ".pdf", ".svg")
 _BESIDE = "masks.png"

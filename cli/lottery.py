@@ -31,10 +31,10 @@ _OWN |= {"seed", "out", "resume", "as_json"}
 #: What says which masks are found and whose, and what --from takes from its runs instead.
 _SEARCH = (
     *("rounds", "rate", "final_sparsity", "one_shot", "seeds"),
-    *("include", "exclude", "allocation", "floor", "score_scale"),
+    *("include", "exclude", "allocation", "min_density", "score_scale"),
 )
 #: What is passed on as it is given, and all that is a lottery's own.
-_AS_THEY_ARE = ("rewind_epoch", "one_shot", "allocation", "floor", "score_scale")
+_AS_THEY_ARE = ("rewind_epoch", "one_shot", "allocation", "min_density", "score_scale")
 _LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seeds", "from")
 
 
@@ -79,7 +79,7 @@ _LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seed
     help="Prune by one threshold, all layers alike, or small layers less.",
 )
 @training_option(
-    "--floor",
+    "--min-density",
     default=0.0,
     show_default=True,
     help="What each layer keeps at least, as a share of what it would keep if all kept alike.",
@@ -189,7 +189,7 @@ command.params += [parameter for parameter in train.command.params if parameter.
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     return (
-        row["arm"],
+        row["variant"],
         f"{100 * row['kept']:.3g} %",
         f"{100 * row['density']:.3g} %",
         row["seeds"],

@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
 def _from_run(folder: Path) -> tuple[Backbone, dict[str, Any]]:
     """The model of a run, and what is left of its weights."""
-    from pyg_stgcn.runs.folder import Run
-    from pyg_stgcn.runs.folder import sparsity_facts
+    from pyg_stgcn.runs.folder import Run, sparsity_summary
 
     run = Run.open(folder)
     model: Any = run.load_model()
     with run.masked(model):
-        return model, sparsity_facts(model, run)
+        return model, sparsity_summary(model, run)
 
 
 def _from_name(name: str, skeleton: str, channels: int, graph: str | None) -> Backbone:

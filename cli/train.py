@@ -16,8 +16,15 @@ from pyg_stgcn.cli._study import given_options
 from pyg_stgcn.ranges import TRAINING
 
 #: Which weights are masked, and how: what a ticket brings along.
-MASKING = {"sparsity", "edge_sparsity", "method", "include", "exclude", "pattern", "allocation"}
-MASKING |= {"floor", "score_scale", "penalty", "penalty_groups", "schedule", "mask_update_every"}
+MASKING = {"sparsity", "edge_sparsity", "method", "include", "exclude", "structure", "allocation"}
+MASKING |= {
+    "min_density",
+    "score_scale",
+    "penalty",
+    "penalty_groups",
+    "schedule",
+    "mask_update_every",
+}
 MASKING |= {"freeze_after", "warmup", "ramp_end", "score_lr", "score_weight_decay"}
 
 
@@ -27,8 +34,8 @@ def _parse_augment(
     if not words:
         return {}
     from pyg_stgcn.errors import InputError
-    from pyg_stgcn.skeletons import get_skeleton
     from pyg_stgcn.runs.augmentation import make_augmentations, parse_augmentations
+    from pyg_stgcn.skeletons import get_skeleton
 
     try:
         values = parse_augmentations(words)
@@ -59,7 +66,7 @@ def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -
         if name not in PLACEMENT | moved and getattr(config, name) != value:
             raise click.UsageError(
                 f"--{name.replace('_', '-')} {value}: the run in {folder} was started with "
-                f"{getattr(config, name)}; leave the option out, or start anew in another --out"
+                f"{getattr(config, name)}; leave the option out, or start again in another --out"
             )
     return replace(config, **{name: given[name] for name in (PLACEMENT | moved) & set(given)})
 
@@ -219,7 +226,7 @@ def _default_folder(config: Any) -> Path:
     help="Those to leave dense.",
 )
 @click.option(
-    "--pattern",
+    "--structure",
     type=click.Choice(["unstructured", "block8", "channel", "2:4"]),
     default="unstructured",
     show_default=True,
@@ -233,7 +240,7 @@ def _default_folder(config: Any) -> Path:
     "for released]",
 )
 @training_option(
-    "--floor",
+    "--min-density",
     help="What each layer keeps at least, as a share of what it would keep if all kept alike.  "
     "[default: 0.25; 0 for released]",
 )
@@ -307,7 +314,7 @@ def _default_folder(config: Any) -> Path:
 )
 @training_option("--seed", default=0, show_default=True)
 @training_option(
-    "--eval-clips",
+    "--eval-views",
     default=10,
     show_default=True,
     help="Clips averaged in the final evaluation.",
@@ -360,7 +367,7 @@ def command(
         raise click.UsageError("--freeze-backbone needs --init, the weights that are frozen")
 
     if options["redraw"] and options["ticket"] is None:
-        raise click.UsageError("--redraw needs --ticket, the file whose weights are drawn anew")
+        raise click.UsageError("--redraw needs --ticket, the file whose weights are drawn again")
 
     if options["ticket"] is not None:
         for name in sorted(MASKING):
@@ -369,10 +376,10 @@ def command(
                     f"--ticket brings its own masks; leave --{name.replace('_', '-')} out"
                 )
 
-    from pyg_stgcn.signals import Stopped
-    from pyg_stgcn.runs.options import TrainConfig
-    from pyg_stgcn.training.runner import train
     from pyg_stgcn.runs.folder import resume_command
+    from pyg_stgcn.runs.options import TrainConfig
+    from pyg_stgcn.signals import Stopped
+    from pyg_stgcn.training.runner import train
 
     if resume and out is not None:
         config = _resumed_config(ctx, out, options)

@@ -14,19 +14,19 @@ from typing import Any
 import torch
 from torch_geometric.data import Data, Dataset
 
+from pyg_stgcn.datasets.readers.formats import describe_folder
+from pyg_stgcn.datasets.readers.geometry import Geometry, measure_geometry
+from pyg_stgcn.datasets.readers.mistakes import list_skipped, warn_of_likely_mistakes
+from pyg_stgcn.datasets.readers.reading import ClipSource
 from pyg_stgcn.datasets.store.changes import describe_change
 from pyg_stgcn.datasets.store.clip_metadata import ClipFacts
-from pyg_stgcn.datasets.readers.formats import describe_folder
-from pyg_stgcn.datasets.store.lock import building_lock
-from pyg_stgcn.datasets.readers.mistakes import list_skipped, warn_of_likely_mistakes
-from pyg_stgcn.datasets.store.reports import warn_of_hidden_persons, warn_of_leaks
+from pyg_stgcn.datasets.store.clip_store import ClipStore
 from pyg_stgcn.datasets.store.divisions import Divisions
 from pyg_stgcn.datasets.store.fingerprint import describe_transform, same_source, source_fingerprint
-from pyg_stgcn.datasets.readers.geometry import Geometry, measure_geometry
 from pyg_stgcn.datasets.store.items import clip_to_data, refresh_present
+from pyg_stgcn.datasets.store.lock import building_lock
 from pyg_stgcn.datasets.store.preparation import Preparation
-from pyg_stgcn.datasets.readers.reading import ClipSource
-from pyg_stgcn.datasets.store.clip_store import ClipStore
+from pyg_stgcn.datasets.store.reports import warn_of_hidden_persons, warn_of_leaks
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file
 from pyg_stgcn.skeletons import Skeleton

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets.readers.metadata import read_metadata
+from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.datasets.readers.fields import read_image_size, read_label, read_name, read_splits
 from pyg_stgcn.datasets.readers.formats import describe_content
-from pyg_stgcn.datasets.readers.walk import walk
-from pyg_stgcn.datasets.base import SkeletonDataset
+from pyg_stgcn.datasets.readers.metadata import read_metadata
 from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
-from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.datasets.readers.unpickle import load_pickle
+from pyg_stgcn.datasets.readers.walk import walk
+from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import get_skeleton
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets.readers.metadata import read_metadata
+from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.datasets.readers.fields import text
 from pyg_stgcn.datasets.readers.foreign_json import check_type, parse_numbers, parse_object
 from pyg_stgcn.datasets.readers.kinetics_labels import Classes, find_classes
+from pyg_stgcn.datasets.readers.metadata import read_metadata
 from pyg_stgcn.datasets.readers.raw_files import (
     RawFile,
     list_raw_files,
@@ -21,7 +22,6 @@ from pyg_stgcn.datasets.readers.raw_files import (
     read_bytes,
     read_clips,
 )
-from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.datasets.readers.reading import ClipSource
 from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pyg_stgcn.datasets.annotations import AnnotationDataset
 from pyg_stgcn.datasets.readers.ntu_names import (
     ClipName,
     class_names,
@@ -18,7 +19,6 @@ from pyg_stgcn.datasets.readers.ntu_names import (
     official_splits,
     parse_name,
 )
-from pyg_stgcn.datasets.annotations import AnnotationDataset
 from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError

@@ -10,6 +10,8 @@ from typing import Any
 
 from torch_geometric.data import Data
 
+from pyg_stgcn.datasets.base import Split
+from pyg_stgcn.datasets.ntu import NTUDataset
 from pyg_stgcn.datasets.readers.ntu_file import parse_recording
 from pyg_stgcn.datasets.readers.ntu_names import parse_name
 from pyg_stgcn.datasets.readers.ntu_persons import all_bodies, select_persons
@@ -20,8 +22,6 @@ from pyg_stgcn.datasets.readers.raw_files import (
     read_bytes,
     read_clips,
 )
-from pyg_stgcn.datasets.base import Split
-from pyg_stgcn.datasets.ntu import NTUDataset
 from pyg_stgcn.datasets.readers.reading import ClipSource
 from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.datasets.readers.foreign_json import parse_numbers, parse_object
 from pyg_stgcn.datasets.readers.raw_files import (
     RawFile,
@@ -15,7 +16,6 @@ from pyg_stgcn.datasets.readers.raw_files import (
     read_bytes,
     read_clips,
 )
-from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.datasets.readers.reading import ClipSource
 from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pyg_stgcn.datasets.annotations import AnnotationDataset
 from pyg_stgcn.datasets.readers.raw_files import (
     RawFile,
     list_raw_files,
@@ -17,7 +18,6 @@ from pyg_stgcn.datasets.readers.raw_files import (
     read_bytes,
     read_clips,
 )
-from pyg_stgcn.datasets.annotations import AnnotationDataset
 from pyg_stgcn.datasets.readers.reading import ClipSource
 from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
+from pyg_stgcn.datasets.base import SkeletonDataset, Split
 from pyg_stgcn.datasets.readers.channels import RawClip, Terms, interpret
 from pyg_stgcn.datasets.readers.fields import (
     MAX_CLASSES,
@@ -21,7 +22,6 @@ from pyg_stgcn.datasets.readers.fields import (
     parse_size,
     refuse_several_labels,
 )
-from pyg_stgcn.datasets.base import SkeletonDataset, Split
 from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource, check_clip
 from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError

@@ -16,6 +16,7 @@ import torch_geometric
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from pyg_stgcn.datasets.base import SkeletonDataset, Split
 from pyg_stgcn.datasets.readers.axes import ORDER, axes_hint
 from pyg_stgcn.datasets.readers.channels import RawClip, Terms, interpret
 from pyg_stgcn.datasets.readers.fields import (
@@ -26,7 +27,6 @@ from pyg_stgcn.datasets.readers.fields import (
     text,
 )
 from pyg_stgcn.datasets.readers.formats import describe_content
-from pyg_stgcn.datasets.base import SkeletonDataset, Split
 from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.readers.unpickle import load_pickle
 from pyg_stgcn.errors import InputError

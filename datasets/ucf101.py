@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyg_stgcn.datasets.readers.metadata import read_metadata
 from pyg_stgcn.datasets.annotations import AnnotationDataset
+from pyg_stgcn.datasets.readers.metadata import read_metadata
 
 
 class UCF101(AnnotationDataset):

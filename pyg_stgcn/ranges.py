@@ -88,7 +88,7 @@ TRAINING: Mapping[str, Range] = {
     "scaling": FRACTION,
     "sparsity": FRACTION,
     "edge_sparsity": FRACTION,
-    "floor": UP_TO_ALL,
+    "min_density": UP_TO_ALL,
     "penalty": Range(0, 1_000),
     "mask_update_every": whole(1, 1_000_000_000),
     "freeze_after": UP_TO_ALL,
@@ -103,7 +103,7 @@ TRAINING: Mapping[str, Range] = {
     "dropout": FRACTION,
     "label_smoothing": FRACTION,
     "seed": SEED,
-    "eval_clips": VIEWS,
+    "eval_views": VIEWS,
     "num_workers": whole(0, 1_024),
     "num_nodes": whole(1, 100_000),
 }

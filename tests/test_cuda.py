@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from pyg_stgcn.cli import main
+from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.models import create_model, list_models
 from pyg_stgcn.profiling.cost import random_batch
 from pyg_stgcn.sparsity import SparsityController, make_schedule, masked_parameters, sparsify
-from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 
 pytestmark = pytest.mark.cuda
 STEPS = 4
@@ -72,7 +72,7 @@ def test_trains_as_on_the_cpu(name: str, method: str | None) -> None:
 
 @pytest.fixture
 def words(tiny_pickle: Path, tmp_path: Path) -> list[object]:
-    size = ["--channels", 8, "--clip-frames", 12, "--batch-size", 12, "--eval-clips", 2]
+    size = ["--channels", 8, "--clip-frames", 12, "--batch-size", 12, "--eval-views", 2]
     data = ["--dataset", tiny_pickle, "--root", tmp_path / "data", "--accelerator", "gpu"]
     return [*data, "--devices", 1, *size]
 

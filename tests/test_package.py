@@ -98,7 +98,10 @@ def test_wheel_holds_every_module_under_its_name(wheel_names: set[str]) -> None:
 def test_wheel_holds_skeletons_and_the_mark_of_types(wheel_names: set[str]) -> None:
     layouts = [f.name for f in (REPOSITORY / "pyg_stgcn" / "skeletons").glob("*.json")]
     assert layouts
-    assert {"pyg_stgcn/py.typed", *(f"pyg_stgcn/skeletons/layouts/{f}" for f in layouts)} <= wheel_names
+    assert {
+        "pyg_stgcn/py.typed",
+        *(f"pyg_stgcn/skeletons/layouts/{f}" for f in layouts),
+    } <= wheel_names
 
 
 def test_wheel_holds_the_facts_about_datasets(wheel_names: set[str]) -> None:

@@ -36,7 +36,7 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PYG_WHEELS = "https://data.pyg.org/whl/torch-{release}+{device}.html"
 COMPILED = ("torch-scatter", "torch-sparse")
 # What is there may have been built for another torch.
-ANEW = ("--no-deps", "--force-reinstall")
+AGAIN = ("--no-deps", "--force-reinstall")
 COMPILER_HELP = """\
 torch-scatter and torch-sparse are C++ and have no prebuilt wheel for this torch here. They need
   - a C++ compiler: `apt install g++`, `dnf install gcc-c++`, on macOS `xcode-select --install`;
@@ -208,15 +208,15 @@ def check_compiler() -> None:
 
 def install_prebuilt(page: str) -> None:
     wheels = ("--no-index", "--only-binary", ":all:", "--find-links", page)
-    install(f"installing torch-scatter and torch-sparse from {page}", *wheels, *ANEW, *COMPILED)
+    install(f"installing torch-scatter and torch-sparse from {page}", *wheels, *AGAIN, *COMPILED)
 
 
 def compile_sparse() -> None:
     if cached_wheels():
-        install("installing torch-scatter and torch-sparse, compiled earlier", *ANEW, *COMPILED)
+        install("installing torch-scatter and torch-sparse, compiled earlier", *AGAIN, *COMPILED)
         if answer(SPARSE_CHECK) is not None:
             return
-        say("they do not fit this torch and are compiled anew")
+        say("they do not fit this torch and are compiled again")
         for name in COMPILED:
             pip(f"forgetting the old wheel of {name}", "cache", "remove", name.replace("-", "_"))
     if os.name != "nt":
@@ -224,7 +224,7 @@ def compile_sparse() -> None:
     for number, name in enumerate(COMPILED, start=1):
         install(
             f"compiling {name}",
-            *ANEW,
+            *AGAIN,
             name,
             note=f" ({number} of 2); once on this machine, pip keeps the result. Both together "
             f"take 8 to 16 minutes on two cores. Log: {LOG}",
@@ -256,7 +256,7 @@ def install_sparse() -> None:
             return
     raise SetupError(
         f"torch-sparse was installed but does not work with this torch; see {LOG}.\n"
-        f"Try once more after: {PYTHON} -m pip cache remove 'torch_s*'"
+        f"Try again after: {PYTHON} -m pip cache remove 'torch_s*'"
     )
 
 

@@ -18,22 +18,21 @@ from safetensors.torch import save_file
 from tensor_mutations import mutated_checkpoint, mutated_safetensors, mutated_sparse
 
 from pyg_stgcn.datasets import SkeletonDataset, SkeletonPickle
+from pyg_stgcn.evaluation.run_evaluation import open_validation
 from pyg_stgcn.models import Assembly, load_pyskl, pyskl_state_dict
+from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
+from pyg_stgcn.runs.folder import Run, sparsity_summary
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.pipeline import clip_transform
+from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.runtime.sparse_model import load as load_recognizer
 from pyg_stgcn.runtime.sparse_model import save as save_recognizer
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.sparsity import Ticket, load_sparse, save_ticket
-from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.training.runner import train
-from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
-from pyg_stgcn.runs.pipeline import clip_transform
-from pyg_stgcn.evaluation.run_evaluation import open_validation
-from pyg_stgcn.runs.predictions import Predictions
-from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.studies.records import read_metrics, read_subsets, read_summary
-from pyg_stgcn.runs.folder import sparsity_facts
 from pyg_stgcn.training.from_ticket import first_epoch, open_ticket, start_from
+from pyg_stgcn.training.pretrained import load_pretrained
+from pyg_stgcn.training.runner import train
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,9 @@ def use_run(folder: Path) -> None:
     run = Run.open(folder)
     model = run.load_model()
     with run.masked(model):
-        sparsity_facts(model, run)
+        sparsity_summary(model, run)
     validation = open_validation(run)
-    validation.transform = clip_transform(run.config, validation, train=False, num_clips=1)
+    validation.transform = clip_transform(run.config, validation, train=False, num_views=1)
     with torch.inference_mode():
         model(validation[0])
 
@@ -110,7 +109,7 @@ def make_kinds(folder: Path) -> dict[str, Kind]:
     data = folder / "tiny.pkl"
     data.write_bytes(pickle.dumps(annotations(np.random.default_rng(0))))
     config = TrainConfig(str(data), root=str(folder / "data"), channels=4, clip_frames=8, epochs=1)
-    config = replace(config, batch_size=6, eval_clips=1, accelerator="cpu", hold_out=0.25)
+    config = replace(config, batch_size=6, eval_views=1, accelerator="cpu", hold_out=0.25)
     train(replace(config, sparsity=0.9), folder / "sparse")
     train(replace(config, save_epoch=0), folder / "dense")
     train(replace(config, levels=[0.5, 0.8]), folder / "assembly")

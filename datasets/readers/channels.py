@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.datasets.readers.axes import ORDER, axes_hint
 from pyg_stgcn.datasets.readers.fields import parse_size
+from pyg_stgcn.datasets.readers.reading import BadClip
 from pyg_stgcn.datasets.readers.scores import (
     MISSING_CONFIDENCE,
     check_range,
@@ -26,7 +27,6 @@ from pyg_stgcn.datasets.readers.scores import (
     report_scores,
     warn_of_scores_as_depth,
 )
-from pyg_stgcn.datasets.readers.reading import BadClip
 from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError
 

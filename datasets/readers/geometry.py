@@ -8,10 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets.readers.joint_order import body_size, check_head, check_order, check_rigid, check_root
+from pyg_stgcn.datasets.readers.joint_order import (
+    body_size,
+    check_head,
+    check_order,
+    check_rigid,
+    check_root,
+)
 from pyg_stgcn.datasets.store.clip_store import Clip, ClipStore
-from pyg_stgcn.skeletons.posture import find_up
 from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.skeletons.posture import find_up
 
 Array = NDArray[np.float64]
 

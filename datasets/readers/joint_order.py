@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.skeletons.posture import head_and_feet
 from pyg_stgcn.skeletons import Skeleton, get_skeleton, list_skeletons
+from pyg_stgcn.skeletons.posture import head_and_feet
 
 Array = NDArray[np.float64]
 

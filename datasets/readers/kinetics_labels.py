@@ -10,8 +10,8 @@ import numpy as np
 
 from pyg_stgcn.datasets.readers.fields import text
 from pyg_stgcn.datasets.readers.foreign_json import check_type, parse_object
-from pyg_stgcn.datasets.store.parallel import map_chunks
 from pyg_stgcn.datasets.readers.raw_files import RawFile, read_bytes
+from pyg_stgcn.datasets.store.parallel import map_chunks
 from pyg_stgcn.errors import InputError
 
 #: Number of files that are looked at first, and fraction of them with a name of their own from

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.datasets.readers.axes import axes_hint
 from pyg_stgcn.datasets.readers.fields import UNLABELLED
-from pyg_stgcn.datasets.store.present_joints import find_present
 from pyg_stgcn.datasets.store.clip_store import Clip
+from pyg_stgcn.datasets.store.present_joints import find_present
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import Skeleton
 

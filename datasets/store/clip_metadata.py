@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets.store.divisions import Divisions
 from pyg_stgcn.datasets.store.clip_store import ClipStore
+from pyg_stgcn.datasets.store.divisions import Divisions
 
 
 class ClipFacts:

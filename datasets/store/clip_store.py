@@ -17,9 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets.store.npy import NpyWriter, open_npy
-from pyg_stgcn.datasets.store.place import check_place, make_temporary, remove_leftovers, replace_folder
 from pyg_stgcn.datasets.store.fingerprint import SOURCE_NOTE
+from pyg_stgcn.datasets.store.npy import NpyWriter, open_npy
+from pyg_stgcn.datasets.store.place import (
+    check_place,
+    make_temporary,
+    remove_leftovers,
+    replace_folder,
+)
 from pyg_stgcn.datasets.store.present_joints import pack, unpack
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file
@@ -87,7 +92,7 @@ class ClipStore:
     ``meta.json`` holds everything else.
 
     A store is made by :meth:`build` and opened by :meth:`open`. A copied or pickled store refers to
-    the folder and maps it anew on first use.
+    the folder and maps it again on first use.
     """
 
     def __init__(self, folder: str | os.PathLike[str], meta: dict[str, Any]) -> None:
@@ -255,7 +260,7 @@ class ClipStore:
             meta = _read_meta(self.folder)
             if meta["id"] != self.meta["id"]:
                 raise InputError(
-                    f"{self.folder}: another process built this store anew after it was opened; "
+                    f"{self.folder}: another process built this store again after it was opened; "
                     "open the dataset again, and give every pre_transform its own root"
                 )
             self._arrays = {name: _open_file(self.folder / name, meta) for name in _DATA_FILES}

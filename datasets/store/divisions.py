@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets.store.duplicates import Copies
 from pyg_stgcn.datasets.readers.reading import find_benchmarks
 from pyg_stgcn.datasets.store.clip_store import ClipStore
+from pyg_stgcn.datasets.store.duplicates import Copies
 from pyg_stgcn.errors import InputError
 
 Numbers = NDArray[np.int64]

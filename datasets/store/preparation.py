@@ -9,10 +9,10 @@ from torch_geometric.data import Data
 
 from pyg_stgcn.datasets.readers.fields import check_distinct
 from pyg_stgcn.datasets.readers.image_check import ImageCheck
-from pyg_stgcn.datasets.store.items import clip_to_data, data_to_clip
-from pyg_stgcn.datasets.store.present_joints import hidden_fraction
 from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource, check_clip
 from pyg_stgcn.datasets.store.clip_store import Clip
+from pyg_stgcn.datasets.store.items import clip_to_data, data_to_clip
+from pyg_stgcn.datasets.store.present_joints import hidden_fraction
 from pyg_stgcn.errors import InputError
 
 #: One clip in so many may be unusable: of a published dataset, and of a user's own data. With more

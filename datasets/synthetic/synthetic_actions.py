@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from pyg_stgcn.datasets.base import SkeletonDataset, Split
+from pyg_stgcn.datasets.readers.reading import ClipSource
+from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.datasets.synthetic.kinematics import (
     LEFT,
     NUM_JOINTS,
@@ -23,16 +26,13 @@ from pyg_stgcn.datasets.synthetic.kinematics import (
     rotation,
 )
 from pyg_stgcn.datasets.synthetic.motions import ACTIONS, Action, Cue, Encounter, window
-from pyg_stgcn.datasets.base import SkeletonDataset, Split
-from pyg_stgcn.datasets.readers.reading import ClipSource
-from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import get_skeleton
 
 Clip32 = NDArray[np.float32]
 
 GENERATOR_VERSION = 2
-"""Raised with every change of what is generated, so that stores made before are made anew."""
+"""Raised with every change of what is generated, so that stores made before are made again."""
 FRAME_RATE = 30.0
 MIN_FRAMES, MAX_FRAMES = 40, 100
 DROP_SHARE = 0.03

@@ -12,13 +12,13 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.text import joined
-from pyg_stgcn.tables import write_json
-from pyg_stgcn.runs.matching import class_numbers
 from pyg_stgcn.evaluation.metrics import classification_metrics
 from pyg_stgcn.plots.curves import plot_fusion
-from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.matching import class_numbers
+from pyg_stgcn.runs.predictions import Predictions
+from pyg_stgcn.tables import write_json
+from pyg_stgcn.text import joined
 
 #: Weights that a search tries for every run, and how many combinations it tries at most.
 SEARCH_WEIGHTS = (0, 1, 2, 3, 4)

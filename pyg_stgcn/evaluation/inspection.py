@@ -12,8 +12,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.evaluation.subsets import assembly_summary
 from pyg_stgcn.models import Assembly
 from pyg_stgcn.nn import Adjacency
+from pyg_stgcn.runs.folder import Run, layer_reports, sparsity_summary
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import (
     LayerOverlap,
@@ -24,8 +26,6 @@ from pyg_stgcn.sparsity import (
     report,
     total_overlap,
 )
-from pyg_stgcn.evaluation.subsets import assembly_facts
-from pyg_stgcn.runs.folder import Run, layer_reports, sparsity_facts
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,11 @@ class Inspection:
 
     Args:
         folder: The run directory.
-        totals: See :func:`pyg_stgcn.runs.folder.sparsity_facts`.
+        totals: See :func:`pyg_stgcn.runs.folder.sparsity_summary`.
         layers: What is left of each layer, of an assembly expert by expert.
         networks: The backbone, or the experts of an assembly.
-        assembly: See :func:`pyg_stgcn.evaluation.subsets.assembly_facts`; ``None`` for a backbone.
+        assembly: See :func:`~pyg_stgcn.evaluation.subsets.assembly_summary`; ``None`` for one
+            backbone.
     """
 
     folder: Path
@@ -173,10 +174,10 @@ def inspect_run(folder: str | Path) -> Inspection:
     with run.masked(model):
         return Inspection(
             folder=run.folder,
-            totals=sparsity_facts(model, run),
+            totals=sparsity_summary(model, run),
             layers=layer_reports(model, run),
             networks=[_look_at(run, *part) for part in parts],
-            assembly=assembly_facts(run, model) if isinstance(model, Assembly) else None,
+            assembly=assembly_summary(run, model) if isinstance(model, Assembly) else None,
         )
 
 

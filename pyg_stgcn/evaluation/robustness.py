@@ -10,28 +10,28 @@ import torch
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.progress import with_progress
-from pyg_stgcn.evaluation.run_evaluation import judge
 from pyg_stgcn.evaluation.evaluation_data import EvaluationClips, EvaluationData, open_clips_for
-from pyg_stgcn.tables import write_csv, write_json
 from pyg_stgcn.evaluation.metrics import classification_metrics
+from pyg_stgcn.evaluation.run_evaluation import evaluate_model
 from pyg_stgcn.plots.curves import plot_robustness
-from pyg_stgcn.runs.folder import Run, sparsity_facts
-from pyg_stgcn.transforms import PATTERNS, SEVERITIES, Interpolate, TemporalCorruption
+from pyg_stgcn.progress import with_progress
+from pyg_stgcn.runs.folder import Run, sparsity_summary
+from pyg_stgcn.tables import write_csv, write_json
+from pyg_stgcn.transforms import MODES, SEVERITIES, Interpolate, TemporalCorruption
 
 #: Of the losses: all runs are judged on the same ones.
 SEED = 0
 REPAIRS = {"interpolate": Interpolate}
-COLUMNS = ("lost", "pattern", "top1", "top5", "mean_class")
+COLUMNS = ("lost", "mode", "top1", "top5", "mean_class")
 
 
 def evaluate_robustness(
     folder: str | Path,
     corruption: str | float = "all",
     *,
-    pattern: str = "random",
+    mode: str = "random",
     repair: str | None = None,
-    num_clips: int = 10,
+    num_views: int = 10,
     device: torch.device | str = "cpu",
     data: EvaluationData | None = None,
     checkpoint: str | None = None,
@@ -45,12 +45,12 @@ def evaluate_robustness(
 
     Args:
         folder: The run directory.
-        corruption: ``"all"`` severities with all patterns; or one severity or share of the frames,
+        corruption: ``"all"`` severities with all modes; or one severity or share of the frames,
             see :class:`~pyg_stgcn.transforms.TemporalCorruption`. Zero loses nothing.
-        pattern: Which frames a single loss takes.
+        mode: Which frames a single loss takes.
         repair: ``"interpolate"`` for :class:`~pyg_stgcn.transforms.Interpolate`, of all clips: the
             intact ones may lack joints that the sensor did not see.
-        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        num_views: Clips drawn from each sample; their probabilities are averaged.
         device: Where to compute.
         data: The clips (default: the validation clips of the run).
         checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
@@ -58,35 +58,35 @@ def evaluate_robustness(
 
     Returns:
         ``rows``, one of the intact clips and one of each loss, with ``lost`` (share of the frames),
-        ``pattern``, ``top1``, ``top5`` and ``mean_class``; ``dataset``, ``benchmark``, ``stream``,
+        ``mode``, ``top1``, ``top5`` and ``mean_class``; ``dataset``, ``benchmark``, ``stream``,
         ``repair``, ``clips``, ``samples``, ``seed``, what is left of the weights
-        (:func:`~pyg_stgcn.runs.folder.sparsity_facts`) and the files.
+        (:func:`~pyg_stgcn.runs.folder.sparsity_summary`) and the files.
 
     Raises:
         InputError: There is no such loss or repair, the folder holds no finished run, or the data
             are missing or do not fit it.
     """
-    name, losses = _losses(corruption, pattern)
+    name, losses = _losses(corruption, mode)
     repairs = _repairs(repair)
     name += "" if repair is None else f"-{repair}"
     run = Run.open(folder, checkpoint)
     model, clips = run.load_model(), open_clips_for(run, data).labelled()
     with run.masked(model):
-        left = sparsity_facts(model, run)
+        left = sparsity_summary(model, run)
     rows: list[dict[str, Any]] = []
     for loss in with_progress([None, *losses], "Evaluating"):
         extra = repairs if loss is None else [loss, *repairs]
-        judged = judge(
-            model, clips.dataset, clips.config, num_clips=num_clips, device=device, extra=extra
+        judged = evaluate_model(
+            model, clips.dataset, clips.config, num_views=num_views, device=device, extra=extra
         )
         rows.append(
             {
                 "lost": 0.0 if loss is None else loss.ratio,
-                "pattern": None if loss is None else loss.pattern,
+                "mode": None if loss is None else loss.mode,
                 **classification_metrics(judged.probabilities, judged.labels),
             }
         )
-    facts = {"repair": repair, "clips": num_clips, "samples": len(clips.dataset), "seed": SEED}
+    facts = {"repair": repair, "clips": num_views, "samples": len(clips.dataset), "seed": SEED}
     return _write(clips, name, rows, facts | left)
 
 
@@ -98,16 +98,14 @@ def _repairs(repair: str | None) -> list[BaseTransform]:
     return [REPAIRS[repair]()]
 
 
-def _losses(corruption: str | float, pattern: str) -> tuple[str, list[TemporalCorruption]]:
+def _losses(corruption: str | float, mode: str) -> tuple[str, list[TemporalCorruption]]:
     """The losses, and the name of the files about them."""
     if corruption == "all":
         return "robustness", [
-            TemporalCorruption(severity, pattern, SEED)
-            for pattern in PATTERNS
-            for severity in SEVERITIES
+            TemporalCorruption(severity, mode, SEED) for mode in MODES for severity in SEVERITIES
         ]
-    loss = TemporalCorruption(corruption, pattern, SEED)
-    return f"robustness-{loss.ratio:g}-{pattern}", [loss] if loss.ratio else []
+    loss = TemporalCorruption(corruption, mode, SEED)
+    return f"robustness-{loss.ratio:g}-{mode}", [loss] if loss.ratio else []
 
 
 def _write(

@@ -10,11 +10,11 @@ import torch
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.profiling.measure import Measurement, Setting, compare_forms
-from pyg_stgcn.profiling.backends import FORMS, why_not_form
-from pyg_stgcn.tables import write_csv, write_json
 from pyg_stgcn.plots.curves import plot_bench
+from pyg_stgcn.profiling.backends import BACKENDS, why_not_backend
+from pyg_stgcn.profiling.measure import Measurement, Setting, compare_backends
 from pyg_stgcn.runs.folder import Run, software_versions
+from pyg_stgcn.tables import write_csv, write_json
 
 
 def bench_run(
@@ -46,7 +46,7 @@ def bench_run(
     facts = {"run": str(run.folder), "device": device, "rounds": rounds}
     facts["versions"] = software_versions()
     found: list[Measurement] = []
-    for entry in compare_forms(model, chosen, settings, rounds, tell):
+    for entry in compare_backends(model, chosen, settings, rounds, tell):
         found.append(entry)
         if len(found) % len(chosen):
             continue
@@ -60,7 +60,7 @@ def bench_run(
 def _chosen(
     forms: Sequence[str] | None, device: torch.device, tell: Callable[[str], None]
 ) -> list[str]:
-    reasons = {form: why_not_form(form, device) for form in forms or FORMS}
+    reasons = {form: why_not_backend(form, device) for form in forms or BACKENDS}
     for form, reason in reasons.items():
         if reason and forms is not None:
             raise InputError(f"form {form!r}: {reason}; leave it out of --forms")

@@ -14,35 +14,35 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.runs.pipeline import clip_transform, make_loader, split_held_out
 from pyg_stgcn.evaluation.evaluation_data import (
     EvaluationClips,
     EvaluationData,
     open_clips_for,
     open_part,
 )
-from pyg_stgcn.tables import write_csv, write_json, write_table
 from pyg_stgcn.evaluation.metrics import classification_metrics, confusion
 from pyg_stgcn.plots.curves import plot_confusion
+from pyg_stgcn.runs.folder import DIVERGED, Run, sparsity_summary
+from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.pipeline import clip_transform, make_loader, split_held_out
 from pyg_stgcn.runs.predictions import Predictions
-from pyg_stgcn.runs.folder import DIVERGED, Run, sparsity_facts
+from pyg_stgcn.tables import write_csv, write_json, write_table
 
 _BATCH_SIZE = 64
 
 
-def clip_probabilities(model: nn.Module, batch: Batch, num_clips: int) -> torch.Tensor:
+def clip_probabilities(model: nn.Module, batch: Batch, num_views: int) -> torch.Tensor:
     """Class probabilities, averaged over the clips of each sample.
 
     Args:
         model: Maps a batch to logits.
-        batch: ``x`` is ``[P*V, num_clips*T, C]``, the clips one after the other.
-        num_clips: Clips of each sample.
+        batch: ``x`` is ``[P*V, num_views*T, C]``, the clips one after the other.
+        num_views: Clips of each sample.
 
     Shapes:
         - **output:** ``[N, num_classes]``
     """
-    clips = batch.x.chunk(num_clips, dim=1)
+    clips = batch.x.chunk(num_views, dim=1)
     probabilities = []
     for clip in clips:
         batch.x = clip.contiguous()
@@ -54,7 +54,7 @@ def predict(
     run: Run,
     model: nn.Module,
     *,
-    num_clips: int,
+    num_views: int,
     device: torch.device | str = "cpu",
     clips: EvaluationClips | None = None,
 ) -> Predictions:
@@ -66,7 +66,7 @@ def predict(
     Args:
         run: Names the data and how they are prepared.
         model: In evaluation mode; moved to ``device``.
-        num_clips: Clips drawn from each sample.
+        num_views: Clips drawn from each sample.
         device: Where to compute.
         clips: What to evaluate it on instead of the validation clips.
 
@@ -80,11 +80,13 @@ def predict(
     if run.config.hold_out and not clips.ending:
         train = open_part(run, clips.config, "train")
         _, held_out = split_held_out(train, run.config.hold_out)
-        held_out_predictions = judge(
-            model, held_out, clips.config, num_clips=num_clips, device=device
+        held_out_predictions = evaluate_model(
+            model, held_out, clips.config, num_views=num_views, device=device
         )
         held_out_predictions.save(run.held_out_predictions)
-    predictions = judge(model, clips.dataset, clips.config, num_clips=num_clips, device=device)
+    predictions = evaluate_model(
+        model, clips.dataset, clips.config, num_views=num_views, device=device
+    )
     predictions.save(clips.file("predictions.npz"))
     return predictions
 
@@ -98,12 +100,12 @@ def open_validation(run: Run) -> SkeletonDataset:
     return open_clips_for(run).dataset
 
 
-def judge(
+def evaluate_model(
     model: nn.Module,
     dataset: SkeletonDataset,
     config: TrainConfig,
     *,
-    num_clips: int,
+    num_views: int,
     device: torch.device | str = "cpu",
     extra: Sequence[BaseTransform] = (),
 ) -> Predictions:
@@ -113,19 +115,19 @@ def judge(
         model: In evaluation mode; moved to ``device``.
         dataset: The clips; their transform is replaced.
         config: Of the model's run.
-        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        num_views: Clips drawn from each sample; their probabilities are averaged.
         device: Where to compute.
         extra: Steps after the normalisation, such as losses of frames.
     """
     dataset.transform = clip_transform(
-        config, dataset, train=False, num_clips=num_clips, extra=extra
+        config, dataset, train=False, num_views=num_views, extra=extra
     )
     model = model.to(device)
     loader = make_loader(dataset, _BATCH_SIZE, config.seed, shuffle=False)
     parts = []
     with torch.inference_mode():
         for batch in loader:
-            parts.append(clip_probabilities(model, batch.to(device), num_clips).float().cpu())
+            parts.append(clip_probabilities(model, batch.to(device), num_views).float().cpu())
     probabilities = torch.cat(parts).numpy()
     wrong = ~np.isfinite(probabilities).reshape(len(dataset), -1).all(axis=1)
     if wrong.any():
@@ -139,7 +141,7 @@ def judge(
 def evaluate_run(
     folder: str | Path,
     *,
-    num_clips: int = 10,
+    num_views: int = 10,
     device: torch.device | str = "cpu",
     data: EvaluationData | None = None,
     checkpoint: str | None = None,
@@ -154,7 +156,7 @@ def evaluate_run(
 
     Args:
         folder: The run directory.
-        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        num_views: Clips drawn from each sample; their probabilities are averaged.
         device: Where to compute.
         data: The clips (default: the validation clips of the run).
         checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
@@ -163,7 +165,7 @@ def evaluate_run(
     Returns:
         ``top1``, ``top5``, ``mean_class``, ``clips``, ``samples``, ``unlabelled`` (how many of them
         have no label), ``dataset``, ``benchmark``, ``split``, what is left of the weights
-        (:func:`~pyg_stgcn.runs.folder.sparsity_facts`) and the files. If no clip has a label,
+        (:func:`~pyg_stgcn.runs.folder.sparsity_summary`) and the files. If no clip has a label,
         there are no accuracies and no confusion matrix.
 
     Raises:
@@ -172,9 +174,9 @@ def evaluate_run(
     run = Run.open(folder, checkpoint)
     model = run.load_model()
     with run.masked(model):
-        left = sparsity_facts(model, run)
+        left = sparsity_summary(model, run)
     clips = open_clips_for(run, data)
-    predictions = predict(run, model, num_clips=num_clips, device=device, clips=clips)
+    predictions = predict(run, model, num_views=num_views, device=device, clips=clips)
     labelled = predictions.labels >= 0
     result: dict[str, Any] = {
         "run": str(run.folder),
@@ -182,7 +184,7 @@ def evaluate_run(
         "benchmark": clips.config.benchmark,
         "split": clips.split,
         **(_accuracies(clips, predictions) if labelled.any() else {}),
-        "clips": num_clips,
+        "clips": num_views,
         "samples": len(labelled),
         "unlabelled": int((~labelled).sum()),
         **left,

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models import Assembly
-from pyg_stgcn.evaluation.run_evaluation import judge
 from pyg_stgcn.evaluation.evaluation_data import EvaluationData, open_clips_for
-from pyg_stgcn.tables import write_csv, write_json
 from pyg_stgcn.evaluation.metrics import classification_metrics
+from pyg_stgcn.evaluation.run_evaluation import evaluate_model
+from pyg_stgcn.models import Assembly
 from pyg_stgcn.plots.curves import plot_subsets
+from pyg_stgcn.runs.folder import Run, layer_reports, sparsity_summary
 from pyg_stgcn.runs.predictions import Predictions
-from pyg_stgcn.runs.folder import Run, layer_reports, sparsity_facts
+from pyg_stgcn.tables import write_csv, write_json
 
 
-def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
+def assembly_summary(run: Run, model: Assembly) -> dict[str, Any]:
     """How many weights an assembly has left, in units of one of its experts.
 
     Args:
@@ -30,7 +30,7 @@ def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
         model: With its masks, which are counted then, or finalised.
 
     Returns:
-        ``experts``, with backbone, level and :func:`sparsity_facts` of each, and
+        ``experts``, with backbone, level and :func:`sparsity_summary` of each, and
         ``maskable_needed`` and ``params_needed``, its kept maskable weights and its non-zeros of
         all kinds but those of its own classifier, which only serves the training and takes no part
         in a prediction;
@@ -44,7 +44,7 @@ def assembly_facts(run: Run, model: Assembly) -> dict[str, Any]:
     experts: list[dict[str, Any]] = []
     params_kept = _numel(model) - sum(_numel(expert) for expert in model.experts)
     for name, level, expert in parts:
-        facts = sparsity_facts(expert, run)
+        facts = sparsity_summary(expert, run)
         # The classifier of a single expert is the shared one.
         maskable, params = _kept_of_head(expert, run) if len(model.experts) > 1 else (0, 0)
         facts["maskable_needed"] = facts["maskable_kept"] - maskable
@@ -107,11 +107,11 @@ class SubsetLogits(nn.Module):
         return torch.stack([*shared, *self.assembly.expert_logits(features)], dim=1)
 
 
-def judge_subsets(
+def evaluate_subsets(
     run: Run,
     model: Assembly,
     *,
-    num_clips: int,
+    num_views: int,
     device: torch.device | str = "cpu",
     data: EvaluationData | None = None,
 ) -> dict[str, Any]:
@@ -123,12 +123,12 @@ def judge_subsets(
     Args:
         run: Names the data, the experts and their levels.
         model: In evaluation mode; moved to ``device``.
-        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        num_views: Clips drawn from each sample; their probabilities are averaged.
         device: Where to compute.
         data: The clips (default: the validation clips of the run).
 
     Returns:
-        :func:`assembly_facts`, ``rows`` and the files. A row has ``experts`` (counted from 1),
+        :func:`assembly_summary`, ``rows`` and the files. A row has ``experts`` (counted from 1),
         ``levels``, ``head`` (``"shared"``, or an expert's ``"own"``), ``kept`` (maskable weights of
         the members that this takes, in units of the first expert's), ``params_kept`` (non-zeros of
         all kinds that it takes, in units of a dense model like the first expert), ``top1``,
@@ -138,10 +138,10 @@ def judge_subsets(
         InputError: The data are not there, or are not those of the run.
     """
     with run.masked(model):
-        facts = assembly_facts(run, model)
+        facts = assembly_summary(run, model)
     clips = open_clips_for(run, data).labelled()
-    judged = judge(
-        SubsetLogits(model).eval(), clips.dataset, clips.config, num_clips=num_clips, device=device
+    judged = evaluate_model(
+        SubsetLogits(model).eval(), clips.dataset, clips.config, num_views=num_views, device=device
     )
     rows = _rows(run, model, facts["experts"], judged)
     files = {kind: clips.file(f"assembly.{kind}") for kind in ("json", "csv", "png")}
@@ -151,7 +151,7 @@ def judge_subsets(
         "benchmark": clips.config.benchmark,
         "split": clips.split,
         **facts,
-        "clips": num_clips,
+        "clips": num_views,
         "rows": rows,
         "assembly_csv": str(files["csv"]),
         "assembly_png": str(files["png"]),
@@ -204,7 +204,7 @@ def _kept_of_subset(
 
 
 def write_subsets(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the rows of :func:`judge_subsets`, lists joined by ``+``."""
+    """Write the rows of :func:`evaluate_subsets`, lists joined by ``+``."""
     joined = [
         row
         | {name: "+".join(f"{value:g}" for value in row[name]) for name in ("experts", "levels")}
@@ -216,16 +216,16 @@ def write_subsets(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 def evaluate_assembly(
     folder: str | Path,
     *,
-    num_clips: int = 10,
+    num_views: int = 10,
     device: torch.device | str = "cpu",
     data: EvaluationData | None = None,
     checkpoint: str | None = None,
 ) -> dict[str, Any]:
-    """Evaluate every subset of the experts of a finished run, see :func:`judge_subsets`.
+    """Evaluate every subset of the experts of a finished run, see :func:`evaluate_subsets`.
 
     Args:
         folder: The run directory.
-        num_clips: Clips drawn from each sample; their probabilities are averaged.
+        num_views: Clips drawn from each sample; their probabilities are averaged.
         device: Where to compute.
         data: The clips (default: the validation clips of the run).
         checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
@@ -241,4 +241,4 @@ def evaluate_assembly(
             f"{folder}: is a single {run.config.model}; name the run of an assembly, such as "
             "'pyg-stgcn assemble' makes"
         )
-    return judge_subsets(run, model, num_clips=num_clips, device=device, data=data)
+    return evaluate_subsets(run, model, num_views=num_views, device=device, data=data)

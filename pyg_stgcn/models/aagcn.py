@@ -73,7 +73,7 @@ class AAGCN(Backbone):
                 stage.graph,
                 "init",
                 residual=True,
-                silent=True,
+                zero_init=True,
                 attention=STCAttention(channels, stage.graph.num_joints) if attention else None,
             )
             tcn = TemporalConv(

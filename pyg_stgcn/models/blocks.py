@@ -17,8 +17,8 @@ from pyg_stgcn.nn import (
     STGraphConv,
     TemporalConv,
 )
-from pyg_stgcn.nn.init import fan_out_
 from pyg_stgcn.nn.features_last import features_last
+from pyg_stgcn.nn.init import fan_out_
 from pyg_stgcn.skeletons import SkeletonGraph
 
 GraphConv = STGraphConv | AAGraphConv | CTRGraphConv | DGGraphConv
@@ -82,8 +82,8 @@ class SpatialUnit(nn.Module):
         adaptive (str): What is learnt of the graph, see :class:`~pyg_stgcn.nn.Adjacency`.
         residual (bool): If set to :obj:`True`, the input is added before the ReLU, through a
             :class:`Projection` where channels change. (default: :obj:`False`)
-        silent (bool): If set to :obj:`True`, the batch norm starts with weights of :math:`10^{-6}`,
-            so that at first only the residual path is heard. (default: :obj:`False`)
+        zero_init (bool): If set to :obj:`True`, the batch norm starts with weights of
+            :math:`10^{-6}`, so that at first only the residual path counts. (default: :obj:`False`)
         attention (STCAttention, optional): What follows the ReLU.
 
     Shapes:
@@ -97,11 +97,11 @@ class SpatialUnit(nn.Module):
         graph: SkeletonGraph,
         adaptive: str,
         residual: bool = False,
-        silent: bool = False,
+        zero_init: bool = False,
         attention: STCAttention | None = None,
     ) -> None:
         super().__init__()
-        self.silent = silent
+        self.zero_init = zero_init
         self.adjacency = Adjacency(graph, adaptive)
         self.conv = conv
         self.norm = nn.BatchNorm2d(conv.out_channels)
@@ -125,9 +125,9 @@ class SpatialUnit(nn.Module):
         self.norm.reset_parameters()
         if isinstance(self.down, Projection):
             self.down.reset_parameters()
-            if self.silent:
+            if self.zero_init:
                 fan_out_(self.down.linear)
-        if self.silent:
+        if self.zero_init:
             nn.init.constant_(self.norm.weight, 1e-6)
 
     def forward(self, x: Tensor) -> Tensor:

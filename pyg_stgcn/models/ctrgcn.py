@@ -67,7 +67,7 @@ class CTRGCN(Backbone):
         def make_block(stage: Stage) -> Block:
             channels = stage.out_channels
             conv = CTRGraphConv(stage.in_channels, channels, stage.graph.num_partitions)
-            gcn = SpatialUnit(conv, stage.graph, "init", residual=True, silent=True)
+            gcn = SpatialUnit(conv, stage.graph, "init", residual=True, zero_init=True)
             return Block(stage, gcn, CTRMSTCN(channels, stage.stride, stage.dropout))
 
         super().__init__(

@@ -27,7 +27,7 @@ class Adjacency(nn.Module):
     The edges are kept in the order of the rows of the matrix, see :obj:`edge_index` and
     :obj:`edge_type`. The matrix is sparse where the graph is sparse enough for the sparse product
     to be faster. While gradients are recorded every edge takes part, so that pruned ones (weight
-    zero) may come back; without gradients they are left out, and the matrix is built anew only
+    zero) may come back; without gradients they are left out, and the matrix is built again only
     after the weights have changed.
 
     Args:

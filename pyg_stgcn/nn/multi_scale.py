@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyg_stgcn.nn.init import fan_out_
 from pyg_stgcn.nn.features_last import features_last
+from pyg_stgcn.nn.init import fan_out_
 
 
 class TemporalBranches(nn.Module):

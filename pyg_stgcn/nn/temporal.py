@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from pyg_stgcn.nn.init import fan_out_
 from pyg_stgcn.nn.features_last import features_last
+from pyg_stgcn.nn.init import fan_out_
 
 
 class TemporalConv(nn.Module):

@@ -20,10 +20,10 @@ from torch_geometric.data import Data
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
-from pyg_stgcn.skeletons.posture import find_up
-from pyg_stgcn.skeletons import Skeleton
-from pyg_stgcn.text import printable
 from pyg_stgcn.plots.titles import fit_title, missing_glyphs_reported, text_width
+from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.skeletons.posture import find_up
+from pyg_stgcn.text import printable
 from pyg_stgcn.transforms.clip_tensor import clip_name, kept_present, split_persons
 
 Points = NDArray[np.float64]

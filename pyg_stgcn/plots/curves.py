@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pyg_stgcn.text import label
 from pyg_stgcn.plots.saving import save
+from pyg_stgcn.text import label
 
 #: Above this many classes their names and counts would no longer be legible.
 _LEGIBLE_CLASSES = 30
@@ -194,20 +194,20 @@ def plot_fusion(path: Path, runs: Sequence[Mapping[str, Any]], fused: float) -> 
 
 
 def plot_robustness(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Accuracy over the share of frames that are lost, one line a pattern.
+    """Accuracy over the share of frames that are lost, one line a mode.
 
     Args:
         path: The picture.
-        rows: ``lost``, ``pattern`` and ``top1`` of each case, the intact clips first.
+        rows: ``lost``, ``mode`` and ``top1`` of each case, the intact clips first.
     """
     intact, losses = rows[0], rows[1:]
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     axes.axhline(100 * intact["top1"], color="gray", linestyle=":", label="intact")
-    for pattern in dict.fromkeys(row["pattern"] for row in losses):
-        points = [intact, *(row for row in losses if row["pattern"] == pattern)]
+    for mode in dict.fromkeys(row["mode"] for row in losses):
+        points = [intact, *(row for row in losses if row["mode"] == mode)]
         lost, top1 = ([100 * row[name] for row in points] for name in ("lost", "top1"))
-        axes.plot(lost, top1, marker="o", label=pattern)
+        axes.plot(lost, top1, marker="o", label=mode)
     axes.set(ylim=(0, 102), xlabel="lost frames (%)", ylabel="top-1 accuracy (%)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")

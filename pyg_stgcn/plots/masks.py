@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from pyg_stgcn.skeletons.rest_pose import rest_pose
-from pyg_stgcn.skeletons import Skeleton
-from pyg_stgcn.text import label
-from pyg_stgcn.plots.saving import save
 from pyg_stgcn.evaluation.inspection import Comparison, Group, Network, stage_of
+from pyg_stgcn.plots.saving import save
+from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.skeletons.rest_pose import rest_pose
+from pyg_stgcn.text import label
 
 #: Above this many pairs of runs their lines would hide each other.
 _LEGIBLE_PAIRS = 6

@@ -21,7 +21,7 @@ from pyg_stgcn.runtime.native import kernels, why_not
 from pyg_stgcn.runtime.portable import PortableModel, missing_packages, save_onnx
 from pyg_stgcn.runtime.products import SparseProducts, has_products
 
-FORMS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
+BACKENDS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Clips:
 Runner = Callable[[Clips], Tensor]
 
 
-def why_not_form(form: str, device: torch.device) -> str:
+def why_not_backend(form: str, device: torch.device) -> str:
     """Why a form cannot be had here, and what to do about it; empty where it can."""
     if form == "onnx":
         if missing := missing_packages("onnx", "onnxscript", "onnxruntime"):
@@ -77,7 +77,7 @@ def make_form(form: str, model: nn.Module, frames: int, hoard: bool = True) -> R
     """One form of a trained model.
 
     Args:
-        form: One of :data:`FORMS`.
+        form: One of :data:`BACKENDS`.
         model: The trained model, with masks or without.
         frames: Frames of the clips that it will see.
         hoard: Whether memory may be kept from one pass to the next, as onnxruntime does.
@@ -96,7 +96,7 @@ def make_form(form: str, model: nn.Module, frames: int, hoard: bool = True) -> R
     elif form == "runtime":
         module = compile_sparse(model)
     else:
-        raise InputError(f"form {form!r} is unknown; use one of {', '.join(FORMS)}")
+        raise InputError(f"form {form!r} is unknown; use one of {', '.join(BACKENDS)}")
     return lambda clips: module(clips.batch)
 
 

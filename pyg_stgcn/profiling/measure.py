@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.profiling.backends import Clips, Runner, make_form
+from pyg_stgcn.runtime.fold import copy_plain
 
 WARM_UP = 2
 
@@ -45,7 +45,7 @@ class Measurement:
     """One form in one setting.
 
     Args:
-        form: The form, see :data:`~pyg_stgcn.profiling.backends.FORMS`.
+        form: The form, see :data:`~pyg_stgcn.profiling.backends.BACKENDS`.
         setting: The setting.
         milliseconds: Median time of a pass.
         fastest: The first tenth of the times.
@@ -75,7 +75,7 @@ class Measurement:
         return {"form": row.pop("form"), **row.pop("setting"), **row}
 
 
-def compare_forms(
+def compare_backends(
     model: Backbone | Assembly,
     forms: Sequence[str],
     settings: Sequence[Setting],
@@ -86,8 +86,8 @@ def compare_forms(
 
     Args:
         model: The trained model.
-        forms: Some of :data:`~pyg_stgcn.profiling.backends.FORMS`; the others are compared with the
-            first.
+        forms: Some of :data:`~pyg_stgcn.profiling.backends.BACKENDS`; the others are compared with
+            the first.
         settings: What to run.
         rounds: How often.
         tell: Told what is being done.

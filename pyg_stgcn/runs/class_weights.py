@@ -16,8 +16,8 @@ from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.jsonfile import read_text
 from pyg_stgcn.ranges import CLASS_WEIGHT
-from pyg_stgcn.runs.options import load_config
 from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import load_config
 
 BALANCED = "balanced"
 

@@ -22,6 +22,8 @@ from pyg_stgcn.files import check_is_file, write_atomically
 from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models import Assembly, Backbone, create_model
 from pyg_stgcn.models.weights import read_weights, with_weights
+from pyg_stgcn.runs.checkpoint import TrainedState, read_trained_state
+from pyg_stgcn.runs.options import RESTORE, TrainConfig, load_config, save_config
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import (
     LayerReport,
@@ -33,13 +35,11 @@ from pyg_stgcn.sparsity import (
     save_sparse,
     summary,
 )
-from pyg_stgcn.runs.checkpoint import TrainedState, read_trained_state
-from pyg_stgcn.runs.options import RESTORE, TrainConfig, load_config, save_config
 
 #: What a run has written down of its data, and of its ticket if it was started from one.
 _OF_DATA = {"skeleton": dict, "classes": list[str], "in_channels": int}
 _OF_LATER_DATA = {"has_score": bool}
-_OF_TICKET = {"include": str | None, "exclude": str, "pattern": str, "unmasked": list[str]}
+_OF_TICKET = {"include": str | None, "exclude": str, "structure": str, "unmasked": list[str]}
 _RECORDED = (
     "pyg-stgcn",
     "torch",
@@ -98,7 +98,7 @@ def _summary(model: nn.Module, run: Run) -> SparsitySummary:
     )
 
 
-def sparsity_facts(model: nn.Module, run: Run) -> dict[str, int | float]:
+def sparsity_summary(model: nn.Module, run: Run) -> dict[str, int | float]:
     """How many parameters a trained model has, and how many of them are left.
 
     Args:
@@ -149,9 +149,9 @@ class Run:
 
     @property
     def mask_options(self) -> dict[str, Any]:
-        """``include``, ``exclude`` and ``pattern`` of the masks; a ticket brings its own."""
+        """``include``, ``exclude`` and ``structure`` of the masks; a ticket brings its own."""
         ticket = self.facts.get("ticket", {})
-        names = ("include", "exclude", "pattern")
+        names = ("include", "exclude", "structure")
         return {name: ticket.get(name, getattr(self.config, name)) for name in names}
 
     @property

@@ -12,9 +12,9 @@ import numpy as np
 from pyg_stgcn.datasets import DATASETS, SkeletonDataset, SkeletonPickle
 from pyg_stgcn.datasets.store.dividing import copies_across, divide_by_class
 from pyg_stgcn.errors import InputError, warn_once
-from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.runs.matching import match_dataset
 from pyg_stgcn.runs.paths import DEFAULT_ROOT, is_file
+from pyg_stgcn.skeletons import Skeleton
 
 if TYPE_CHECKING:
     from pyg_stgcn.runs.options import TrainConfig

@@ -11,9 +11,9 @@ from pyg_stgcn.checked import check_entries, shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.jsonfile import read_json
 from pyg_stgcn.ranges import TRAINING, check_devices, check_ranges
-from pyg_stgcn.sparsity.allocation import FLOOR
-from pyg_stgcn.tables import write_json
 from pyg_stgcn.runs.recipe import Recipe, default_recipe
+from pyg_stgcn.sparsity.allocation import MIN_DENSITY
+from pyg_stgcn.tables import write_json
 
 
 class MaskPlan(NamedTuple):
@@ -25,7 +25,7 @@ class MaskPlan(NamedTuple):
     mask_update_every: int = 1
     freeze_after: float | None = None
     allocation: str = "erk"
-    floor: float = FLOOR
+    min_density: float = MIN_DENSITY
     score_scale: str = "fan_in"
 
 
@@ -60,7 +60,7 @@ MASK_PLANS: dict[str, MaskPlan] = {
     "rigl": _DYNAMIC,
     "set": _DYNAMIC,
     "random": MaskPlan("constant"),
-    RELEASED: MaskPlan("step", 0.6, allocation="global", floor=0.0, score_scale="none"),
+    RELEASED: MaskPlan("step", 0.6, allocation="global", min_density=0.0, score_scale="none"),
 }
 #: Methods that change their masks seldom do so at least so often in a training, however short.
 MASK_UPDATES = 30
@@ -106,8 +106,8 @@ class TrainConfig:
             :class:`pyg_stgcn.runtime.SparseTraining`.
         ticket: Lottery ticket to train, a file of :func:`pyg_stgcn.sparsity.save_ticket`: its
             masks, from its weights and its epoch on. On data of other classes or another skeleton
-            what belongs to these is drawn anew, and the training starts at its first epoch.
-        redraw: Whether all weights of the ticket are drawn anew, so that its masks are left.
+            what belongs to these is drawn again, and the training starts at its first epoch.
+        redraw: Whether all weights of the ticket are drawn again, so that its masks are left.
         save_epoch: Epoch after which the weights of a dense run are kept, to start a ticket from; 0
             for the initialisation (default: none).
         graph: A partition of the skeleton, or ``"random"`` for a learnable graph over all joints.
@@ -132,14 +132,14 @@ class TrainConfig:
             scores (``"score"``, the generator of the paper, and ``"released"``, the same with the
             settings of its release); a few that are exchanged now and then (``"rigl"``,
             ``"set"``); or any (``"random"``).
-        include: Which parameters are maskable, as comma-separated patterns of :mod:`fnmatch` on
+        include: Which parameters are maskable, as comma-separated structures of :mod:`fnmatch` on
             their names (default: all weights of convolutions and linear maps).
         exclude: Which of them are not; the default is the classifier, as in the paper.
-        pattern: Which weights are kept or pruned together: ``"unstructured"``, ``"block8"``,
+        structure: Which weights are kept or pruned together: ``"unstructured"``, ``"block8"``,
             ``"channel"`` or ``"2:4"``.
         allocation: How many weights each layer loses: ``"global"``, ``"uniform"`` or ``"erk"``
             (default: ``"global"`` for ``"released"``, ``"erk"`` for the others).
-        floor: What every layer keeps at least, as a share of what it would keep under
+        min_density: What every layer keeps at least, as a share of what it would keep under
             ``"uniform"``, in ``[0, 1]`` (default: 0 for ``"released"``, 0.25 for the others).
         score_scale: How layers compare under ``"global"``: ``"fan_in"`` or ``"none"`` (default:
             ``"none"`` for ``"released"``, ``"fan_in"`` for the others).
@@ -174,7 +174,7 @@ class TrainConfig:
         balanced_sampler: Whether training clips are drawn so that every class comes equally often,
             see :class:`pyg_stgcn.runs.pipeline.BalancedSampler`.
         seed: Of the initialisation, the order of the clips and the augmentation.
-        eval_clips: Clips over which the final evaluation averages probabilities.
+        eval_views: Clips over which the final evaluation averages probabilities.
         num_workers: Processes that prepare batches; the result does not depend on it.
         accelerator: As in Lightning: ``"auto"``, ``"cpu"``, ``"gpu"``, ...
         devices: As in Lightning: a number, or ``"auto"``.
@@ -219,9 +219,9 @@ class TrainConfig:
     method: str = "feedback"
     include: str | None = None
     exclude: str = UNMASKED
-    pattern: str = "unstructured"
+    structure: str = "unstructured"
     allocation: str | None = None
-    floor: float | None = None
+    min_density: float | None = None
     score_scale: str | None = None
     penalty: float = 0.0
     penalty_groups: str = "filter"
@@ -241,7 +241,7 @@ class TrainConfig:
     class_weights: str | None = None
     balanced_sampler: bool = False
     seed: int = 0
-    eval_clips: int = 10
+    eval_views: int = 10
     num_workers: int = 0
     accelerator: str = "auto"
     devices: str = "auto"

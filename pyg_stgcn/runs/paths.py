@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pyg_stgcn.datasets import DATASETS
-from pyg_stgcn.skeletons import list_skeletons
 from pyg_stgcn.runs.class_weights import BALANCED
 from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.skeletons import list_skeletons
 
 #: Folder of the datasets that have a name, where no other is given.
 DEFAULT_ROOT = "data"

@@ -54,7 +54,7 @@ def clip_transform(
     dataset: SkeletonDataset,
     *,
     train: bool,
-    num_clips: int,
+    num_views: int,
     extra: Sequence[BaseTransform] = (),
 ) -> Compose:
     """The transform that turns a stored clip into the model's input.
@@ -63,7 +63,7 @@ def clip_transform(
         config: Complete, as :meth:`TrainConfig.with_recipe` leaves it.
         dataset: The clips.
         train: Whether to augment, and to sample at random.
-        num_clips: How often to sample.
+        num_views: How often to sample.
         extra: Steps after the normalisation, besides the augmentations.
 
     Raises:
@@ -76,7 +76,7 @@ def clip_transform(
         stream=config.stream,
         clip_frames=config.clip_frames,
         train=train,
-        num_clips=num_clips,
+        num_views=num_views,
         has_score=dataset.has_score,
         rotation=config.rotation,
         scaling=config.scaling,

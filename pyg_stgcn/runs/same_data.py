@@ -9,10 +9,10 @@ from typing import Any
 
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError, warn_once
-from pyg_stgcn.skeletons import Skeleton
-from pyg_stgcn.runs.options import load_config
-from pyg_stgcn.runs.matching import same_skeleton
 from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.matching import same_skeleton
+from pyg_stgcn.runs.options import load_config
+from pyg_stgcn.skeletons import Skeleton
 
 logger = logging.getLogger(__name__)
 

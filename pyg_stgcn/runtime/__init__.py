@@ -2,10 +2,10 @@
 
 from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.compiler import compile_sparse
-from pyg_stgcn.runtime.sparse_model import Recognizer, load, save
+from pyg_stgcn.runtime.experimental.sparse_training import SparseTraining
 from pyg_stgcn.runtime.native import kernels
 from pyg_stgcn.runtime.portable import PortableModel, save_onnx, save_pt2
-from pyg_stgcn.runtime.experimental.sparse_training import SparseTraining
+from pyg_stgcn.runtime.sparse_model import Recognizer, load, save
 
 __all__ = [
     "PortableModel",

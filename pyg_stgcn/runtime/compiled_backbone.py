@@ -11,11 +11,11 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone, static_batch
 from pyg_stgcn.models.blocks import Block
 from pyg_stgcn.nn import DGMSTCN, TemporalConv, person_pool
-from pyg_stgcn.runtime.fold import copy_plain, input_norm
-from pyg_stgcn.runtime.layers import SparseConv
-from pyg_stgcn.runtime.lanes import LANES, MAX_BLOCKS, frame_mean, num_blocks
 from pyg_stgcn.runtime.compiled_spatial import Spatial
 from pyg_stgcn.runtime.compiled_temporal import compile_conv, compile_temporal
+from pyg_stgcn.runtime.fold import copy_plain, input_norm
+from pyg_stgcn.runtime.lanes import LANES, MAX_BLOCKS, frame_mean, num_blocks
+from pyg_stgcn.runtime.layers import SparseConv
 
 # Bytes of features of the persons that each thread works on at once.
 AT_ONCE = 2**19

@@ -11,10 +11,10 @@ from torch_geometric.typing import SparseTensor
 
 from pyg_stgcn.models.blocks import Projection, SpatialUnit
 from pyg_stgcn.nn import AAGraphConv, CTRGraphConv, DGGraphConv, STCAttention, STGraphConv
-from pyg_stgcn.runtime.fold import affine, copy_plain, double, followed_by, frames_first
-from pyg_stgcn.runtime.layers import SparseConv, SparseGraphConv
-from pyg_stgcn.runtime.lanes import LANES, frame_mean, in_lanes, num_blocks
 from pyg_stgcn.runtime.compiled_temporal import compile_map
+from pyg_stgcn.runtime.fold import affine, copy_plain, double, followed_by, frames_first
+from pyg_stgcn.runtime.lanes import LANES, frame_mean, in_lanes, num_blocks
+from pyg_stgcn.runtime.layers import SparseConv, SparseGraphConv
 
 
 def prior_graph(unit: SpatialUnit) -> Tensor:

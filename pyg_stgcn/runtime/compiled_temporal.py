@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from pyg_stgcn.nn import CTRMSTCN, DGMSTCN, MSTCN, TemporalConv
 from pyg_stgcn.nn.multi_scale import TemporalBranches
 from pyg_stgcn.runtime.fold import affine, double, followed_by, frames_first
-from pyg_stgcn.runtime.layers import SparseConv
 from pyg_stgcn.runtime.lanes import LANES, num_blocks
+from pyg_stgcn.runtime.layers import SparseConv
 
 
 def compile_map(

@@ -106,7 +106,8 @@ class SparseConv(nn.Module):
 class SparseGraphConv(nn.Module):
     r"""A sparse map of the channels to K partitions, and the sum over the edges of each.
 
-    In one pass, or where that is faster in two, see :func:`~pyg_stgcn.runtime.sparse_weights.maps_first`.
+    In one pass, or where that is faster in two, see
+    :func:`~pyg_stgcn.runtime.sparse_weights.maps_first`.
 
     .. math::
         \mathbf{x}^{\prime}_w = \mathrm{ReLU} \Big( \mathbf{b}_w + \sum_{k, v} A_{kvw} \left(

@@ -42,7 +42,7 @@ class SparseProducts(nn.Module):
             return self.model(*args, **kwargs)
 
     def _present(self) -> Iterator[tuple[Tensor, SparseTensor]]:
-        """The weights and their matrices, which are made anew where a weight has been written."""
+        """The weights and their matrices, which are made again where a weight has been written."""
         for name in self.names:
             weight = self.model.get_parameter(name)
             # What inference mode has made has no version.

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_stgcn.runtime.fold import frames_first
-from pyg_stgcn.runtime.layers import SparseConv
 from pyg_stgcn.runtime.lanes import LANES
+from pyg_stgcn.runtime.layers import SparseConv
 from pyg_stgcn.runtime.sparse_weights import cost
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d

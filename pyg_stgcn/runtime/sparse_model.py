@@ -56,14 +56,14 @@ class Recognizer:
     classes: list[str]
     preprocessing: dict[str, Any]
 
-    def transform(self, num_clips: int = 1) -> Compose:
+    def transform(self, num_views: int = 1) -> Compose:
         """The transform from a clip, as the datasets of this package give it, to the input.
 
         Args:
-            num_clips: How often to sample frames; the mean of the probabilities is the answer.
+            num_views: How often to sample frames; the mean of the probabilities is the answer.
         """
         options = self.preprocessing
-        return standard_transform(self.skeleton, train=False, num_clips=num_clips, **options)
+        return standard_transform(self.skeleton, train=False, num_views=num_views, **options)
 
 
 def save(

@@ -1,8 +1,8 @@
 """Masks over the parameters of any module, with schedules, reports and a sparse weight file."""
 
 from pyg_stgcn.sparsity.allocation import ALLOCATIONS
-from pyg_stgcn.sparsity.controller import SparsityController, sparsify
 from pyg_stgcn.sparsity.container import load_sparse, save_sparse
+from pyg_stgcn.sparsity.controller import SparsityController, sparsify
 from pyg_stgcn.sparsity.group import ControllerGroup
 from pyg_stgcn.sparsity.mask import (
     Mask,
@@ -23,7 +23,6 @@ from pyg_stgcn.sparsity.methods import (
     SETMask,
 )
 from pyg_stgcn.sparsity.overlap import LayerOverlap, Overlap, overlap, total_overlap
-from pyg_stgcn.sparsity.structures import PATTERNS
 from pyg_stgcn.sparsity.penalty import GroupLasso
 from pyg_stgcn.sparsity.report import (
     LayerReport,
@@ -34,6 +33,7 @@ from pyg_stgcn.sparsity.report import (
 )
 from pyg_stgcn.sparsity.schedule import SCHEDULES, Schedule, SparsitySchedule, make_schedule
 from pyg_stgcn.sparsity.select import Pattern
+from pyg_stgcn.sparsity.structures import STRUCTURES
 from pyg_stgcn.sparsity.tickets import (
     Ticket,
     full_masks,
@@ -49,8 +49,8 @@ from pyg_stgcn.sparsity.tickets import (
 __all__ = [
     "ALLOCATIONS",
     "METHODS",
-    "PATTERNS",
     "SCHEDULES",
+    "STRUCTURES",
     "ControllerGroup",
     "DynamicMask",
     "FeedbackMask",

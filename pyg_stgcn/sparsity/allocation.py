@@ -9,11 +9,11 @@ import numpy as np
 
 ALLOCATIONS = ("global", "uniform", "erk")
 #: What every layer keeps at least, as a share of what it would keep if all kept alike.
-FLOOR = 0.25
+MIN_DENSITY = 0.25
 
 
 def erk_densities(
-    shapes: Sequence[Sequence[int]], density: float, floor: float = 0.0
+    shapes: Sequence[Sequence[int]], density: float, min_density: float = 0.0
 ) -> list[float]:
     r"""Shares to keep of layers of different shapes (Erdős-Rényi kernel).
 
@@ -29,11 +29,11 @@ def erk_densities(
     Args:
         shapes (sequence): Shape of every layer.
         density (float): Share :math:`\epsilon` to keep of all, in (0, 1].
-        floor (float): Least share :math:`\phi` of it that a layer keeps, in [0, 1].
+        min_density (float): Least share :math:`\phi` of it that a layer keeps, in [0, 1].
     """
     sizes = np.array([math.prod(shape) for shape in shapes])
     raw = np.array([sum(s) / math.prod(s) if len(s) > 1 else 1.0 for s in shapes])
-    least = floor * density
+    least = min_density * density
     # The sum is linear in kappa between the points where a layer meets one of its two bounds.
     bends = np.unique([least / raw, 1 / raw])
     kept = np.clip(np.outer(bends, raw), least, 1) @ sizes
@@ -43,7 +43,7 @@ def erk_densities(
 
 
 def num_pruned_per_layer(
-    allocation: str, shapes: Sequence[Sequence[int]], pruned: int, floor: float = 0.0
+    allocation: str, shapes: Sequence[Sequence[int]], pruned: int, min_density: float = 0.0
 ) -> list[int]:
     """Share ``pruned`` weights out among layers, each within one weight of its share.
 
@@ -51,12 +51,14 @@ def num_pruned_per_layer(
         allocation (str): ``"uniform"``, the same share of every layer, or ``"erk"``.
         shapes (sequence): Shape of every layer.
         pruned (int): How many weights to prune of all.
-        floor (float): As for :func:`erk_densities`.
+        min_density (float): As for :func:`erk_densities`.
     """
     sizes = [math.prod(shape) for shape in shapes]
     density = 1 - pruned / sum(sizes)
     densities = (
-        [density] * len(sizes) if allocation == "uniform" else erk_densities(shapes, density, floor)
+        [density] * len(sizes)
+        if allocation == "uniform"
+        else erk_densities(shapes, density, min_density)
     )
     exact = [(1 - share) * size for share, size in zip(densities, sizes, strict=True)]
     counts = [min(max(int(part), 0), size) for part, size in zip(exact, sizes, strict=True)]

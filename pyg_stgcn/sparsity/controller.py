@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity.allocation import FLOOR
+from pyg_stgcn.sparsity.allocation import MIN_DENSITY
 from pyg_stgcn.sparsity.mask import MaskedParameter, add_mask, fold_mask, masked_parameters
 from pyg_stgcn.sparsity.methods import METHODS, DynamicMask, RigLMask
 from pyg_stgcn.sparsity.plan import check_plan
@@ -41,8 +41,8 @@ class SparsityController:
         allocation (str): How many weights each layer loses: ``"global"``, whatever lies below one
             threshold; ``"uniform"``, all the same share; ``"erk"``, small layers a smaller share
             (:func:`~pyg_stgcn.sparsity.allocation.erk_densities`). Edge weights likewise.
-        floor (float): What every layer keeps at least, rounded down, as a share of what it would
-            keep under ``"uniform"``, in [0, 1]. At 0 a layer may lose everything, and two such
+        min_density (float): What every layer keeps at least, rounded down, as a fraction of what it
+            would keep under ``"uniform"``, in [0, 1]. At 0 a layer may lose everything, and two such
             layers in a row get no gradient any more that would bring them back.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
         update_every (int): Optimiser steps from one change of the masks to the next.
@@ -62,7 +62,7 @@ class SparsityController:
         edge_sparsity: float = 0.0,
         schedule: Schedule | None = None,
         allocation: str = "erk",
-        floor: float = FLOOR,
+        min_density: float = MIN_DENSITY,
         freeze_after: int | None = None,
         update_every: int = 1,
         drop_fraction: float = DROP_FRACTION,
@@ -72,7 +72,7 @@ class SparsityController:
             edge_sparsity=edge_sparsity,
             schedule=schedule,
             allocation=allocation,
-            floor=floor,
+            min_density=min_density,
             freeze_after=freeze_after,
             update_every=update_every,
             drop_fraction=drop_fraction,
@@ -82,7 +82,7 @@ class SparsityController:
         if not self.masked:
             raise InputError(f"{type(module).__name__} has no masks; call sparsify() on it first")
         self.allocation = allocation
-        self.floor = floor
+        self.min_density = min_density
         self.freeze_after = freeze_after
         self.update_every = update_every
         self.drop_fraction = drop_fraction
@@ -110,7 +110,7 @@ class SparsityController:
         return share_of_zeros([entry.mask for entry in self.masked if entry.is_edge])
 
     @property
-    def has_arrived(self) -> bool:
+    def at_final_sparsity(self) -> bool:
         """Whether the masks have come to their final sparsity.
 
         Those that change seldom are behind the schedule.
@@ -176,11 +176,11 @@ class SparsityController:
             return [entry.mask.clone() for entry in self.masked]
         return self._choose(self.target, self._edge_sparsity)
 
-    def missed_targets(self) -> list[str]:
+    def sparsity_gaps(self) -> list[str]:
         """Lines that say where the masks at their final sparsity miss it by over half a point.
 
-        Each gives the sparsity asked for, the one reached and the reason: a pattern, or edges that
-        nodes need. Single weights are pruned to the exact number.
+        Each gives the sparsity asked for, the one reached and the reason: a structure, or edges
+        that nodes need. Single weights are pruned to the exact number.
         """
         if self._sparsity is None:
             return []
@@ -193,7 +193,7 @@ class SparsityController:
             lines.append(explain_miss(pool, [masks[entry.name] for entry in pool], asked))
         return [line for line in lines if line is not None]
 
-    def settle(self) -> None:
+    def apply_pending_update(self) -> None:
         """Bring masks that change seldom up to the present step, as :meth:`finalize` does first."""
         if not self.frozen and not self._is_update(self.num_steps):
             self._apply(self.schedule(self.num_steps), self.edge_schedule(self.num_steps))
@@ -204,7 +204,7 @@ class SparsityController:
         Its state dict is that of the module before :func:`sparsify`, with zeros. Nothing holds
         the zeros any more: further training would revive them.
         """
-        self.settle()
+        self.apply_pending_update()
         for entry in masked_parameters(self.module):
             fold_mask(entry.owner, entry.attribute)
         return self.module
@@ -243,7 +243,7 @@ class SparsityController:
         for is_edge, share in ((False, sparsity), (True, edge_sparsity)):
             pool = [entry for entry in self.masked if entry.is_edge is is_edge]
             if pool:
-                masks = choose_masks(pool, share, self.allocation, self.floor)
+                masks = choose_masks(pool, share, self.allocation, self.min_density)
                 chosen |= {entry.name: mask for entry, mask in zip(pool, masks, strict=True)}
         return [chosen[entry.name] for entry in self.masked]
 
@@ -274,9 +274,9 @@ def sparsify(
     include: Pattern | None = None,
     exclude: Pattern = (),
     allocation: str = "erk",
-    floor: float = FLOOR,
+    min_density: float = MIN_DENSITY,
     score_scale: str = "fan_in",
-    pattern: str = "unstructured",
+    structure: str = "unstructured",
     freeze_after: int | None = None,
     update_every: int = 1,
     drop_fraction: float = DROP_FRACTION,
@@ -307,14 +307,14 @@ def sparsify(
             named ``weight`` with two or more dimensions, of all but norms and embeddings).
         exclude (str, sequence of str or callable): The same, for what to leave dense.
         allocation (str): How many weights each layer loses, see :class:`SparsityController`.
-        floor (float): What every layer keeps at least, see :class:`SparsityController`.
+        min_density (float): What every layer keeps at least, see :class:`SparsityController`.
         score_scale (str): How magnitudes or scores of different layers compare, see :class:`Mask`.
-        pattern (str): Which weights are kept or pruned together: none (``"unstructured"``), eight
+        structure (str): Which weights are kept or pruned together: none (``"unstructured"``), eight
             consecutive outputs at one input (``"block8"``), all that leads to one output
             (``"channel"``); or ``"2:4"``, which keeps at least two of every four consecutive inputs
             of an output, the same share of all layers, and so reaches a sparsity of 0.5 at most.
             Units are kept or pruned as a whole, to the nearest one in every layer, and every layer
-            keeps one at least. Edge weights have no pattern.
+            keeps one at least. Edge weights have no structure.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
         update_every (int): Optimiser steps from one change of the masks to the next. ``"rigl"`` and
             ``"set"`` want about 100.
@@ -330,7 +330,7 @@ def sparsify(
         "edge_sparsity": edge_sparsity,
         "schedule": schedule,
         "allocation": allocation,
-        "floor": floor,
+        "min_density": min_density,
         "freeze_after": freeze_after,
         "update_every": update_every,
         "drop_fraction": drop_fraction,
@@ -338,8 +338,8 @@ def sparsify(
     check_plan(sparsity, **plan)
     if method not in METHODS:
         raise InputError(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
-    if pattern == "2:4" and sparsity > 0.5:
-        raise InputError(f"pattern 2:4 keeps half of the weights, not {1 - sparsity:.4g} of them")
+    if structure == "2:4" and sparsity > 0.5:
+        raise InputError(f"structure 2:4 keeps half of the weights, not {1 - sparsity:.4g} of them")
     _refuse_unready(module)
     chosen = select_parameters(module, include, exclude, edges=edge_sparsity > 0)
     if edge_sparsity > 0 and not any(entry.is_edge for entry in chosen):
@@ -349,7 +349,7 @@ def sparsify(
         )
     masks = [
         METHODS[method](
-            entry.parameter, score_scale, generator, "unstructured" if entry.is_edge else pattern
+            entry.parameter, score_scale, generator, "unstructured" if entry.is_edge else structure
         )
         for entry in chosen
     ]

@@ -43,9 +43,9 @@ class ControllerGroup:
         return share_of_zeros(masks) * numel / (numel + self.unmasked) if numel else 0.0
 
     @property
-    def has_arrived(self) -> bool:
+    def at_final_sparsity(self) -> bool:
         """Whether the masks of all have come to their final sparsities."""
-        return all(controller.has_arrived for controller in self.controllers)
+        return all(controller.at_final_sparsity for controller in self.controllers)
 
     def step(self, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Recompute the masks where it is time to; call after each ``optimizer.step()``.
@@ -64,15 +64,15 @@ class ControllerGroup:
                 stack.enter_context(controller.at_target())
             yield
 
-    def missed_targets(self) -> list[str]:
-        """Lines of all, see :meth:`SparsityController.missed_targets`, the same one once."""
-        lines = [line for part in self.controllers for line in part.missed_targets()]
+    def sparsity_gaps(self) -> list[str]:
+        """Lines of all, see :meth:`SparsityController.sparsity_gaps`, the same one once."""
+        lines = [line for part in self.controllers for line in part.sparsity_gaps()]
         return list(dict.fromkeys(lines))
 
-    def settle(self) -> None:
-        """Bring the masks of all up to the present step, see :meth:`SparsityController.settle`."""
+    def apply_pending_update(self) -> None:
+        """Bring all masks up to the present step, as :class:`SparsityController` does."""
         for controller in self.controllers:
-            controller.settle()
+            controller.apply_pending_update()
 
     def finalize(self) -> None:
         """Fold the masks of all into the weights, see :meth:`SparsityController.finalize`."""

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity.structures import PATTERNS, pool_units, unit_shape
+from pyg_stgcn.sparsity.structures import STRUCTURES, pool_units, unit_shape
 
 SCORE_SCALES = ("fan_in", "none")
 #: Under which torch keeps a parametrized weight, and what belongs to its parametrizations.
@@ -40,7 +40,7 @@ class Mask(nn.Module):
             scores start, so that all layers start equally dense. ``"none"``: as they are, so that
             layers with a large fan-in start almost empty.
         generator (torch.Generator, optional): Source of what is random at the start.
-        pattern (str): Which weights are kept or pruned together, see
+        structure (str): Which weights are kept or pruned together, see
             :func:`~pyg_stgcn.sparsity.structures.pool_units`.
 
     Shapes:
@@ -55,12 +55,14 @@ class Mask(nn.Module):
         weight: Tensor,
         score_scale: str = "fan_in",
         generator: torch.Generator | None = None,
-        pattern: str = "unstructured",
+        structure: str = "unstructured",
     ) -> None:
         super().__init__()
-        if pattern not in PATTERNS:
-            raise InputError(f"pattern {pattern!r} is unknown; choose one of {', '.join(PATTERNS)}")
-        self.pattern = pattern
+        if structure not in STRUCTURES:
+            raise InputError(
+                f"structure {structure!r} is unknown; choose one of {', '.join(STRUCTURES)}"
+            )
+        self.structure = structure
         if score_scale not in SCORE_SCALES:
             raise InputError(
                 f"score_scale {score_scale!r} is unknown; choose one of {', '.join(SCORE_SCALES)}"
@@ -76,8 +78,8 @@ class Mask(nn.Module):
 
     @property
     def unit_shape(self) -> tuple[int, ...]:
-        """Shape of what is kept or pruned as one; that of the weight unless there is a pattern."""
-        return unit_shape(self.pattern, self.mask.shape)
+        """Shape of what is kept or pruned as one; that of the weight if unstructured."""
+        return unit_shape(self.structure, self.mask.shape)
 
     def ranking(self, weight: Tensor) -> Tensor:
         """Importance of each unit of the weight under the mask: the lowest go first."""
@@ -85,7 +87,7 @@ class Mask(nn.Module):
 
     def pool(self, values: Tensor) -> Tensor:
         """Mean over the weights of each unit."""
-        return pool_units(self.pattern, values)
+        return pool_units(self.structure, values)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with pruned entries set to (positive) zero."""
@@ -97,9 +99,8 @@ class Mask(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the shape and how layers compare."""
-        return (
-            f"{tuple(self.mask.shape)}, score_scale={self.score_scale!r}, pattern={self.pattern!r}"
-        )
+        return f"{tuple(self.mask.shape)}, score_scale={self.score_scale!r}, "
+            f"structure={self.structure!r}"
 
 
 @dataclass(frozen=True)

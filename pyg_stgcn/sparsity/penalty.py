@@ -76,11 +76,11 @@ class GroupLasso:
         masked = self.controller.masked
         if self.weight == 0:
             return torch.zeros((), device=masked[0].weight.device)
-        doomed = [
+        to_prune = [
             torch.where(mask, 0, entry.weight)
             for entry, mask in zip(masked, self.controller.masks_at_target(), strict=True)
         ]
-        return self.weight * group_norm(doomed, self.groups)
+        return self.weight * group_norm(to_prune, self.groups)
 
 
 def group_norm(weights: list[Tensor], groups: str) -> Tensor:

@@ -13,7 +13,7 @@ def check_plan(
     edge_sparsity: float,
     schedule: Schedule | None,
     allocation: str,
-    floor: float,
+    min_density: float,
     freeze_after: int | None,
     update_every: int,
     drop_fraction: float,
@@ -28,10 +28,10 @@ def check_plan(
         raise InputError(
             f"allocation {allocation!r} is unknown; choose one of {', '.join(ALLOCATIONS)}"
         )
-    if not 0 <= floor <= 1:
+    if not 0 <= min_density <= 1:
         raise InputError(
-            f"floor {floor!r} is not in [0, 1]; give what each layer keeps at least, as a share of "
-            f"what it would keep if all kept alike"
+            f"min_density {min_density!r} is not in [0, 1]; give what each layer keeps at least, as a "
+            f"fraction of what it would keep if all kept alike"
         )
     if isinstance(schedule, SparsitySchedule) and schedule.target != sparsity:
         raise InputError(

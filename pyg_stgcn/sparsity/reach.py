@@ -13,19 +13,19 @@ from pyg_stgcn.sparsity.mask import MaskedParameter
 TOLERANCE = 0.005
 
 _SMALLER = "choose smaller units or a lower sparsity, or compare by what is reached"
-#: Single weights are pruned to the exact number, so the reason is the pattern of a pool's masks.
+#: Single weights are pruned to the exact number, so the reason is the structure of a pool's masks.
 _WHY = {
     "block8": (
-        "pattern block8 prunes blocks of eight outputs, to the nearest of each layer, which keeps "
-        f"one at least; {_SMALLER}"
+        "structure block8 prunes blocks of eight outputs, to the nearest of each layer, which "
+        f"keeps one at least; {_SMALLER}"
     ),
     "channel": (
-        "pattern channel prunes whole outputs, to the nearest of each layer, which keeps one at "
+        "structure channel prunes whole outputs, to the nearest of each layer, which keeps one at "
         f"least; {_SMALLER}"
     ),
     "2:4": (
-        "pattern 2:4 keeps two of every four inputs, and of a remainder half, rounded up; exclude "
-        "layers with a remainder, or compare by what is reached"
+        "structure 2:4 keeps two of every four inputs, and of a remainder half, rounded up; "
+        "exclude layers with a remainder, or compare by what is reached"
     ),
 }
 _WHY_EDGES = "every node keeps one edge into it; ask for what is reached, or less"
@@ -55,6 +55,6 @@ def explain_miss(
     if not pool or abs(reached - asked) <= max(TOLERANCE, 1.5 / numel):
         return None
     edges = pool[0].is_edge
-    patterns = {entry.parametrization.pattern for entry in pool}
-    why = _WHY_EDGES if edges else "; ".join(_WHY[name] for name in _WHY if name in patterns)
+    structures = {entry.parametrization.pattern for entry in pool}
+    why = _WHY_EDGES if edges else "; ".join(_WHY[name] for name in _WHY if name in structures)
     return f"{'edge ' if edges else ''}sparsity {asked:g} asked for, {reached:.4g} reached: {why}"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-PATTERNS = ("unstructured", "block8", "channel", "2:4")
+STRUCTURES = ("unstructured", "block8", "channel", "2:4")
 
 #: Output channels in a block: as many as a vector register of eight floats has places.
 BLOCK = 8
@@ -17,23 +17,23 @@ BLOCK = 8
 GROUP = 4
 
 
-def unit_shape(pattern: str, shape: Sequence[int]) -> tuple[int, ...]:
+def unit_shape(structure: str, shape: Sequence[int]) -> tuple[int, ...]:
     """Shape of what is kept or pruned as one, of a weight of the given shape.
 
     Vectors, such as edge weights, are always unstructured.
     """
-    if len(shape) < 2 or pattern in ("unstructured", "2:4"):
+    if len(shape) < 2 or structure in ("unstructured", "2:4"):
         return tuple(shape)
-    if pattern == "channel":
+    if structure == "channel":
         return (shape[0],)
     return (math.ceil(shape[0] / BLOCK), *shape[1:])
 
 
-def pool_units(pattern: str, values: Tensor) -> Tensor:
+def pool_units(structure: str, values: Tensor) -> Tensor:
     """Mean over the weights of each unit.
 
     Args:
-        pattern (str): One of :data:`PATTERNS`: single weights (``"unstructured"``, ``"2:4"``),
+        structure (str): One of :data:`STRUCTURES`: single weights (``"unstructured"``, ``"2:4"``),
             eight consecutive outputs at one input (``"block8"``; the last block may have fewer), or
             all that leads to one output (``"channel"``).
         values (torch.Tensor): One value a weight.
@@ -41,10 +41,10 @@ def pool_units(pattern: str, values: Tensor) -> Tensor:
     Returns:
         torch.Tensor: Of shape :func:`unit_shape`.
     """
-    shape = unit_shape(pattern, values.shape)
+    shape = unit_shape(structure, values.shape)
     if shape == tuple(values.shape):
         return values
-    if pattern == "channel":
+    if structure == "channel":
         return values.flatten(1).mean(1)
     rows = values.flatten(1)
     padded = pad(rows, (0, 0, 0, -len(rows) % BLOCK)).view(shape[0], BLOCK, -1)
@@ -53,20 +53,20 @@ def pool_units(pattern: str, values: Tensor) -> Tensor:
     return (padded.sum(1) / sizes).view(shape)
 
 
-def spread_units(pattern: str, units: Tensor, shape: Sequence[int]) -> Tensor:
+def spread_units(structure: str, units: Tensor, shape: Sequence[int]) -> Tensor:
     """Give every weight the value of its unit: the way back from :func:`pool_units`."""
     if units.shape == torch.Size(shape):
         return units
-    if pattern == "channel":
+    if structure == "channel":
         return units.view(-1, *[1] * (len(shape) - 1)).expand(*shape)
     return units.repeat_interleave(BLOCK, dim=0)[: shape[0]]
 
 
-def protected_by_pattern(pattern: str, importance: Tensor) -> Tensor | None:
-    """Weights that the pattern keeps whatever the threshold: for ``"2:4"`` the two most important
+def protected_by_structure(structure: str, importance: Tensor) -> Tensor | None:
+    """Weights that the structure keeps whatever the threshold: for ``"2:4"`` the two most important
     of every four consecutive inputs of an output (of what remains at the end, half, rounded up).
     """
-    if pattern != "2:4" or importance.dim() < 2:
+    if structure != "2:4" or importance.dim() < 2:
         return None
     rows = importance.movedim(1, -1)
     padded = pad(rows, (0, -rows.size(-1) % GROUP), value=-math.inf).unflatten(-1, (-1, GROUP))
@@ -77,28 +77,28 @@ def protected_by_pattern(pattern: str, importance: Tensor) -> Tensor | None:
     return kept.movedim(-1, 1)
 
 
-def draw_units(pattern: str, mask: Tensor, generator: torch.Generator) -> Tensor:
+def draw_units(structure: str, mask: Tensor, generator: torch.Generator) -> Tensor:
     """A mask with as many kept weights, whose kept units are drawn by lot.
 
     Args:
-        pattern (str): One of :data:`PATTERNS`, the one that the mask follows. A unit of which
+        structure (str): One of :data:`STRUCTURES`, the one that the mask follows. A unit of which
             anything is kept counts as kept.
         mask (torch.Tensor): Boolean, true where a weight is kept.
         generator (torch.Generator): Source of the lots, on the CPU.
     """
-    if pattern == "2:4" and mask.dim() >= 2:
+    if structure == "2:4" and mask.dim() >= 2:
         lots = torch.rand(mask.shape, generator=generator)
-        protected = protected_by_pattern(pattern, lots)
+        protected = protected_by_structure(structure, lots)
         assert protected is not None
         order = torch.where(protected, math.inf, lots).flatten().argsort()
         drawn = torch.ones(mask.numel(), dtype=torch.bool)
         drawn[order[: mask.numel() - int(mask.sum())]] = False
         return drawn.view_as(mask)
-    units = pool_units(pattern, mask.float()) > 0
+    units = pool_units(structure, mask.float()) > 0
     # Units of another size have lots of their own, so that the number of weights stays the same.
     whole = len(mask) // BLOCK if len(units) < len(mask) else len(units)
     parts = [_shuffled(part, generator) for part in (units[:whole], units[whole:])]
-    return spread_units(pattern, torch.cat(parts), mask.shape)
+    return spread_units(structure, torch.cat(parts), mask.shape)
 
 
 def _shuffled(units: Tensor, generator: torch.Generator) -> Tensor:

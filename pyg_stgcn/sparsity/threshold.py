@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyg_stgcn.sparsity.allocation import num_pruned_per_layer
 from pyg_stgcn.sparsity.mask import MaskedParameter
-from pyg_stgcn.sparsity.structures import protected_by_pattern, spread_units
+from pyg_stgcn.sparsity.structures import protected_by_structure, spread_units
 
 
 def num_pruned(sparsity: float, numel: int) -> int:
@@ -48,7 +48,7 @@ def keep_highest(keys: Tensor, pruned: int) -> Tensor:
 
 @torch.no_grad()
 def choose_masks(
-    pool: list[MaskedParameter], sparsity: float, allocation: str, floor: float
+    pool: list[MaskedParameter], sparsity: float, allocation: str, min_density: float
 ) -> list[Tensor]:
     """Masks that prune the least important weights of a pool.
 
@@ -57,10 +57,10 @@ def choose_masks(
         sparsity (float): Share to prune, in [0, 1). Where weights are pruned in units it is met to
             half a unit a layer; where some are protected no more than that is pruned.
         allocation (str): ``"global"``: compared by one threshold; otherwise layer by layer, as many
-            as :func:`~pyg_stgcn.sparsity.allocation.num_pruned_per_layer` says. With the pattern
+            as :func:`~pyg_stgcn.sparsity.allocation.num_pruned_per_layer` says. With the structure
             ``"2:4"`` every layer loses the same share.
-        floor (float): What every layer keeps, rounded down, as a share of what it would keep if all
-            kept the same share.
+        min_density (float): What every layer keeps, rounded down, as a fraction of what it would keep
+            if all kept the same fraction.
     """
     masks = [entry.mask for entry in pool]
     sizes = [mask.numel() for mask in masks]
@@ -71,7 +71,7 @@ def choose_masks(
     layers = keys.split([math.prod(entry.unit_shape) for entry in pool])
     protected = [_protect(entry, layer) for entry, layer in zip(pool, layers, strict=True)]
     kept: Sequence[Tensor]
-    if any(entry.parametrization.pattern == "2:4" for entry in pool):
+    if any(entry.parametrization.structure == "2:4" for entry in pool):
         # Half of a matrix is protected, nothing of a vector.
         shares = [
             round(sparsity * (size if mask.dim() < 2 else 2 * (size - sheltered)))
@@ -79,19 +79,21 @@ def choose_masks(
         ]
         kept = _prune_apart(layers, sizes, protected, shares)
     elif allocation == "global":
-        least = floor * (1 - pruned / sum(sizes))
+        least = min_density * (1 - pruned / sum(sizes))
         for layer, size in zip(layers, sizes, strict=True):
-            if len(layer) < size and floor > 0:
+            if len(layer) < size and min_density > 0:
                 # Rounding down would let layers of few units lose everything.
                 layer[layer.argmax()] = math.inf
             lift_best([layer], least)
         kept = _prune_together(keys, layers, sizes, protected, pruned)
     else:
-        shares = num_pruned_per_layer(allocation, [mask.shape for mask in masks], pruned, floor)
+        shares = num_pruned_per_layer(
+            allocation, [mask.shape for mask in masks], pruned, min_density
+        )
         kept = _prune_apart(layers, sizes, protected, shares)
     return [
         spread_units(
-            entry.parametrization.pattern,
+            entry.parametrization.structure,
             part.view(entry.unit_shape),
             entry.mask.shape,
         )
@@ -142,7 +144,9 @@ def _prune_apart(
 
 def _protect(entry: MaskedParameter, layer: Tensor) -> int:
     """Lift what must be kept above every threshold, in place, and return the number."""
-    protected = protected_by_pattern(entry.parametrization.pattern, layer.view(entry.unit_shape))
+    protected = protected_by_structure(
+        entry.parametrization.structure, layer.view(entry.unit_shape)
+    )
     if entry.is_edge:
         protected = _best_edges(entry, layer)
     if protected is None:

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity.allocation import ALLOCATIONS, num_pruned_per_layer
-from pyg_stgcn.sparsity.controller import SparsityController
 from pyg_stgcn.sparsity.container import checksum, load_sparse, save_sparse
+from pyg_stgcn.sparsity.controller import SparsityController
 from pyg_stgcn.sparsity.mask import add_mask, masked_parameters
 from pyg_stgcn.sparsity.methods import MagnitudeMask
-from pyg_stgcn.sparsity.structures import PATTERNS, draw_units
 from pyg_stgcn.sparsity.schedule import check_sparsity
 from pyg_stgcn.sparsity.select import Pattern, candidates, select_parameters
+from pyg_stgcn.sparsity.structures import STRUCTURES, draw_units
 from pyg_stgcn.sparsity.threshold import keep_highest, lift_best, num_pruned
 
 VERSION = 1
@@ -147,7 +147,7 @@ def prune_further(
     sparsity: float,
     *,
     allocation: str = "global",
-    floor: float = 0.0,
+    min_density: float = 0.0,
     score_scale: str = "none",
 ) -> dict[str, Tensor]:
     r"""The masks of the next round: of the kept weights those of smallest magnitude go.
@@ -163,7 +163,7 @@ def prune_further(
         sparsity (float): Share of zeros :math:`\varsigma` afterwards, in [0, 1).
         allocation (str): ``"global"``: compared by one threshold; ``"uniform"`` or ``"erk"``: as
             many of each layer as :func:`sparsify` would prune.
-        floor (float): What every layer keeps at least, as for :class:`SparsityController`.
+        min_density (float): What every layer keeps at least, as for :class:`SparsityController`.
         score_scale (str): How magnitudes of different layers compare, as for :class:`Mask`; here as
             they are, by default.
 
@@ -191,13 +191,13 @@ def prune_further(
         [_keys(weights[name], mask, score_scale).flatten() for name, mask in masks.items()]
     )
     if allocation == "global":
-        lift_best(keys.split(sizes), floor * (1 - pruned / len(keys)))
-        # A layer may have less left than its floor.
+        lift_best(keys.split(sizes), min_density * (1 - pruned / len(keys)))
+        # A layer may have less left than its min_density.
         keys[~torch.cat([mask.flatten() for mask in masks.values()])] = _PRUNED
         parts = keep_highest(keys, pruned).split(sizes)
     else:
         shapes = [mask.shape for mask in masks.values()]
-        counts = _at_least(num_pruned_per_layer(allocation, shapes, pruned, floor), before)
+        counts = _at_least(num_pruned_per_layer(allocation, shapes, pruned, min_density), before)
         layers = zip(keys.split(sizes), counts, strict=True)
         parts = tuple(keep_highest(layer, count) for layer, count in layers)
     return {name: part.view_as(masks[name]) for name, part in zip(masks, parts, strict=True)}
@@ -219,22 +219,24 @@ def _at_least(counts: list[int], before: list[int]) -> list[int]:
 
 
 def random_masks(
-    masks: Mapping[str, Tensor], generator: torch.Generator, pattern: str = "unstructured"
+    masks: Mapping[str, Tensor], generator: torch.Generator, structure: str = "unstructured"
 ) -> dict[str, Tensor]:
     """Masks that keep as many weights of every layer, drawn by lot.
 
     Args:
         masks (dict): Whose numbers to keep, by name.
         generator (torch.Generator): Source of the lots, on the CPU.
-        pattern (str): One of :data:`PATTERNS`, that of the masks: what they keep or prune together
-            is drawn together.
+        structure (str): One of :data:`STRUCTURES`, that of the masks: what they keep or prune
+            together is drawn together.
 
     Raises:
-        InputError: If the pattern is unknown.
+        InputError: If the structure is unknown.
     """
-    if pattern not in PATTERNS:
-        raise InputError(f"pattern {pattern!r} is unknown; choose one of {', '.join(PATTERNS)}")
-    return {name: draw_units(pattern, mask, generator) for name, mask in masks.items()}
+    if structure not in STRUCTURES:
+        raise InputError(
+            f"structure {structure!r} is unknown; choose one of {', '.join(STRUCTURES)}"
+        )
+    return {name: draw_units(structure, mask, generator) for name, mask in masks.items()}
 
 
 def put_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> SparsityController:

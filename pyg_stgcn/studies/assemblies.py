@@ -10,12 +10,12 @@ import numpy as np
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.subsets import write_subsets
-from pyg_stgcn.tables import write_csv, write_json
+from pyg_stgcn.plots.curves import plot_subsets
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.studies.over_seeds import NO_DIFFERENCE, means, paired_difference
-from pyg_stgcn.plots.curves import plot_subsets
 from pyg_stgcn.studies.records import mean_subsets, summary_of
 from pyg_stgcn.studies.sweeps import check_alike
+from pyg_stgcn.tables import write_csv, write_json
 
 CONTROLS = ("dense", "sparse", "equal")
 _ASSEMBLY = "assembly"

@@ -17,10 +17,10 @@ from typing import IO, Any
 import click
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.signals import END_WITH_INPUT, stop_on
-from pyg_stgcn.text import printable, shell_word
 from pyg_stgcn.runs.options import FILLED_IN, PLACEMENT, TrainConfig, load_config
 from pyg_stgcn.runs.paths import with_absolute_paths, with_root
+from pyg_stgcn.signals import END_WITH_INPUT, stop_on
+from pyg_stgcn.text import printable, shell_word
 
 
 @dataclass(frozen=True)

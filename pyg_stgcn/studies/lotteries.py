@@ -10,6 +10,9 @@ from typing import Any
 import torch
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.plots.curves import plot_sweep
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainConfig
 from pyg_stgcn.sparsity import (
     Ticket,
     full_masks,
@@ -20,8 +23,6 @@ from pyg_stgcn.sparsity import (
     save_ticket,
 )
 from pyg_stgcn.sparsity.container import checksum
-from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.tables import write_csv, write_json
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.studies.lottery_verdict import (
     COLUMNS,
@@ -31,11 +32,10 @@ from pyg_stgcn.studies.lottery_verdict import (
     rows_of,
     verdict,
 )
-from pyg_stgcn.plots.curves import plot_sweep
 from pyg_stgcn.studies.records import summary_of
-from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.tables import write_csv, write_json
+from pyg_stgcn.training.from_ticket import learned_masks, ticket_metadata
 from pyg_stgcn.training.runner import describe_run, open_clips
-from pyg_stgcn.training.from_ticket import learned_masks, ticket_facts
 
 
 def planned_run(options: Mapping[str, Any], folder: Path) -> Run:
@@ -102,7 +102,7 @@ class Lottery:
         controls: Any of :data:`CONTROLS`.
         allocation: How many weights each layer loses, see
             :func:`~pyg_stgcn.sparsity.prune_further`.
-        floor: What every layer keeps at least, see there.
+        min_density: What every layer keeps at least, see there.
         score_scale: How magnitudes of different layers compare, see there.
         sources: Sparse runs by seed, whose masks are the tickets' in place of those that rounds
             find: does what another method has learned contain a ticket?
@@ -117,12 +117,12 @@ class Lottery:
     one_shot: bool = False
     controls: Sequence[str] = CONTROLS
     allocation: str = "global"
-    floor: float = 0.0
+    min_density: float = 0.0
     score_scale: str = "none"
     sources: Mapping[int, Run] = field(default_factory=dict)
 
     @property
-    def arms(self) -> tuple[str, ...]:
+    def variants(self) -> tuple[str, ...]:
         """The ticket, and what it is compared with."""
         return (TICKET, *self.controls)
 
@@ -143,28 +143,28 @@ class Lottery:
                     self._draw(number, seed)
             # The tickets first: the next stage waits for them only if it must.
             jobs = [
-                self.job(arm, number, seed)
-                for arm in self.arms
+                self.job(variant, number, seed)
+                for variant in self.variants
                 for number in group
                 for seed in self.seeds
             ]
             name = "one shot" if self.one_shot else f"round {group[0]} of {self.rounds}"
             yield "given masks" if self.sources else name, jobs
 
-    def job(self, arm: str, number: int, seed: int) -> Job:
-        """The training of one arm in one round."""
+    def job(self, variant: str, number: int, seed: int) -> Job:
+        """The training of one variant in one round."""
         own: dict[str, Any] = {**self.options, "seed": seed}
-        if arm == DENSE:
+        if variant == DENSE:
             label = f"dense-seed{seed}"
             own["save_epoch"] = self.rewind_epoch
         else:
             # A ticket says itself what is masked.
             own = {name: own[name] for name in own if name not in ("include", "exclude")}
-            label = f"round{number}-{arm}-seed{seed}"
+            label = f"round{number}-{variant}-seed{seed}"
             own["ticket"] = str(
-                self.ticket_file("random" if arm == "random" else TICKET, number, seed)
+                self.ticket_file("random" if variant == "random" else TICKET, number, seed)
             )
-            if arm == "redrawn":
+            if variant == "redrawn":
                 own["redraw"] = True
         return Job(label, self.folder / label, own)
 
@@ -172,14 +172,14 @@ class Lottery:
         """Share of zeros after a round."""
         return 1 - kept_after(number, self.rate)
 
-    def ticket_file(self, arm: str, number: int, seed: int) -> Path:
+    def ticket_file(self, variant: str, number: int, seed: int) -> Path:
         """Where a ticket, or the masks drawn by lot, lie."""
-        return self.folder / "tickets" / f"round{number}-{arm}-seed{seed}.safetensors"
+        return self.folder / "tickets" / f"round{number}-{variant}-seed{seed}.safetensors"
 
     def _draw(self, number: int, seed: int) -> None:
         """Write the tickets of a round that are not there yet."""
         dense = Run.open(self.job(DENSE, 0, seed).folder)
-        facts = ticket_facts(dense, self.rewind_epoch) | {"round": number}
+        facts = ticket_metadata(dense, self.rewind_epoch) | {"round": number}
         if self.sources:
             source = self.sources[seed]
             learned = learned_masks(source, dense)
@@ -187,11 +187,11 @@ class Lottery:
             facts["source"] = {"folder": str(source.folder), "masks": checksum(learned, "")}
         else:
             facts["sparsity"] = self.sparsity(number)
-            rules = ("one_shot", "allocation", "floor", "score_scale")
+            rules = ("one_shot", "allocation", "min_density", "score_scale")
             facts |= {name: getattr(self, name) for name in rules}
-        kinds = [kind for kind in (TICKET, "random") if kind in self.arms]
+        kinds = [kind for kind in (TICKET, "random") if kind in self.variants]
         files = {kind: self.ticket_file(kind, number, seed) for kind in kinds}
-        missing = [kind for kind in kinds if not _is_there(files[kind], {**facts, "arm": kind})]
+        missing = [kind for kind in kinds if not _is_there(files[kind], {**facts, "variant": kind})]
         if not missing:
             return
         files[TICKET].parent.mkdir(parents=True, exist_ok=True)
@@ -203,7 +203,7 @@ class Lottery:
                 found = load_ticket(files[TICKET]).masks
                 lots = torch.Generator().manual_seed(1000 * seed + number)
                 masks = random_masks(found, lots, facts["pattern"])
-            save_ticket(files[kind], Ticket(masks, early, {**facts, "arm": kind}))
+            save_ticket(files[kind], Ticket(masks, early, {**facts, "variant": kind}))
 
     def _found_masks(self, dense: Run, number: int, seed: int) -> dict[str, torch.Tensor]:
         if number == 1 or self.one_shot:
@@ -218,7 +218,7 @@ class Lottery:
             masks,
             self.sparsity(number),
             allocation=self.allocation,
-            floor=self.floor,
+            min_density=self.min_density,
             score_scale=self.score_scale,
         )
 
@@ -237,8 +237,10 @@ class Lottery:
         """
         runs = [_read(self.job(DENSE, 0, seed), DENSE, 0) for seed in self.seeds]
         for number in range(1, self.rounds + 1):
-            for arm in self.arms:
-                found = [_read(self.job(arm, number, seed), arm, number) for seed in self.seeds]
+            for variant in self.variants:
+                found = [
+                    _read(self.job(variant, number, seed), variant, number) for seed in self.seeds
+                ]
                 runs += found
         rows = rows_of(runs)
         files = {kind: self.folder / f"lottery.{kind}" for kind in ("json", "csv", "png")}
@@ -255,7 +257,7 @@ class Lottery:
             "png": str(files["png"]),
         }
         write_json(files["json"], result)
-        points = [{**row, "method": row["arm"], "sparsity": 1 - row["kept"]} for row in rows]
+        points = [{**row, "method": row["variant"], "sparsity": 1 - row["kept"]} for row in rows]
         plot_sweep(files["png"], points)
         return result
 
@@ -280,9 +282,9 @@ def _is_there(path: Path, facts: Mapping[str, Any]) -> bool:
     return True
 
 
-def _read(job: Job, arm: str, number: int) -> dict[str, Any]:
+def _read(job: Job, variant: str, number: int) -> dict[str, Any]:
     summary = summary_of(job)
     names = ("seed", "top1", "mean_class", "density", "seconds")
     found = {name: summary[name] for name in names}
     kept = 1 - summary["sparsity"]
-    return {"arm": arm, "round": number, "kept": kept, **found, "folder": str(job.folder)}
+    return {"variant": variant, "round": number, "kept": kept, **found, "folder": str(job.folder)}

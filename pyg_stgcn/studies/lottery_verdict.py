@@ -10,11 +10,11 @@ from pyg_stgcn.studies.over_seeds import means, paired_difference
 #: What a ticket is compared with at the same number of weights: as many of each layer drawn by lot,
 #: and the same weights with new values.
 CONTROLS = ("random", "redrawn")
-#: The other arms.
+#: The other variants.
 DENSE, TICKET = "dense", "ticket"
 #: Of the table.
 COLUMNS = (
-    "arm",
+    "variant",
     "round",
     "kept",
     "seeds",
@@ -34,27 +34,27 @@ COLUMNS = (
 
 
 def rows_of(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each arm of each round, see :meth:`Lottery.summarise`.
+    """One row for each variant of each round, see :meth:`Lottery.summarise`.
 
     Args:
-        runs: ``arm``, ``round``, ``seed``, ``kept``, ``density``, ``top1``, ``mean_class`` and
+        runs: ``variant``, ``round``, ``seed``, ``kept``, ``density``, ``top1``, ``mean_class`` and
             ``seconds`` of each, the dense ones first.
     """
     groups: dict[tuple[int, str], dict[int, Mapping[str, Any]]] = {}
     for run in runs:
-        groups.setdefault((run["round"], run["arm"]), {})[run["seed"]] = run
+        groups.setdefault((run["round"], run["variant"]), {})[run["seed"]] = run
     dense = groups[0, DENSE]
     rows = []
-    for (number, arm), group in groups.items():
+    for (number, variant), group in groups.items():
         row = _means(group)
-        if arm != DENSE:
+        if variant != DENSE:
             row |= _paired("difference", group, dense)
-        if arm in CONTROLS:
+        if variant in CONTROLS:
             row |= _paired("lead", groups[number, TICKET], group)
         rows.append(row)
     for row in rows:
-        if row["arm"] == TICKET:
-            controls = [r for r in rows if r["round"] == row["round"] and r["arm"] in CONTROLS]
+        if row["variant"] == TICKET:
+            controls = [r for r in rows if r["round"] == row["round"] and r["variant"] in CONTROLS]
             row["wins"] = _wins(row, rows[0], controls)
     return rows
 
@@ -62,7 +62,7 @@ def rows_of(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _means(group: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     runs = list(group.values())
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {name: runs[0][name] for name in ("arm", "round")}
+    row |= {name: runs[0][name] for name in ("variant", "round")}
     return row | means(runs, ["kept", "density"])
 
 
@@ -85,7 +85,7 @@ def _wins(
 
 def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     """In words: at which shares of kept weights the tickets win, and why not at the others."""
-    tickets = [row for row in rows if row["arm"] == TICKET]
+    tickets = [row for row in rows if row["variant"] == TICKET]
     if any(row["wins"] is None for row in tickets):
         return "no verdict: it takes both controls and two seeds at least"
     floor = rows[0]["top1"] - rows[0]["top1_deviation"]
@@ -95,7 +95,9 @@ def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     if behind:
         sentences.append(f"worse than dense at {', '.join(behind)}")
     for control in CONTROLS:
-        level = [_share(row) for row in rows if row["arm"] == control and not row["lead_low"] > 0]
+        level = [
+            _share(row) for row in rows if row["variant"] == control and not row["lead_low"] > 0
+        ]
         if level:
             sentences.append(f"not clearly better than {control} at {', '.join(level)}")
     return "; ".join(sentences) + " of the weights"

@@ -13,8 +13,8 @@ import numpy as np
 from pyg_stgcn.checked import brief, check_entries, shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.jsonfile import read_json, read_text
-from pyg_stgcn.training.callbacks import METRICS
 from pyg_stgcn.studies.jobs import Job
+from pyg_stgcn.training.callbacks import METRICS
 
 _FRACTIONS = ("top1", "mean_class", "sparsity", "density")
 _SUMMARY: dict[str, Any] = {

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.plots.curves import plot_sweep
 from pyg_stgcn.runs.options import PLACEMENT, MaskPlan, load_config
-from pyg_stgcn.tables import write_csv, write_json
+from pyg_stgcn.runs.same_data import find_change
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.studies.over_seeds import NO_DIFFERENCE, means, paired_difference
-from pyg_stgcn.plots.curves import plot_sweep
 from pyg_stgcn.studies.records import summary_of
-from pyg_stgcn.runs.same_data import find_change
+from pyg_stgcn.tables import write_csv, write_json
 
 _DENSE = "dense"
 #: Options that a dense run would refuse.

@@ -19,14 +19,14 @@ from pyg_stgcn.checked import brief, check_entries
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.finite import check_finite
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.matching import class_numbers, same_skeleton
+from pyg_stgcn.runs.options import UNMASKED, TrainConfig, load_config
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import SparsityController, Ticket, kept_weights, load_ticket, put_masks
 from pyg_stgcn.sparsity.mask import is_edge_weight
 from pyg_stgcn.text import printable
-from pyg_stgcn.runs.options import UNMASKED, TrainConfig, load_config
-from pyg_stgcn.runs.matching import class_numbers, same_skeleton
 from pyg_stgcn.training.recognizer import ActionRecognizer
-from pyg_stgcn.runs.folder import Run
 
 #: Types of what a ticket says, as far as it does.
 _FACTS = {
@@ -45,7 +45,7 @@ def check_ticket_options(config: TrainConfig) -> None:
     """Raise an error where options contradict a ticket, or the weights to keep for one."""
     if config.redraw and config.ticket is None:
         raise InputError(
-            "--redraw: draws the weights of a ticket anew; name its file with --ticket"
+            "--redraw: draws the weights of a ticket again; name its file with --ticket"
         )
     sparse = config.sparsity > 0 or config.edge_sparsity > 0
     contradicting = {
@@ -91,7 +91,7 @@ def check_same_ticket(run: Run) -> None:
     if started != load_ticket(run.config.ticket).checksum:
         raise InputError(
             f"--ticket {run.config.ticket}: is not the ticket that the run in {run.folder} was "
-            "started with; name that one, or start anew in another --out"
+            "started with; name that one, or start again in another --out"
         )
 
 
@@ -159,7 +159,7 @@ def _with_classes_of(run: Run, ticket: Ticket) -> Ticket:
     )
 
 
-def ticket_facts(run: Run, epoch: int) -> dict[str, Any]:
+def ticket_metadata(run: Run, epoch: int) -> dict[str, Any]:
     """What a ticket says of the network it comes from.
 
     Args:
@@ -222,7 +222,7 @@ def _fact(run: Run, ticket: Ticket, name: str) -> Any:
 def start_from(ticket: Ticket, run: Run, model: nn.Module) -> tuple[SparsityController, list[str]]:
     """Put a ticket on an untrained model.
 
-    Weights are loaded unless the run draws them anew. On another skeleton or for other classes,
+    Weights are loaded unless the run draws them again. On another skeleton or for other classes,
     whatever depends on them is left as it was drawn.
 
     Args:

@@ -8,6 +8,7 @@ from torch import nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly
+from pyg_stgcn.runs.options import RAMP, RELEASED, TrainConfig
 from pyg_stgcn.sparsity import (
     ControllerGroup,
     GroupLasso,
@@ -16,7 +17,6 @@ from pyg_stgcn.sparsity import (
     sparsify,
     summary,
 )
-from pyg_stgcn.runs.options import RAMP, RELEASED, TrainConfig
 
 
 def mask_model(
@@ -60,7 +60,7 @@ def _mask(
             "--freeze-backbone: leaves nothing to prune; leave it out, or give no sparsity"
         )
     assert config.schedule and config.mask_update_every and config.allocation
-    assert config.warmup is not None and config.floor is not None and config.score_scale
+    assert config.warmup is not None and config.min_density is not None and config.score_scale
     ramp_end = config.ramp_end
     if ramp_end is None and config.schedule in ("linear", "cubic"):
         ramp_end = config.warmup + RAMP * (1 - config.warmup)
@@ -81,10 +81,10 @@ def _mask(
         sparsity,
         method="score" if config.method == RELEASED else config.method,
         **maskable,
-        pattern=config.pattern,
+        structure=config.structure,
         score_scale=config.score_scale,
         allocation=config.allocation,
-        floor=config.floor,
+        min_density=config.min_density,
         edge_sparsity=config.edge_sparsity,
         schedule=schedule,
         update_every=config.mask_update_every,

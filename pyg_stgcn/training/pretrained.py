@@ -15,9 +15,9 @@ from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models import Assembly, load_pyskl
 from pyg_stgcn.models.weights import read_weights
 from pyg_stgcn.runs.checkpoint import read_trained_state
-from pyg_stgcn.runs.options import load_config
-from pyg_stgcn.runs.matching import class_numbers
 from pyg_stgcn.runs.folder import resume_command
+from pyg_stgcn.runs.matching import class_numbers
+from pyg_stgcn.runs.options import load_config
 
 logger = logging.getLogger(__name__)
 

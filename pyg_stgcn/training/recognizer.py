@@ -189,7 +189,7 @@ class ActionRecognizer(pl.LightningModule):
             )
         # Neither a checkpoint half-way up the ramp must pass for the best sparse model, nor one
         # whose answers are no numbers for the best of any.
-        arrived = self.controller is None or self.controller.has_arrived
+        arrived = self.controller is None or self.controller.at_final_sparsity
         selection = self._validated["val_top1"] if arrived and finite else -1.0
         self.log("selection", selection, logger=False, sync_dist=True)
         self.log("sparsity", self.sparsity, prog_bar=True, logger=False, sync_dist=True)

@@ -19,38 +19,38 @@ from torch import nn
 
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.evaluation.metrics import classification_metrics
+from pyg_stgcn.evaluation.run_evaluation import predict
+from pyg_stgcn.evaluation.subsets import assembly_summary, evaluate_subsets
 from pyg_stgcn.models import Assembly
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.runtime import SparseTraining
-from pyg_stgcn.signals import stop_on
-from pyg_stgcn.sparsity import ControllerGroup, SparsityController
-from pyg_stgcn.text import printable
-from pyg_stgcn.evaluation.subsets import assembly_facts, judge_subsets
-from pyg_stgcn.training.callbacks import EpochLines, EpochTable
+from pyg_stgcn.plots.curves import plot_curves
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.runs.claim import claimed
 from pyg_stgcn.runs.class_weights import check_same_weights, class_weights
-from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.runs.pipeline import clip_transform, make_loader, split_held_out
-from pyg_stgcn.evaluation.run_evaluation import predict
-from pyg_stgcn.tables import write_json
-from pyg_stgcn.training.masking import make_penalties, mask_model
-from pyg_stgcn.evaluation.metrics import classification_metrics
+from pyg_stgcn.runs.folder import Run, software_versions, sparsity_summary
 from pyg_stgcn.runs.opening import open_dataset
+from pyg_stgcn.runs.options import TrainConfig
 from pyg_stgcn.runs.paths import with_absolute_paths
-from pyg_stgcn.plots.curves import plot_curves
-from pyg_stgcn.training.pretrained import load_pretrained
-from pyg_stgcn.training.recognizer import ActionRecognizer
+from pyg_stgcn.runs.pipeline import clip_transform, make_loader, split_held_out
 from pyg_stgcn.runs.resume import check_resumable, checkpoint_to_resume
-from pyg_stgcn.runs.folder import Run, software_versions, sparsity_facts
 from pyg_stgcn.runs.same_data import check_same_data, describe_clips
-from pyg_stgcn.training.stopping import OwnSignals, end_launched
+from pyg_stgcn.runtime import SparseTraining
+from pyg_stgcn.signals import stop_on
+from pyg_stgcn.sparsity import ControllerGroup, SparsityController
+from pyg_stgcn.tables import write_json
+from pyg_stgcn.text import printable
+from pyg_stgcn.training.callbacks import EpochLines, EpochTable
 from pyg_stgcn.training.from_ticket import (
     WeightKeeper,
     check_same_ticket,
     check_ticket_options,
     start_ticket,
 )
+from pyg_stgcn.training.masking import make_penalties, mask_model
+from pyg_stgcn.training.pretrained import load_pretrained
+from pyg_stgcn.training.recognizer import ActionRecognizer
+from pyg_stgcn.training.stopping import OwnSignals, end_launched
 from pyg_stgcn.transforms import parse_streams
 
 #: Largest norm of an assembly's gradient, as released; its loss is the sum of several.
@@ -103,8 +103,8 @@ def open_clips(config: TrainConfig) -> tuple[SkeletonDataset, SkeletonDataset, T
         train, _ = split_held_out(train, config.hold_out)
     _check_classes(train, config)
     val = open_dataset(config, "val")
-    train.transform = clip_transform(config, train, train=True, num_clips=1)
-    val.transform = clip_transform(config, val, train=False, num_clips=1)
+    train.transform = clip_transform(config, train, train=True, num_views=1)
+    val.transform = clip_transform(config, val, train=False, num_views=1)
     return train, val, config
 
 
@@ -241,12 +241,12 @@ def _fold(
 ) -> dict[str, int | float]:
     """Fold the masks of a trained model into its weights, and return what they have kept."""
     if controller is None:
-        return sparsity_facts(model, run)
-    controller.settle()
+        return sparsity_summary(model, run)
+    controller.apply_pending_update()
     run.save_masks(model)
     # With the masks: kept weights may be zero too.
-    counts = sparsity_facts(model, run)
-    for line in controller.missed_targets():
+    counts = sparsity_summary(model, run)
+    for line in controller.sparsity_gaps():
         click.echo(f"Warning: {printable(line)}", err=True)
     controller.finalize()
     return counts
@@ -263,7 +263,7 @@ def _finish(
     # Whatever it was trained in: from here on a run is what is in its file.
     model.float()
     # Before the weights are written: those of a model without answers are no result.
-    judged = predict(run, model.eval(), num_clips=run.config.eval_clips, device=device)
+    judged = predict(run, model.eval(), num_views=run.config.eval_views, device=device)
     sparse = bool(config.sparsity or config.edge_sparsity or config.ticket or any(config.levels))
     run.save_weights(model, sparse=sparse)
     validated = [row for row in table.rows if "val_top1" in row]
@@ -273,7 +273,7 @@ def _finish(
         "model": run.config.architecture,
         "stream": run.config.stream,
         **classification_metrics(judged.probabilities, judged.labels),
-        "clips": run.config.eval_clips,
+        "clips": run.config.eval_views,
         "val_top1_last": validated[-1]["val_top1"],
         "val_top1_best": max(row["val_top1"] for row in validated),
         **counts,
@@ -283,8 +283,8 @@ def _finish(
     }
     if isinstance(model, Assembly):
         with run.masked(model):
-            result["assembly"] = assembly_facts(run, model)
-        judge_subsets(run, model, num_clips=run.config.eval_clips, device=device)
+            result["assembly"] = assembly_summary(run, model)
+        evaluate_subsets(run, model, num_views=run.config.eval_views, device=device)
     write_json(run.summary, result)
     plot_curves(run.curves, {"": table.rows})
     return result
@@ -342,7 +342,7 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     trainer = _trainer(run, table)
     pl.seed_everything(config.seed, verbose=False)
     model = _new_model(run, resumed=resume and checkpoint_to_resume(run) is not None)
-    sparsity_facts(model, run)  # Names that match nothing are found now, not in the end.
+    sparsity_summary(model, run)  # Names that match nothing are found now, not in the end.
     steps_per_epoch = -(-len(clips) // config.batch_size)
     controller = _put_masks(run, model, trainer, steps_per_epoch, resume=resume)
     penalties = make_penalties(controller, config)

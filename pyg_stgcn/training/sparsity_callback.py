@@ -106,7 +106,7 @@ class SparsityCallback(Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert self.controller is not None
-        for line in self.controller.missed_targets():
+        for line in self.controller.sparsity_gaps():
             rank_zero_warn(line)
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pyg_stgcn.transforms.augment import (
     RandomRotation,
     RandomScaling,
 )
-from pyg_stgcn.transforms.corrupt import PATTERNS, SEVERITIES, JointDropout, TemporalCorruption
+from pyg_stgcn.transforms.corrupt import MODES, SEVERITIES, JointDropout, TemporalCorruption
 from pyg_stgcn.transforms.normalize import PreNormalize2D, PreNormalize3D
 from pyg_stgcn.transforms.persons import PadPersons
 from pyg_stgcn.transforms.pipeline import standard_transform
@@ -16,7 +16,7 @@ from pyg_stgcn.transforms.stream import STREAMS, ToStream, parse_streams
 from pyg_stgcn.transforms.tempo import RandomSpeed, TemporalCrop
 
 __all__ = [
-    "PATTERNS",
+    "MODES",
     "SEVERITIES",
     "STREAMS",
     "GaussianNoise",

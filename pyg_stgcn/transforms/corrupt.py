@@ -16,7 +16,7 @@ from pyg_stgcn.transforms.clip_tensor import clip_name, keep_present, kept_prese
 
 #: Shares of the frames that are lost. Only "severe" is published, as about 75 %.
 SEVERITIES = {"minor": 0.25, "moderate": 0.5, "severe": 0.75}
-PATTERNS = ("random", "block", "prefix", "suffix", "periodic")
+MODES = ("random", "block", "prefix", "suffix", "periodic")
 
 
 @functional_transform("temporal_corruption")
@@ -38,25 +38,25 @@ class TemporalCorruption(BaseTransform):
     Args:
         severity: ``"minor"`` (0.25), ``"moderate"`` (0.5), ``"severe"`` (0.75), or the share
             :math:`r` in :math:`[0, 1)`. Of the three only the last is published, as about 75 %.
-        pattern: One of the names above.
+        mode: One of the names above.
         seed: The seed of the losses, or :obj:`None` for random ones in training.
 
     Shapes:
         - **input x, output x:** :math:`(M \cdot V, T, C)`
 
     Raises:
-        InputError: If there is no such severity or pattern.
+        InputError: If there is no such severity or mode.
     """
 
     def __init__(
-        self, severity: str | float = "severe", pattern: str = "random", seed: int | None = 0
+        self, severity: str | float = "severe", mode: str = "random", seed: int | None = 0
     ) -> None:
-        if pattern not in PATTERNS:
+        if mode not in MODES:
             raise InputError(
-                f"pattern {pattern!r}: there is no such pattern; choose from {', '.join(PATTERNS)}"
+                f"mode {mode!r}: there is no such mode; choose from {', '.join(MODES)}"
             )
         self.ratio = lost_share(severity)
-        self.pattern = pattern
+        self.mode = mode
         self.seed = seed
 
     def forward(self, data: Data) -> Data:
@@ -64,14 +64,14 @@ class TemporalCorruption(BaseTransform):
         num_lost = _num_lost(self.ratio, num_frames)
         if num_lost:
             draws = _draw(data, num_frames, self.seed)
-            lost = lost_frames(self.pattern, num_frames, num_lost, draws)
+            lost = lost_frames(self.mode, num_frames, num_lost, draws)
             present = kept_present(data)
             data.x = data.x.index_fill(1, lost, 0)
             keep_present(data, None if present is None else present.index_fill(1, lost, False))
         return data
 
     def __repr__(self) -> str:
-        return f"{self.__class__.__name__}({self.ratio}, {self.pattern!r}, seed={self.seed})"
+        return f"{self.__class__.__name__}({self.ratio}, {self.mode!r}, seed={self.seed})"
 
 
 @functional_transform("joint_dropout")
@@ -139,11 +139,11 @@ def lost_share(severity: str | float) -> float:
     return share
 
 
-def lost_frames(pattern: str, num_frames: int, num_lost: int, draws: Tensor) -> Tensor:
-    r"""The numbers of the frames that a pattern loses.
+def lost_frames(mode: str, num_frames: int, num_lost: int, draws: Tensor) -> Tensor:
+    r"""The numbers of the frames that a mode loses.
 
     Args:
-        pattern: One of :data:`PATTERNS`.
+        mode: One of :data:`MODES`.
         num_frames: Frames of the clip.
         num_lost: How many to lose, from 1 to all but one.
         draws: Uniform random numbers in :math:`[0, 1)`, one a frame.
@@ -152,15 +152,15 @@ def lost_frames(pattern: str, num_frames: int, num_lost: int, draws: Tensor) -> 
         - **draws:** :math:`(T)`, double precision
         - **output:** :math:`(\text{num\_lost})`
     """
-    if pattern == "random":
+    if mode == "random":
         return draws.argsort(stable=True)[:num_lost]
     steps = torch.arange(num_lost)
-    if pattern == "periodic":
+    if mode == "periodic":
         phase = int(draws[0] * num_frames)
         return (steps * num_frames // num_lost + phase) % num_frames
     kept = num_frames - num_lost
     start = {"prefix": 0, "suffix": kept, "block": int(draws[0] * (kept + 1))}
-    return steps + start[pattern]
+    return steps + start[mode]
 
 
 def _num_lost(ratio: float, total: int) -> int:

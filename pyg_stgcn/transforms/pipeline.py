@@ -20,7 +20,7 @@ def standard_transform(
     stream: str,
     clip_frames: int,
     train: bool,
-    num_clips: int = 1,
+    num_views: int = 1,
     has_score: bool,
     rotation: float = 0.3,
     scaling: float = 0.0,
@@ -40,7 +40,7 @@ def standard_transform(
         stream: One or several streams, see :class:`ToStream`.
         clip_frames: The number of frames to sample.
         train: Whether to augment, and to sample at random.
-        num_clips: How often to sample.
+        num_views: How often to sample.
         has_score: Whether the clips are 2-D with scores (:class:`PreNormalize2D`) or not
             (:class:`PreNormalize3D`).
         rotation: The largest angle of :class:`RandomRotation`; none if zero.
@@ -66,7 +66,7 @@ def standard_transform(
     if train and rotation:
         steps.append(RandomRotation(rotation))
     steps.append(ToStream(stream, skeleton))
-    steps.append(UniformSample(clip_frames, num_clips=num_clips, train=train))
+    steps.append(UniformSample(clip_frames, num_views=num_views, train=train))
     if num_persons is not None:
         steps.append(PadPersons(num_persons))
     return Compose(steps)

@@ -11,8 +11,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from pyg_stgcn.skeletons.partitions import hop_distance
 from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.skeletons.partitions import hop_distance
 
 #: How far from the box around the other joints the origin may lie to be a position, in extents of
 #: the box. A wrist lies outside its fingers; a camera is farther away than its persons are tall.

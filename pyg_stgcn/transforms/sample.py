@@ -21,33 +21,33 @@ class UniformSample(BaseTransform):
     Recognition" <https://arxiv.org/abs/2104.13586>`_ (functional name: :obj:`uniform_sample`).
 
     A clip is cut into :obj:`clip_frames` pieces and one frame drawn from each. Shorter clips start
-    anew when they end; clips of less than twice the length skip or keep frames at random. For
+    again when they end; clips of less than twice the length skip or keep frames at random. For
     training the draws come from torch's global generator. For testing they depend on the number
     of frames, the options and :obj:`seed` alone, and equal those of PYSKL.
 
     Args:
         clip_frames: The number of frames to draw.
-        num_clips: How often to draw; the draws follow each other on the time axis.
+        num_views: How often to draw; the draws follow each other on the time axis.
         train: Whether to draw at random.
         seed: The seed of testing.
 
     Shapes:
         - **input x:** :math:`(M \cdot V, T, C)`
         - **output x:** :math:`(M \cdot V, \text{num\_clips} \cdot \text{clip\_frames}, C)`;
-          ``num_clips`` is added to the clip
+          ``num_views`` is added to the clip
 
     Raises:
         InputError: If a number is below one, or a clip has no frames.
     """
 
     def __init__(
-        self, clip_frames: int, num_clips: int = 1, train: bool = True, seed: int = 255
+        self, clip_frames: int, num_views: int = 1, train: bool = True, seed: int = 255
     ) -> None:
-        for name, number in (("clip_frames", clip_frames), ("num_clips", num_clips)):
+        for name, number in (("clip_frames", clip_frames), ("num_views", num_views)):
             if number < 1:
                 raise InputError(f"{name}: {number} is too few; give at least 1")
         self.clip_frames = clip_frames
-        self.num_clips = num_clips
+        self.num_views = num_views
         self.train = train
         self.seed = seed
 
@@ -57,18 +57,18 @@ class UniformSample(BaseTransform):
             raise InputError(f"{clip_name(data)}: the clip has no frames; leave it out")
         if self.train:
             draws = [
-                sample_train_frames(num_frames, self.clip_frames) for _ in range(self.num_clips)
+                sample_train_frames(num_frames, self.clip_frames) for _ in range(self.num_views)
             ]
             frames = torch.cat(draws)
         else:
-            frames = _frames_for_testing(num_frames, self.clip_frames, self.num_clips, self.seed)
+            frames = _frames_for_testing(num_frames, self.clip_frames, self.num_views, self.seed)
         take_frames(data, frames)
-        data.num_clips = self.num_clips
+        data.num_views = self.num_views
         return data
 
     def __repr__(self) -> str:
         return (
-            f"{self.__class__.__name__}({self.clip_frames}, num_clips={self.num_clips}, "
+            f"{self.__class__.__name__}({self.clip_frames}, num_views={self.num_views}, "
             f"train={self.train})"
         )
 
@@ -89,18 +89,18 @@ def sample_train_frames(num_frames: int, clip_frames: int) -> Tensor:
 
 
 def sample_test_frames(
-    num_frames: int, clip_frames: int, num_clips: int, seed: int = 255
+    num_frames: int, clip_frames: int, num_views: int, seed: int = 255
 ) -> Tensor:
     """The frame numbers of testing, shape :math:`(n L)`, in the order of PYSKL's generator."""
     # The legacy generator: only its stream gives the frames of published test results.
     generator = np.random.RandomState(seed)
     steps = np.arange(clip_frames)
     clips = []
-    for clip in range(num_clips):
+    for clip in range(num_views):
         # PYSKL draws the share of the clip to use, even where it can only be all of it.
         generator.random_sample()
         if num_frames < clip_frames:
-            start = clip if num_frames < num_clips else clip * num_frames // num_clips
+            start = clip if num_frames < num_views else clip * num_frames // num_views
             frames = start + steps
         elif num_frames < 2 * clip_frames:
             chosen = generator.choice(clip_frames + 1, num_frames - clip_frames, replace=False)

@@ -53,7 +53,7 @@ class ToStream(BaseTransform):
             self.parent[child] = parent
 
     def forward(self, data: Data) -> Data:
-        if "num_clips" in data:
+        if "num_views" in data:
             raise InputError(
                 f"{clip_name(data)}: its frames have been sampled already; motion needs them all, "
                 f"apply ToStream before UniformSample"

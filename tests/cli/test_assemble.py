@@ -28,7 +28,7 @@ def call(*words: object) -> Result:
 def words(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     folder = tmp_path_factory.mktemp("assemble")
     size = ["--channels", 4, "--clip-frames", 12, "--epochs", 1, "--batch-size", 12]
-    size += ["--eval-clips", 1, "--accelerator", "cpu", "--learned-weights"]
+    size += ["--eval-views", 1, "--accelerator", "cpu", "--learned-weights"]
     size += ["--edge-sparsity", 0.5, "--penalty", 0.001, "--penalty-groups", "input"]
     data = ["--dataset", tiny_pickle, "--root", folder / "data", "--out", folder / "out"]
     varied = ["--levels", *LEVELS, "--controls", "dense", "--seeds", *SEEDS, "--jobs", 2]

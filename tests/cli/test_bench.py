@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.cli.bench import _FORMS
-from pyg_stgcn.profiling.backends import FORMS
+from pyg_stgcn.profiling.backends import BACKENDS
 
 
 def call(*words: object) -> Result:
@@ -18,7 +18,7 @@ def call(*words: object) -> Result:
 
 def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    size = ["--channels", 8, "--clip-frames", 12, "--epochs", 1, "--eval-clips", 1]
+    size = ["--channels", 8, "--clip-frames", 12, "--epochs", 1, "--eval-views", 1]
     size += ["--sparsity", 0.9, "--accelerator", "cpu"]
     result = call("train", "--dataset", tiny_pickle, "--root", tmp_path, *size, "--out", run)
     assert result.exit_code == 0, result.output
@@ -61,4 +61,4 @@ def test_no_run(tmp_path: Path) -> None:
 
 
 def test_all_forms_can_be_named() -> None:
-    assert _FORMS == FORMS
+    assert _FORMS == BACKENDS

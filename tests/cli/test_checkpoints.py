@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.models import pyskl_state_dict
-from pyg_stgcn.sparsity import load_sparse
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.predictions import Predictions
+from pyg_stgcn.sparsity import load_sparse
 
 
 def call(*words: object) -> Result:
@@ -29,7 +29,7 @@ def failed(result: Result) -> str:
 
 def options(dataset: Path, out: Path) -> list[object]:
     size = {"--channels": 4, "--clip-frames": 12, "--epochs": 2, "--batch-size": 12}
-    size |= {"--eval-clips": 1}
+    size |= {"--eval-views": 1}
     flat = [word for pair in size.items() for word in pair]
     root = ("--root", out.parent / "data", "--accelerator", "cpu", "--out", out)
     return ["train", "--dataset", dataset, *flat, *root]

@@ -40,7 +40,7 @@ def run(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def options(dataset: Path | str, out: Path) -> list[object]:
     root = out.parent / "data"
     size: dict[str, object] = {"--channels": 4, "--clip-frames": 12, "--epochs": 2}
-    size |= {"--batch-size": 12, "--eval-clips": 1, "--accelerator": "cpu"}
+    size |= {"--batch-size": 12, "--eval-views": 1, "--accelerator": "cpu"}
     flat = [word for pair in size.items() for word in pair]
     return ["train", "--dataset", dataset, "--root", root, "--out", out, *flat]
 

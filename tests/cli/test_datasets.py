@@ -39,7 +39,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tiny_pickle: Path, root: Path) -> Path:
     folder = root / "run"
     size = ["--channels", 4, "--clip-frames", 12, "--epochs", 1, "--batch-size", 12]
-    size += ["--eval-clips", 1, "--edge-sparsity", 0.9, "--accelerator", "cpu"]
+    size += ["--eval-views", 1, "--edge-sparsity", 0.9, "--accelerator", "cpu"]
     result = call("train", "--dataset", tiny_pickle, "--root", root, *size, "--out", folder)
     assert result.exit_code == 0, result.output
     return folder

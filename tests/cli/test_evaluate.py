@@ -39,8 +39,8 @@ def folder(tiny_pickle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_run_works_from_any_working_directory(folder: Path) -> None:
-    passed(f"train --dataset mine.pkl --eval-clips 1 --out first {SMALL}")
-    passed(f"train --dataset mine.pkl --init first --eval-clips 1 --out second {SMALL}")
+    passed(f"train --dataset mine.pkl --eval-views 1 --out first {SMALL}")
+    passed(f"train --dataset mine.pkl --init first --eval-views 1 --out second {SMALL}")
     options = json.loads((folder / "second/config.json").read_text())["options"]
     assert [options[name] for name in ("dataset", "init")] == [
         str(folder / "mine.pkl"),
@@ -63,7 +63,7 @@ def test_a_run_works_from_any_working_directory(folder: Path) -> None:
 
 
 def test_studies_work_from_any_working_directory(folder: Path) -> None:
-    sweep = f"sweep --sparsities 0 --seeds 0 --eval-clips 1 {SMALL}"
+    sweep = f"sweep --sparsities 0 --seeds 0 --eval-views 1 {SMALL}"
     (line,) = passed(f"{sweep} --dataset mine.pkl --out out --print-commands").splitlines()
     words = shlex.split(line)
     assert str(folder / "mine.pkl") in words and str(folder / "out/dense-seed0") in words
@@ -77,7 +77,7 @@ def test_studies_work_from_any_working_directory(folder: Path) -> None:
 
 
 def test_a_sweep_does_not_mix_data(folder: Path) -> None:
-    sweep = f"sweep --dataset mine.pkl --sparsities 0 0.5 --eval-clips 1 --out out {SMALL}"
+    sweep = f"sweep --dataset mine.pkl --sparsities 0 0.5 --eval-views 1 --out out {SMALL}"
     passed(f"{sweep} --seeds 0")
     content = pickle.loads((folder / "mine.pkl").read_bytes())
     content["meta"]["classes"].reverse()
@@ -97,7 +97,7 @@ def test_lists_are_trained_on_and_evaluated(folder: Path) -> None:
     assert "--val-split 0.2" in result.output and "--val FILE" in result.output
     result = call(f"train {options} --val-split 0.2 --val mine.pkl {SMALL}")
     assert result.exit_code == 2 and "exclude each other" in result.output
-    passed(f"train {options} --val-split 0.2 --eval-clips 1 {SMALL}")
+    passed(f"train {options} --val-split 0.2 --eval-views 1 {SMALL}")
     found = json.loads(passed("evaluate run --clips 1 --split all --json"))
     assert (found["samples"], found["unlabelled"]) == (54, 3)
     shown = passed("evaluate run --clips 1 --dataset mine.pkl --split train")

@@ -11,9 +11,9 @@ from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.profiling.cost import random_batch
+from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runtime import load
 from pyg_stgcn.skeletons import Skeleton
-from pyg_stgcn.runs.folder import Run
 
 
 def call(*words: object) -> Result:
@@ -24,7 +24,7 @@ def call(*words: object) -> Result:
 def run(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
     size = ["--channels", 8, "--clip-frames", 12, "--epochs", 2, "--batch-size", 12]
-    size += ["--eval-clips", 1, "--sparsity", 0.9, "--accelerator", "cpu"]
+    size += ["--eval-views", 1, "--sparsity", 0.9, "--accelerator", "cpu"]
     words = ["--dataset", tiny_pickle, "--root", folder, "--out", folder / "run"]
     result = call("train", *words, *size)
     assert result.exit_code == 0, result.output

@@ -55,7 +55,7 @@ def test_an_option_takes_all_names_that_follow() -> None:
 def runs(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("fuse")
     size = ["--channels", 4, "--clip-frames", 12, "--epochs", 2, "--batch-size", 12]
-    size += ["--eval-clips", 1, "--hold-out", 0.25, "--accelerator", "cpu"]
+    size += ["--eval-views", 1, "--hold-out", 0.25, "--accelerator", "cpu"]
     for stream in ("joint", "joint-motion"):
         options = ["--dataset", tiny_pickle, "--root", folder / "data", "--stream", stream, *size]
         result = call("train", *options, "--out", folder / stream)

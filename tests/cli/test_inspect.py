@@ -13,13 +13,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from pyg_stgcn.cli import main
+from pyg_stgcn.evaluation.inspection import Group, compare, inspect_run, networks_of, stage_of
 from pyg_stgcn.models import Assembly
-from pyg_stgcn.skeletons import get_skeleton
-from pyg_stgcn.sparsity import sparsify
+from pyg_stgcn.plots.masks import draw_masks
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.evaluation.inspection import Group, compare, inspect_run, networks_of, stage_of
-from pyg_stgcn.plots.masks import draw_masks
+from pyg_stgcn.skeletons import get_skeleton
+from pyg_stgcn.sparsity import sparsify
 
 CONFIG = TrainConfig(dataset="synthetic", benchmark="xsub", channels=4, method="random")
 

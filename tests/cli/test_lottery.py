@@ -20,7 +20,7 @@ from pyg_stgcn.sparsity import load_ticket
 from pyg_stgcn.sparsity.threshold import num_pruned
 
 SEED = 3
-ARMS = ("ticket", "random", "redrawn")
+VARIANTS = ("ticket", "random", "redrawn")
 
 
 def call(*words: object) -> Result:
@@ -31,7 +31,7 @@ def call(*words: object) -> Result:
 def words(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     folder = tmp_path_factory.mktemp("lottery")
     size = ["--channels", 4, "--clip-frames", 12, "--epochs", 6, "--batch-size", 18]
-    size += ["--eval-clips", 1, "--accelerator", "cpu"]
+    size += ["--eval-views", 1, "--accelerator", "cpu"]
     data = ["--dataset", tiny_pickle, "--root", folder / "data", "--out", folder / "out"]
     drawn = ["--rounds", 2, "--rate", 0.5, "--rewind-epoch", 1, "--seeds", SEED, "--jobs", 2]
     return ["lottery", *drawn, *data, *size]
@@ -88,13 +88,13 @@ def test_all_arms_start_where_they_should(out: Path) -> None:
             for name, weight in ticket.weights.items():
                 mask = ticket.masks.get(name)
                 assert weight.equal(early[name] if mask is None else early[name] * mask)
-        for arm in ARMS:
-            run = out / f"round{number}-{arm}-seed{SEED}"
+        for variant in VARIANTS:
+            run = out / f"round{number}-{variant}-seed{SEED}"
             with (run / "metrics.csv").open() as stream:
                 epochs = [int(row["epoch"]) for row in csv.DictReader(stream)]
-            assert epochs == list(range(1 if arm == "redrawn" else 2, 7))
+            assert epochs == list(range(1 if variant == "redrawn" else 2, 7))
             weights = load_file(run / "model.safetensors")
-            for name, mask in (lots if arm == "random" else masks).items():
+            for name, mask in (lots if variant == "random" else masks).items():
                 assert (weights[name] != 0).equal(mask)
 
 
@@ -130,8 +130,8 @@ def test_the_result_is_that_of_the_runs(words: list[object], out: Path) -> None:
     content = json.loads(result.stdout)
     assert content == json.loads((out / "lottery.json").read_text())
     with (out / "lottery.csv").open() as stream:
-        rows = {(int(row["round"]), row["arm"]): row for row in csv.DictReader(stream)}
-    assert rows.keys() == {(0, "dense"), *((r, arm) for r in (1, 2) for arm in ARMS)}
+        rows = {(int(row["round"]), row["variant"]): row for row in csv.DictReader(stream)}
+    assert rows.keys() == {(0, "dense"), *((r, variant) for r in (1, 2) for variant in VARIANTS)}
     top1 = {
         key: json.loads((out / folder / "summary.json").read_text())["top1"]
         for key in rows
@@ -216,7 +216,16 @@ def test_masks_of_a_patterned_run(words: list[object], out: Path, tmp_path: Path
         *words[words.index("--channels") :],
     ]
     source, folder = tmp_path / "source", tmp_path / "from"
-    pruned = ["--sparsity", 0.5, "--pattern", "channel", "--include", "stages.1.*", "--seed", SEED]
+    pruned = [
+        "--sparsity",
+        0.5,
+        "--structure",
+        "channel",
+        "--include",
+        "stages.1.*",
+        "--seed",
+        SEED,
+    ]
     assert call("train", *data, *pruned, "--out", source).exit_code == 0
     shutil.copytree(out / f"dense-seed{SEED}", folder / f"dense-seed{SEED}")
     own = ["--rewind-epoch", 1, "--print-commands", "--from", source]

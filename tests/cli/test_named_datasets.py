@@ -106,7 +106,7 @@ def test_prepare_and_train(tmp_path: Path, name: str) -> None:
     assert facts["skipped"] == {}
     assert all(next(iter(facts["benchmarks"].values())).values())
     size = ("--channels", 4, "--clip-frames", 12, "--epochs", 1, "--batch-size", 4)
-    more = ("--eval-clips", 1, "--accelerator", "cpu", "--out", tmp_path / "run")
+    more = ("--eval-views", 1, "--accelerator", "cpu", "--out", tmp_path / "run")
     summary = call("train", "--dataset", name, *where, *size, *more)
     assert 0 <= summary["top1"] <= 1
     assert np.isfinite(np.load(tmp_path / "run/predictions.npz")["probabilities"]).all()

@@ -46,7 +46,7 @@ def named(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(named: Path) -> Path:
     out = named.parent / FOLDER / "run"
     size = ["--channels", 4, "--clip-frames", 12, "--epochs", 1, "--batch-size", 12]
-    size += ["--eval-clips", 1, "--accelerator", "cpu"]
+    size += ["--eval-views", 1, "--accelerator", "cpu"]
     said = call("train", "--dataset", named, "--out", out, "--sparsity", 0.5, *size)
     assert r"_runs [/b] $x$ \x1b[2J/run" in said.stdout
     return out

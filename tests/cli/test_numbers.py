@@ -15,8 +15,8 @@ from click.types import FloatParamType, IntParamType
 from pyg_stgcn.cli import main
 from pyg_stgcn.cli._lists import Numbers
 from pyg_stgcn.ranges import TRAINING
-from pyg_stgcn.runs.options import TrainConfig
 from pyg_stgcn.runs.augmentation import AUGMENTATIONS
+from pyg_stgcn.runs.options import TrainConfig
 
 WORDS = ["nan", "-nan", "inf", "-inf", "-1", "0", "-0.5", "0.5", "1", "1e30", "-1e30", "1e400"]
 WORDS += ["5000000000", "5e9", "1e-400", "9" * 5_000, "", " ", "0x10", "1_000", "٣", "²", "1,5"]

@@ -28,7 +28,7 @@ def test_a_model_by_name() -> None:
 def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     size = ["--channels", 4, "--clip-frames", 12, "--epochs", 2, "--batch-size", 12]
-    size += ["--eval-clips", 1, "--sparsity", 0.9, "--accelerator", "cpu"]
+    size += ["--eval-views", 1, "--sparsity", 0.9, "--accelerator", "cpu"]
     result = call("train", "--dataset", tiny_pickle, "--root", tmp_path, *size, "--out", run)
     assert result.exit_code == 0, result.output
     content = json.loads(call("profile", run, "--frames", 12, "--persons", 1, "--json").stdout)

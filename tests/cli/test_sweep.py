@@ -26,7 +26,7 @@ def call(*words: object) -> Result:
 def words(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     folder = tmp_path_factory.mktemp("sweep")
     size = ["--channels", 4, "--clip-frames", 12, "--epochs", 2, "--batch-size", 12]
-    size += ["--eval-clips", 1, "--accelerator", "cpu", "--no-scale"]
+    size += ["--eval-views", 1, "--accelerator", "cpu", "--no-scale"]
     data = ["--dataset", tiny_pickle, "--root", folder / "data", "--out", folder / "out"]
     varied = ["--sparsities", 0, 0.8, "--methods", "random", "--seeds", *SEEDS, "--jobs", 2]
     return ["sweep", *varied, *data, *size]

@@ -19,9 +19,9 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.datasets.base import SkeletonDataset
-from pyg_stgcn.datasets.store.duplicates import first_copies
 from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.store.clip_store import Clip, ClipStore
+from pyg_stgcn.datasets.store.duplicates import first_copies
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import Skeleton
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.evaluation.evaluation_data import EvaluationData
 from pyg_stgcn.evaluation.robustness import evaluate_robustness
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
-from pyg_stgcn.training.runner import train
-from pyg_stgcn.evaluation.evaluation_data import EvaluationData
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainConfig
 from pyg_stgcn.runs.predictions import Predictions
+from pyg_stgcn.training.runner import train
 
 Change = Callable[[dict[str, Any]], object]
 ORDER = (2, 0, 1)
@@ -57,7 +57,7 @@ def trained(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         clip_frames=12,
         epochs=30,
         batch_size=12,
-        eval_clips=1,
+        eval_views=1,
         hold_out=0.25,
         accelerator="cpu",
     )
@@ -72,7 +72,7 @@ def folder(trained: Path, tmp_path: Path) -> Path:
 
 
 def evaluate(folder: Path, **data: Any) -> dict[str, Any]:
-    return evaluate_run(folder / "run", num_clips=1, data=EvaluationData(**data))
+    return evaluate_run(folder / "run", num_views=1, data=EvaluationData(**data))
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -158,7 +158,7 @@ def test_clips_without_labels_are_only_predicted(folder: Path) -> None:
 
 def test_lost_frames_of_other_clips(folder: Path) -> None:
     result = evaluate_robustness(
-        folder / "run", 0.5, num_clips=1, data=EvaluationData(split="test")
+        folder / "run", 0.5, num_views=1, data=EvaluationData(split="test")
     )
     assert result["robustness_csv"] == str(folder / "run/robustness-0.5-random-mine-test.csv")
     assert (folder / "run/robustness-0.5-random-mine-test.json").exists()
@@ -254,7 +254,7 @@ def test_a_run_with_clips_taken_for_validation(trained: Path, tmp_path: Path) ->
         clip_frames=12,
         epochs=1,
         batch_size=12,
-        eval_clips=1,
+        eval_views=1,
         accelerator="cpu",
     )
     train(config, tmp_path / "run")

@@ -11,13 +11,12 @@ import pytest
 from sklearn.metrics import log_loss
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.evaluation.fusion import fuse, fuse_runs, published_weights, search_weights
+from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.evaluation.run_evaluation import evaluate_run
-from pyg_stgcn.evaluation.fusion import fuse_runs
-from pyg_stgcn.training.runner import train
-from pyg_stgcn.evaluation.fusion import fuse, published_weights, search_weights
 from pyg_stgcn.runs.predictions import Predictions
+from pyg_stgcn.training.runner import train
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -74,7 +73,7 @@ def runs(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Pa
         clip_frames=12,
         epochs=2,
         batch_size=12,
-        eval_clips=2,
+        eval_views=2,
         hold_out=0.25,
         accelerator="cpu",
     )
@@ -126,7 +125,7 @@ def test_evaluation_writes_the_predictions_anew(runs: list[Path]) -> None:
     path.unlink()
     with pytest.raises(InputError, match=r"no predictions\.npz.*evaluate"):
         fuse_runs(runs, runs[0].parent / "fusion")
-    evaluate_run(runs[0], num_clips=2)
+    evaluate_run(runs[0], num_views=2)
     assert np.array_equal(Predictions.load(path).probabilities, before.probabilities)
 
 

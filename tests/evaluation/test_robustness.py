@@ -11,15 +11,13 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import Compose
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.evaluation.robustness import SEED, evaluate_robustness
+from pyg_stgcn.evaluation.run_evaluation import evaluate_model, evaluate_run, open_validation
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.evaluation.robustness import evaluate_robustness
-from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.training.runner import train
-from pyg_stgcn.evaluation.run_evaluation import judge, open_validation
-from pyg_stgcn.evaluation.robustness import SEED
 from pyg_stgcn.transforms import (
-    PATTERNS,
+    MODES,
     SEVERITIES,
     Interpolate,
     PreNormalize3D,
@@ -45,7 +43,7 @@ def run(
         epochs=4,
         batch_size=6,
         lr=0.03,
-        eval_clips=2,
+        eval_views=2,
         augment={"frame-loss": 0.25, "noise": 0.01},
         accelerator="cpu",
     )
@@ -55,28 +53,28 @@ def run(
 
 def test_all_losses(run: Path) -> None:
     kept = ("evaluation.json", "predictions.npz", "confusion.csv", "confusion.png")
-    intact = evaluate_run(run, num_clips=2)
+    intact = evaluate_run(run, num_views=2)
     before = {name: (run / name).read_bytes() for name in kept}
-    result = evaluate_robustness(run, num_clips=2)
+    result = evaluate_robustness(run, num_views=2)
     assert {name: (run / name).read_bytes() for name in kept} == before
     assert result == json.loads((run / "robustness.json").read_text())
     first, *losses = result["rows"]
-    assert (first["lost"], first["pattern"]) == (0, None)
+    assert (first["lost"], first["mode"]) == (0, None)
     assert all(first[name] == intact[name] for name in ACCURACIES)
-    cases = [(row["pattern"], row["lost"]) for row in losses]
-    assert cases == [(p, share) for p in PATTERNS for share in SEVERITIES.values()]
+    cases = [(row["mode"], row["lost"]) for row in losses]
+    assert cases == [(p, share) for p in MODES for share in SEVERITIES.values()]
     with (run / "robustness.csv").open(newline="") as stream:
         table = list(csv.DictReader(stream))
     assert [float(row["top1"]) for row in table] == [row["top1"] for row in result["rows"]]
-    assert table[0]["pattern"] == "" and table[1]["pattern"] == "random"
+    assert table[0]["mode"] == "" and table[1]["mode"] == "random"
     assert (run / "robustness.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_single_loss_is_the_one_of_the_table(run: Path) -> None:
-    rows = evaluate_robustness(run, num_clips=2)["rows"]
+    rows = evaluate_robustness(run, num_views=2)["rows"]
     before = (run / "robustness.json").read_bytes()
-    single = evaluate_robustness(run, "moderate", pattern="block", num_clips=2)
-    asked = [row for row in rows if (row["pattern"], row["lost"]) == ("block", 0.5)]
+    single = evaluate_robustness(run, "moderate", mode="block", num_views=2)
+    asked = [row for row in rows if (row["mode"], row["lost"]) == ("block", 0.5)]
     assert single["rows"] == [rows[0], *asked]
     assert (run / "robustness-0.5-block.json").exists()
     assert (run / "robustness.json").read_bytes() == before
@@ -92,16 +90,18 @@ def test_rows_are_those_of_the_pipeline_step_by_step(run: Path, repair: str | No
     dataset.transform = Compose(steps)
     with torch.inference_mode():
         logits = model(next(iter(DataLoader(dataset, batch_size=len(dataset)))))
-    row = evaluate_robustness(run, 0.6, pattern="block", repair=repair, num_clips=1)["rows"][1]
+    row = evaluate_robustness(run, 0.6, mode="block", repair=repair, num_views=1)["rows"][1]
     assert row["top1"] == pytest.approx((logits.argmax(1).numpy() == dataset.labels).mean())
-    judged = judge(model, open_validation(opened), opened.config, num_clips=1, extra=steps[1:-2])
+    judged = evaluate_model(
+        model, open_validation(opened), opened.config, num_views=1, extra=steps[1:-2]
+    )
     np.testing.assert_allclose(judged.probabilities, logits.softmax(1), rtol=1e-4, atol=1e-6)
-    intact = judge(model, open_validation(opened), opened.config, num_clips=1)
+    intact = evaluate_model(model, open_validation(opened), opened.config, num_views=1)
     assert not np.allclose(intact.probabilities, judged.probabilities)
 
 
 def test_no_loss_repairs_what_was_missing_before(run: Path) -> None:
-    result = evaluate_robustness(run, 0, repair="interpolate", num_clips=2)
+    result = evaluate_robustness(run, 0, repair="interpolate", num_views=2)
     assert [row["lost"] for row in result["rows"]] == [0]
     assert result["repair"] == "interpolate"
     assert (run / "robustness-0-random-interpolate.png").exists()
@@ -110,8 +110,8 @@ def test_no_loss_repairs_what_was_missing_before(run: Path) -> None:
 def test_mistakes(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="severity 'heavy': choose from minor"):
         evaluate_robustness(run, "heavy")
-    with pytest.raises(InputError, match="pattern 'gaps'"):
-        evaluate_robustness(run, "severe", pattern="gaps")
+    with pytest.raises(InputError, match="mode 'gaps'"):
+        evaluate_robustness(run, "severe", mode="gaps")
     with pytest.raises(InputError, match="repair 'glue': choose from interpolate"):
         evaluate_robustness(run, repair="glue")
     with pytest.raises(InputError, match="no such folder"):

@@ -1,6 +1,6 @@
 """The backbones against recorded numbers in float64: of the published forms, and of their own past.
 
-Run as a program, this file records their own past anew (after a change that is meant).
+Run as a program, this file records their own past again (after a change that is meant).
 """
 
 from __future__ import annotations

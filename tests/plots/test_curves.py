@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from pyg_stgcn.text import label
 from pyg_stgcn.plots import saving as _figures
 from pyg_stgcn.plots.curves import plot_confusion, plot_curves, plot_fusion, plot_subsets
+from pyg_stgcn.text import label
 
 NAMES = ["win $$ prize", "$x^2$", r"\$5", "$\\frac{$", "_hidden", "[/x]", "", "\x1b[2J\n\u202e"]
 

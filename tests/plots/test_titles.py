@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from pyg_stgcn.plots.titles import fit_title, missing_glyphs_reported, text_width
 from pyg_stgcn.plots.saving import save
+from pyg_stgcn.plots.titles import fit_title, missing_glyphs_reported, text_width
 
 
 @pytest.mark.parametrize(

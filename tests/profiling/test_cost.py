@@ -5,8 +5,8 @@ import torch
 
 from pyg_stgcn import create_model
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.profiling.cost import count_macs, measure_forward, random_batch
 from pyg_stgcn.nn import STGraphConv
+from pyg_stgcn.profiling.cost import count_macs, measure_forward, random_batch
 from pyg_stgcn.sparsity import sparsify
 
 # PYSKL's figures for a clip of two persons, 100 frames, ntu25, width 64, without a head.

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.profiling.measure import Setting, _measurement, compare_forms
-from pyg_stgcn.profiling.backends import Clips, make_form, why_not_form
+from pyg_stgcn.profiling.backends import Clips, make_form, why_not_backend
+from pyg_stgcn.profiling.measure import Setting, _measurement, compare_backends
 from pyg_stgcn.sparsity import sparsify
 
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ def masked() -> Backbone:
 
 @pytest.mark.parametrize("form", ["eager", "onnx", "torch-sparse", "runtime"])
 def test_all_forms_say_the_same(form: str) -> None:
-    if reason := why_not_form(form, CPU):
+    if reason := why_not_backend(form, CPU):
         pytest.skip(reason)
     model = masked()
     clips = Clips.of(model, 3, 2, 12)
@@ -46,8 +46,8 @@ def test_all_forms_say_the_same(form: str) -> None:
 def test_compiling_without_a_compiler(tmp_path: Path) -> None:
     code = """
 import torch
-from pyg_stgcn.profiling.backends import why_not_form
-print(why_not_form("compile", torch.device("cpu")))
+from pyg_stgcn.profiling.backends import why_not_backend
+print(why_not_backend("compile", torch.device("cpu")))
 """
     nothing = {"CXX": "/nothing/g++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", code]
@@ -65,7 +65,7 @@ def test_comparison() -> None:
     """Every form in every setting, and memory that grows with the clips."""
     settings = [Setting(1, 4, 2, 50), Setting(1, 1, 1, 50)]
     said: list[str] = []
-    found = list(compare_forms(masked(), ["eager", "torch-sparse"], settings, 3, said.append))
+    found = list(compare_backends(masked(), ["eager", "torch-sparse"], settings, 3, said.append))
     forms = ["eager", "torch-sparse"]
     assert [(entry.form, entry.setting) for entry in found] == [
         (form, setting) for setting in settings for form in forms
@@ -84,7 +84,7 @@ def test_comparison() -> None:
 def test_threads_are_given_back() -> None:
     before = torch.get_num_threads()
     settings = [Setting(before + 1, 1, 1, 4)]
-    next(iter(compare_forms(masked(), ["eager"], settings, 1, lambda text: None)))
+    next(iter(compare_backends(masked(), ["eager"], settings, 1, lambda text: None)))
     assert torch.get_num_threads() == before
 
 

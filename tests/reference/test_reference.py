@@ -36,7 +36,7 @@ def test_equals_ours(usual: ModuleType, name: str, training: bool) -> None:
     with torch.no_grad():
         for parameter in ours.parameters():
             parameter.add_(0.1 * torch.rand_like(parameter))
-    dense = usual.UsualModel(name, 5, "coco17", graph, width=8)
+    dense = usual.ReferenceModel(name, 5, "coco17", graph, width=8)
     dense.load_state_dict(pyskl_state_dict(ours))
     clips = torch.randn(3, 2, 12, 17, 3, dtype=torch.float64)
     samples = [
@@ -69,7 +69,7 @@ def test_equals_the_records(
         for part, value in values.items()
         if part.startswith("state/")
     }
-    dense = usual.UsualBackbone(name, skeleton, graph, width)
+    dense = usual.ReferenceBackbone(name, skeleton, graph, width)
     dense.load_state_dict(state)
     x = values["input"].double()
     evaluated = dense.double().eval()(x)

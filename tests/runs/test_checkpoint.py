@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity import METHODS, fold_state_dict, sparsify
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO, read_checkpoint, read_trained_state
+from pyg_stgcn.sparsity import METHODS, fold_state_dict, sparsify
 
 
 def test_round_trip_replaces_the_old_file(tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.training.recognizer import ActionRecognizer
+from pyg_stgcn.runs.class_weights import class_weights
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.training.runner import train
-from pyg_stgcn.runs.class_weights import class_weights
 from pyg_stgcn.runs.pipeline import BalancedSampler, EpochSampler, SeededClips
+from pyg_stgcn.training.recognizer import ActionRecognizer
+from pyg_stgcn.training.runner import train
 
 NAMES = ["walk", "fall, then rise", "wave"]
 
@@ -33,7 +33,7 @@ def config(tiny_pickle: Path, tmp_path: Path) -> TrainConfig:
         clip_frames=8,
         epochs=2,
         batch_size=12,
-        eval_clips=1,
+        eval_views=1,
         accelerator="cpu",
     )
 
@@ -228,7 +228,7 @@ def test_mistakes_leave_no_folder_behind(config: TrainConfig, tmp_path: Path) ->
 
 def test_the_command_line_and_a_sweep_take_them(config: TrainConfig, tmp_path: Path) -> None:
     words = ["sweep", "--dataset", config.dataset, "--root", config.root, "--channels", 4]
-    words += ["--clip-frames", 8, "--epochs", 1, "--eval-clips", 1, "--accelerator", "cpu"]
+    words += ["--clip-frames", 8, "--epochs", 1, "--eval-views", 1, "--accelerator", "cpu"]
     words += ["--batch-size", 12, "--sparsities", "0", "--seeds", "0", "--out", tmp_path / "sweep"]
     words += ["--class-weights", "balanced", "--json"]
     for _ in range(2):  # The second finds the run that is there.

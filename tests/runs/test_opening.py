@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.runs.options import TrainConfig
 from pyg_stgcn.runs.opening import open_dataset
+from pyg_stgcn.runs.options import TrainConfig
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -59,14 +59,17 @@ def test_seldom_updates_are_no_rarer_than_thirty_in_a_training() -> None:
 def test_released_settings_stand_together_and_can_be_changed_one_by_one() -> None:
     ours = TrainConfig("ntu60", method="score").with_recipe(40_091, None)
     assert (ours.schedule, ours.warmup) == ("cubic", 0)
-    assert (ours.allocation, ours.floor, ours.score_scale) == ("erk", 0.25, "fan_in")
+    assert (ours.allocation, ours.min_density, ours.score_scale) == ("erk", 0.25, "fan_in")
     assert (ours.score_lr, ours.score_weight_decay) == (10 * ours.lr, 0)
     released = TrainConfig("ntu60", method="released").with_recipe(40_091, None)
     assert (released.schedule, released.warmup) == ("step", 0.6)
-    assert (released.allocation, released.floor, released.score_scale) == ("global", 0, "none")
+    assert (released.allocation, released.score_scale) == ("global", "none")
+    assert released.min_density == 0
     assert (released.score_lr, released.score_weight_decay) == (released.lr, 5e-4)
-    mixed = TrainConfig("ntu60", method="released", floor=0.1, warmup=0.0).with_recipe(40_091, None)
-    assert (mixed.floor, mixed.warmup, mixed.allocation) == (0.1, 0.0, "global")
+    mixed = TrainConfig("ntu60", method="released", min_density=0.1, warmup=0.0).with_recipe(
+        40_091, None
+    )
+    assert (mixed.min_density, mixed.warmup, mixed.allocation) == (0.1, 0.0, "global")
     constant = TrainConfig("ntu60", method="released", schedule="constant")
     assert constant.with_recipe(40_091, None).warmup == 0
 

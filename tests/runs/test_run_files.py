@@ -22,9 +22,8 @@ from safetensors.torch import load_file, save_file
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.training.runner import train
-from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.runs.predictions import Predictions
+from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.studies.records import (
     mean_subsets,
     read_metrics,
@@ -32,13 +31,14 @@ from pyg_stgcn.studies.records import (
     read_summary,
     summary_of,
 )
+from pyg_stgcn.training.runner import train
 
 
 @pytest.fixture(scope="module")
 def runs(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     options: dict[str, Any] = {"channels": 4, "clip_frames": 8, "epochs": 1, "batch_size": 12}
-    options |= {"root": str(folder / "data"), "eval_clips": 1, "accelerator": "cpu"}
+    options |= {"root": str(folder / "data"), "eval_views": 1, "accelerator": "cpu"}
     for name, more in (("sparse", {"sparsity": 0.8}), ("assembly", {"levels": [0.5, 0.8]})):
         train(TrainConfig(str(tiny_pickle), **options, **more), folder / name)
     return folder

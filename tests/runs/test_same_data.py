@@ -28,7 +28,7 @@ def started(tiny_pickle: Path, tmp_path: Path) -> TrainConfig:
         clip_frames=8,
         epochs=1,
         batch_size=12,
-        eval_clips=1,
+        eval_views=1,
         accelerator="cpu",
     )
     train(config, tmp_path / "run")

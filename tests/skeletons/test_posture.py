@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyg_stgcn.skeletons.posture import find_up, head_and_feet
 from pyg_stgcn.skeletons import Skeleton, get_skeleton, list_skeletons
+from pyg_stgcn.skeletons.posture import find_up, head_and_feet
 
 # Facing the camera of a Kinect: y up, z away.
 STANDING = {"head": 1.7, "shoulder": 1.4, "hip": 0.9, "foot": 0.0}

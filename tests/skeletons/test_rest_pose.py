@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyg_stgcn.skeletons.rest_pose import rest_pose
 from pyg_stgcn.skeletons import Skeleton, get_skeleton, list_skeletons
+from pyg_stgcn.skeletons.rest_pose import rest_pose
 
 BODIES = [name for name in list_skeletons() if name != "hand21"]
 

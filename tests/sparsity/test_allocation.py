@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pyg_stgcn.sparsity import masked_parameters, report, sparsify
-from pyg_stgcn.sparsity.allocation import FLOOR, erk_densities, num_pruned_per_layer
+from pyg_stgcn.sparsity.allocation import MIN_DENSITY, erk_densities, num_pruned_per_layer
 
 SHAPES = st.lists(
     st.one_of(
@@ -22,7 +22,7 @@ SHAPES = st.lists(
 )
 
 
-@given(shapes=SHAPES, density=st.floats(1e-3, 1), floor=st.floats(0, 1))
+@given(shapes=SHAPES, density=st.floats(1e-3, 1), min_density=st.floats(0, 1))
 def test_erk_densities_follow_their_definition(
     shapes: list[tuple[int, ...]], density: float, floor: float
 ) -> None:
@@ -55,7 +55,7 @@ def test_erk_of_a_small_st_gcn_by_hand() -> None:
     shapes=SHAPES,
     share=st.floats(0, 1, exclude_max=True),
     allocation=st.sampled_from(["uniform", "erk"]),
-    floor=st.floats(0, 1),
+    min_density=st.floats(0, 1),
 )
 def test_shares_add_up_exactly(
     shapes: list[tuple[int, ...]], share: float, allocation: str, floor: float
@@ -76,7 +76,10 @@ def test_shares_add_up_exactly(
 def test_every_layer_keeps_its_best(stgcn_shapes: nn.Module) -> None:
     controller = sparsify(stgcn_shapes, 0.95, allocation="erk")
     expected = num_pruned_per_layer(
-        "erk", [entry.mask.shape for entry in controller.masked], round(0.95 * 3_052_095), FLOOR
+        "erk",
+        [entry.mask.shape for entry in controller.masked],
+        round(0.95 * 3_052_095),
+        MIN_DENSITY,
     )
     for entry, pruned in zip(masked_parameters(stgcn_shapes), expected, strict=True):
         kept = entry.weight.detach().abs()[entry.mask]

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity import SparsityController, container as files, load_sparse, save_sparse, sparsify
+from pyg_stgcn.sparsity import SparsityController, load_sparse, save_sparse, sparsify
+from pyg_stgcn.sparsity import container as files
 from pyg_stgcn.sparsity.container import checksum
 
 

@@ -75,7 +75,7 @@ class TestSparsify:
         sizes=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=4),
         sparsity=st.floats(0, 1, exclude_max=True),
         allocation=st.sampled_from(ALLOCATIONS),
-        floor=st.floats(0, 1),
+        min_density=st.floats(0, 1),
         tied=st.booleans(),
     )
     def test_achieved_is_asked_to_within_one_weight(
@@ -87,7 +87,9 @@ class TestSparsify:
         tied: bool,
     ) -> None:
         model = nn.ModuleList(nn.Linear(*size) for size in sizes)
-        controller = sparsify(model, sparsity, allocation=allocation, floor=floor, method="score")
+        controller = sparsify(
+            model, sparsity, allocation=allocation, min_density=floor, method="score"
+        )
         if tied:
             set_scores(model, *(torch.zeros_like(score) for score in score_parameters(model)))
             controller.step()
@@ -106,7 +108,7 @@ class TestSparsify:
     def test_one_threshold_over_all_layers(self) -> None:
         model = two_layers()
         controller = sparsify(
-            model, 0.9, allocation="global", floor=0, score_scale="none", method="score"
+            model, 0.9, allocation="global", min_density=0, score_scale="none", method="score"
         )
         train(model, controller, optimizer(model), range(5))
         scores = np.concatenate([s.detach().numpy().ravel() for s in score_parameters(model)])
@@ -116,7 +118,7 @@ class TestSparsify:
 
     def test_scaled_scores_are_compared_by_fan_in(self) -> None:
         model = two_layers()
-        controller = sparsify(model, 0.5, allocation="global", floor=0, method="score")
+        controller = sparsify(model, 0.5, allocation="global", min_density=0, method="score")
         # 0.3 * sqrt(20 / 6) = 0.548 lies below 0.29 * sqrt(30 / 6) = 0.648.
         set_scores(model, torch.full((600,), 0.3), torch.full((300,), 0.29))
         controller.step()
@@ -126,7 +128,7 @@ class TestSparsify:
         # Unscaled, the first layer would be the higher one.
         plain = two_layers()
         controller = sparsify(
-            plain, 0.5, allocation="global", floor=0, score_scale="none", method="score"
+            plain, 0.5, allocation="global", min_density=0, score_scale="none", method="score"
         )
         set_scores(plain, torch.full((600,), 0.3), torch.full((300,), 0.29))
         controller.step()
@@ -140,7 +142,12 @@ class TestSparsify:
 
     def test_unscaled_scores_starve_wide_layers_as_released(self, stgcn_shapes: nn.Module) -> None:
         sparsify(
-            stgcn_shapes, 0.95, allocation="global", floor=0, score_scale="none", method="score"
+            stgcn_shapes,
+            0.95,
+            allocation="global",
+            min_density=0,
+            score_scale="none",
+            method="score",
         )
         density = {layer.name: 1 - layer.sparsity for layer in report(stgcn_shapes)}
         for stage in range(1, 10):
@@ -155,7 +162,7 @@ class TestSparsify:
             stgcn_shapes,
             0.95,
             allocation="global",
-            floor=0.25,
+            min_density=0.25,
             method="score",
             score_scale=score_scale,
         )
@@ -165,7 +172,7 @@ class TestSparsify:
             assert entry.ranking[entry.mask].min() >= entry.ranking[~entry.mask].max()
 
     def test_a_floor_of_one_prunes_all_layers_alike(self, stgcn_shapes: nn.Module) -> None:
-        sparsify(stgcn_shapes, 0.95, allocation="global", floor=1, score_scale="none")
+        sparsify(stgcn_shapes, 0.95, allocation="global", min_density=1, score_scale="none")
         for layer in report(stgcn_shapes):
             assert abs(layer.kept - 0.05 * layer.numel) < 25  # one weight rounded down in each
 
@@ -178,7 +185,7 @@ class TestSparsify:
                 for layer in model:
                     layer.weight.mul_(1e-3)
             whole = nn.ModuleList([model, bypass])
-            sparsify(whole, 0.9, allocation="global", floor=floor)
+            sparsify(whole, 0.9, allocation="global", min_density=floor)
             x = torch.randn(16, 4)
             (model(x) + bypass(x)).square().sum().backward()
             gradients = [
@@ -331,7 +338,7 @@ class TestSteps:
         model = two_layers()
         schedule = make_schedule("linear", 0.9, 20, ramp_end=10)
         controller = sparsify(
-            model, 0.9, allocation="global", floor=0, schedule=schedule, method="magnitude"
+            model, 0.9, allocation="global", min_density=0, schedule=schedule, method="magnitude"
         )
         train(model, controller, optimizer(model), range(20))
         weights = [entry.weight.detach().abs() for entry in masked_parameters(model)]
@@ -470,7 +477,7 @@ class TestSteps:
             ({}, 10),
             ({"update_every": 4}, 12),
             ({"update_every": 40, "freeze_after": 13}, 13),
-            ({"pattern": "channel"}, 10),
+            ({"structure": "channel"}, 10),
         ],
     )
     def test_when_the_masks_have_arrived(self, options: dict[str, Any], arrived: int) -> None:
@@ -479,7 +486,7 @@ class TestSteps:
         controller = sparsify(model, 0.99, schedule=schedule, **options)
         seen = []
         for _ in range(15):
-            seen.append(controller.has_arrived)
+            seen.append(controller.at_final_sparsity)
             controller.step()
         assert seen == [step >= arrived for step in range(15)]
 
@@ -489,7 +496,7 @@ class TestSteps:
         schedule = make_schedule("cubic", 0.0, 20, ramp_end=10)
         controller = sparsify(model, 0.0, edge_sparsity=0.5, schedule=schedule)
         for step in range(12):
-            assert controller.has_arrived is (step >= 10)
+            assert controller.at_final_sparsity is (step >= 10)
             controller.step()
         assert controller.edge_sparsity == 24 / 50
 

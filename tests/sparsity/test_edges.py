@@ -35,7 +35,7 @@ def test_at_the_exact_count(method: str, allocation: str) -> None:
     # One graph would lose everything to the others.
     model.graphs[1].edge_weight.data *= 1e-3
     controller = sparsify(
-        model, 0.5, edge_sparsity=0.9, method=method, allocation=allocation, floor=0.0
+        model, 0.5, edge_sparsity=0.9, method=method, allocation=allocation, min_density=0.0
     )
     total = 3 * 2 * 81
     assert round(controller.edge_sparsity * total) == round(0.9 * (total - 1))
@@ -48,7 +48,9 @@ def test_at_the_exact_count(method: str, allocation: str) -> None:
 def test_the_largest_edge_into_each_node_stays() -> None:
     torch.manual_seed(1)
     graph = Graph()
-    sparsify(graph, 0.0, edge_sparsity=0.98, method="magnitude", allocation="global", floor=0.0)
+    sparsify(
+        graph, 0.0, edge_sparsity=0.98, method="magnitude", allocation="global", min_density=0.0
+    )
     (entry,) = masked_parameters(graph)
     # 98 % of 162 leave four edges, fewer than there are nodes: nine stay.
     assert int(entry.mask.sum()) == 9

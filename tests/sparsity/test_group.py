@@ -50,7 +50,7 @@ def test_each_module_has_its_own_sparsity_after_every_step() -> None:
         expected = [round(level * ramp * (numel - 1)) for level in LEVELS]
         assert [num_zeros(module) for module in modules] == expected
         assert group.sparsity == pytest.approx(sum(expected) / (2 * numel))
-        assert group.has_arrived == (step >= RAMP_END)
+        assert group.at_final_sparsity == (step >= RAMP_END)
     before = [[layer.weight.clone() for layer in module] for module in modules]
     group.finalize()
     for module, weights in zip(modules, before, strict=True):

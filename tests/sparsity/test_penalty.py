@@ -23,21 +23,21 @@ def make(method: str = "magnitude", sparsity: float = 0.75, **options):
 
 def by_hand(model: nn.Module, sparsity: float, groups: str) -> float:
     """From the definition, weight by weight, for uniform allocation by magnitude."""
-    doomed = []
+    to_prune = []
     sizes = [entry.weight.numel() for entry in masked_parameters(model)]
     for entry, share in zip(masked_parameters(model), sizes, strict=True):
         weight = entry.weight.detach().numpy().copy()
         kept = np.argsort(np.abs(weight).ravel())[round(sparsity * share) :]
         weight.ravel()[kept] = 0
-        doomed.append(weight)
+        to_prune.append(weight)
     if groups == "all":
-        parts = [np.concatenate([weight.ravel() for weight in doomed])]
+        parts = [np.concatenate([weight.ravel() for weight in to_prune])]
     elif groups == "layer":
-        parts = [weight.ravel() for weight in doomed]
+        parts = [weight.ravel() for weight in to_prune]
     elif groups == "filter":
-        parts = [row.ravel() for weight in doomed for row in weight]
+        parts = [row.ravel() for weight in to_prune for row in weight]
     else:
-        parts = [w[:, i].ravel() for w in doomed for i in range(w.shape[1])]
+        parts = [w[:, i].ravel() for w in to_prune for i in range(w.shape[1])]
     return sum(np.sqrt(part.size) * np.sqrt((part**2).sum()) for part in parts)
 
 
@@ -66,7 +66,7 @@ def test_gradient_pulls_at_doomed_weights_only(groups: str) -> None:
         assert (weight.grad[~mask].sign() == weight.detach()[~mask].sign()).all()
         assert entry.parametrization.score.grad is None
         assert entry.mask.all(), "the masks themselves have not moved"
-    # Against finite differences, at one doomed weight of each layer.
+    # Against finite differences, at one to_prune weight of each layer.
     for weight, mask in zip(weights, masks, strict=True):
         place = tuple((~mask).nonzero()[0].tolist())
         with torch.no_grad():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pyg_stgcn.sparsity import (
-    PATTERNS,
+    STRUCTURES,
     ControllerGroup,
     make_schedule,
     masked_parameters,
@@ -39,68 +39,70 @@ def num_zeros(weights: list[Tensor]) -> float:
 
 
 @pytest.mark.parametrize("allocation", ["global", "uniform", "erk"])
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_it_is_said_where_the_zeros_are_too_few_or_too_many(pattern: str, allocation: str) -> None:
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_it_is_said_where_the_zeros_are_too_few_or_too_many(
+    structure: str, allocation: str
+) -> None:
     said = 0
-    for asked in (0.3, 0.5) if pattern == "2:4" else (0.3, 0.9, 0.97, 0.99):
+    for asked in (0.3, 0.5) if structure == "2:4" else (0.3, 0.9, 0.97, 0.99):
         model = convolutions()
-        controller = sparsify(model, asked, pattern=pattern, allocation=allocation)
-        lines = controller.missed_targets()
+        controller = sparsify(model, asked, structure=structure, allocation=allocation)
+        lines = controller.sparsity_gaps()
         controller.finalize()
         reached = num_zeros([layer.weight for layer in model])
         assert bool(lines) == (abs(reached - asked) > 0.005)
         for line in lines:
-            assert line.startswith(f"sparsity {asked} asked for, {reached:.4g} reached: pattern")
-            assert f"pattern {pattern} " in line
+            assert line.startswith(f"sparsity {asked} asked for, {reached:.4g} reached: structure")
+            assert f"structure {structure} " in line
         said += len(lines)
-    if pattern == "unstructured":
+    if structure == "unstructured":
         assert said == 0
-    elif pattern == "channel" and allocation != "global":
+    elif structure == "channel" and allocation != "global":
         assert said > 0
 
 
 def test_one_output_stays_of_each_layer() -> None:
     # Of eight outputs one, of each four inputs two, of three inputs two, of two blocks one.
-    for layer, asked, pattern, reached in (
+    for layer, asked, structure, reached in (
         (nn.Linear(10, 8), 0.95, "channel", 7 / 8),
         (nn.Linear(3, 8), 0.5, "2:4", 1 / 3),
         (nn.Linear(1, 16), 0.75, "block8", 1 / 2),
     ):
-        controller = sparsify(layer, asked, pattern=pattern)
-        (line,) = controller.missed_targets()
-        assert f"sparsity {asked} asked for, {reached:.4g} reached: pattern {pattern}" in line
-    assert sparsify(nn.Linear(10, 8), 0.75, pattern="channel").missed_targets() == []
-    assert sparsify(nn.Linear(8, 8), 0.5, pattern="2:4").missed_targets() == []
+        controller = sparsify(layer, asked, structure=structure)
+        (line,) = controller.sparsity_gaps()
+        assert f"sparsity {asked} asked for, {reached:.4g} reached: structure {structure}" in line
+    assert sparsify(nn.Linear(10, 8), 0.75, structure="channel").sparsity_gaps() == []
+    assert sparsify(nn.Linear(8, 8), 0.5, structure="2:4").sparsity_gaps() == []
 
 
 def test_few_single_weights_are_as_near_as_can_be() -> None:
     for size in (2, 3, 7, 30, 150):
         for asked in (0.1, 0.5, 0.77, 0.95):
             layer = nn.Linear(1, size)
-            assert sparsify(layer, asked, method="random").missed_targets() == []
+            assert sparsify(layer, asked, method="random").sparsity_gaps() == []
 
 
 def test_edges_that_nodes_need() -> None:
     controller = sparsify(Graph(), 0.5, edge_sparsity=0.9)
     # Each of six nodes keeps one of 36 edges.
-    (line,) = controller.missed_targets()
+    (line,) = controller.sparsity_gaps()
     assert line.startswith("edge sparsity 0.9 asked for, 0.8333 reached: every node keeps one edge")
-    assert sparsify(Graph(), 0.5, edge_sparsity=0.8).missed_targets() == []
+    assert sparsify(Graph(), 0.5, edge_sparsity=0.8).sparsity_gaps() == []
 
 
 def test_it_is_known_before_the_training() -> None:
     model = nn.Linear(10, 8)
     schedule = make_schedule("cubic", 0.95, 100)
-    controller = sparsify(model, 0.95, pattern="channel", schedule=schedule)
+    controller = sparsify(model, 0.95, structure="channel", schedule=schedule)
     assert controller.sparsity == 0
-    (line,) = controller.missed_targets()
+    (line,) = controller.sparsity_gaps()
     assert "0.875 reached" in line
     assert controller.sparsity == 0
 
 
 def test_masks_that_stand_miss_nothing() -> None:
     layer = nn.Linear(4, 4)
-    assert put_masks(layer, {"weight": torch.eye(4) > 0}).missed_targets() == []
+    assert put_masks(layer, {"weight": torch.eye(4) > 0}).sparsity_gaps() == []
     assert len(masked_parameters(layer)) == 1
 
 
@@ -109,9 +111,9 @@ def test_a_group_says_the_same_once() -> None:
     asked = (0.95, 0.95, 0.99)
     group = ControllerGroup(
         [
-            sparsify(layer, each, pattern="channel")
+            sparsify(layer, each, structure="channel")
             for layer, each in zip(layers, asked, strict=True)
         ]
     )
-    lines = group.missed_targets()
+    lines = group.sparsity_gaps()
     assert [float(re.findall(r"[\d.]+", line)[0]) for line in lines] == [0.95, 0.99]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import (
     METHODS,
-    PATTERNS,
+    STRUCTURES,
     make_schedule,
     masked_parameters,
     report,
@@ -33,42 +33,47 @@ def blocks(mask: Tensor) -> list[np.ndarray]:
 
 
 @settings(deadline=None, max_examples=60)
-@given(shape=SHAPES, pattern=st.sampled_from(PATTERNS), seed=st.integers(0, 99))
+@given(shape=SHAPES, structure=st.sampled_from(STRUCTURES), seed=st.integers(0, 99))
 def test_units_are_means_over_their_weights(
-    shape: tuple[int, ...], pattern: str, seed: int
+    shape: tuple[int, ...], structure: str, seed: int
 ) -> None:
     values = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    units = pool_units(pattern, values)
-    assert tuple(units.shape) == unit_shape(pattern, shape)
-    if len(shape) == 1 or pattern in ("unstructured", "2:4"):
+    units = pool_units(structure, values)
+    assert tuple(units.shape) == unit_shape(structure, shape)
+    if len(shape) == 1 or structure in ("unstructured", "2:4"):
         expected = values.numpy()
-    elif pattern == "channel":
+    elif structure == "channel":
         expected = np.array([row.mean() for row in values.numpy()])
     else:
         expected = np.array([block.mean(axis=0) for block in blocks(values)])
     np.testing.assert_allclose(units.numpy(), expected, rtol=1e-12, atol=1e-12)
-    spread = spread_units(pattern, units, shape)
+    spread = spread_units(structure, units, shape)
     assert tuple(spread.shape) == shape
-    assert pool_units(pattern, spread).allclose(units)
+    assert pool_units(structure, spread).allclose(units)
 
 
 @pytest.mark.parametrize("allocation", ["global", "uniform", "erk"])
 @pytest.mark.parametrize("sparsity", [0.3, 0.9, 0.99])
 @pytest.mark.parametrize("method", METHODS)
 def test_blocks_and_channels_go_as_a_whole(method: str, sparsity: float, allocation: str) -> None:
-    for pattern in ("block8", "channel"):
+    for structure in ("block8", "channel"):
         torch.manual_seed(0)
         model = convolutions()
         controller = sparsify(
-            model, sparsity, method=method, pattern=pattern, allocation=allocation, floor=0.0
+            model,
+            sparsity,
+            method=method,
+            structure=structure,
+            allocation=allocation,
+            min_density=0.0,
         )
         largest = 0.0
         for entry in masked_parameters(model):
             mask = entry.mask
-            for part in blocks(mask) if pattern == "block8" else mask.numpy()[:, None]:
+            for part in blocks(mask) if structure == "block8" else mask.numpy()[:, None]:
                 whole = part.all(axis=0) | ~part.any(axis=0)
-                assert whole.all() if pattern == "block8" else part.all() or not part.any()
-            size = mask.numel() / np.prod(unit_shape(pattern, mask.shape))
+                assert whole.all() if structure == "block8" else part.all() or not part.any()
+            size = mask.numel() / np.prod(unit_shape(structure, mask.shape))
             largest = max(largest, size, 8)
             assert allocation == "global" or mask.any()
         total = sum(entry.mask.numel() for entry in masked_parameters(model))
@@ -78,26 +83,26 @@ def test_blocks_and_channels_go_as_a_whole(method: str, sparsity: float, allocat
 
 
 @pytest.mark.parametrize("sparsity", [0.9, 0.97, 0.99])
-@pytest.mark.parametrize("pattern", ["block8", "channel"])
+@pytest.mark.parametrize("structure", ["block8", "channel"])
 def test_one_threshold_with_a_floor_leaves_each_layer_its_best_unit(
-    pattern: str, sparsity: float
+    structure: str, sparsity: float
 ) -> None:
     for seed in range(5):
         torch.manual_seed(seed)
         model = convolutions()
         # One threshold alone would empty the other two.
         model[2].weight.data *= 100
-        sparsify(model, sparsity, method="magnitude", pattern=pattern, allocation="global")
+        sparsify(model, sparsity, method="magnitude", structure=structure, allocation="global")
         for entry in masked_parameters(model):
             best = entry.ranking.argmax()
-            assert pool_units(pattern, entry.mask.float()).flatten()[best] == 1
+            assert pool_units(structure, entry.mask.float()).flatten()[best] == 1
 
 
 def test_the_channels_of_largest_mean_magnitude_stay() -> None:
     torch.manual_seed(1)
     layer = nn.Conv2d(6, 12, (3, 1))
     means = layer.weight.detach().abs().mean(dim=(1, 2, 3))
-    sparsify(layer, 0.5, method="magnitude", pattern="channel")
+    sparsify(layer, 0.5, method="magnitude", structure="channel")
     kept = masked_parameters(layer)[0].mask.flatten(1).all(1)
     assert set(kept.nonzero().view(-1).tolist()) == set(means.topk(6).indices.tolist())
 
@@ -106,7 +111,7 @@ def test_the_channels_of_largest_mean_magnitude_stay() -> None:
 def test_two_of_four_inputs_stay(method: str) -> None:
     torch.manual_seed(2)
     model = nn.Sequential(nn.Conv1d(8, 5, 3), nn.Linear(16, 6))
-    controller = sparsify(model, 0.5, method=method, pattern="2:4")
+    controller = sparsify(model, 0.5, method=method, structure="2:4")
     assert controller.sparsity == 0.5
     assert report(model)[0].sparsity == 0.5
     for entry in masked_parameters(model):
@@ -120,19 +125,19 @@ def test_two_of_four_inputs_stay(method: str) -> None:
 def test_two_of_four_with_a_remainder_and_before_the_end_of_a_ramp() -> None:
     torch.manual_seed(3)
     layer = nn.Linear(7, 3)
-    sparsify(layer, 0.5, method="magnitude", pattern="2:4")
+    sparsify(layer, 0.5, method="magnitude", structure="2:4")
     kept = masked_parameters(layer)[0].mask
     assert (kept[:, :4].sum(1) == 2).all()
     assert (kept[:, 4:].sum(1) == 2).all(), "of three the best two"
     partly = nn.Linear(8, 10)
-    controller = sparsify(partly, 0.25, method="magnitude", pattern="2:4")
+    controller = sparsify(partly, 0.25, method="magnitude", structure="2:4")
     assert controller.sparsity == 0.25
     assert (masked_parameters(partly)[0].mask.unflatten(1, (2, 4)).sum(-1) >= 2).all()
 
 
 def test_vectors_beside_two_of_four_are_pruned_like_anything() -> None:
     model = nn.Sequential(nn.Linear(16, 40), nn.BatchNorm1d(40))
-    sparsify(model, 0.3, method="magnitude", pattern="2:4", include=lambda name, _: True)
+    sparsify(model, 0.3, method="magnitude", structure="2:4", include=lambda name, _: True)
     assert {layer.name: layer.kept for layer in report(model)} == {
         "0.weight": 640 - 192,
         "0.bias": 28,
@@ -142,13 +147,13 @@ def test_vectors_beside_two_of_four_are_pruned_like_anything() -> None:
 
 
 @pytest.mark.parametrize("allocation", ["global", "uniform", "erk"])
-@pytest.mark.parametrize("pattern", PATTERNS[:3])
-def test_what_is_pruned_by_lot_stays_pruned_along_a_ramp(pattern: str, allocation: str) -> None:
+@pytest.mark.parametrize("structure", STRUCTURES[:3])
+def test_what_is_pruned_by_lot_stays_pruned_along_a_ramp(structure: str, allocation: str) -> None:
     torch.manual_seed(4)
     model = convolutions()
     schedule = make_schedule("linear", 0.95, 40, ramp_end=40)
     controller = sparsify(
-        model, 0.95, method="random", pattern=pattern, allocation=allocation, schedule=schedule
+        model, 0.95, method="random", structure=structure, allocation=allocation, schedule=schedule
     )
     for _ in range(40):
         before = [entry.mask.clone() for entry in masked_parameters(model)]
@@ -166,7 +171,7 @@ def test_edges_have_no_pattern() -> None:
             self.linear = nn.Linear(16, 16)
 
     model = Graph()
-    controller = sparsify(model, 0.5, edge_sparsity=0.3, pattern="block8")
+    controller = sparsify(model, 0.5, edge_sparsity=0.3, structure="block8")
     assert controller.edge_sparsity == round(0.3 * 39) / 40
     assert {layer.name: layer.kept for layer in report(model)}["edge_weight"] == 28
 
@@ -174,8 +179,8 @@ def test_edges_have_no_pattern() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pattern": "block16"}, "block8"),
-        ({"pattern": "2:4", "sparsity": 0.9}, "keeps half of the weights"),
+        ({"structure": "block16"}, "block8"),
+        ({"structure": "2:4", "sparsity": 0.9}, "keeps half of the weights"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict, message: str) -> None:

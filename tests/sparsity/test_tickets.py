@@ -75,7 +75,7 @@ def test_each_round_takes_the_smallest_that_are_left(seed: int, rates: list[floa
     seed=st.integers(0, 1000),
     rate=st.floats(0.05, 0.6),
     allocation=st.sampled_from(["global", "uniform", "erk"]),
-    floor=st.sampled_from([0.0, 0.5, 1.0]),
+    min_density=st.sampled_from([0.0, 0.5, 1.0]),
 )
 def test_counts_are_exact_and_nothing_returns(
     seed: int, rate: float, allocation: str, floor: float
@@ -86,7 +86,7 @@ def test_counts_are_exact_and_nothing_returns(
         sparsity = 1 - kept_after(number, rate)
         before = masks
         masks = prune_further(
-            some_weights(seed + number), before, sparsity, allocation=allocation, floor=floor
+            some_weights(seed + number), before, sparsity, allocation=allocation, min_density=floor
         )
         assert flat(masks).count(False) == num_pruned(sparsity, numel)
         assert all(not (masks[name] & ~before[name]).any() for name in masks)
@@ -100,7 +100,7 @@ def test_a_floor_revives_nothing(allocation: str) -> None:
     masks = all_kept()
     masks["b.weight"][:] = False
     masks["a.weight"][1:] = False
-    found = prune_further(some_weights(0), masks, 0.87, allocation=allocation, floor=1.0)
+    found = prune_further(some_weights(0), masks, 0.87, allocation=allocation, min_density=1.0)
     assert all(not (found[name] & ~masks[name]).any() for name in masks)
     assert flat(found).count(False) == num_pruned(0.87, len(flat(masks)))
 
@@ -200,7 +200,7 @@ def test_nothing_grows_back_in_training() -> None:
     optimizer = torch.optim.SGD(
         module.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1
     )
-    # Momentum from before the mask, as of an optimiser that was not started anew.
+    # Momentum from before the mask, as of an optimiser that was not started again.
     for parameter in module.parameters():
         optimizer.state[parameter]["momentum_buffer"] = torch.randn_like(parameter)
     start = module[0].weight.detach().clone()

@@ -32,9 +32,9 @@ def lottery(folder: Path, *, seeds: int = 3, **options: Any) -> Lottery:
 def finished(tmp_path: Path) -> Lottery:
     """A lottery whose runs have ended as the table above says."""
     planned = lottery(tmp_path)
-    for (number, arm), values in TOP1.items():
+    for (number, variant), values in TOP1.items():
         for seed, top1 in enumerate(values):
-            folder = planned.job(arm, number, seed).folder
+            folder = planned.job(variant, number, seed).folder
             folder.mkdir(parents=True)
             facts = {"top1": top1, "mean_class": top1, "seed": seed, "seconds": 60.0}
             facts |= {"sparsity": 1 - 0.8**number, "density": 0.8**number}
@@ -44,18 +44,18 @@ def finished(tmp_path: Path) -> Lottery:
 
 def test_which_tickets_win(finished: Lottery) -> None:
     result = finished.summarise()
-    rows = {(row["round"], row["arm"]): row for row in result["rows"]}
+    rows = {(row["round"], row["variant"]): row for row in result["rows"]}
     assert [rows[number, "ticket"]["wins"] for number in (1, 2, 3)] == [True, False, False]
-    assert all(row["wins"] is None for (_, arm), row in rows.items() if arm != "ticket")
+    assert all(row["wins"] is None for (_, variant), row in rows.items() if variant != "ticket")
     assert result["verdict"] == (
         "winning tickets at 80 %; worse than dense at 51.2 %; "
         "not clearly better than redrawn at 64 % of the weights"
     )
     assert rows[0, "dense"]["top1_deviation"] == pytest.approx(0.02)
-    for (number, arm), values in TOP1.items():
-        row = rows[number, arm]
+    for (number, variant), values in TOP1.items():
+        row = rows[number, variant]
         assert row["top1"] == pytest.approx(statistics.mean(values))
-        if arm in ("random", "redrawn"):
+        if variant in ("random", "redrawn"):
             leads = [a - b for a, b in zip(TOP1[number, "ticket"], values, strict=True)]
             low, high = stats.ttest_1samp(leads, 0).confidence_interval(0.95)
             found = [row[name] for name in ("lead", "lead_low", "lead_high")]

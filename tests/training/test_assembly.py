@@ -18,18 +18,16 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.evaluation.run_evaluation import evaluate_model, open_validation
+from pyg_stgcn.evaluation.subsets import SubsetLogits, assembly_summary, evaluate_assembly
 from pyg_stgcn.models import Assembly, create_model
-from pyg_stgcn.sparsity import sparsify
-from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.evaluation.subsets import evaluate_assembly
-from pyg_stgcn.training.runner import train
-from pyg_stgcn.evaluation.subsets import SubsetLogits, assembly_facts
-from pyg_stgcn.training.callbacks import EpochTable
-from pyg_stgcn.runs.options import UNMASKED
+from pyg_stgcn.runs.options import UNMASKED, TrainConfig
 from pyg_stgcn.runs.pipeline import clip_transform, make_loader
-from pyg_stgcn.evaluation.run_evaluation import judge, open_validation
+from pyg_stgcn.sparsity import sparsify
+from pyg_stgcn.training.callbacks import EpochTable
+from pyg_stgcn.training.recognizer import ActionRecognizer
+from pyg_stgcn.training.runner import train
 
 LEVELS = [0.5, 0.9]
 
@@ -47,7 +45,7 @@ def make_config(data: Path, root: Path) -> TrainConfig:
         epochs=3,
         batch_size=12,
         lr=0.02,
-        eval_clips=2,
+        eval_views=2,
         accelerator="cpu",
     )
 
@@ -108,7 +106,7 @@ def test_the_papers_assembly_keeps_two_thirds_of_one_expert(tmp_path: Path) -> N
     for expert, level in zip(model.experts, levels, strict=True):
         sparsify(expert, level, exclude=UNMASKED).finalize()
     run = Run(tmp_path, config, model.skeleton, [], 3, {})
-    facts = assembly_facts(run, model)
+    facts = assembly_summary(run, model)
     kept = [maskable - round(level * (maskable - 1)) for level in levels]
     assert [expert["params_maskable"] for expert in facts["experts"]] == [maskable] * 4
     assert [expert["maskable_kept"] for expert in facts["experts"]] == kept
@@ -145,7 +143,7 @@ def test_only_what_a_prediction_needs_is_counted(
         for name, parameter in model.named_parameters()
         if not (name.startswith(unneeded) and ".head." in name)
     )
-    facts = assembly_facts(Run(tmp_path, config, model.skeleton, [], 3, {}), model)
+    facts = assembly_summary(Run(tmp_path, config, model.skeleton, [], 3, {}), model)
     assert facts["params_kept"] == kept
     heads = "head." if len(levels) > 1 else "none"
     needed = sum(int(mask.sum()) for name, mask in masks if not name.startswith(heads))
@@ -156,7 +154,7 @@ def test_every_subset_by_brute_force(folder: Path) -> None:
     rows = json.loads((folder / "assembly.json").read_text())["rows"]
     run = Run.open(folder)
     model, dataset = run.load_model(), open_validation(run)
-    dataset.transform = clip_transform(run.config, dataset, train=False, num_clips=2)
+    dataset.transform = clip_transform(run.config, dataset, train=False, num_views=2)
     (batch,) = make_loader(dataset, 64, run.config.seed, shuffle=False)
     views, found = batch.x.chunk(2, dim=1), {}
     for members in [(0,), (1,), (0, 1)]:
@@ -170,7 +168,7 @@ def test_every_subset_by_brute_force(folder: Path) -> None:
                 ) / len(members)
                 found[members, "shared"] += model.shared_head(mean).softmax(-1) / 2
                 found[members, "own"] += model.experts[members[0]](batch).softmax(-1) / 2
-    judged = judge(SubsetLogits(model), dataset, run.config, num_clips=2).probabilities
+    judged = evaluate_model(SubsetLogits(model), dataset, run.config, num_views=2).probabilities
     assert len(rows) == judged.shape[1] == 2**2 - 1 + 2
     for place, row in enumerate(rows):
         members = tuple(number - 1 for number in row["experts"])

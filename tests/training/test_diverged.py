@@ -14,20 +14,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.finite import check_finite, first_not_finite
-from pyg_stgcn.sparsity import Ticket, full_masks, save_ticket
-from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.training.recognizer import TrainingDivergedError
+from pyg_stgcn.evaluation.fusion import fuse_runs
+from pyg_stgcn.evaluation.inspection import inspect_run
 from pyg_stgcn.evaluation.robustness import evaluate_robustness
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
-from pyg_stgcn.evaluation.fusion import fuse_runs
-from pyg_stgcn.training.runner import train
-from pyg_stgcn.evaluation.inspection import inspect_run
-from pyg_stgcn.studies.lotteries import Lottery
+from pyg_stgcn.finite import check_finite, first_not_finite
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainConfig
 from pyg_stgcn.runs.predictions import Predictions
-from pyg_stgcn.training.recognizer import ActionRecognizer
-from pyg_stgcn.training.from_ticket import ticket_facts
+from pyg_stgcn.sparsity import Ticket, full_masks, save_ticket
+from pyg_stgcn.studies.lotteries import Lottery
+from pyg_stgcn.training.from_ticket import ticket_metadata
+from pyg_stgcn.training.recognizer import ActionRecognizer, TrainingDivergedError
+from pyg_stgcn.training.runner import train
 
 #: Statistics of a batch norm.
 NORM = "data_norm.running_var"
@@ -42,7 +41,7 @@ def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Train
         clip_frames=8,
         epochs=1,
         batch_size=12,
-        eval_clips=1,
+        eval_views=1,
         save_epoch=0,
         accelerator="cpu",
     )
@@ -135,8 +134,8 @@ def test_finite_weights_without_answers_leave_no_result(
 
 
 USES: dict[str, Callable[[Path], object]] = {
-    "evaluate": lambda folder: evaluate_run(folder, num_clips=1),
-    "robustness": lambda folder: evaluate_robustness(folder, 0.5, num_clips=1),
+    "evaluate": lambda folder: evaluate_run(folder, num_views=1),
+    "robustness": lambda folder: evaluate_robustness(folder, 0.5, num_views=1),
     "inspect": inspect_run,
 }
 
@@ -164,7 +163,7 @@ def test_tickets(run: Run, tmp_path: Path) -> None:
     early = load_file(run.early_weights(0))
     early["head.linear.bias"][0] = torch.nan
     masks = full_masks(run.build_model(), exclude=("head.*",))
-    save_ticket(tmp_path / "ticket", Ticket(masks, early, ticket_facts(run, 0)))
+    save_ticket(tmp_path / "ticket", Ticket(masks, early, ticket_metadata(run, 0)))
     config = replace(run.config, ticket=str(tmp_path / "ticket"), save_epoch=None)
     with pytest.raises(InputError, match=r"--ticket .*: not finite: head\.linear\.bias"):
         train(config, tmp_path / "next")
@@ -188,7 +187,7 @@ def test_probabilities_of_finite_weights(run: Run) -> None:
     save_file(weights, run.weights)
     before = run.predictions.read_bytes()
     with pytest.raises(InputError, match=r"of 18 clips have probabilities that are not numbers"):
-        evaluate_run(run.folder, num_clips=1)
+        evaluate_run(run.folder, num_views=1)
     assert run.predictions.read_bytes() == before
     assert not (run.folder / "evaluation.json").exists()
 

@@ -13,6 +13,10 @@ from safetensors.torch import load_file
 from torch_geometric.data import Batch
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.evaluation.inspection import inspect_run
+from pyg_stgcn.evaluation.run_evaluation import evaluate_run
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainConfig
 from pyg_stgcn.sparsity import (
     Ticket,
     full_masks,
@@ -22,13 +26,9 @@ from pyg_stgcn.sparsity import (
     save_ticket,
 )
 from pyg_stgcn.sparsity.threshold import num_pruned
+from pyg_stgcn.training.from_ticket import learned_masks, start_from, ticket_metadata
 from pyg_stgcn.training.recognizer import ActionRecognizer
-from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.training.runner import train
-from pyg_stgcn.evaluation.inspection import inspect_run
-from pyg_stgcn.training.from_ticket import learned_masks, start_from, ticket_facts
 
 EPOCH = 2
 
@@ -44,7 +44,7 @@ def dense(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
         clip_frames=12,
         epochs=4,
         batch_size=12,
-        eval_clips=1,
+        eval_views=1,
         accelerator="cpu",
         save_epoch=EPOCH,
     )
@@ -59,7 +59,7 @@ def ticket_file(dense: Run) -> Path:
     masks = prune_further(load_file(dense.weights), masks, 0.8)
     path = dense.folder / "ticket.safetensors"
     early = load_file(dense.early_weights(EPOCH))
-    save_ticket(path, Ticket(masks, early, ticket_facts(dense, EPOCH)))
+    save_ticket(path, Ticket(masks, early, ticket_metadata(dense, EPOCH)))
     return path
 
 
@@ -100,7 +100,7 @@ def test_a_ticket_goes_on_from_its_epoch(dense: Run, ticket_file: Path, tmp_path
     assert (tmp_path / "run" / "checkpoints" / "best.ckpt").exists()
     facts = json.loads((tmp_path / "run" / "config.json").read_text())["ticket"]
     assert (facts["first_epoch"], facts["drawn_anew"]) == (EPOCH, [])
-    assert evaluate_run(tmp_path / "run", num_clips=1)["top1"] == summary["top1"]
+    assert evaluate_run(tmp_path / "run", num_views=1)["top1"] == summary["top1"]
 
 
 def test_a_ticket_that_keeps_everything_is_the_dense_run(dense: Run, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_ticket_that_keeps_everything_is_the_dense_run(dense: Run, tmp_path: P
     masks = full_masks(dense.build_model(), exclude="head.*")
     early = load_file(dense.early_weights(EPOCH))
     path = tmp_path / "all.safetensors"
-    save_ticket(path, Ticket(masks, early, ticket_facts(dense, EPOCH)))
+    save_ticket(path, Ticket(masks, early, ticket_metadata(dense, EPOCH)))
     config = replace(config_of(dense, path), epochs=EPOCH + 1)
     train(config, tmp_path / "run")
     first = float(table(tmp_path / "run")[0]["train_loss"])
@@ -194,7 +194,7 @@ def test_masks_are_counted_and_not_zeros(dense: Run, tmp_path: Path) -> None:
     masks = prune_further(load_file(dense.weights), full_masks(dense.build_model(), include), 0.75)
     early = load_file(dense.early_weights(EPOCH))
     early |= {name: torch.zeros_like(w) for name, w in early.items() if name.startswith("stages.")}
-    facts = ticket_facts(dense, EPOCH) | {"include": include}
+    facts = ticket_metadata(dense, EPOCH) | {"include": include}
     save_ticket(tmp_path / "ticket", Ticket(masks, early, facts))
     summary = train(config_of(dense, tmp_path / "ticket"), tmp_path / "run")
     trained = load_file(tmp_path / "run/model.safetensors")

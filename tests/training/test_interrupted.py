@@ -17,13 +17,13 @@ from safetensors.torch import load_file
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
-from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.training.runner import train
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO, read_checkpoint
 from pyg_stgcn.runs.claim import claimed, never_began
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainConfig
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.training.recognizer import ActionRecognizer
+from pyg_stgcn.training.runner import train
 
 WaitFor = Callable[[Callable[[], object]], None]
 EPOCHS = 5
@@ -39,7 +39,7 @@ def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Train
         epochs=EPOCHS,
         batch_size=12,
         sparsity=0.5,
-        eval_clips=1,
+        eval_views=1,
         accelerator="cpu",
     )
 
@@ -278,7 +278,7 @@ def command_line(config: TrainConfig, *words: str) -> list[str]:
         "channels",
         "clip_frames",
         "batch_size",
-        "eval_clips",
+        "eval_views",
         "accelerator",
     )
     pairs = [(f"--{name.replace('_', '-')}", str(getattr(config, name))) for name in names]

@@ -13,8 +13,8 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, pyskl_state_dict
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.training.runner import train
 from pyg_stgcn.training.pretrained import load_pretrained
+from pyg_stgcn.training.runner import train
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def source(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         clip_frames=12,
         epochs=2,
         batch_size=12,
-        eval_clips=1,
+        eval_views=1,
         accelerator="cpu",
     )
     train(config, folder / "run")
@@ -109,8 +109,8 @@ def test_an_assembly_keeps_its_new_classifiers(tmp_path: Path) -> None:
         before = {name: value.clone() for name, value in model.state_dict().items()}
         assert load_pretrained(model, tmp_path) == (num_classes == 3)
         for name, value in model.state_dict().items():
-            anew = num_classes == 5 and "head." in name
-            assert value.equal(before[name] if anew else trained.state_dict()[name]), name
+            again = num_classes == 5 and "head." in name
+            assert value.equal(before[name] if again else trained.state_dict()[name]), name
 
 
 def test_weights_that_do_not_fit(source: Path, tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_sparsity_that_cannot_be_met_is_said_in_the_end(tmp_path: Path) -> Non
     # Of 24 and of 5 outputs one stays at least.
     said = r"sparsity 0.99 asked for, 0\.9056 reached: pattern channel"
     with pytest.warns(UserWarning, match=said):
-        fit(Plain(), SparsityCallback(0.99, pattern="channel"), tmp_path)
+        fit(Plain(), SparsityCallback(0.99, structure="channel"), tmp_path)
 
 
 def test_wrong_options_are_refused_when_the_training_starts(tmp_path: Path) -> None:

@@ -18,18 +18,18 @@ import torch
 from safetensors.torch import load_file
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.evaluation.inspection import inspect_run
+from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.models import list_models
-from pyg_stgcn.runtime import kernels
-from pyg_stgcn.runtime.native import why_not
-from pyg_stgcn.runtime.experimental.sparse_training import _StagePlan
-from pyg_stgcn.sparsity import load_sparse, report
-from pyg_stgcn.sparsity.threshold import num_pruned
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runtime import kernels
+from pyg_stgcn.runtime.experimental.sparse_training import _StagePlan
+from pyg_stgcn.runtime.native import why_not
+from pyg_stgcn.sparsity import load_sparse, report
+from pyg_stgcn.sparsity.threshold import num_pruned
 from pyg_stgcn.training.recognizer import TrainingDivergedError
-from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.training.runner import train
-from pyg_stgcn.evaluation.inspection import inspect_run
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def config(tiny_pickle: Path, tmp_path: Path) -> TrainConfig:
         clip_frames=16,
         epochs=4,
         batch_size=12,
-        eval_clips=2,
+        eval_views=2,
         accelerator="cpu",
     )
 
@@ -109,7 +109,7 @@ def test_a_sparsity_that_is_missed_is_said_in_the_end(
     config = replace(config, sparsity=0.97, epochs=1)
     train(config, tmp_path / "exact")
     assert "Warning" not in capsys.readouterr().err
-    summary = train(replace(config, pattern="channel"), tmp_path / "rough")
+    summary = train(replace(config, structure="channel"), tmp_path / "rough")
     assert summary["sparsity"] < 0.965
     (line,) = (one for one in capsys.readouterr().err.splitlines() if "Warning" in one)
     assert f"sparsity 0.97 asked for, {summary['sparsity']:.4g} reached: pattern channel" in line
@@ -194,7 +194,7 @@ def test_run_directory(config: TrainConfig, tmp_path: Path) -> None:
     sparse, _ = load_sparse(folder / "model.sparse.safetensors")
     assert dense.keys() == sparse.keys()
     assert all(torch.equal(dense[name], sparse[name]) for name in dense)
-    again = evaluate_run(folder, num_clips=2)
+    again = evaluate_run(folder, num_views=2)
     assert {name: again[name] for name in ("top1", "top5", "mean_class")} == {
         name: summary[name] for name in ("top1", "top5", "mean_class")
     }
@@ -225,7 +225,7 @@ def command_line(config: TrainConfig, folder: Path, *more: str) -> list[str]:
         "clip-frames": config.clip_frames,
         "epochs": config.epochs,
         "batch-size": config.batch_size,
-        "eval-clips": config.eval_clips,
+        "eval-views": config.eval_views,
         "accelerator": config.accelerator,
         "sparsity": config.sparsity,
         "edge-sparsity": config.edge_sparsity,
@@ -297,7 +297,7 @@ def test_single_poses_with_one_clip_left_for_the_last_batch(
     config: TrainConfig, tmp_path: Path, model: str
 ) -> None:
     # Of 36 clips 35 are one batch; every third clip shows a second person.
-    config = replace(config, model=model, clip_frames=1, batch_size=35, epochs=2, eval_clips=1)
+    config = replace(config, model=model, clip_frames=1, batch_size=35, epochs=2, eval_views=1)
     summary = train(config, tmp_path / "run")
     assert [row["step"] for row in table(tmp_path / "run")] == ["2", "4"]
     weights = load_file(tmp_path / "run/model.safetensors")
@@ -357,7 +357,7 @@ def test_another_precision(config: TrainConfig, tmp_path: Path, precision: str) 
     close = {"rtol": 0, "atol": 1e-4 if precision == "64-true" else 0.02}
     for name, weight in single.items():
         torch.testing.assert_close(other[name], weight, **close)  # of the same type, too
-    evaluate_run(tmp_path / "other", num_clips=1)
+    evaluate_run(tmp_path / "other", num_views=1)
 
 
 @pytest.mark.parametrize("sparsity", [0.8, 0.0])  # the dense run of a lottery, too

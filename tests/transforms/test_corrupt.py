@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import get_skeleton
-from pyg_stgcn.transforms import PATTERNS, SEVERITIES, JointDropout, TemporalCorruption
+from pyg_stgcn.transforms import MODES, SEVERITIES, JointDropout, TemporalCorruption
 
 NTU = get_skeleton("ntu25")
 
@@ -34,14 +34,12 @@ def lost(clip: Data) -> list[int]:
 
 
 @settings(deadline=None)
-@given(
-    st.integers(1, 200), st.floats(0, 0.999), st.sampled_from(PATTERNS), st.none() | st.integers(0)
-)
+@given(st.integers(1, 200), st.floats(0, 0.999), st.sampled_from(MODES), st.none() | st.integers(0))
 def test_exactly_the_share_is_lost_but_never_all(
-    clips: SimpleNamespace, frames: int, ratio: float, pattern: str, seed: int | None
+    clips: SimpleNamespace, frames: int, ratio: float, mode: str, seed: int | None
 ) -> None:
     clip = ones(clips, persons=2, frames=frames)
-    output = TemporalCorruption(ratio, pattern, seed)(clip)
+    output = TemporalCorruption(ratio, mode, seed)(clip)
     assert output.x.shape == (50, frames, 3)
     assert len(lost(output)) == min(round(ratio * frames), frames - 1)
     assert clip.x.all()
@@ -49,8 +47,8 @@ def test_exactly_the_share_is_lost_but_never_all(
 
 @pytest.mark.parametrize("seed", [0, 1, None])
 def test_patterns(clips: SimpleNamespace, seed: int | None) -> None:
-    def frames(pattern: str, ratio: float) -> list[int]:
-        return lost(TemporalCorruption(ratio, pattern, seed)(ones(clips)))
+    def frames(mode: str, ratio: float) -> list[int]:
+        return lost(TemporalCorruption(ratio, mode, seed)(ones(clips)))
 
     assert frames("prefix", 0.3) == list(range(12))
     assert frames("suffix", 0.3) == list(range(28, 40))
@@ -63,9 +61,9 @@ def test_patterns(clips: SimpleNamespace, seed: int | None) -> None:
     assert frames("random", 0.3) not in (frames("prefix", 0.3), block)
 
 
-@pytest.mark.parametrize("pattern", ["random", "block", "periodic"])
-def test_every_frame_can_be_lost_and_kept(clips: SimpleNamespace, pattern: str) -> None:
-    transform = TemporalCorruption(0.25, pattern)
+@pytest.mark.parametrize("mode", ["random", "block", "periodic"])
+def test_every_frame_can_be_lost_and_kept(clips: SimpleNamespace, mode: str) -> None:
+    transform = TemporalCorruption(0.25, mode)
     counts = torch.zeros(8)
     for number in range(200):
         counts[lost(transform(ones(clips, frames=8, name=f"clip_{number}")))] += 1
@@ -176,17 +174,17 @@ def test_persons_lose_different_joints(clips: SimpleNamespace) -> None:
 
 
 def test_clips_of_no_frames_and_of_one(clips: SimpleNamespace) -> None:
-    for pattern in PATTERNS:
+    for mode in MODES:
         for frames in (0, 1):
             clip = ones(clips, frames=frames)
-            assert torch.equal(TemporalCorruption(0.9, pattern)(clip).x, clip.x)
+            assert torch.equal(TemporalCorruption(0.9, mode)(clip).x, clip.x)
 
 
 def test_mistakes(clips: SimpleNamespace) -> None:
     for severity in ("major", 1.0, -0.1, float("nan"), "1"):
         with pytest.raises(InputError, match=r"minor, moderate, severe, or give the share"):
             TemporalCorruption(severity)
-    with pytest.raises(InputError, match=r"pattern 'blocks': .* choose from random, block,"):
+    with pytest.raises(InputError, match=r"mode 'blocks': .* choose from random, block,"):
         TemporalCorruption(0.5, "blocks")
     with pytest.raises(InputError, match="ratio: 1 of the joints"):
         JointDropout(1.0)

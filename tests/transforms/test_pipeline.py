@@ -62,13 +62,13 @@ def test_testing_in_the_plane_is_the_same_as_step_by_step(clips: SimpleNamespace
     coco = get_skeleton("coco17")
     clip = clips.flat(frames=40)
     transform = standard_transform(
-        coco, stream="bone", clip_frames=16, train=False, num_clips=3, has_score=True, num_persons=2
+        coco, stream="bone", clip_frames=16, train=False, num_views=3, has_score=True, num_persons=2
     )
     output = transform(clip)
     for step in (
         PreNormalize2D(),
         ToStream("bone", coco),
-        UniformSample(16, num_clips=3, train=False),
+        UniformSample(16, num_views=3, train=False),
         PadPersons(2),
     ):
         clip = step(clip)
@@ -116,14 +116,14 @@ def test_testing_is_not_random(clips: SimpleNamespace) -> None:
 
 def test_batches_of_different_persons(clips: SimpleNamespace) -> None:
     transform = standard_transform(
-        NTU, stream="joint", clip_frames=8, train=True, num_clips=2, has_score=False
+        NTU, stream="joint", clip_frames=8, train=True, num_views=2, has_score=False
     )
     items = [transform(clips.random(persons=m, frames=f)) for m, f in ((1, 5), (2, 30), (1, 12))]
     batch = next(iter(DataLoader(items, batch_size=3)))
     assert batch.x.shape == (100, 16, 3)
     assert batch.num_persons.tolist() == [1, 2, 1]
     assert batch.ptr.tolist() == [0, 25, 75, 100]
-    assert batch.num_clips.tolist() == [2, 2, 2]
+    assert batch.num_views.tolist() == [2, 2, 2]
     assert int(batch.edge_index.max()) == 99
     assert batch.name == ["clip_1"] * 3
 

@@ -224,7 +224,7 @@ STEPS = [
     TemporalCorruption(0.5),
     TemporalCrop(0.5),
     UniformSample(20),
-    UniformSample(5, num_clips=3, train=False),
+    UniformSample(5, num_views=3, train=False),
 ]
 
 

@@ -28,9 +28,9 @@ def test_test_frames_of_recordings_equal_golden(
 ) -> None:
     clip, golden = clips.recording(shared_data, name)
     frames = torch.from_numpy(golden["uniform_sample/frame_inds_test_clip100_x10_seed255"])
-    output = UniformSample(100, num_clips=10, train=False)(clip)
+    output = UniformSample(100, num_views=10, train=False)(clip)
     assert torch.equal(output.x, clip.x[:, frames])
-    assert output.num_clips == 10
+    assert output.num_views == 10
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_published_examples(num_frames: int, expected: list[int]) -> None:
 @settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 120), st.integers(1, 12))
 def test_test_frames_are_in_range_and_ordered(
-    num_frames: int, clip_frames: int, num_clips: int
+    num_frames: int, clip_frames: int, num_views: int
 ) -> None:
-    frames = sample_test_frames(num_frames, clip_frames, num_clips).view(num_clips, clip_frames)
+    frames = sample_test_frames(num_frames, clip_frames, num_views).view(num_views, clip_frames)
     assert frames.min() >= 0
     assert frames.max() < num_frames
     if num_frames >= clip_frames:
@@ -93,7 +93,7 @@ def test_every_frame_can_be_the_one_that_is_skipped() -> None:
 
 def test_training_follows_the_seed_of_torch_alone(clips: SimpleNamespace) -> None:
     clip = numbered_clip(clips, 80)
-    transform = UniformSample(20, num_clips=3)
+    transform = UniformSample(20, num_views=3)
 
     def draw(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
@@ -117,7 +117,7 @@ def test_testing_leaves_the_generator_of_torch_alone(clips: SimpleNamespace) -> 
 def test_mistakes(clips: SimpleNamespace) -> None:
     with pytest.raises(InputError, match="clip_frames: 0 is too few"):
         UniformSample(0)
-    with pytest.raises(InputError, match="num_clips: -1 is too few"):
-        UniformSample(8, num_clips=-1)
+    with pytest.raises(InputError, match="num_views: -1 is too few"):
+        UniformSample(8, num_views=-1)
     with pytest.raises(InputError, match="clip_1: the clip has no frames"):
         UniformSample(8)(numbered_clip(clips, 0))

@@ -25,7 +25,7 @@ from pyg_stgcn.nn import PersonNorm
 BACKBONE = "backbone."
 CLASSIFIER = "cls_head.fc_cls"
 _LONGEST_NAME = 200
-# PYSKL's forms of these keep the graph that they started with once more, and never read it.
+# PYSKL's forms of these keep the graph that they started with again, and never read it.
 SPARE_GRAPH = (AAGCN, CTRGCN)
 
 

@@ -153,7 +153,7 @@ def _kept(owner: nn.Module, attribute: str) -> Tensor:
 
 @dataclass
 class _StagePlan:
-    """A stage, and where its weights are: found anew when the masks have changed."""
+    """A stage, and where its weights are: found again when the masks have changed."""
 
     masks: list[Tensor] | None = None
     spatial: GraphConvPlan | None = None

@@ -29,9 +29,9 @@ class DynamicMask(Mask):
         weight: Tensor,
         score_scale: str = "fan_in",
         generator: torch.Generator | None = None,
-        pattern: str = "unstructured",
+        structure: str = "unstructured",
     ) -> None:
-        super().__init__(weight, score_scale, generator, pattern)
+        super().__init__(weight, score_scale, generator, structure)
         #: Share of the kept weights that the next update puts up for replacement.
         self.drop = 0.0
         device = "cpu" if generator is None else generator.device

@@ -24,9 +24,9 @@ class RandomMask(Mask):
         weight: Tensor,
         score_scale: str = "fan_in",
         generator: torch.Generator | None = None,
-        pattern: str = "unstructured",
+        structure: str = "unstructured",
     ) -> None:
-        super().__init__(weight, score_scale, generator, pattern)
+        super().__init__(weight, score_scale, generator, structure)
         lot = draw_uniform(self.unit_shape, generator)
         self.register_buffer("lot", lot.to(weight.device))
 

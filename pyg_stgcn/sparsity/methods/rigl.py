@@ -21,7 +21,7 @@ class _ListeningMask(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (grad,) = grads
-        ctx.mask.hear(grad)
+        ctx.mask.accumulate_grad(grad)
         return torch.where(ctx.mask.mask, grad, 0), None
 
 
@@ -38,30 +38,30 @@ class RigLMask(DynamicMask):
         weight: Tensor,
         score_scale: str = "fan_in",
         generator: torch.Generator | None = None,
-        pattern: str = "unstructured",
+        structure: str = "unstructured",
     ) -> None:
-        super().__init__(weight, score_scale, generator, pattern)
+        super().__init__(weight, score_scale, generator, structure)
         #: Whether the next step is the last before an update.
         self.listening = False
-        self._heard: Tensor | None = None
+        self._accumulated: Tensor | None = None
 
-    def hear(self, grad: Tensor) -> None:
+    def accumulate_grad(self, grad: Tensor) -> None:
         """Add to the gradient of this step."""
-        self._heard = grad.clone() if self._heard is None else self._heard + grad
+        self._accumulated = grad.clone() if self._accumulated is None else self._accumulated + grad
 
     def growth(self, weight: Tensor) -> Tensor:
         """Magnitude of the gradient, over all processes."""
-        heard = torch.zeros_like(weight) if self._heard is None else self._heard
+        accumulated = torch.zeros_like(weight) if self._accumulated is None else self._accumulated
         if distributed.is_available() and distributed.is_initialized():
-            heard = heard.clone()
-            distributed.all_reduce(heard)
+            accumulated = accumulated.clone()
+            distributed.all_reduce(accumulated)
         # A step that overflows in mixed precision tells nothing.
-        return self.pool(torch.nan_to_num(heard.abs(), nan=0.0, posinf=0.0))
+        return self.pool(torch.nan_to_num(accumulated.abs(), nan=0.0, posinf=0.0))
 
     def end_update(self) -> None:
         """Forget the gradient."""
         super().end_update()
-        self._heard = None
+        self._accumulated = None
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with pruned entries set to (positive) zero."""

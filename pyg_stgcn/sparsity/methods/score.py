@@ -56,9 +56,9 @@ class ScoreMask(Mask):
         weight: Tensor,
         score_scale: str = "fan_in",
         generator: torch.Generator | None = None,
-        pattern: str = "unstructured",
+        structure: str = "unstructured",
     ) -> None:
-        super().__init__(weight, score_scale, generator, pattern)
+        super().__init__(weight, score_scale, generator, structure)
         # Drawn on the generator's device, in single precision at least: the same seed gives the
         # same masks on every device, and half precision does not fill the pool with ties.
         drawn = torch.empty(

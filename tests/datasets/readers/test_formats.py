@@ -28,9 +28,9 @@ from pyg_stgcn.datasets import NTU60, UTDMHAD, Kinetics400HRNet, SkeletonPickle
 from pyg_stgcn.datasets.readers.unpickle import load_pickle
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model, load_pyskl
+from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.skeletons import get_skeleton
 from pyg_stgcn.sparsity import load_sparse
-from pyg_stgcn.runs.folder import Run
 
 
 def written(write: Callable[[io.BytesIO], Any]) -> bytes:

@@ -106,7 +106,7 @@ def test_copies_refer_to_the_file(folder: Path, duplicate: Any) -> None:
 def test_a_copy_notices_that_the_store_was_built_anew(folder: Path) -> None:
     other = pickle.loads(pickle.dumps(ClipStore.build(folder, make_clips(), META)))
     ClipStore.build(folder, make_clips(), META)
-    with pytest.raises(InputError, match="built this store anew"):
+    with pytest.raises(InputError, match="built this store again"):
         other[0]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.datasets.store.duplicates import Copies, first_copies
 from pyg_stgcn.datasets.store.clip_store import Clip, ClipStore
+from pyg_stgcn.datasets.store.duplicates import Copies, first_copies
 
 
 def same_checksum() -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -153,17 +153,17 @@ def test_a_folder_is_known_by_the_files_that_count(tmp_path: Path) -> None:
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """A folder of many files, settled a day ago."""
+    """A folder of many files, last written a day ago."""
     source = tmp_path / "many"
     for part in ("a", "b"):
         (source / part).mkdir(parents=True)
         for number in range(600):
             (source / part / f"{number}.raw").touch()
-    settle(source)
+    make_old(source)
     return source
 
 
-def settle(source: Path) -> None:
+def make_old(source: Path) -> None:
     yesterday = (time.time_ns() - 86_400 * 10**9,) * 2
     for folder in (source / "a", source / "b", source):
         os.utime(folder, ns=yesterday)

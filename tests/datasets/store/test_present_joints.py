@@ -14,10 +14,10 @@ from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
 from pyg_stgcn.datasets import SkeletonPickle
-from pyg_stgcn.datasets.store.present_joints import find_present, hidden_fraction
 from pyg_stgcn.datasets.readers.reading import ClipSource, check_clip
-from pyg_stgcn.datasets.store.statistics import missing_in
 from pyg_stgcn.datasets.store.clip_store import Clip
+from pyg_stgcn.datasets.store.present_joints import find_present, hidden_fraction
+from pyg_stgcn.datasets.store.statistics import missing_in
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import get_skeleton
 from pyg_stgcn.transforms import PreNormalize3D, standard_transform

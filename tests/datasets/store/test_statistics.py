@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from pyg_stgcn.datasets import Clip, ClipStore, SkeletonPickle
-from pyg_stgcn.datasets.store.statistics import statistics
-from pyg_stgcn.datasets.store.statistics import count_missing, frame_histogram, missing_in
+from pyg_stgcn.datasets.store.statistics import (
+    count_missing,
+    frame_histogram,
+    missing_in,
+    statistics,
+)
 
 
 def counted_by_hand(presents: list[np.ndarray]) -> tuple[np.ndarray, float, float]:

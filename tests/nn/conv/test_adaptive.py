@@ -68,7 +68,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 def make(kind: Kind, num_partitions: int = K, **options: object) -> AdaptiveGraphConv:
-    """A layer whose learnt part is far from silent."""
+    """A layer whose learnt part is far from zero."""
     conv = kind(C, OUT, num_partitions, **options).double().eval()
     with torch.no_grad():
         for parameter in conv.parameters():

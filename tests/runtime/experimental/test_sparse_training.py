@@ -16,7 +16,13 @@ from pyg_stgcn.models import create_model
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.nn import TemporalConv
 from pyg_stgcn.runtime import SparseTraining
-from pyg_stgcn.runtime.experimental.gradients import Conv, ConvPlan, GraphConv, GraphConvPlan, Normalize
+from pyg_stgcn.runtime.experimental.gradients import (
+    Conv,
+    ConvPlan,
+    GraphConv,
+    GraphConvPlan,
+    Normalize,
+)
 from pyg_stgcn.runtime.lanes import in_lanes
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.sparsity import SparsityController, masked_parameters, sparsify
@@ -128,7 +134,7 @@ def test_a_step_is_that_of_the_model(
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.99])
 def test_any_density(sparsity: float) -> None:
     model = make_model()
-    sparsify(model, sparsity, method="magnitude", exclude="head.*", pattern="block8")
+    sparsify(model, sparsity, method="magnitude", exclude="head.*", structure="block8")
     assert_same_step(model, make_batch(25, 8, [1, 1]))
 
 

@@ -276,7 +276,7 @@ def make_block(
     return Block(gcn, tcn, residual, "1" if model == "ctrgcn" else "")
 
 
-class UsualBackbone(nn.Module):
+class ReferenceBackbone(nn.Module):
     """From clips ``[N, M, T, V, C]`` to features ``[N, C']``."""
 
     def __init__(self, model: str, skeleton: str, graph: str, width: int = BASE) -> None:
@@ -309,14 +309,14 @@ class UsualBackbone(nn.Module):
         return x.mean((2, 3)).view(n, m, -1).mean(1)
 
 
-class UsualModel(nn.Module):
+class ReferenceModel(nn.Module):
     """Backbone and classifier: clips ``[N, M, T, V, C]`` to logits ``[N, num_classes]``."""
 
     def __init__(
         self, model: str, num_classes: int, skeleton: str, graph: str, width: int = BASE
     ) -> None:
         super().__init__()
-        self.backbone = UsualBackbone(model, skeleton, graph, width)
+        self.backbone = ReferenceBackbone(model, skeleton, graph, width)
         self.cls_head = nn.ModuleDict(
             {"fc_cls": nn.Linear(self.backbone.num_features, num_classes)}
         )
