@@ -42,8 +42,8 @@ class SparsityController:
             threshold; ``"uniform"``, all the same share; ``"erk"``, small layers a smaller share
             (:func:`~pyg_stgcn.sparsity.allocation.erk_densities`). Edge weights likewise.
         min_density (float): What every layer keeps at least, rounded down, as a fraction of what it
-            would keep under ``"uniform"``, in [0, 1]. At 0 a layer may lose everything, and two such
-            layers in a row get no gradient any more that would bring them back.
+            would keep under ``"uniform"``, in [0, 1]. At 0 a layer may lose everything, and two
+            such layers in a row get no gradient any more that would bring them back.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
         update_every (int): Optimiser steps from one change of the masks to the next.
         drop_fraction (float): Share of the kept weights that a :class:`DynamicMask` puts up for

@@ -99,8 +99,10 @@ class Mask(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the shape and how layers compare."""
-        return f"{tuple(self.mask.shape)}, score_scale={self.score_scale!r}, "
+        return (
+            f"{tuple(self.mask.shape)}, score_scale={self.score_scale!r}, "
             f"structure={self.structure!r}"
+        )
 
 
 @dataclass(frozen=True)

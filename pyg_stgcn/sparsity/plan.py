@@ -30,8 +30,8 @@ def check_plan(
         )
     if not 0 <= min_density <= 1:
         raise InputError(
-            f"min_density {min_density!r} is not in [0, 1]; give what each layer keeps at least, as a "
-            f"fraction of what it would keep if all kept alike"
+            f"min_density {min_density!r} is not in [0, 1]; give what each layer keeps at least, "
+            f"as a fraction of what it would keep if all kept alike"
         )
     if isinstance(schedule, SparsitySchedule) and schedule.target != sparsity:
         raise InputError(

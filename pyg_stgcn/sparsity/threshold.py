@@ -59,8 +59,8 @@ def choose_masks(
         allocation (str): ``"global"``: compared by one threshold; otherwise layer by layer, as many
             as :func:`~pyg_stgcn.sparsity.allocation.num_pruned_per_layer` says. With the structure
             ``"2:4"`` every layer loses the same share.
-        min_density (float): What every layer keeps, rounded down, as a fraction of what it would keep
-            if all kept the same fraction.
+        min_density (float): What every layer keeps, rounded down, as a fraction of what it would
+            keep if all kept the same fraction.
     """
     masks = [entry.mask for entry in pool]
     sizes = [mask.numel() for mask in masks]
