@@ -42,7 +42,7 @@ from pyg_stgcn.datasets.readers.raw_files import (
     read_clips,
 )
 from pyg_stgcn.datasets.readers.reading import ClipSource
-from pyg_stgcn.runs.pipeline import make_loader
+from pyg_stgcn.runs.batches import make_loader
 from pyg_stgcn.transforms import standard_transform
 
 CLIPS, RAW_FILES, JOINTS, CLASSES = 114_480, 512, 25, 120

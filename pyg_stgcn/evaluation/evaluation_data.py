@@ -14,12 +14,12 @@ from typing import Any
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.jsonfile import read_json
+from pyg_stgcn.runs.batches import split_held_out
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.matching import match_dataset
 from pyg_stgcn.runs.opening import labelled_clips, open_dataset, open_other_file
 from pyg_stgcn.runs.options import TrainConfig
 from pyg_stgcn.runs.paths import is_file, with_absolute_paths
-from pyg_stgcn.runs.pipeline import split_held_out
 from pyg_stgcn.runs.same_data import are_clips_of, warn_of_changed_clips
 from pyg_stgcn.transforms import parse_streams
 

@@ -172,7 +172,7 @@ class TrainConfig:
         class_weights: Weights of the classes in the training loss: ``"balanced"`` or a CSV file,
             see :func:`pyg_stgcn.runs.class_weights.class_weights` (default: all alike).
         balanced_sampler: Whether training clips are drawn so that every class comes equally often,
-            see :class:`pyg_stgcn.runs.pipeline.BalancedSampler`.
+            see :class:`pyg_stgcn.runs.batches.BalancedSampler`.
         seed: Of the initialisation, the order of the clips and the augmentation.
         eval_views: Clips over which the final evaluation averages probabilities.
         num_workers: Processes that prepare batches; the result does not depend on it.

@@ -25,6 +25,7 @@ from pyg_stgcn.evaluation.subsets import assembly_summary, evaluate_subsets
 from pyg_stgcn.models import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.plots.curves import plot_curves
+from pyg_stgcn.runs.batches import clip_transform, make_loader, split_held_out
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.runs.claim import claimed
 from pyg_stgcn.runs.class_weights import check_same_weights, class_weights
@@ -32,7 +33,6 @@ from pyg_stgcn.runs.folder import Run, software_versions, sparsity_summary
 from pyg_stgcn.runs.opening import open_dataset
 from pyg_stgcn.runs.options import TrainConfig
 from pyg_stgcn.runs.paths import with_absolute_paths
-from pyg_stgcn.runs.pipeline import clip_transform, make_loader, split_held_out
 from pyg_stgcn.runs.resume import check_resumable, checkpoint_to_resume
 from pyg_stgcn.runs.same_data import check_same_data, describe_clips
 from pyg_stgcn.runtime import SparseTraining

@@ -14,10 +14,10 @@ from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.runs.batches import BalancedSampler, EpochSampler, SeededClips
 from pyg_stgcn.runs.class_weights import class_weights
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainConfig
-from pyg_stgcn.runs.pipeline import BalancedSampler, EpochSampler, SeededClips
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.runner import train
 

@@ -21,9 +21,9 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.run_evaluation import evaluate_model, open_validation
 from pyg_stgcn.evaluation.subsets import SubsetLogits, assembly_summary, evaluate_assembly
 from pyg_stgcn.models import Assembly, create_model
+from pyg_stgcn.runs.batches import clip_transform, make_loader
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import UNMASKED, TrainConfig
-from pyg_stgcn.runs.pipeline import clip_transform, make_loader
 from pyg_stgcn.sparsity import sparsify
 from pyg_stgcn.training.callbacks import EpochTable
 from pyg_stgcn.training.recognizer import ActionRecognizer

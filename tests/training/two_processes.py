@@ -13,7 +13,7 @@ from torch import nn
 from torch_geometric.data import Data
 
 from pyg_stgcn.models import create_model
-from pyg_stgcn.runs.pipeline import make_loader
+from pyg_stgcn.runs.batches import make_loader
 from pyg_stgcn.skeletons import get_skeleton
 from pyg_stgcn.sparsity import sparsify
 from pyg_stgcn.training.recognizer import ActionRecognizer

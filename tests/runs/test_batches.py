@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pyg_stgcn.datasets import SkeletonPickle
-from pyg_stgcn.runs.pipeline import EpochSampler, make_loader
+from pyg_stgcn.runs.batches import EpochSampler, make_loader
 from pyg_stgcn.transforms import standard_transform
 
 
