@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -90,8 +91,6 @@ def test_imports_point_down(module: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(m for m in SOURCES if sub_package(m) == "sparsity"))
 def test_masks_need_torch_and_safetensors_only(module: str) -> None:
-    import sys
-
     others = {name.split(".")[0] for name in imported(SOURCES[module])} - sys.stdlib_module_names
     assert others <= {*OUTSIDE_OF_SPARSITY, "pyg_stgcn"}
 
