@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import click
 
+from pyg_stgcn.progress import logger as progress
 from pyg_stgcn.text import joined, printable, to_json
 
 
@@ -25,12 +26,15 @@ class _Lines(logging.Handler):
 
 @contextlib.contextmanager
 def logged_lines() -> Iterator[None]:
-    """Within the context, warnings of the package are printed to standard error."""
-    logger, lines = logging.getLogger("pyg_stgcn"), _Lines(logging.WARNING)
+    """Within the context, warnings and progress of the package are printed to standard error."""
+    logger, lines = logging.getLogger("pyg_stgcn"), _Lines()
+    level = progress.level
     logger.addHandler(lines)
+    progress.setLevel(logging.INFO)
     try:
         yield
     finally:
+        progress.setLevel(level)
         logger.removeHandler(lines)
 
 

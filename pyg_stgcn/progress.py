@@ -1,7 +1,8 @@
-"""Progress bars on terminals."""
+"""Lines and bars of progress."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -9,6 +10,16 @@ from typing import TypeVar
 from pyg_stgcn.text import printable
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+def tell(line: str) -> None:
+    """Log a line of progress at level ``INFO``; the command line prints it to standard error.
+
+    In Python, ``logging.basicConfig(level="INFO")`` shows these lines.
+    """
+    logger.info("%s", line)
 
 
 def with_progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:

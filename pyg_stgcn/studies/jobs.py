@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import click
-
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.progress import tell
 from pyg_stgcn.runs.options import FILLED_IN, PLACEMENT, TrainConfig, load_config
 from pyg_stgcn.runs.paths import with_absolute_paths, with_root
 from pyg_stgcn.signals import END_WITH_INPUT, stop_on
-from pyg_stgcn.text import printable, shell_word
+from pyg_stgcn.text import shell_word
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
 
 def _relay(label: str, lines: IO[str]) -> None:
     for line in lines:
-        click.echo(f"{label}: {printable(line.rstrip())}", err=True)
+        tell(f"{label}: {line.rstrip()}")
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:

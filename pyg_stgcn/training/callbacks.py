@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import click
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from pyg_stgcn.progress import tell
 from pyg_stgcn.tables import write_csv
 from pyg_stgcn.training.recognizer import ActionRecognizer
 
@@ -69,7 +69,7 @@ class EpochTable(Callback):
 
 
 class EpochLines(Callback):
-    """Prints one line for each validated epoch, where a progress bar would only make a mess.
+    """Tells one line for each validated epoch, where a progress bar would only make a mess.
 
     Args:
         table: The table whose last row is printed.
@@ -83,9 +83,8 @@ class EpochLines(Callback):
         row = self.table.rows[-1]
         if "val_top1" not in row:
             return
-        click.echo(
+        tell(
             f"epoch {row['epoch']:>3}/{trainer.max_epochs}  loss {row['train_loss']:.4f}  "
             f"train {row['train_top1']:.1%}  val {row['val_top1']:.1%}  "
-            f"sparsity {row['sparsity']:.1%}  {row['seconds']:.1f} s/epoch",
-            err=True,
+            f"sparsity {row['sparsity']:.1%}  {row['seconds']:.1f} s/epoch"
         )

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -19,13 +18,13 @@ from pyg_stgcn.checked import brief, check_entries
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.finite import check_finite
+from pyg_stgcn.progress import tell
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.matching import class_numbers, same_skeleton
 from pyg_stgcn.runs.options import UNMASKED, TrainConfig, load_config
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import SparsityController, Ticket, kept_weights, load_ticket, put_masks
 from pyg_stgcn.sparsity.mask import is_edge_weight
-from pyg_stgcn.text import printable
 from pyg_stgcn.training.recognizer import ActionRecognizer
 
 #: Types of what a ticket says, as far as it does.
@@ -124,8 +123,7 @@ def start_ticket(
         "unmasked": [name for name in left if name in ticket.masks],
     }
     if left and trainer.is_global_zero:
-        names = printable(", ".join(left))
-        click.echo(f"not taken from the ticket, but drawn at random: {names}", err=True)
+        tell(f"not taken from the ticket, but drawn at random: {', '.join(left)}")
     return controller
 
 

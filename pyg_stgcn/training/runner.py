@@ -9,7 +9,6 @@ import warnings
 from pathlib import Path
 from typing import Any, cast
 
-import click
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
@@ -39,7 +38,6 @@ from pyg_stgcn.runtime import SparseTraining
 from pyg_stgcn.signals import stop_on
 from pyg_stgcn.sparsity import ControllerGroup, SparsityController
 from pyg_stgcn.tables import write_json
-from pyg_stgcn.text import printable
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable
 from pyg_stgcn.training.from_ticket import (
     WeightKeeper,
@@ -52,6 +50,8 @@ from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.stopping import OwnSignals, end_launched
 from pyg_stgcn.transforms import parse_streams
+
+logger = logging.getLogger(__name__)
 
 #: Largest norm of an assembly's gradient, as released; its loss is the sum of several.
 ASSEMBLY_CLIP = 45.0
@@ -247,7 +247,7 @@ def _fold(
     # With the masks: kept weights may be zero too.
     counts = sparsity_summary(model, run)
     for line in controller.sparsity_gaps():
-        click.echo(f"Warning: {printable(line)}", err=True)
+        logger.warning("%s", line)
     controller.finalize()
     return counts
 

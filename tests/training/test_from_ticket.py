@@ -270,11 +270,12 @@ def test_other_classes_and_another_skeleton(
     ticket_file: Path,
     other_pickle: Path,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     config = replace(config_of(dense, ticket_file), dataset=str(other_pickle), epochs=1, lr=1e-12)
-    summary = train(config, tmp_path / "run")
-    said = capsys.readouterr().err
+    with caplog.at_level("INFO", "pyg_stgcn.progress"):
+        summary = train(config, tmp_path / "run")
+    said = caplog.text
     assert "drawn at random: data_norm.bias" in said and "head.linear.weight" in said
     ticket = load_ticket(ticket_file)
     trained = load_file(tmp_path / "run" / "model.safetensors")
