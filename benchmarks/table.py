@@ -38,7 +38,7 @@ def main(folders: list[str]) -> None:
         minutes = ", ".join(f"{result['seconds'] / 60:.1f}" for result in results)
         print(
             f"| {data} | {model} | {stream} | {100 * sparsity:g} % "
-            f"| {100 * results[0]['density']:.1f} % | {each} "
+            f"| {100 * results[0]['params_kept_fraction']:.1f} % | {each} "
             f"| {spread([result['top1'] for result in results])} "
             f"| {spread([result['mean_class'] for result in results])} | {minutes} |"
         )

@@ -126,7 +126,7 @@ def sparsity_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("maskable weights", f"{facts['params_maskable']:,}"),
         ("kept of them", kept),
         ("sparsity", percent(facts["sparsity"])),
-        ("kept of all parameters", percent(facts["density"])),
+        ("kept of all parameters", percent(facts["params_kept_fraction"])),
         *_assembly_rows(facts.get("assembly")),
     ]
 
@@ -148,7 +148,7 @@ def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
             ("top-1", percent(summary["top1"])),
             ("top-5", percent(summary["top5"])),
             ("mean class", percent(summary["mean_class"])),
-            ("clips averaged", summary["clips"]),
+            ("views", summary["views"]),
             ("parameters", f"{summary['params_total']:,}"),
             *sparsity_rows(summary),
             ("epochs", summary["epochs"]),

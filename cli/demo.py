@@ -76,7 +76,7 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
             ("sparsity", *(percent(result["sparsity"]) for result in results.values())),
             (
                 "kept of all parameters",
-                *(percent(result["density"]) for result in results.values()),
+                *(percent(result["params_kept_fraction"]) for result in results.values()),
             ),
             ("seconds", *(result["seconds"] for result in results.values())),
         ],

@@ -25,11 +25,11 @@ _ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
 @click.command("evaluate")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--clips",
+    "--views",
     type=number(VIEWS),
     default=10,
     show_default=True,
-    help="Clips whose probabilities are averaged.",
+    help="Views of each clip, whose probabilities are averaged.",
 )
 @click.option(
     "--corruption",
@@ -71,7 +71,7 @@ _ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     run: Path,
-    clips: int,
+    views: int,
     corruption: str | None,
     mode: str | None,
     repair: str | None,
@@ -111,10 +111,10 @@ def command(
     check_device(device)
     data = EvaluationData(**where)
     if corruption is None:
-        result = evaluate_run(run, num_views=clips, device=device, data=data, checkpoint=checkpoint)
+        result = evaluate_run(run, num_views=views, device=device, data=data, checkpoint=checkpoint)
         if Run.open(run).config.levels and "top1" in result:
             result["assembly"] = evaluate_assembly(
-                run, num_views=clips, device=device, data=data, checkpoint=checkpoint
+                run, num_views=views, device=device, data=data, checkpoint=checkpoint
             )
     else:
         result = evaluate_robustness(
@@ -122,7 +122,7 @@ def command(
             corruption,
             mode=mode or "random",
             repair=repair,
-            num_views=clips,
+            num_views=views,
             device=device,
             data=data,
             checkpoint=checkpoint,
@@ -168,7 +168,7 @@ def _print_evaluation(result: dict[str, Any]) -> None:
             ),
             ("samples", result["samples"]),
             *([("without a label", result["unlabelled"])] if result["unlabelled"] else []),
-            ("clips averaged", result["clips"]),
+            ("views", result["views"]),
             *sparsity_rows(result),
         ],
         title=_title(result),
@@ -203,8 +203,8 @@ def _print_robustness(result: dict[str, Any]) -> None:
         title=f"{_title(result)}{repair}",
     )
     echo(
-        f"samples: {result['samples']}, clips averaged: {result['clips']}\n"
+        f"samples: {result['samples']}, views: {result['views']}\n"
         f"kept: {percent(1 - result['sparsity'])} of the maskable weights, "
-        f"{percent(result['density'])} of all parameters\n"
+        f"{percent(result['params_kept_fraction'])} of all parameters\n"
         f"table: {result['robustness_csv']}\npicture: {result['robustness_png']}"
     )

@@ -114,7 +114,7 @@ def _print_layers(found: Inspection) -> None:
     echo(
         f"kept {totals['maskable_kept']:,} of {totals['params_maskable']:,} maskable weights "
         f"(sparsity {percent(totals['sparsity'])}), "
-        f"{percent(totals['density'])} of all {totals['params_total']:,} parameters"
+        f"{percent(totals['params_kept_fraction'])} of all {totals['params_total']:,} parameters"
     )
     if found.assembly is not None:
         _print_experts(found.assembly)
@@ -130,7 +130,7 @@ def _print_experts(assembly: dict[str, Any]) -> None:
                 f"{expert['params_maskable']:,}",
                 f"{expert['maskable_kept']:,}",
                 percent(expert["sparsity"]),
-                percent(expert["density"]),
+                percent(expert["params_kept_fraction"]),
             )
             for number, expert in enumerate(assembly["experts"], start=1)
         ],
@@ -152,7 +152,7 @@ def _print_runs(found: Sequence[Inspection]) -> None:
                 f"{run.totals['params_maskable']:,}",
                 f"{run.totals['maskable_kept']:,}",
                 percent(run.totals["sparsity"]),
-                percent(run.totals["density"]),
+                percent(run.totals["params_kept_fraction"]),
             )
             for run in found
         ],

@@ -191,7 +191,7 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     return (
         row["variant"],
         f"{100 * row['kept']:.3g} %",
-        f"{100 * row['density']:.3g} %",
+        f"{100 * row['params_kept_fraction']:.3g} %",
         row["seeds"],
         with_deviation(row),
         percent(row["mean_class"]),

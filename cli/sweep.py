@@ -107,5 +107,5 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
         percent(row["mean_class"]),
         difference(row),
         percent(1 - row["achieved"]),
-        percent(row["density"]),
+        percent(row["params_kept_fraction"]),
     )

@@ -317,7 +317,7 @@ def _default_folder(config: Any) -> Path:
     "--eval-views",
     default=10,
     show_default=True,
-    help="Clips averaged in the final evaluation.",
+    help="Views of each clip that the final evaluation averages over.",
 )
 @training_option(
     "--num-workers",

@@ -50,7 +50,7 @@ def evaluate_robustness(
         mode: Which frames a single loss takes.
         repair: ``"interpolate"`` for :class:`~pyg_stgcn.transforms.Interpolate`, of all clips: the
             intact ones may lack joints that the sensor did not see.
-        num_views: Clips drawn from each sample; their probabilities are averaged.
+        num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
         data: The clips (default: the validation clips of the run).
         checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
@@ -59,7 +59,7 @@ def evaluate_robustness(
     Returns:
         ``rows``, one of the intact clips and one of each loss, with ``lost`` (share of the frames),
         ``mode``, ``top1``, ``top5`` and ``mean_class``; ``dataset``, ``benchmark``, ``stream``,
-        ``repair``, ``clips``, ``samples``, ``seed``, what is left of the weights
+        ``repair``, ``views``, ``samples``, ``seed``, what is left of the weights
         (:func:`~pyg_stgcn.runs.folder.sparsity_summary`) and the files.
 
     Raises:
@@ -86,7 +86,7 @@ def evaluate_robustness(
                 **classification_metrics(judged.probabilities, judged.labels),
             }
         )
-    facts = {"repair": repair, "clips": num_views, "samples": len(clips.dataset), "seed": SEED}
+    facts = {"repair": repair, "views": num_views, "samples": len(clips.dataset), "seed": SEED}
     return _write(clips, name, rows, facts | left)
 
 

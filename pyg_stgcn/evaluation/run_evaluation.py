@@ -1,4 +1,4 @@
-"""Evaluate a trained model: probabilities averaged over clips, accuracies, confusion matrix."""
+"""Evaluate a trained model: probabilities averaged over views, accuracies and confusion matrix."""
 
 from __future__ import annotations
 
@@ -31,21 +31,20 @@ from pyg_stgcn.tables import write_csv, write_json, write_table
 _BATCH_SIZE = 64
 
 
-def clip_probabilities(model: nn.Module, batch: Batch, num_views: int) -> torch.Tensor:
-    """Class probabilities, averaged over the clips of each sample.
+def mean_probabilities(model: nn.Module, batch: Batch, num_views: int) -> torch.Tensor:
+    """Class probabilities, averaged over the views of each clip.
 
     Args:
         model: Maps a batch to logits.
-        batch: ``x`` is ``[P*V, num_views*T, C]``, the clips one after the other.
-        num_views: Clips of each sample.
+        batch: ``x`` is ``[P*V, num_views*T, C]``, the views one after the other.
+        num_views: Views of each clip.
 
     Shapes:
         - **output:** ``[N, num_classes]``
     """
-    clips = batch.x.chunk(num_views, dim=1)
     probabilities = []
-    for clip in clips:
-        batch.x = clip.contiguous()
+    for view in batch.x.chunk(num_views, dim=1):
+        batch.x = view.contiguous()
         probabilities.append(model(batch).softmax(dim=-1))
     return torch.stack(probabilities).mean(dim=0)
 
@@ -66,7 +65,7 @@ def predict(
     Args:
         run: Names the data and how they are prepared.
         model: In evaluation mode; moved to ``device``.
-        num_views: Clips drawn from each sample.
+        num_views: Views drawn from each clip.
         device: Where to compute.
         clips: What to evaluate it on instead of the validation clips.
 
@@ -115,7 +114,7 @@ def evaluate_model(
         model: In evaluation mode; moved to ``device``.
         dataset: The clips; their transform is replaced.
         config: Of the model's run.
-        num_views: Clips drawn from each sample; their probabilities are averaged.
+        num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
         extra: Steps after the normalisation, such as losses of frames.
     """
@@ -127,7 +126,7 @@ def evaluate_model(
     parts = []
     with torch.inference_mode():
         for batch in loader:
-            parts.append(clip_probabilities(model, batch.to(device), num_views).float().cpu())
+            parts.append(mean_probabilities(model, batch.to(device), num_views).float().cpu())
     probabilities = torch.cat(parts).numpy()
     wrong = ~np.isfinite(probabilities).reshape(len(dataset), -1).all(axis=1)
     if wrong.any():
@@ -156,14 +155,14 @@ def evaluate_run(
 
     Args:
         folder: The run directory.
-        num_views: Clips drawn from each sample; their probabilities are averaged.
+        num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
         data: The clips (default: the validation clips of the run).
         checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
             before it is finished; the names of the files say so (default: those of its end).
 
     Returns:
-        ``top1``, ``top5``, ``mean_class``, ``clips``, ``samples``, ``unlabelled`` (how many of them
+        ``top1``, ``top5``, ``mean_class``, ``views``, ``samples``, ``unlabelled`` (how many of them
         have no label), ``dataset``, ``benchmark``, ``split``, what is left of the weights
         (:func:`~pyg_stgcn.runs.folder.sparsity_summary`) and the files. If no clip has a label,
         there are no accuracies and no confusion matrix.
@@ -184,7 +183,7 @@ def evaluate_run(
         "benchmark": clips.config.benchmark,
         "split": clips.split,
         **(_accuracies(clips, predictions) if labelled.any() else {}),
-        "clips": num_views,
+        "views": num_views,
         "samples": len(labelled),
         "unlabelled": int((~labelled).sum()),
         **left,

@@ -123,7 +123,7 @@ def evaluate_subsets(
     Args:
         run: Names the data, the experts and their levels.
         model: In evaluation mode; moved to ``device``.
-        num_views: Clips drawn from each sample; their probabilities are averaged.
+        num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
         data: The clips (default: the validation clips of the run).
 
@@ -151,7 +151,7 @@ def evaluate_subsets(
         "benchmark": clips.config.benchmark,
         "split": clips.split,
         **facts,
-        "clips": num_views,
+        "views": num_views,
         "rows": rows,
         "assembly_csv": str(files["csv"]),
         "assembly_png": str(files["png"]),
@@ -225,7 +225,7 @@ def evaluate_assembly(
 
     Args:
         folder: The run directory.
-        num_views: Clips drawn from each sample; their probabilities are averaged.
+        num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
         data: The clips (default: the validation clips of the run).
         checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has

@@ -107,12 +107,12 @@ def sparsity_summary(model: nn.Module, run: Run) -> dict[str, int | float]:
 
     Returns:
         ``params_total``, ``params_maskable``, ``maskable_kept``, ``sparsity`` (zeros among the
-        maskable weights), ``params_kept`` and ``density`` (of *all* parameters); with pruned edges
-        also ``edges_maskable``, ``edges_kept`` and ``edge_sparsity``.
+        maskable weights), ``params_kept`` and ``params_kept_fraction`` (of *all* parameters); with
+        pruned edges also ``edges_maskable``, ``edges_kept`` and ``edge_sparsity``.
     """
     counts = _summary(model, run)
     names = ["params_total", "params_maskable", "maskable_kept", "sparsity"]
-    names += ["params_kept", "density"]
+    names += ["params_kept", "params_kept_fraction"]
     if run.config.edge_sparsity:
         names += ["edges_maskable", "edges_kept", "edge_sparsity"]
     return {name: getattr(counts, name) for name in names}

@@ -174,7 +174,7 @@ class TrainConfig:
         balanced_sampler: Whether training clips are drawn so that every class comes equally often,
             see :class:`pyg_stgcn.runs.batches.BalancedSampler`.
         seed: Of the initialisation, the order of the clips and the augmentation.
-        eval_views: Clips over which the final evaluation averages probabilities.
+        eval_views: Views of each clip over which the final evaluation averages probabilities.
         num_workers: Processes that prepare batches; the result does not depend on it.
         accelerator: As in Lightning: ``"auto"``, ``"cpu"``, ``"gpu"``, ...
         devices: As in Lightning: a number, or ``"auto"``.

@@ -79,8 +79,8 @@ class SparsitySummary:
         return _share_of_zeros(self.edges_maskable, self.edges_kept)
 
     @property
-    def density(self) -> float:
-        """Share kept of *all* parameters, the honest number to quote beside the sparsity."""
+    def params_kept_fraction(self) -> float:
+        """Fraction kept of *all* parameters, the number to quote beside the sparsity."""
         return self.params_kept / self.params_total
 
 

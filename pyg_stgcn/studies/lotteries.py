@@ -284,7 +284,7 @@ def _is_there(path: Path, facts: Mapping[str, Any]) -> bool:
 
 def _read(job: Job, variant: str, number: int) -> dict[str, Any]:
     summary = summary_of(job)
-    names = ("seed", "top1", "mean_class", "density", "seconds")
+    names = ("seed", "top1", "mean_class", "params_kept_fraction", "seconds")
     found = {name: summary[name] for name in names}
     kept = 1 - summary["sparsity"]
     return {"variant": variant, "round": number, "kept": kept, **found, "folder": str(job.folder)}

@@ -28,7 +28,7 @@ COLUMNS = (
     "lead_low",
     "lead_high",
     "wins",
-    "density",
+    "params_kept_fraction",
     "minutes",
 )
 
@@ -37,8 +37,8 @@ def rows_of(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row for each variant of each round, see :meth:`Lottery.summarise`.
 
     Args:
-        runs: ``variant``, ``round``, ``seed``, ``kept``, ``density``, ``top1``, ``mean_class`` and
-            ``seconds`` of each, the dense ones first.
+        runs: ``variant``, ``round``, ``seed``, ``kept``, ``params_kept_fraction``, ``top1``,
+            ``mean_class`` and ``seconds`` of each, the dense ones first.
     """
     groups: dict[tuple[int, str], dict[int, Mapping[str, Any]]] = {}
     for run in runs:
@@ -63,7 +63,7 @@ def _means(group: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     runs = list(group.values())
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {name: runs[0][name] for name in ("variant", "round")}
-    return row | means(runs, ["kept", "density"])
+    return row | means(runs, ["kept", "params_kept_fraction"])
 
 
 def _paired(

@@ -16,7 +16,7 @@ from pyg_stgcn.jsonfile import read_json, read_text
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.training.callbacks import METRICS
 
-_FRACTIONS = ("top1", "mean_class", "sparsity", "density")
+_FRACTIONS = ("top1", "mean_class", "sparsity", "params_kept_fraction")
 _SUMMARY: dict[str, Any] = {
     "seed": int,
     "seconds": float,
@@ -91,8 +91,8 @@ def read_subsets(folder: Path) -> list[dict[str, Any]]:
         InputError: It is missing, damaged, or of a version that wrote less.
     """
     path = folder / "assembly.json"
-    clips = shown(read_summary(folder).get("clips"))
-    remedy = f"evaluate the run again with 'pyg-stgcn evaluate {folder} --clips {clips}'"
+    views = shown(read_summary(folder).get("views"))
+    remedy = f"evaluate the run again with 'pyg-stgcn evaluate {folder} --views {views}'"
     content = read_json(path, remedy)
     check_entries(content, {"rows": list[dict]}, path, remedy)
     rows: list[dict[str, Any]] = content["rows"]

@@ -31,7 +31,7 @@ _COLUMNS = (
     "difference",
     "difference_low",
     "difference_high",
-    "density",
+    "params_kept_fraction",
     "minutes",
 )
 
@@ -123,7 +123,7 @@ def check_alike(jobs: Sequence[Job], varied: set[str]) -> None:
 
 def _read(job: Job) -> dict[str, Any]:
     summary = summary_of(job)
-    names = ("top1", "mean_class", "sparsity", "density", "seconds", "seed")
+    names = ("top1", "mean_class", "sparsity", "params_kept_fraction", "seconds", "seed")
     method = job.options.get("method", _DENSE)
     return {"method": method, "target": job.options["sparsity"]} | {n: summary[n] for n in names}
 
@@ -133,7 +133,7 @@ def _row(group: Sequence[dict[str, Any]], dense: Mapping[int, float]) -> dict[st
         "method": group[0]["method"],
         "sparsity": group[0]["target"],
         "achieved": float(np.mean([run["sparsity"] for run in group])),
-        **means(group, ["density"]),
+        **means(group, ["params_kept_fraction"]),
         **NO_DIFFERENCE,
     }
     pairs = [run["top1"] - dense[run["seed"]] for run in group if run["seed"] in dense]

@@ -273,7 +273,7 @@ def _finish(
         "model": run.config.architecture,
         "stream": run.config.stream,
         **classification_metrics(judged.probabilities, judged.labels),
-        "clips": run.config.eval_views,
+        "views": run.config.eval_views,
         "val_top1_last": validated[-1]["val_top1"],
         "val_top1_best": max(row["val_top1"] for row in validated),
         **counts,

@@ -86,7 +86,7 @@ def test_subsets_of_an_older_version_are_judged_again(words: list[object], out: 
     message = " ".join(call(*words).stderr.split())
     assert f"{path}: no params_kept" in message
     command = shlex.split(message.split("'")[1])
-    assert call(*command[1:], "--clips", 1).exit_code == 0
+    assert call(*command[1:], "--views", 1).exit_code == 0
     assert call(*words).exit_code == 0
 
 
@@ -121,7 +121,7 @@ def test_missing_runs_can_be_printed_for_a_job_runner(words: list[object], out: 
 
 def test_other_commands_take_its_runs(out: Path) -> None:
     run = out / f"assembly-seed{SEEDS[0]}"
-    judged = call("evaluate", run, "--clips", 1, "--json")
+    judged = call("evaluate", run, "--views", 1, "--json")
     assert judged.exit_code == 0, judged.output
     content = json.loads(judged.stdout)
     (full,) = (row for row in content["assembly"]["rows"] if row["experts"] == [1, 2])

@@ -59,8 +59,8 @@ def stopped(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_the_last_checkpoint_is_the_model_of_the_end(finished: Path, stopped: Path) -> None:
-    assert call("evaluate", finished, "--clips", 1).exit_code == 0
-    result = call("evaluate", stopped, "--clips", 1, "--checkpoint", "last")
+    assert call("evaluate", finished, "--views", 1).exit_code == 0
+    result = call("evaluate", stopped, "--views", 1, "--checkpoint", "last")
     assert result.exit_code == 0, result.output
     one, other = (
         json.loads((folder / name).read_text())
@@ -91,7 +91,7 @@ def test_export_of_a_checkpoint(finished: Path, stopped: Path, tmp_path: Path) -
 
 
 def test_the_best_checkpoint(finished: Path) -> None:
-    for words in (("--clips", 1), ("--corruption", 0.5, "--clips", 1)):
+    for words in (("--views", 1), ("--corruption", 0.5, "--views", 1)):
         result = call("evaluate", finished, "--checkpoint", "best", *words)
         assert result.exit_code == 0, result.output
     summary = json.loads((finished / "summary.json").read_text())

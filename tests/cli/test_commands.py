@@ -76,38 +76,38 @@ def test_train_prints_a_summary(tiny_pickle: Path, tmp_path: Path) -> None:
     assert "top-1" in result.stdout and str(tmp_path / "run" / "curves.png") in result.stdout
 
 
-def shares_of(facts: dict[str, Any]) -> list[str]:
-    """What is kept of the maskable weights and of all parameters, in percent."""
+def kept_percentages(facts: dict[str, Any]) -> list[str]:
+    """Kept fractions of the maskable weights and of all parameters, in percent."""
     maskable = facts["maskable_kept"] / facts["params_maskable"]
-    return [f"{100 * maskable:.2f} %", f"{100 * facts['density']:.2f} %"]
+    return [f"{100 * maskable:.2f} %", f"{100 * facts['params_kept_fraction']:.2f} %"]
 
 
 def test_evaluate(run: Path) -> None:
-    result = call("evaluate", run, "--clips", 3, "--json")
+    result = call("evaluate", run, "--views", 3, "--json")
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
-    assert content["clips"] == 3 and content["samples"] == 18
+    assert content["views"] == 3 and content["samples"] == 18
     assert 0 <= content["top1"] <= content["top5"] <= 1
     assert Path(content["confusion_png"]).read_bytes().startswith(b"\x89PNG")
     text = call("evaluate", run).stdout
     assert "mean class" in text
     summary = json.loads((run / "summary.json").read_text())
     assert content["maskable_kept"] == summary["maskable_kept"]
-    assert all(share in text for share in shares_of(summary))
+    assert all(kept in text for kept in kept_percentages(summary))
 
 
 def test_evaluate_with_lost_frames(run: Path) -> None:
-    result = call("evaluate", run, "--clips", 1, "--corruption", "all", "--json")
+    result = call("evaluate", run, "--views", 1, "--corruption", "all", "--json")
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert len(content["rows"]) == 1 + 5 * 3 and content["samples"] == 18
     assert Path(content["robustness_png"]) == run / "robustness.png"
-    options = ["--corruption", 0.6, "--pattern", "block", "--repair", "interpolate"]
-    result = call("evaluate", run, "--clips", 1, *options)
+    options = ["--corruption", 0.6, "--mode", "block", "--repair", "interpolate"]
+    result = call("evaluate", run, "--views", 1, *options)
     assert result.exit_code == 0, result.output
     assert "60 %" in result.stdout and "repair: interpolate" in result.stdout
     assert str(run / "robustness-0.6-block-interpolate.csv") in result.stdout
-    assert all(share in result.stdout for share in shares_of(content))
+    assert all(kept in result.stdout for kept in kept_percentages(content))
 
 
 def test_evaluate_with_lost_frames_is_used_wrongly(run: Path) -> None:
@@ -116,10 +116,10 @@ def test_evaluate_with_lost_frames_is_used_wrongly(run: Path) -> None:
 
     assert "minor, moderate, severe" in message("--corruption", "heavy")
     assert "or 'all'" in message("--corruption", 1.5)
-    assert "--pattern needs --corruption" in message("--pattern", "block")
+    assert "--mode needs --corruption" in message("--mode", "block")
     assert "--repair needs --corruption" in message("--repair", "interpolate")
-    assert "every --pattern" in message("--corruption", "all", "--pattern", "block")
-    assert "periodic" in message("--corruption", "severe", "--pattern", "gaps")
+    assert "every --mode" in message("--corruption", "all", "--mode", "block")
+    assert "periodic" in message("--corruption", "severe", "--mode", "gaps")
 
 
 def test_inspect(run: Path) -> None:

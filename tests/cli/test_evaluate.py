@@ -47,8 +47,8 @@ def test_a_run_works_from_any_working_directory(folder: Path) -> None:
         str(folder / "first"),
     ]
     os.chdir(folder / "elsewhere")
-    passed("evaluate ../second --clips 1")
-    passed("evaluate ../second --clips 1 --corruption severe")
+    passed("evaluate ../second --views 1")
+    passed("evaluate ../second --views 1 --corruption severe")
     passed("fuse ../first ../second --out fused")
     passed("inspect ../second")
     passed("export ../second --out sparse.safetensors")
@@ -98,9 +98,9 @@ def test_lists_are_trained_on_and_evaluated(folder: Path) -> None:
     result = call(f"train {options} --val-split 0.2 --val mine.pkl {SMALL}")
     assert result.exit_code == 2 and "exclude each other" in result.output
     passed(f"train {options} --val-split 0.2 --eval-views 1 {SMALL}")
-    found = json.loads(passed("evaluate run --clips 1 --split all --json"))
+    found = json.loads(passed("evaluate run --views 1 --split all --json"))
     assert (found["samples"], found["unlabelled"]) == (54, 3)
-    shown = passed("evaluate run --clips 1 --dataset mine.pkl --split train")
+    shown = passed("evaluate run --views 1 --dataset mine.pkl --split train")
     for kind in ("evaluation", "predictions", "confusion"):
         assert f"run/{kind}-mine-train." in shown
     info = passed("datasets info bare.pkl --skeleton chain.json")

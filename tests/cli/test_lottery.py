@@ -147,7 +147,7 @@ def test_the_result_is_that_of_the_runs(words: list[object], out: Path) -> None:
     assert "two seeds at least" in content["verdict"]
     text = call(*words).stdout
     for row in content["rows"]:
-        assert all(f"{100 * row[name]:.3g} %" in text for name in ("kept", "density"))
+        assert all(f"{100 * row[name]:.3g} %" in text for name in ("kept", "params_kept_fraction"))
     assert (out / "lottery.png").read_bytes().startswith(b"\x89PNG")
 
 

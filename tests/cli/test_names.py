@@ -60,7 +60,7 @@ def test_info_shows_them(named: Path) -> None:
 
 
 def test_evaluate_writes_them(run: Path) -> None:
-    result = json.loads(call("evaluate", run, "--clips", 1, "--json").stdout)
+    result = json.loads(call("evaluate", run, "--views", 1, "--json").stdout)
     assert result == json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
     assert Path(result["run"]) == run
     with (run / "confusion.csv").open(newline="", encoding="utf-8") as stream:
@@ -70,7 +70,7 @@ def test_evaluate_writes_them(run: Path) -> None:
     expected = np.zeros((3, 3), int)
     np.add.at(expected, (told.labels, told.probabilities.argmax(axis=1)), 1)
     assert [[int(count) for count in row[1:]] for row in rows] == expected.tolist()
-    assert r"\x1b[2J/run/confusion.png" in call("evaluate", run, "--clips", 1).stdout
+    assert r"\x1b[2J/run/confusion.png" in call("evaluate", run, "--views", 1).stdout
 
 
 def test_a_figure_that_cannot_be_drawn_loses_no_numbers(
@@ -86,8 +86,8 @@ def test_a_figure_that_cannot_be_drawn_loses_no_numbers(
     monkeypatch.setattr("pyg_stgcn.plots.masks.plot_masks", fail)
     out = run.parent / "fusion"
     for words in (
-        ["evaluate", run, "--clips", 1],
-        ["evaluate", run, "--clips", 1, "--corruption", "all"],
+        ["evaluate", run, "--views", 1],
+        ["evaluate", run, "--views", 1, "--corruption", "all"],
         ["fuse", run, run, "--out", out],
     ):
         assert CliRunner().invoke(main, [str(word) for word in words]).exit_code == 1

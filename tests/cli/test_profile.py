@@ -35,10 +35,10 @@ def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
     tcn = next(layer for layer in content["layers"] if layer["name"] == "stages.9.tcn.conv")
     assert tcn["effective_macs"] < 0.5 * tcn["macs"]
     summary = json.loads((run / "summary.json").read_text())
-    counts = ("params_maskable", "maskable_kept", "sparsity", "params_kept", "density")
+    counts = ("params_maskable", "maskable_kept", "sparsity", "params_kept", "params_kept_fraction")
     assert {name: content[name] for name in counts} == {name: summary[name] for name in counts}
     text = call("profile", run, "--frames", 12, "--persons", 1).stdout
-    for share in (1 - summary["sparsity"], summary["density"]):
+    for share in (1 - summary["sparsity"], summary["params_kept_fraction"]):
         assert f"{100 * share:.2f} %" in text
 
 

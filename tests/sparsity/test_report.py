@@ -47,7 +47,7 @@ def test_totals_leave_scores_out() -> None:
     assert totals.params_kept == 51 - 29 - 2
     assert totals.sparsity == 1 - 3 / 32
     assert totals.edge_sparsity == 2 / 5
-    assert totals.density == 20 / 51
+    assert totals.params_kept_fraction == 20 / 51
 
 
 def test_folded_module_reports_its_zeros() -> None:

@@ -94,7 +94,7 @@ def test_ways_to_mask(config: TrainConfig, tmp_path: Path, options: dict[str, An
     assert summary["sparsity"] == pytest.approx(config.sparsity, abs=slack)
     total = summary["params_total"]
     pruned = summary["params_maskable"] - summary["maskable_kept"]
-    assert summary["density"] == pytest.approx((total - pruned) / total)
+    assert summary["params_kept_fraction"] == pytest.approx((total - pruned) / total)
     # The weights on disk are what the summary says.
     run = Run.open(tmp_path / "run")
     layers = report(run.load_model(), **run.config.maskable)
