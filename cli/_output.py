@@ -142,6 +142,8 @@ def _assembly_rows(facts: dict[str, Any] | None) -> list[tuple[str, str]]:
 
 def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
     """Print the result of a training."""
+    from pyg_stgcn.runs.run_files import RunFiles
+
     print_table(
         ("", "value"),
         [
@@ -156,4 +158,4 @@ def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
         ],
         title=joined(summary["dataset"], summary["benchmark"]),
     )
-    echo(f"run: {folder}\ncurves: {folder / 'curves.png'}")
+    echo(f"run: {folder}\ncurves: {RunFiles(folder).curves}")

@@ -41,6 +41,7 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
     """
     from pyg_stgcn.datasets import SyntheticActions
     from pyg_stgcn.plots.curves import plot_curves
+    from pyg_stgcn.runs.run_files import RunFiles
     from pyg_stgcn.studies.jobs import Job, run_jobs
     from pyg_stgcn.studies.records import read_metrics, read_summary
 
@@ -62,7 +63,7 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
     picture = out / "curves.png"
     plot_curves(
         picture,
-        {label: read_metrics(folder / "metrics.csv") for label, folder in folders.items()},
+        {label: read_metrics(RunFiles(folder).metrics) for label, folder in folders.items()},
     )
     if as_json:
         print_json({"runs": results, "picture": str(picture)})

@@ -20,7 +20,7 @@ def _preprocessing(run: Run) -> dict[str, Any]:
 
     if "has_score" not in run.facts["data"]:
         raise InputError(
-            f"{run.folder / 'config.json'}: does not say whether joints have scores; it is of an "
+            f"{run.config_file}: does not say whether joints have scores; it is of an "
             "earlier version, train the run again"
         )
     return {

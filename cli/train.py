@@ -51,13 +51,14 @@ def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -
     from pyg_stgcn.runs.claim import never_began
     from pyg_stgcn.runs.options import PLACEMENT, load_config
     from pyg_stgcn.runs.paths import absolute_options, is_file, with_absolute_paths
+    from pyg_stgcn.runs.run_files import RunFiles
 
     if folder.is_dir() and never_began(folder):
         raise click.UsageError(
             f"{folder}: there is no run to continue, if one was started it was stopped before it "
             "began; start it without --resume"
         )
-    config, _ = load_config(folder / "config.json")
+    config, _ = load_config(RunFiles(folder).config_file)
     config = with_absolute_paths(config)
     given = absolute_options(given_options(ctx, options))
     # Files may have moved; whether their clips are the same is checked when they are opened.
@@ -376,14 +377,14 @@ def command(
                     f"--ticket brings its own masks; leave --{name.replace('_', '-')} out"
                 )
 
-    from pyg_stgcn.runs.folder import resume_command
     from pyg_stgcn.runs.options import TrainConfig
+    from pyg_stgcn.runs.run_files import RunFiles, resume_command
     from pyg_stgcn.signals import Stopped
     from pyg_stgcn.training.runner import train
 
     if resume and out is not None:
         config = _resumed_config(ctx, out, options)
-        if (out / "summary.json").exists():
+        if RunFiles(out).is_finished:
             raise click.UsageError(f"{out}: the run is finished; see its summary.json")
     else:
         config = TrainConfig(**options)
@@ -393,7 +394,7 @@ def command(
     try:
         summary = train(config, folder, resume=resume)
     except Stopped as stop:
-        if (folder / "config.json").exists():
+        if RunFiles(folder).is_started:
             stop.remedy = f"go on with {resume_command(folder)}"
         raise
     if not summary:

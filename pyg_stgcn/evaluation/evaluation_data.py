@@ -20,6 +20,7 @@ from pyg_stgcn.runs.matching import match_dataset
 from pyg_stgcn.runs.opening import labelled_clips, open_dataset, open_other_file
 from pyg_stgcn.runs.options import TrainConfig
 from pyg_stgcn.runs.paths import is_file, with_absolute_paths
+from pyg_stgcn.runs.run_files import RunFiles
 from pyg_stgcn.runs.same_data import are_clips_of, warn_of_changed_clips
 from pyg_stgcn.transforms import parse_streams
 
@@ -67,10 +68,11 @@ class EvaluationClips:
     split: str
     ending: str
 
-    def file(self, name: str) -> Path:
-        """Where to write a result: ``evaluation.json``, or ``evaluation-<ending>.json``."""
-        path = self.run.result(name)
-        return path.with_name(f"{path.stem}-{self.ending}{path.suffix}") if self.ending else path
+    @property
+    def files(self) -> RunFiles:
+        """Places of the results, such as ``evaluation-<ending>.json``."""
+        run = self.run
+        return RunFiles(run.folder, checkpoint=run.checkpoint, data_name=self.ending)
 
     def labelled(self) -> EvaluationClips:
         """Those of the clips that have a label.

@@ -99,19 +99,19 @@ def _repairs(repair: str | None) -> list[BaseTransform]:
 
 
 def _losses(corruption: str | float, mode: str) -> tuple[str, list[TemporalCorruption]]:
-    """The losses, and the name of the files about them."""
+    """The losses, and what they add to the names of the files."""
     if corruption == "all":
-        return "robustness", [
+        return "", [
             TemporalCorruption(severity, mode, SEED) for mode in MODES for severity in SEVERITIES
         ]
     loss = TemporalCorruption(corruption, mode, SEED)
-    return f"robustness-{loss.ratio:g}-{mode}", [loss] if loss.ratio else []
+    return f"-{loss.ratio:g}-{mode}", [loss] if loss.ratio else []
 
 
 def _write(
     clips: EvaluationClips, name: str, rows: Sequence[dict[str, Any]], facts: dict[str, Any]
 ) -> dict[str, Any]:
-    table, picture, record = (clips.file(f"{name}.{kind}") for kind in ("csv", "png", "json"))
+    table, picture, record = (clips.files.robustness(name, kind) for kind in ("csv", "png", "json"))
     write_csv(table, COLUMNS, rows)
     result = {
         "run": str(clips.run.folder),

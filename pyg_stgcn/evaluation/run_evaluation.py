@@ -86,7 +86,7 @@ def predict(
     predictions = evaluate_model(
         model, clips.dataset, clips.config, num_views=num_views, device=device
     )
-    predictions.save(clips.file("predictions.npz"))
+    predictions.save(clips.files.predictions)
     return predictions
 
 
@@ -190,7 +190,7 @@ def evaluate_run(
     }
     if clips.ending:
         result["predictions_csv"] = str(_write_predictions(clips, predictions))
-    file = clips.file("evaluation.json")
+    file = clips.files.evaluation
     result["evaluation_json"] = str(file)
     write_json(file, result)
     if labelled.any():
@@ -205,7 +205,7 @@ def _accuracies(clips: EvaluationClips, predictions: Predictions) -> dict[str, A
     labelled = predictions.labels >= 0
     probabilities, labels = predictions.probabilities[labelled], predictions.labels[labelled]
     counts = confusion(probabilities, labels)
-    table, picture = clips.file("confusion.csv"), clips.file("confusion.png")
+    table, picture = clips.files.confusion("csv"), clips.files.confusion("png")
     rows = [[name, *row] for name, row in zip(run.classes, counts.tolist(), strict=True)]
     write_table(table, ["true", *run.classes], rows)
     return {
@@ -218,7 +218,7 @@ def _accuracies(clips: EvaluationClips, predictions: Predictions) -> dict[str, A
 def _write_predictions(clips: EvaluationClips, predictions: Predictions) -> Path:
     """Write the most probable class of every clip."""
     classes = clips.run.classes
-    path = clips.file("predictions.csv")
+    path = clips.files.predicted_classes
     rows = [
         {
             "name": name,

@@ -144,7 +144,7 @@ def evaluate_subsets(
         SubsetLogits(model).eval(), clips.dataset, clips.config, num_views=num_views, device=device
     )
     rows = _rows(run, model, facts["experts"], judged)
-    files = {kind: clips.file(f"assembly.{kind}") for kind in ("json", "csv", "png")}
+    files = {kind: clips.files.subsets(kind) for kind in ("json", "csv", "png")}
     write_subsets(files["csv"], rows)
     result = {
         "dataset": clips.config.dataset,

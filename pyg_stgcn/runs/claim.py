@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import leftovers, remove_leftovers
 from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.run_files import RunFiles
 
 _LOCK = ".lock"
 #: Seconds to wait for a training that is ending: processes that load its data outlive one that was
@@ -21,12 +22,13 @@ PATIENCE = 10.0
 def never_began(folder: Path) -> bool:
     """Whether a folder is missing, empty, or as a training leaves it that was killed at its start.
 
-    That is before ``config.json`` was there: nothing in the folder is worth anything.
+    That is before its configuration was there: nothing in the folder is worth anything.
     """
     if not folder.is_dir():
         return not folder.exists()
-    ours = {folder / _LOCK, *leftovers(folder / "config.json")}
-    checkpoints = folder / "checkpoints"
+    files = RunFiles(folder)
+    ours = {folder / _LOCK, *leftovers(files.config_file)}
+    checkpoints = files.checkpoints
     if checkpoints.is_dir() and not any(checkpoints.iterdir()):
         ours.add(checkpoints)
     return all(path in ours for path in folder.iterdir())
@@ -34,11 +36,10 @@ def never_began(folder: Path) -> bool:
 
 @contextmanager
 def claimed(run: Run, *, resume: bool) -> Iterator[None]:
-    """Within the context the folder of a run is there, with its ``config.json``, and no other
-    training may use it.
+    """Within the context the folder of a run exists, and no other training may use it.
 
-    The lock is the system's, and ends with the process that holds it, however it ends. Temporary
-    files that a killed training has left in the folder are deleted.
+    The lock is the system's, and ends with the process that holds it, however it ends. Nothing else
+    is written to the folder, see :func:`prepare_folder`.
 
     Args:
         run: About to be trained.
@@ -61,7 +62,6 @@ def claimed(run: Run, *, resume: bool) -> Iterator[None]:
         raise _not_writable(run, error) from None
     try:
         _check_free(run.folder, resume)
-        _prepare(run)
         yield
     finally:
         lock.release()
@@ -77,7 +77,14 @@ def _check_free(folder: Path, resume: bool) -> None:
         )
 
 
-def _prepare(run: Run) -> None:
+def prepare_folder(run: Run) -> None:
+    """Write the configuration of a run that starts or continues into its claimed folder.
+
+    Temporary files that a killed training has left in the folder are deleted.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
     try:
         for path in run.written_in_training:
             remove_leftovers(path)

@@ -98,13 +98,12 @@ def check_same_weights(run: Run) -> None:
     Raises:
         InputError: It was.
     """
-    path = run.folder / "config.json"
-    if not path.exists():
+    if not run.is_started:
         return
-    _, facts = load_config(path)
+    _, facts = load_config(run.config_file)
     if facts.get("class_weights") != run.facts.get("class_weights"):
         raise InputError(
             f"--class-weights {run.config.class_weights}: gives other weights than those that the "
-            f"run in {run.folder} was started with, see its config.json; put the file or the data "
-            "back as they were, or start again in another --out"
+            f"run in {run.folder} was started with, see its {run.config_file.name}; put the file "
+            "or the data back as they were, or start again in another --out"
         )

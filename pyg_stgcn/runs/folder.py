@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from pyg_stgcn.models import Assembly, Backbone, create_model
 from pyg_stgcn.models.weights import read_weights, with_weights
 from pyg_stgcn.runs.checkpoint import TrainedState, read_trained_state
 from pyg_stgcn.runs.options import RESTORE, TrainConfig, load_config, save_config
+from pyg_stgcn.runs.run_files import RunFiles, resume_command
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import (
     LayerReport,
@@ -52,11 +52,6 @@ _RECORDED = (
 )
 #: What to do about weights that are not finite.
 DIVERGED = "train again with a lower --lr, and check the data with 'pyg-stgcn datasets info'"
-
-
-def resume_command(folder: Path) -> str:
-    """The command that goes on with a run, for messages."""
-    return f"'pyg-stgcn train --resume --out {shlex.quote(str(folder))}'"
 
 
 def software_versions() -> dict[str, str | None]:
@@ -119,7 +114,7 @@ def sparsity_summary(model: nn.Module, run: Run) -> dict[str, int | float]:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(RunFiles):
     """A run's folder, its configuration and the facts about its data.
 
     Args:
@@ -128,18 +123,16 @@ class Run:
         skeleton: The skeleton of the data.
         classes: Names of the classes, in label order.
         in_channels: Channels of the model's input.
-        facts: Everything else of ``config.json``.
+        facts: Everything else of the configuration file.
         checkpoint: ``"best"`` or ``"last"`` to take the weights and masks of that checkpoint, which
             a run has before it is finished, and not those of its end; results are named after it.
     """
 
-    folder: Path
     config: TrainConfig
     skeleton: Skeleton
     classes: list[str]
     in_channels: int
     facts: dict[str, Any]
-    checkpoint: str | None = None
 
     @property
     def frames(self) -> int:
@@ -162,76 +155,15 @@ class Run:
         return {**found, "exclude": (*found["exclude"], *left_out)}
 
     @property
-    def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        return self.checkpoints / "last.ckpt"
-
-    @property
-    def previous_checkpoint(self) -> Path:
-        """The one before the last, for when that is damaged."""
-        return self.checkpoints / "previous.ckpt"
-
-    @property
-    def best_checkpoint(self) -> Path:
-        """Weights of the epoch with the best validation; of sparse runs, at their full sparsity."""
-        return self.checkpoints / "best.ckpt"
-
-    @property
-    def metrics(self) -> Path:
-        return self.folder / "metrics.csv"
-
-    @property
-    def curves(self) -> Path:
-        return self.folder / "curves.png"
-
-    @property
-    def weights(self) -> Path:
-        return self.folder / "model.safetensors"
-
-    @property
-    def sparse_weights(self) -> Path:
-        return self.folder / "model.sparse.safetensors"
-
-    @property
-    def masks(self) -> Path:
-        return self.folder / "masks.safetensors"
-
-    def early_weights(self, epoch: int) -> Path:
-        """Where a dense run keeps its weights of an epoch (``--save-epoch``)."""
-        return self.folder / f"epoch{epoch}.safetensors"
-
-    def result(self, name: str) -> Path:
-        """Where a result lies that depends on the weights, such as ``evaluation.json``."""
-        path = self.folder / name
-        if self.checkpoint is None:
-            return path
-        return path.with_name(f"{path.stem}-{self.checkpoint}{path.suffix}")
-
-    @property
-    def predictions(self) -> Path:
-        return self.result("predictions.npz")
-
-    @property
-    def held_out_predictions(self) -> Path:
-        return self.result("predictions-held-out.npz")
-
-    @property
-    def summary(self) -> Path:
-        return self.folder / "summary.json"
-
-    @property
     def written_in_training(self) -> list[Path]:
         """All files that a training writes, whether they are there or not."""
         checkpoints = [self.last_checkpoint, self.previous_checkpoint, self.best_checkpoint]
         results = [self.metrics, self.curves, self.weights, self.sparse_weights, self.masks]
         results += [self.predictions, self.held_out_predictions, self.summary]
-        results += [self.folder / f"assembly.{kind}" for kind in ("json", "csv", "png")]
+        results += [self.subsets(kind) for kind in ("json", "csv", "png")]
         if (epoch := self.config.save_epoch) is not None:
             results.append(self.early_weights(epoch))
-        return [self.folder / "config.json", *checkpoints, *results]
+        return [self.config_file, *checkpoints, *results]
 
     @classmethod
     def open(cls, folder: str | Path, checkpoint: str | None = None) -> Run:
@@ -250,7 +182,7 @@ class Run:
         with contextlib.suppress(OSError):  # Of a folder that cannot be listed, files are tried.
             for path in folder.iterdir():
                 check_is_file(path)
-        path = folder / "config.json"
+        path = RunFiles(folder).config_file
         config, facts = load_config(path)
         check_entries(facts, {"data": dict}, path, RESTORE)
         data = facts["data"]
@@ -263,10 +195,10 @@ class Run:
         except InputError as error:
             raise InputError(f"{path}: data.skeleton: {brief(error)}; {RESTORE}") from None
         classes, in_channels = data["classes"], data["in_channels"]
-        return cls(folder, config, skeleton, classes, in_channels, facts, checkpoint)
+        return cls(folder, config, skeleton, classes, in_channels, facts, checkpoint=checkpoint)
 
     def save_config(self) -> None:
-        save_config(self.folder / "config.json", self.config, self.facts)
+        save_config(self.config_file, self.config, self.facts)
 
     def build_model(self) -> nn.Module:
         """The untrained, dense model of this run."""
@@ -387,11 +319,10 @@ class Run:
 
     @property
     def _remedy(self) -> str:
-        config = self.folder / "config.json"
-        return f"train the run again, or mend {config} if that was changed"
+        return f"train the run again, or mend {self.config_file} if that was changed"
 
     def _fitted(self, path: Path, found: Mapping[str, Tensor]) -> nn.Module:
-        experts, where = len(self.config.levels), f"{path} with config.json"
+        experts, where = len(self.config.levels), f"{path} with {self.config_file.name}"
         model = with_weights(self.build_model, found, experts, where, self._remedy)
         check_finite(found, path, DIVERGED)
         return model

@@ -8,7 +8,8 @@ from torch import nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.checkpoint import model_state, read_checkpoint
-from pyg_stgcn.runs.folder import Run, resume_command
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.run_files import resume_command
 
 
 def checkpoint_to_resume(run: Run) -> Path | None:

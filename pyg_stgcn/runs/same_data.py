@@ -66,10 +66,9 @@ def check_same_data(run: Run) -> None:
         InputError: The classes, the skeleton or the clips have changed. If nothing but coordinates
             have, there is a warning.
     """
-    path = run.folder / "config.json"
-    if not path.exists():
+    if not run.is_started:
         return
-    then, now = load_config(path)[1].get("data", {}), run.facts["data"]
+    then, now = load_config(run.config_file)[1].get("data", {}), run.facts["data"]
     change = find_change(then, now)
     if change is not None:
         raise InputError(

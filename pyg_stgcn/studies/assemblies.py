@@ -149,7 +149,7 @@ def summarise_assemblies(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
         summary = summary_of(job, counts=True)
         if ("assembly" in summary) != bool(job.options.get("levels")):
             raise InputError(
-                f"{job.folder / 'summary.json'}: is not that of {job.label}; train the run again "
+                f"{job.files.summary}: is not that of {job.label}; train the run again "
                 "in another folder"
             )
         name = job.label.removesuffix(f"-seed{summary['seed']}")

@@ -18,6 +18,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.progress import tell
 from pyg_stgcn.runs.options import FILLED_IN, PLACEMENT, TrainConfig, load_config
 from pyg_stgcn.runs.paths import with_absolute_paths, with_root
+from pyg_stgcn.runs.run_files import RunFiles
 from pyg_stgcn.signals import END_WITH_INPUT, stop_on
 from pyg_stgcn.text import shell_word
 
@@ -35,6 +36,11 @@ class Job:
     label: str
     folder: Path
     options: dict[str, Any]
+
+    @property
+    def files(self) -> RunFiles:
+        """The files of the run."""
+        return RunFiles(self.folder)
 
     @property
     def words(self) -> list[str]:
@@ -56,7 +62,7 @@ class Job:
             else:
                 words += [flag, str(value)]
         words += ["--out", str(self.folder.absolute())]
-        if (self.folder / "config.json").exists():
+        if self.files.is_started:
             words.append("--resume")
         return words
 
@@ -71,9 +77,9 @@ class Job:
         Raises:
             InputError: The folder holds a run with other options.
         """
-        if not (self.folder / "config.json").exists():
+        if not self.files.is_started:
             return False
-        config = with_absolute_paths(load_config(self.folder / "config.json")[0])
+        config = with_absolute_paths(load_config(self.files.config_file)[0])
         for name, value in with_absolute_paths(TrainConfig(**self.options)).to_dict().items():
             if name in PLACEMENT or (value is None and name in FILLED_IN):
                 continue
@@ -82,7 +88,7 @@ class Job:
                     f"{self.folder}: holds a run with --{name.replace('_', '-')} {found}, not "
                     f"{value}; name another folder with --out"
                 )
-        return (self.folder / "summary.json").exists()
+        return self.files.is_finished
 
 
 def run_jobs(jobs: Sequence[Job], parallel: int) -> None:

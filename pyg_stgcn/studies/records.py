@@ -13,6 +13,7 @@ import numpy as np
 from pyg_stgcn.checked import brief, check_entries, shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.jsonfile import read_json, read_text
+from pyg_stgcn.runs.run_files import RunFiles
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.training.callbacks import METRICS
 
@@ -45,7 +46,7 @@ def read_summary(folder: Path, *, counts: bool = False) -> dict[str, Any]:
     Raises:
         InputError: It is missing or damaged, or an entry that comparisons need is of another type.
     """
-    path = folder / "summary.json"
+    path = RunFiles(folder).summary
     remedy = "put the file back as the run wrote it, or train the run again in another folder"
     summary = read_json(path, remedy)
     check_entries(summary, _SUMMARY, path, remedy)
@@ -78,7 +79,7 @@ def summary_of(job: Job, *, counts: bool = False) -> dict[str, Any]:
     seed = job.options.get("seed", 0)
     if summary["seed"] != seed:
         raise InputError(
-            f"{job.folder / 'summary.json'}: seed is {summary['seed']}, but the run has {seed}; "
+            f"{job.files.summary}: seed is {summary['seed']}, but the run has {seed}; "
             "train the run again in another folder"
         )
     return summary
@@ -90,7 +91,7 @@ def read_subsets(folder: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: It is missing, damaged, or of a version that wrote less.
     """
-    path = folder / "assembly.json"
+    path = RunFiles(folder).subsets("json")
     views = shown(read_summary(folder).get("views"))
     remedy = f"evaluate the run again with 'pyg-stgcn evaluate {folder} --views {views}'"
     content = read_json(path, remedy)
@@ -120,7 +121,7 @@ def mean_subsets(folders: Sequence[Path]) -> list[dict[str, Any]]:
     for folder, case in zip(folders, cases, strict=True):
         if case != cases[0]:
             raise InputError(
-                f"{folder / 'assembly.json'}: has other subsets than that of {folders[0]}; "
+                f"{RunFiles(folder).subsets('json')}: has other subsets than that of {folders[0]}; "
                 f"evaluate both runs again with 'pyg-stgcn evaluate'"
             )
     return [

@@ -103,7 +103,7 @@ def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
 
 def check_alike(jobs: Sequence[Job], varied: set[str]) -> None:
     """Raise an error if runs differ in more than what is varied, and where they computed."""
-    loaded = [load_config(job.folder / "config.json") for job in jobs]
+    loaded = [load_config(job.files.config_file) for job in jobs]
     configs = [config.to_dict() for config, _ in loaded]
     for job, (_, facts) in zip(jobs, loaded, strict=True):
         change = find_change(loaded[0][1].get("data", {}), facts.get("data", {}))

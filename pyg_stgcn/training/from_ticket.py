@@ -81,10 +81,9 @@ def check_same_ticket(run: Run) -> None:
     Raises:
         InputError: It was, or without one.
     """
-    path = run.folder / "config.json"
-    if not path.exists():
+    if not run.is_started:
         return
-    _, facts = load_config(path)
+    _, facts = load_config(run.config_file)
     assert run.config.ticket is not None
     started = facts.get("ticket", {}).get("checksum")
     if started != load_ticket(run.config.ticket).checksum:

@@ -15,9 +15,9 @@ from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models import Assembly, load_pyskl
 from pyg_stgcn.models.weights import read_weights
 from pyg_stgcn.runs.checkpoint import read_trained_state
-from pyg_stgcn.runs.folder import resume_command
 from pyg_stgcn.runs.matching import class_numbers
 from pyg_stgcn.runs.options import load_config
+from pyg_stgcn.runs.run_files import RunFiles, resume_command, run_folder_of
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +73,10 @@ def load_pretrained(
 
 
 def _weights_of_run(folder: Path) -> Path:
-    weights, last = folder / "model.safetensors", folder / "checkpoints" / "last.ckpt"
-    if weights.exists() or not (folder / "config.json").exists():
-        return weights
+    run = RunFiles(folder)
+    if run.weights.exists() or not run.is_started:
+        return run.weights
+    last = run.last_checkpoint
     started = f", or start from what it has, --init {last}" if last.exists() else ""
     raise InputError(
         f"--init {folder}: the run is not finished; finish it with {resume_command(folder)}"
@@ -116,12 +117,12 @@ def _rows_of_classes(path: Path, classes: Sequence[str]) -> list[int]:
 
     Weights without the ``config.json`` of their run beside them are taken as they are.
     """
-    run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    if not (run / "config.json").exists():
+    run = RunFiles(run_folder_of(path))
+    if not run.is_started:
         return list(range(len(classes)))
-    theirs = load_config(run / "config.json")[1].get("data", {}).get("classes", classes)
+    theirs = load_config(run.config_file)[1].get("data", {}).get("classes", classes)
     try:
-        numbers = class_numbers(theirs, classes, run, "the data")
+        numbers = class_numbers(theirs, classes, run.folder, "the data")
     except InputError as error:
         warn_once(logger, f"--init: the classifier is not taken, it is of other classes ({error})")
         return []

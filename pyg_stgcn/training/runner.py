@@ -26,7 +26,7 @@ from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.plots.curves import plot_curves
 from pyg_stgcn.runs.batches import clip_transform, make_loader, split_held_out
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
-from pyg_stgcn.runs.claim import claimed
+from pyg_stgcn.runs.claim import claimed, prepare_folder
 from pyg_stgcn.runs.class_weights import check_same_weights, class_weights
 from pyg_stgcn.runs.folder import Run, software_versions, sparsity_summary
 from pyg_stgcn.runs.opening import open_dataset
@@ -364,7 +364,12 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
     )
     # The other processes start when the first has the folder.
     with claimed(run, resume=resume) if trainer.is_global_zero else contextlib.nullcontext():
-        _fit(trainer, recognizer, ClipData(clips, val, config), run, resume=resume)
+        checkpoint = checkpoint_to_resume(run) if resume else None
+        if checkpoint is not None:
+            check_resumable(checkpoint, run, model)
+        if trainer.is_global_zero:
+            prepare_folder(run)  # After all checks: a refused resume leaves the run as it was.
+        _fit(trainer, recognizer, ClipData(clips, val, config), checkpoint)
         if not trainer.is_global_zero:
             return {}
         counts = _fold(run, model, controller)
@@ -372,11 +377,8 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
 
 
 def _fit(
-    trainer: pl.Trainer, recognizer: ActionRecognizer, data: ClipData, run: Run, *, resume: bool
+    trainer: pl.Trainer, recognizer: ActionRecognizer, data: ClipData, checkpoint: Path | None
 ) -> None:
-    checkpoint = checkpoint_to_resume(run) if resume else None
-    if checkpoint is not None:
-        check_resumable(checkpoint, run, recognizer.model)
     try:
         with stop_on("SIGTERM", "SIGHUP"):
             trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)

@@ -1,0 +1,160 @@
+"""The files of a run: their names, and their places in its folder."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_CONFIG = "config.json"
+_CHECKPOINTS = "checkpoints"
+
+
+def resume_command(folder: Path) -> str:
+    """The command that continues a run, for messages."""
+    return f"'pyg-stgcn train --resume --out {shlex.quote(str(folder))}'"
+
+
+def run_folder_of(path: Path) -> Path:
+    """The run directory that a file of weights or a checkpoint would belong to.
+
+    Example:
+        >>> run_folder_of(Path("runs/a/checkpoints/best.ckpt"))
+        PosixPath('runs/a')
+    """
+    return path.parent.parent if path.parent.name == _CHECKPOINTS else path.parent
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Places of a run's files, whether the files exist or not.
+
+    Results of other weights or on other data than the run's own end in the names of these, such as
+    ``evaluation-best.json``.
+
+    Args:
+        folder: The run directory.
+        checkpoint: ``"best"`` or ``"last"`` for results of that checkpoint (default: of the final
+            weights).
+        data_name: Name of the data that results are of (default: the run's own validation clips).
+
+    Example:
+        >>> RunFiles(Path("runs/a")).last_checkpoint
+        PosixPath('runs/a/checkpoints/last.ckpt')
+        >>> RunFiles(Path("runs/a"), checkpoint="best").evaluation
+        PosixPath('runs/a/evaluation-best.json')
+    """
+
+    folder: Path
+    checkpoint: str | None = field(default=None, kw_only=True)
+    data_name: str | None = field(default=None, kw_only=True)
+
+    @property
+    def config_file(self) -> Path:
+        """The options, and metadata of the data and the software; comes before all other files."""
+        return self.folder / _CONFIG
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.folder / _CHECKPOINTS
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """State of the training after the last finished epoch."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        """The one before the last, for when that is damaged."""
+        return self.checkpoints / "previous.ckpt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Weights of the epoch with the best validation; of sparse runs, at their full sparsity."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def metrics(self) -> Path:
+        """Table with one row for each epoch."""
+        return self.folder / "metrics.csv"
+
+    @property
+    def curves(self) -> Path:
+        """Figure of the metrics."""
+        return self.folder / "curves.png"
+
+    @property
+    def weights(self) -> Path:
+        """Final weights; there once the run is finished but for its summary."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def sparse_weights(self) -> Path:
+        """The same weights of a sparse run, without its zeros."""
+        return self.folder / "model.sparse.safetensors"
+
+    @property
+    def masks(self) -> Path:
+        """Masks that a sparse run was trained with."""
+        return self.folder / "masks.safetensors"
+
+    def early_weights(self, epoch: int) -> Path:
+        """Weights of a dense run after an epoch, to start a ticket from."""
+        return self.folder / f"epoch{epoch}.safetensors"
+
+    @property
+    def summary(self) -> Path:
+        """The result of the training; its last file."""
+        return self.folder / "summary.json"
+
+    def _result(self, name: str, kind: str) -> Path:
+        parts = [part for part in (name, self.checkpoint, self.data_name) if part]
+        return self.folder / f"{'-'.join(parts)}.{kind}"
+
+    @property
+    def evaluation(self) -> Path:
+        """Metrics of an evaluation."""
+        return self._result("evaluation", "json")
+
+    @property
+    def predictions(self) -> Path:
+        """Class probabilities of all clips."""
+        return self._result("predictions", "npz")
+
+    @property
+    def held_out_predictions(self) -> Path:
+        """Class probabilities of the training clips that were held out."""
+        return self._result("predictions-held-out", "npz")
+
+    @property
+    def predicted_classes(self) -> Path:
+        """Table of the most probable class of each clip."""
+        return self._result("predictions", "csv")
+
+    def confusion(self, kind: str) -> Path:
+        """Confusion matrix, as ``csv`` or ``png``."""
+        return self._result("confusion", kind)
+
+    def subsets(self, kind: str) -> Path:
+        """Evaluation of the subsets of an assembly's experts, as ``json``, ``csv`` or ``png``."""
+        return self._result("assembly", kind)
+
+    def robustness(self, variant: str, kind: str) -> Path:
+        """Evaluation on corrupted clips, as ``json``, ``csv`` or ``png``.
+
+        Args:
+            variant: Corruption and repair, such as ``"-0.75-block"``; empty for all corruptions.
+            kind: Ending of the name.
+        """
+        return self._result(f"robustness{variant}", kind)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the folder holds a run that can be continued."""
+        return self.config_file.exists()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has a result."""
+        return self.summary.exists()
