@@ -21,6 +21,7 @@ import shlex
 import shutil
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
@@ -49,7 +50,7 @@ OPTIONS = {"--model": ("--model", "--backbone"), "--pattern": ("--pattern", "--s
 LOADERS = ("pyg_stgcn.runtime", "pyg_stgcn.recognition", "pyg_stgcn.runtime.files")
 #: Regular expressions of names (path:key) of the first folder, and their new names.
 RENAMED: dict[str, str] = {}
-#: Names that are not compared: times, and the record of the options.
+#: Names that are not compared: times, and the options.
 IGNORED = re.compile(r"seconds|minutes|_ms\b|time|^[^:]*config\.json")
 
 
@@ -117,7 +118,7 @@ def record(folder: Path, all_exports: bool) -> None:
     folder = folder.resolve()
     folder.mkdir(parents=True)
     write_clips(folder / "clips.pkl")
-    train = main.get_command(None, "train")  # type: ignore[arg-type]
+    train = main.get_command(None, "train")
     known = {name for option in train.params for name in option.opts}
     begin = time.perf_counter()
     for name, line in cases(folder, all_exports):
@@ -130,24 +131,24 @@ def record(folder: Path, all_exports: bool) -> None:
 
 def run(main: Any, out: Path, words: list[str]) -> None:
     """Run one command of a version's command line, which writes into ``out``."""
-    words = [str(out.with_name(word[1:])) if word[0] == "@" else word for word in words]
-    written = out
-    if words[0] == "evaluate":  # It writes into its run: give it a copy.
-        words[1] = str(shutil.copytree(words[1], out))
-    elif words[0] == "export":
-        out.mkdir()
-        written = out / f"exported.{words[-1].replace('sparse', 'safetensors')}"
-    if words[0] != "evaluate":
-        words += ["--out", str(written)]
-    result = CliRunner().invoke(main, words)
+    words = [str(out.with_name(word[1:])) if word.startswith("@") else word for word in words]
     try:
+        if words[0] == "evaluate":  # It writes into its run: give it a copy.
+            words[1] = str(shutil.copytree(words[1], out))
+        elif words[0] == "export":
+            out.mkdir()
+            written = out / f"exported.{words[-1].replace('sparse', 'safetensors')}"
+            words += ["--out", str(written)]
+        else:
+            words += ["--out", str(out)]
+        result = CliRunner().invoke(main, words)
         if result.exception:
-            raise result.exception
+            raise RuntimeError(result.output) from result.exception
         if words[0] == "export":
             np.savez(out / "outputs.npz", logits=outputs(written))
-    except (Exception, SystemExit) as error:
+    except Exception:
         out.mkdir(exist_ok=True)
-        text = f"{shlex.join(words)}\n{result.output}\n{type(error).__name__}: {error}\n"
+        text = f"{shlex.join(words)}\n{traceback.format_exc()}"
         (out / "failed.txt").write_text(text, encoding="utf-8")
         print(f"FAILED: {text}")
 
@@ -218,29 +219,24 @@ def difference(before: Path, after: Path) -> tuple[str, str]:
         old = {re.sub(pattern, name, label): array for label, array in old.items()}
     if not old:
         return "empty", "nothing to compare"
-    changed = [
-        label for label in old.keys() & new.keys() if content(old[label]) != content(new[label])
-    ]
-    added = Counter(content(new[label]) for label in new.keys() - old.keys())
-    gone = sorted(old.keys() - new.keys())
-    lost = []
-    for label in gone:
-        if added[content(old[label])]:
-            added[content(old[label])] -= 1
-        else:
-            lost.append(label)
+    same = {
+        label for label in old.keys() & new.keys() if content(old[label]) == content(new[label])
+    }
+    changed = sorted((old.keys() & new.keys()) - same)
+    gone, added = sorted(old.keys() - new.keys()), new.keys() - old.keys()
+    missing = Counter(content(old[name]) for name in gone) - Counter(
+        content(new[name]) for name in added
+    )
     if changed:
-        label = min(changed)
-        a, b = old[label], new[label]
+        a, b = old[changed[0]], new[changed[0]]
         size = f"shapes {a.shape} and {b.shape}"
-        if a.shape == b.shape:
-            size = f"by {np.abs(a.astype(np.float64) - b.astype(np.float64)).max():.3g}"
-        return f"{len(changed)} of {len(old)} differ", f"{label} {size}"
-    if lost:
-        return f"{len(lost)} of {len(old)} not found", lost[0]
-    names = [f"{len(gone)} renamed"] if gone else []
-    names += [f"{added.total()} new"] if added.total() else []
-    return "identical", ", ".join([f"{len(old)} values", *names])
+        if a.shape == b.shape and a.dtype.kind != "U":
+            size = f"by up to {np.abs(a.astype(float) - b.astype(float)).max():.3g}"
+        return f"{len(changed)} of {len(old)} differ", f"{changed[0]} {size}"
+    if missing:
+        first = next(name for name in gone if content(old[name]) in missing)
+        return f"{missing.total()} of {len(old)} not found", first
+    return "identical", f"{len(old)} values, {len(gone)} renamed, {len(added) - len(gone)} new"
 
 
 def compare(before: Path, after: Path) -> bool:
