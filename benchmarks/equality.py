@@ -45,8 +45,13 @@ BACKBONES = ("stgcn", "stgcnpp", "aagcn", "ctrgcn", "dgstgcn")
 METHODS = ("dense", "feedback", "magnitude", "score", "released", "rigl", "set", "random")
 FRAMES, JOINTS, PERSONS = 8, 17, (2, 1)
 
-#: Options and functions whose names depend on the version: the first that exists is taken.
-OPTIONS = {"--model": ("--model", "--backbone"), "--pattern": ("--pattern", "--structure")}
+#: Options that another version names differently, and where it may keep ``load`` (sparse models).
+OTHER_NAMES = {
+    "--structure": "--pattern",
+    "--eval-views": "--eval-clips",
+    "--views": "--clips",
+    "--model": "--backbone",
+}
 LOADERS = ("pyg_stgcn.runtime", "pyg_stgcn.recognition", "pyg_stgcn.runtime.files")
 #: Regular expressions of names (path:key) of the first folder, and their new names.
 RENAMED: dict[str, str] = {}
@@ -76,7 +81,7 @@ def cases(folder: Path, all_exports: bool) -> Iterator[tuple[str, str]]:
     clips = folder / "clips.pkl"
     data = (
         f"--dataset '{clips}' --channels 8 --clip-frames {FRAMES} --epochs 2 --batch-size 4 "
-        "--lr 0.05 --eval-clips 2 --accelerator cpu --devices 1"
+        "--lr 0.05 --eval-views 2 --accelerator cpu --devices 1"
     )
     train = f"train {data} --seed 3"
     for backbone in BACKBONES:
@@ -88,18 +93,18 @@ def cases(folder: Path, all_exports: bool) -> Iterator[tuple[str, str]]:
     yield "edges", f"{train} --graph stgcn_spatial --edge-sparsity 0.3 {half}"
     yield "assembly", f"{train} --levels '0.5 0.9' --learned-weights"
     yield "skip-zeros", f"{train} --skip-zeros --method rigl --sparsity 0.8 --mask-update-every 2"
-    for pattern in ("2:4", "block8", "channel"):
-        yield f"pattern-{pattern}".replace(":", "to"), f"{train} --pattern {pattern} {half}"
+    for structure in ("2:4", "block8", "channel"):
+        yield f"structure-{structure.replace(':', 'to')}", f"{train} --structure {structure} {half}"
     yield "penalty", f"{train} --penalty 0.001 {half}"
     yield "bone", f"{train} --stream bone {half} --allocation global"
     augment = "--augment mirror=0.5 --augment crop=0.5 --augment joint-dropout=0.1 --dropout 0.2"
     yield "augmented", f"{train} --stream joint+bone {half} {augment} --balanced-sampler"
     yield "class-weights", f"{train} --graph stgcn_spatial {half} --class-weights balanced"
     yield "init", f"{train} --init @stgcn-dense --freeze-backbone"
-    yield "evaluate", "evaluate @stgcn-magnitude --clips 3"
+    yield "evaluate", "evaluate @stgcn-magnitude --views 3"
     yield "evaluate-all", f"evaluate @bone --dataset '{clips}' --split all"
-    yield "evaluate-lost-frames", "evaluate @stgcn-dense --clips 2 --corruption 0.5"
-    yield "evaluate-assembly", "evaluate @assembly --clips 2"
+    yield "evaluate-lost-frames", "evaluate @stgcn-dense --views 2 --corruption 0.5"
+    yield "evaluate-assembly", "evaluate @assembly --views 2"
     yield "fuse", "fuse @stgcn-magnitude @bone"
     yield "sweep", f"sweep {data} --sparsities '0 0.8' --seeds 0"
     yield "lottery", f"lottery {data} --rounds 1 --seeds 0 --controls random"
@@ -118,20 +123,19 @@ def record(folder: Path, all_exports: bool) -> None:
     folder = folder.resolve()
     folder.mkdir(parents=True)
     write_clips(folder / "clips.pkl")
-    train = main.get_command(None, "train")
-    known = {name for option in train.params for name in option.opts}
     begin = time.perf_counter()
     for name, line in cases(folder, all_exports):
         start = time.perf_counter()
-        words = [next((n for n in OPTIONS.get(w, ()) if n in known), w) for w in shlex.split(line)]
-        run(main, folder / name, words)
+        run(main, folder / name, shlex.split(line))
         print(f"{time.perf_counter() - start:6.1f} s  {name}", flush=True)
     print(f"{time.perf_counter() - begin:6.1f} s  in all")
 
 
 def run(main: Any, out: Path, words: list[str]) -> None:
     """Run one command of a version's command line, which writes into ``out``."""
+    known = {name for option in main.get_command(None, words[0]).params for name in option.opts}
     words = [str(out.with_name(word[1:])) if word.startswith("@") else word for word in words]
+    words = [word if word in known else OTHER_NAMES.get(word, word) for word in words]
     try:
         if words[0] == "evaluate":  # It writes into its run: give it a copy.
             words[1] = str(shutil.copytree(words[1], out))
