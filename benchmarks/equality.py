@@ -46,12 +46,8 @@ METHODS = ("dense", "feedback", "magnitude", "score", "released", "rigl", "set",
 FRAMES, JOINTS, PERSONS = 8, 17, (2, 1)
 
 #: Options that another version names differently, and where it may keep ``load`` (sparse models).
-OTHER_NAMES = {
-    "--structure": "--pattern",
-    "--eval-views": "--eval-clips",
-    "--views": "--clips",
-    "--model": "--backbone",
-}
+OTHER_NAMES = {"--structure": "--pattern", "--eval-views": "--eval-clips"}
+OTHER_NAMES |= {"--views": "--clips", "--model": "--backbone"}
 LOADERS = ("pyg_stgcn.runtime", "pyg_stgcn.recognition", "pyg_stgcn.runtime.files")
 #: Regular expressions of names (path:key) of the first folder, and their new names.
 RENAMED: dict[str, str] = {}
@@ -116,12 +112,15 @@ def cases(folder: Path, all_exports: bool) -> Iterator[tuple[str, str]]:
 
 def record(folder: Path, all_exports: bool) -> None:
     """Run all cases, each in a folder of its own; a case that fails leaves ``failed.txt``."""
+    import pyg_stgcn
     from pyg_stgcn.cli import main
 
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)
     folder = folder.resolve()
     folder.mkdir(parents=True)
+    os.chdir(folder)  # A sweep starts processes, which import what lies in their directory.
+    print(f"{pyg_stgcn.__file__} is recorded in {folder}.")
     write_clips(folder / "clips.pkl")
     begin = time.perf_counter()
     for name, line in cases(folder, all_exports):
