@@ -347,10 +347,10 @@ def show_command(clip: str, out: Path, run: Path | None, fps: int, **where: Any)
     drawn too.
     """
     from pyg_stgcn.datasets.store.lookup import find_clip
-    from pyg_stgcn.plots.clips import check_picture, draw_clip
+    from pyg_stgcn.plots.clips import check_figure, draw_clip
 
     try:
-        check_picture(out)
+        check_figure(out)
     except InputError as error:
         raise click.BadParameter(str(error), param_hint="--out") from None
     dataset = _open(**where)

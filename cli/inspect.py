@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pyg_stgcn.evaluation.inspection import Comparison, Group, Inspection
     from pyg_stgcn.sparsity import Overlap
 
-_PICTURES = (".png", ".pdf", ".svg")
+_FIGURES = (".png", ".pdf", ".svg")
 _BESIDE = "masks.png"
 
 
-def _check_picture(ctx: click.Context, param: click.Parameter, figure: str | None) -> str | None:
-    if figure is not None and Path(figure).suffix.lower() not in _PICTURES:
+def _check_figure(ctx: click.Context, param: click.Parameter, figure: str | None) -> str | None:
+    if figure is not None and Path(figure).suffix.lower() not in _FIGURES:
         raise click.BadParameter(
-            f"{figure!r} does not end in {', '.join(_PICTURES)}; name a picture, or nothing, "
+            f"{figure!r} does not end in {', '.join(_FIGURES)}; name a figure, or nothing, "
             "after the folders of all runs"
         )
     return figure
@@ -34,39 +34,37 @@ def _check_picture(ctx: click.Context, param: click.Parameter, figure: str | Non
     metavar="[FILE]",
     is_flag=False,
     flag_value=_BESIDE,
-    callback=_check_picture,
+    callback=_check_figure,
     help="Draw the layers, the overlaps and the kept edges into FILE (.png, .pdf, .svg).  [without "
     f"a name: {_BESIDE} in the folder of the run, or beside the first of several]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(runs: tuple[Path, ...], figure: str | None, as_json: bool) -> None:
-    """Show what is left of each layer of RUN's trained model.
+    """Show the kept weights of each layer of RUN's trained model.
 
     A dead row is an output channel, and a dead column an input channel, without a kept weight.
 
     Several runs of one architecture are compared, and so are the experts of an assembly. The
-    overlap of two masks is their Jaccard index, the weights that both keep as a share of those that
-    either keeps. Chance is that of two random masks with the same density in each layer.
+    overlap of two masks is their Jaccard index: the number of weights that both keep, divided by
+    the number that either keeps. Chance is the overlap of two random masks with the same density
+    in each layer.
     """
-    from pyg_stgcn.evaluation.inspection import compare, inspect_run, networks_of
+    from pyg_stgcn.evaluation.inspection import compare, inspect_run, networks_of, plot_groups
 
     found = [inspect_run(run) for run in runs]
     groups = compare(networks_of(found))
-    picture = None if figure is None else Path(figure)
+    path = None if figure is None else Path(figure)
     if figure == _BESIDE:
-        picture = (runs[0] if len(runs) == 1 else runs[0].resolve().parent) / figure
+        path = (runs[0] if len(runs) == 1 else runs[0].resolve().parent) / figure
     if as_json:
-        _print_json(found, groups, picture)
+        _print_json(found, groups, path)
     else:
         _print_text(found, groups)
-    if picture is None:
+    if path is None:
         return
-
-    from pyg_stgcn.plots.masks import plot_masks
-
-    plot_masks(picture, groups)
+    plot_groups(path, groups)
     if not as_json:
-        echo(f"picture: {picture}")
+        echo(f"figure: {path}")
 
 
 def _print_text(found: Sequence[Inspection], groups: Sequence[Group]) -> None:
@@ -78,19 +76,19 @@ def _print_text(found: Sequence[Inspection], groups: Sequence[Group]) -> None:
         if group.comparisons:
             _print_overlaps(group.comparisons)
     for run in found:
-        place = "" if len(found) == 1 else f"{run.folder}: "
+        folder = "" if len(found) == 1 else f"{run.folder}: "
         for name in run.empty:
-            echo(f"Warning: {place}{name} lost all its weights", err=True)
+            echo(f"Warning: {folder}{name} keeps no weights", err=True)
 
 
-def _print_json(found: Sequence[Inspection], groups: Sequence[Group], picture: Path | None) -> None:
+def _print_json(found: Sequence[Inspection], groups: Sequence[Group], figure: Path | None) -> None:
     reports = [run.to_dict() for run in found]
     content: dict[str, Any] = reports[0] if len(found) == 1 else {"runs": reports}
     overlaps = [pair.to_dict() for group in groups for pair in group.comparisons]
     if overlaps:
         content["overlaps"] = overlaps
-    if picture is not None:
-        content["figure"] = str(picture)
+    if figure is not None:
+        content["figure"] = str(figure)
     print_json(content)
 
 

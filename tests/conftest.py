@@ -118,3 +118,30 @@ def tiny_pickle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tiny") / "tiny.pkl"
     path.write_bytes(pickle.dumps(content))
     return path
+
+
+@pytest.fixture(scope="session")
+def make_run() -> Callable[[Path, Any], Path]:
+    """Write the directory of a run that finished without any training, with random masks."""
+    from pyg_stgcn.models import Assembly
+    from pyg_stgcn.runs.folder import Run
+    from pyg_stgcn.skeletons import get_skeleton
+    from pyg_stgcn.sparsity import sparsify
+
+    def make(folder: Path, config: Any) -> Path:
+        skeleton = get_skeleton("coco17")
+        config = config.with_recipe(2, "xsub")
+        facts = {"data": {"skeleton": skeleton.to_dict(), "classes": ["a", "b"], "in_channels": 3}}
+        folder.mkdir(parents=True)
+        run = Run(folder, config, skeleton, ["a", "b"], 3, facts)
+        run.save_config()
+        model = run.build_model()
+        experts = list(model.experts) if isinstance(model, Assembly) else [model]
+        for expert, sparsity in zip(experts, config.levels or [config.sparsity], strict=True):
+            if sparsity:
+                targets = {"sparsity": sparsity, "edge_sparsity": config.edge_sparsity}
+                sparsify(expert, **targets, method="random", exclude=config.exclude).finalize()
+        run.save_weights(model, sparse=False)
+        return folder
+
+    return make

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
@@ -15,6 +14,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.subsets import assembly_summary
 from pyg_stgcn.models import Assembly
 from pyg_stgcn.nn import Adjacency
+from pyg_stgcn.plots.masks import plot_masks, stage_of
 from pyg_stgcn.runs.folder import Run, layer_reports, sparsity_summary
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import (
@@ -141,18 +141,27 @@ class Group:
     networks: list[Network]
     comparisons: list[Comparison]
 
+    def to_rows(self) -> dict[str, list[dict[str, Any]]]:
+        """The tables that :func:`~pyg_stgcn.plots.masks.draw_masks` draws."""
+        return {
+            "networks": [
+                {
+                    "label": each.label,
+                    "skeleton": each.skeleton,
+                    "kept": {layer.name: 1 - layer.sparsity for layer in each.layers},
+                    "graphs": {stage: graph.numpy() for stage, graph in each.graphs.items()},
+                }
+                for each in self.networks
+            ],
+            "comparisons": [pair.to_dict() for pair in self.comparisons],
+        }
+
 
 def _numbers(part: Overlap) -> dict[str, Any]:
     names = ("numel", "first", "second", "shared", "jaccard", "chance", "ratio")
     numbers = {name: getattr(part, name) for name in names}
     # The counts of the two, beside their labels.
     return {f"kept_{k}" if k in ("first", "second") else k: v for k, v in numbers.items()}
-
-
-def stage_of(name: str) -> str:
-    """The stage, counted from 1, that a layer is part of; empty if it is outside of all."""
-    found = re.search(r"(?:^|\.)stages\.(\d+)\.", name)
-    return f"stage {int(found[1]) + 1}" if found else ""
 
 
 def inspect_run(folder: str | Path) -> Inspection:
@@ -268,3 +277,8 @@ def _check_comparable(one: Inspection, other: Inspection) -> None:
             f"{other.folder}: differs from {one.folder} in {', '.join(differing)}; compare runs "
             "of one architecture"
         )
+
+
+def plot_groups(path: Path, groups: Sequence[Group]) -> None:
+    """Draw the kept weights, the overlaps and the graphs of compared networks into a figure."""
+    plot_masks(path, [group.to_rows() for group in groups])

@@ -1,4 +1,4 @@
-"""Pictures of clips: an animation, or a strip of poses over time."""
+"""Figures of clips: an animation, or a strip of poses over time."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ Points = NDArray[np.float64]
 
 ANIMATION, STRIP = ".gif", ".png"
 MAX_FRAMES = 100
-"""Most frames of an animation; of longer clips, as many spread evenly are drawn."""
+"""Most frames of an animation; of longer clips, this many evenly spaced frames are drawn."""
 NUM_POSES = 8
 """Most poses of a strip."""
 NUM_EDGES = 12
-"""Most edges of a graph that are drawn besides the bones, the strongest ones."""
+"""Most edges of a graph that are drawn besides the bones; the strongest are chosen."""
 
-# Told apart by those who see no red or green (Okabe and Ito).
+# A palette for the colour-blind (Okabe and Ito).
 SIDE_COLORS = {"left": "#0072b2", "right": "#d55e00", "middle": "#404040"}
 EDGE_COLOR = "#7bccb5"
 _FAINT = "#d0d0d0"
 _BONE_WIDTH, _LEAST_WIDTH, _MOST_WIDTH = 2.2, 0.5, 4.0
 
-# Clips in space are seen from beside and above the camera, without perspective.
+# 3-D clips are seen from beside and above the camera, without perspective.
 _TURN, _TILT = np.deg2rad(25), np.deg2rad(12)
 _RIGHT = (-np.cos(_TURN), 0.0, -np.sin(_TURN))
 _UP = (-np.sin(_TURN) * np.sin(_TILT), np.cos(_TILT), np.cos(_TURN) * np.sin(_TILT))
 _VIEW = np.array([_RIGHT, _UP]).T
-# Rotations by what is up. A y axis that points down belongs to a camera, which is turned about its
-# line of sight; bodies with z up have been turned upright and look along y.
+# Rotations by the axis that is up. A y axis that points down belongs to a camera, which is turned
+# about its line of sight; bodies with z up have been turned upright and look along y.
 _TURNS = {
     (0, 1, 0): np.eye(3),
     (0, -1, 0): np.diag([-1.0, -1.0, 1.0]),
@@ -57,11 +57,11 @@ _TURNS = {
 }
 
 
-def check_picture(path: Path) -> None:
-    """Check that a clip can be drawn into this kind of file.
+def check_figure(path: Path) -> None:
+    """Check that a clip can be drawn in the format of this file.
 
     Raises:
-        InputError: If the name ends in neither ``.gif`` nor ``.png``.
+        InputError: The name ends in neither ``.gif`` nor ``.png``.
     """
     if path.suffix.lower() not in (ANIMATION, STRIP):
         raise InputError(
@@ -89,11 +89,11 @@ def draw_clip(
     :func:`pyg_stgcn.skeletons.posture.find_up` finds.
 
     Args:
-        path: The picture.
-        clip: A clip as datasets give it.
+        path: The figure.
+        clip: A clip of a dataset.
         skeleton: Its skeleton.
         has_score: Whether the clip is 2-D with the channels x, y, score.
-        title: What to write above the picture.
+        title: Text above the figure.
         edge_weight: Weights of a graph, drawn as widths of lines: of the bones, and of the
             :data:`NUM_EDGES` strongest other edges. See :func:`pyg_stgcn.nn.edge_strength`.
         fps: Frames per second of an animation.
@@ -103,10 +103,10 @@ def draw_clip(
         - **edge_weight:** :math:`(V, V)`, from joint to joint
 
     Raises:
-        InputError: If the name of the file has another ending, or the clip or the graph does not
-            fit the skeleton, or no joint is there.
+        InputError: The name of the file has another ending, or the clip or the graph does not
+            fit the skeleton, or no joint is present.
     """
-    check_picture(path)
+    check_figure(path)
     lines = _make_lines(skeleton, edge_weight)
     scene = _make_scene(_positions(clip, skeleton, has_score), skeleton, lines)
     with missing_glyphs_reported(path):
@@ -118,7 +118,7 @@ def draw_clip(
 
 @dataclass(frozen=True)
 class _Lines:
-    """What joins the joints: pairs of joints [L, 2], with a colour and a width each."""
+    """Lines between joints: pairs of joints [L, 2], with a colour and a width each."""
 
     pairs: NDArray[np.int64]
     colors: list[str]
@@ -128,7 +128,7 @@ class _Lines:
 
 @dataclass(frozen=True)
 class _Scene:
-    """A clip as it is seen: points [M, T, V, 2] (NaN where missing) before a floor, if any."""
+    """A clip in the plane of the figure: points [M, T, V, 2] (NaN where missing), and a floor."""
 
     points: Points
     lines: _Lines
@@ -148,13 +148,13 @@ def _positions(clip: Data, skeleton: Skeleton, has_score: bool) -> Points:
             f"{skeleton.name!r} with {skeleton.num_joints}; give the skeleton of the data"
         )
     points = joints[..., : 2 if has_score else 3]
-    there, present = points.any(axis=-1, keepdims=True), kept_present(clip)
-    if present is not None:
-        by_person = present.view(len(joints), joints.shape[2], -1)
-        there = by_person.transpose(1, 2).unsqueeze(-1).numpy()
-    if not there.any():
-        raise InputError(f"{clip_name(clip)}: no joint is there; draw another clip")
-    return np.where(there, points, np.nan)
+    present, recorded = points.any(axis=-1, keepdims=True), kept_present(clip)
+    if recorded is not None:
+        by_person = recorded.view(len(joints), joints.shape[2], -1)
+        present = by_person.transpose(1, 2).unsqueeze(-1).numpy()
+    if not present.any():
+        raise InputError(f"{clip_name(clip)}: no joint is present; draw another clip")
+    return np.where(present, points, np.nan)
 
 
 def _sides(skeleton: Skeleton) -> list[str]:
@@ -196,8 +196,8 @@ def _weigh(
     edges = np.stack(np.unravel_index(order, others.shape), axis=1)
     edges = edges[others[edges[:, 0], edges[:, 1]] > 0]
     pairs = np.concatenate([bones, edges])
-    share = strength[pairs[:, 0], pairs[:, 1]] / strongest
-    return pairs, _LEAST_WIDTH + (_MOST_WIDTH - _LEAST_WIDTH) * share
+    relative = strength[pairs[:, 0], pairs[:, 1]] / strongest
+    return pairs, _LEAST_WIDTH + (_MOST_WIDTH - _LEAST_WIDTH) * relative
 
 
 def _make_scene(points: Points, skeleton: Skeleton, lines: _Lines) -> _Scene:
@@ -209,13 +209,13 @@ def _make_scene(points: Points, skeleton: Skeleton, lines: _Lines) -> _Scene:
         points, floor = points @ _VIEW, floor @ _VIEW
     seen = np.concatenate([points.reshape(-1, 2), floor.reshape(-1, 2)])
     low, high = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)
-    # A clip of a single joint that keeps its place has no extent of its own.
+    # The extent of a single joint that does not move is zero.
     margin = 0.05 * float((high - low).max()) or 1.0
     return _Scene(points, lines, floor, step, low - margin, high + margin, y_down)
 
 
 def _upright(points: Points, skeleton: Skeleton) -> Points:
-    """Turns a clip so that y is up and z leads away from the viewer."""
+    """Turn a clip so that y is up and z leads away from the viewer."""
     up = find_up(points, skeleton)
     return points @ _TURNS[tuple(up.astype(int).tolist())]
 
@@ -236,14 +236,14 @@ def _make_floor(points: Points) -> tuple[Points, float]:
 
 
 class _Poses:
-    """What is drawn of one frame."""
+    """Artists of one frame."""
 
     def __init__(self, axes: Axes, scene: _Scene) -> None:
         self.scene = scene
         persons, joints = len(scene.points), len(scene.lines.joint_colors)
         lines = scene.lines
         axes.add_collection(LineCollection(list(scene.floor), colors=_FAINT, linewidths=0.8))
-        # Bones lie on top of the edges, which come after them.
+        # Bones are drawn last, on top of the other edges.
         order = np.arange(len(lines.pairs))[::-1]
         self.pairs = lines.pairs[order]
         self.lines = LineCollection(
@@ -280,13 +280,13 @@ class _Poses:
 
 
 def _chosen(frames: int, most: int) -> list[int]:
-    """At most so many frames, spread evenly, with the first and the last."""
+    """At most ``most`` evenly spaced frames, with the first and the last."""
     chosen: list[int] = np.linspace(0, frames - 1, min(frames, most)).round().astype(int).tolist()
     return chosen
 
 
 def _new_figure(scene: _Scene, columns: int, rows: int, height: float, title: str) -> Figure:
-    """A figure for so many frames, each of so many inches, with a title and a legend."""
+    """A figure of ``rows * columns`` frames, ``height`` inches each, with a title and a legend."""
     wide, high = scene.high - scene.low
     frames = scene.points.shape[1]
     name_width = text_width(_frame_name(frames - 1, frames), "small")
@@ -333,7 +333,7 @@ def _animate(file: Path, scene: _Scene, title: str, fps: int) -> None:
     moving = (poses.lines, poses.joints, label)
     for artist in moving:
         artist.set_animated(True)
-    # All the rest is drawn once: drawing all of it again takes most of the time.
+    # The background is drawn once: drawing it for each frame takes most of the time.
     canvas.draw()
     still = canvas.copy_from_bbox(figure.bbox)
     images: list[Image.Image] = []
@@ -344,7 +344,7 @@ def _animate(file: Path, scene: _Scene, title: str, fps: int) -> None:
         for artist in moving:
             axes.draw_artist(artist)
         image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        # The legend shows all colours in the first frame already.
+        # The first frame has all colours, in its legend.
         palette = images[0] if images else None
         images.append(image.quantize(64, palette=palette, dither=Image.Dither.NONE))
     images[0].save(file, save_all=True, append_images=images[1:], duration=1000 // fps, loop=0)

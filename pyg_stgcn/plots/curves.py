@@ -1,4 +1,4 @@
-"""Pictures of a run."""
+"""Figures of runs: training curves, sweeps, assemblies, fusion, robustness, backends."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from pyg_stgcn.plots.saving import save
 from pyg_stgcn.text import label
 
-#: Above this many classes their names and counts would no longer be legible.
+#: With more classes, names and counts would not be legible.
 _LEGIBLE_CLASSES = 30
-#: Of the controls of an assembly, in turn; dark enough for a white ground.
+#: Of the controls of an assembly, in turn; dark enough on white.
 _CONTROL_GREYS = ("0.2", "0.4", "0.6", "0.75")
 _CONTROL_LINES = ("--", ":", "-.")
-#: As many shares of kept weights have room on the axis of a sweep.
+#: Most ticks of the sparsity axis of a sweep.
 _SWEEP_TICKS = 12
 
 
@@ -29,10 +29,10 @@ def _series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], li
 
 
 def plot_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Loss, accuracy and sparsity over the epochs.
+    """Plot loss, accuracy and sparsity over the epochs.
 
     Args:
-        path: The picture.
+        path: The figure.
         runs: Rows of ``metrics.csv`` of each run, by the run's label.
     """
     figure = Figure(figsize=(12, 3.6), layout="constrained")
@@ -54,7 +54,7 @@ def plot_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
         sparsity.plot(epochs, np.multiply(values, 100), color=color)
     loss.set(title="loss", yscale="log")
     accuracy.set(title="top-1 accuracy (%)", ylim=(0, 102))
-    sparsity.set(title="pruned weights (%)", ylim=(-2, 102))
+    sparsity.set(title="sparsity (%)", ylim=(-2, 102))
     for axes in (loss, accuracy, sparsity):
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
@@ -63,15 +63,15 @@ def plot_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
 
 
 def plot_sweep(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Accuracy over the share of weights kept, one line a method, and that of the dense network.
+    """Plot accuracy over the kept weights, one line a method, and that of the dense network.
 
     Args:
-        path: The picture.
+        path: The figure.
         rows: ``method``, ``sparsity``, ``top1`` and ``top1_deviation`` of each point.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
-    shares: set[float] = set()
+    densities: set[float] = set()
     for number, method in enumerate(dict.fromkeys(row["method"] for row in rows)):
         points = [row for row in rows if row["method"] == method]
         values = np.array([100 * row["top1"] for row in points])
@@ -81,16 +81,16 @@ def plot_sweep(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             axes.axhspan(values[0] - spread[0], values[0] + spread[0], color="0.9", zorder=0)
             continue
         kept = [100 * (1 - row["sparsity"]) for row in points]
-        shares.update(kept)
+        densities.update(kept)
         axes.plot(kept, values, "o-", color=f"C{number}", label=method)
         axes.fill_between(kept, values - spread, values + spread, color=f"C{number}", alpha=0.15)
     axes.set(
         xscale="log",
-        xlabel="kept of the maskable weights (%)",
+        xlabel="kept maskable weights (%)",
         ylabel="top-1 accuracy (%)",
     )
     axes.set_title("bands: one standard deviation over the seeds", fontsize="small")
-    ticks = sorted(shares)[:: -(-len(shares) // _SWEEP_TICKS) or 1]
+    ticks = sorted(densities)[:: -(-len(densities) // _SWEEP_TICKS) or 1]
     axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
     axes.minorticks_off()
     axes.invert_xaxis()
@@ -104,14 +104,14 @@ def plot_subsets(
     rows: Sequence[Mapping[str, Any]],
     controls: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Accuracy over the kept weights, one point a subset of an assembly's experts.
+    """Plot accuracy over the kept weights, one point a subset of an assembly's experts.
 
     Args:
-        path: The picture.
-        rows: ``experts``, ``head``, ``kept`` and ``top1`` of each point; the subset of all experts
-            is set off.
-        controls: ``kept``, ``top1`` and ``top1_deviation`` of what the assembly is compared with,
-            by its name. Dense ones are lines.
+        path: The figure.
+        rows: ``experts``, ``head``, ``kept`` and ``top1`` of each point; a star marks the subset
+            of all experts.
+        controls: ``kept``, ``top1`` and ``top1_deviation`` of each control, by name. Dense ones
+            are lines.
     """
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -124,7 +124,7 @@ def plot_subsets(
         axes.plot(kept, top1, linestyle="", color=f"C{size - 1}", label=legend, zorder=3, **style)
         for row, x, y in zip(points, kept, top1, strict=True):
             name = "+".join(map(str, row["experts"]))
-            # An expert of few weights hardly moves a point: one size above, the next below.
+            # Adding an expert of few weights hardly moves a point, so labels alternate by size.
             place: dict[str, Any] = {"xytext": (3, 4), "va": "bottom"}
             if size % 2 == 0:
                 place = {"xytext": (3, -4), "va": "top"}
@@ -136,7 +136,7 @@ def plot_subsets(
     _plot_controls(axes, controls)
     axes.set(
         xscale="log",
-        xlabel="kept weights (% of the maskable ones of one dense expert)",
+        xlabel="kept weights (% of the maskable weights of one dense expert)",
         ylabel="top-1 accuracy (%)",
     )
     axes.margins(x=0.15)
@@ -169,10 +169,10 @@ def _plot_controls(axes: Axes, controls: Mapping[str, Mapping[str, Any]]) -> Non
 
 
 def plot_fusion(path: Path, runs: Sequence[Mapping[str, Any]], fused: float) -> None:
-    """Accuracy of every run, and of their fusion.
+    """Plot the accuracy of every run, and of their fusion.
 
     Args:
-        path: The picture.
+        path: The figure.
         runs: ``stream``, ``model``, ``weight`` and ``top1`` of each.
         fused: Top-1 accuracy of the fusion.
     """
@@ -183,7 +183,7 @@ def plot_fusion(path: Path, runs: Sequence[Mapping[str, Any]], fused: float) -> 
     wide = max(7.0, 4 + 0.09 * max(map(len, labels)))
     figure = Figure(figsize=(wide, 0.45 * len(runs) + 1.6), layout="constrained")
     axes = figure.subplots()
-    # By position, not by label, of which two may be the same.
+    # By position: two labels may be equal.
     rows = range(len(labels))
     bars = axes.barh(rows, values, color=["C0"] * len(runs) + ["C1"])
     axes.bar_label(bars, fmt="%.2f", padding=3)
@@ -194,10 +194,10 @@ def plot_fusion(path: Path, runs: Sequence[Mapping[str, Any]], fused: float) -> 
 
 
 def plot_robustness(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Accuracy over the share of frames that are lost, one line a mode.
+    """Plot accuracy over the fraction of lost frames, one line a mode.
 
     Args:
-        path: The picture.
+        path: The figure.
         rows: ``lost``, ``mode`` and ``top1`` of each case, the intact clips first.
     """
     intact, losses = rows[0], rows[1:]
@@ -215,18 +215,18 @@ def plot_robustness(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -> None:
-    """A confusion matrix; the colour is the share of the true class.
+    """Plot a confusion matrix; the colour is the fraction of the true class.
 
     Args:
-        path: The picture.
+        path: The figure.
         counts: ``[num_classes, num_classes]``, rows are the true classes.
         classes: Names, in label order.
     """
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = float(np.clip(0.32 * len(classes) + 3, 6, 16))
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="true")
     if len(classes) <= _LEGIBLE_CLASSES:
         ticks, names = np.arange(len(classes)), [label(name) for name in classes]
@@ -240,16 +240,16 @@ def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]
                 ha="center",
                 va="center",
                 fontsize="x-small",
-                color="white" if shares[true, predicted] > 0.5 else "black",
+                color="white" if fractions[true, predicted] > 0.5 else "black",
             )
     save(figure, path)
 
 
 def plot_bench(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Time of each form in each setting, with the first and the last tenth.
+    """Plot the time of each form in each setting, with the first and the last decile.
 
     Args:
-        path: The picture.
+        path: The figure.
         rows: ``form``, ``threads``, ``clips``, ``persons``, ``milliseconds``, ``fastest``,
             ``slowest`` and ``ratio`` of each measurement.
     """

@@ -1,4 +1,4 @@
-"""What all figures of runs have in common."""
+"""Saving of figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyg_stgcn.plots.titles import missing_glyphs_reported
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure, as the kind of file that its name says."""
+    """Write a figure; the ending of the name selects the format."""
     FigureCanvasAgg(figure)
     with missing_glyphs_reported(path):
         write_atomically(path, lambda file: figure.savefig(file, dpi=120))

@@ -1,4 +1,4 @@
-"""Titles of figures: plain text, whatever is in it, broken into lines that fit."""
+"""Titles of figures: plain text, broken into lines that fit."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pyg_stgcn.text import shorten
 logger = logging.getLogger(__name__)
 
 _DPI = 72
-#: Most lines of a title, and most characters of a line before it is broken; of a longer one the
-#: middle is left out.
+#: Most lines of a title, and most characters of a line before it is broken. The middle of a longer
+#: line is omitted.
 _LINES, _CHARACTERS = 6, 400
 
 
 @contextlib.contextmanager
 def missing_glyphs_reported(path: Path) -> Iterator[None]:
-    """Within the context, warn once of characters that a figure shows as boxes.
+    """Warn once, within the context, of characters that a figure shows as boxes.
 
-    Matplotlib warns of each by itself, and again whenever the text is measured.
+    Matplotlib warns of each one, and again whenever the text is measured.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -48,7 +48,7 @@ def missing_glyphs_reported(path: Path) -> Iterator[None]:
 
 
 def text_width(text: str, size: str) -> float:
-    """The width of a line of plain text in inches, in a font size such as ``"small"``."""
+    """Width of a line of plain text in inches, in a font size such as ``"small"``."""
     width, _, _ = RendererAgg(1, 1, _DPI).get_text_width_height_descent(
         text, FontProperties(size=size), ismath=False
     )
@@ -56,13 +56,13 @@ def text_width(text: str, size: str) -> float:
 
 
 def fit_title(title: str, size: str, width: float) -> str:
-    """Breaks a title into lines of at most so many inches; long ones end in an ellipsis.
+    """Break a title into lines of at most ``width`` inches; long titles end in an ellipsis.
 
     Matplotlib's own wrapping takes dollar signs for formulas, even where it is told not to, and
     does not break long words.
     """
     lines: list[str] = []
-    # A lone surrogate, as names of files may have, cannot be drawn.
+    # File names may hold lone surrogates, which cannot be drawn.
     for line in title.encode(errors="replace").decode().splitlines():
         line = shorten(line, _CHARACTERS)
         most = len(line)

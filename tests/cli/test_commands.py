@@ -131,7 +131,7 @@ def test_inspect(run: Path) -> None:
     assert "dead rows" in result.stdout
     empty = [layer["name"] for layer in layers if layer["kept"] == 0]
     assert empty == content["empty"]
-    assert all(f"{name} lost all its weights" in result.stderr for name in empty)
+    assert all(f"{name} keeps no weights" in result.stderr for name in empty)
 
 
 def test_datasets(tiny_pickle: Path, tmp_path: Path) -> None:

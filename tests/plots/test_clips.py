@@ -50,9 +50,9 @@ def in_pixels(joints: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([320 - 100 * joints[..., :1], 240 - 100 * joints[..., 1:2], scores], -1)
 
 
-def places(picture: Path | Image.Image, color: str) -> NDArray[np.int64]:
+def places(figure: Path | Image.Image, color: str) -> NDArray[np.int64]:
     """Rows and columns of the pixels of a colour above the legend [N, 2]."""
-    image = picture if isinstance(picture, Image.Image) else Image.open(picture)
+    image = figure if isinstance(figure, Image.Image) else Image.open(figure)
     pixels = np.asarray(image.convert("RGB")).astype(int)
     pixels = pixels[: int(0.86 * len(pixels))]
     wanted = np.round(255 * np.array(to_rgb(color)))
@@ -91,7 +91,7 @@ def test_sides_are_where_the_camera_saw_them(tmp_path: Path) -> None:
         path = draw(tmp_path / f"{name}.png", joints[:, :1], has_score=has_score)
         left, right = places(path, LEFT), places(path, RIGHT)
         assert len(left) > 20 and len(right) > 20
-        # The left hand of who faces the camera is on the right of the picture, here the higher one.
+        # The left hand of who faces the camera is on the right of the figure, here the higher one.
         assert left[:, 1].min() >= right[:, 1].max() - 8
         assert left[:, 0].mean() < right[:, 0].mean()
 
@@ -135,8 +135,8 @@ def test_titles_are_plain_text_that_fits(tmp_path: Path) -> None:
 def test_depth_is_seen(tmp_path: Path) -> None:
     flat, deep = waving(1), waving(1)
     deep[..., 2, 2] += 0.5
-    pictures = draw(tmp_path / "flat.png", flat), draw(tmp_path / "deep.png", deep)
-    assert pictures[0].read_bytes() != pictures[1].read_bytes()
+    figures = draw(tmp_path / "flat.png", flat), draw(tmp_path / "deep.png", deep)
+    assert figures[0].read_bytes() != figures[1].read_bytes()
 
 
 @pytest.mark.parametrize("has_score", [False, True], ids=["space", "plane"])
@@ -147,8 +147,8 @@ def test_missing_joints_and_their_bones_are_not_drawn(tmp_path: Path, has_score:
     part = draw(tmp_path / "part.png", joints, has_score=has_score)
     assert len(places(whole, LEFT)) > 20 and len(places(part, LEFT)) == 0
     assert len(places(part, RIGHT)) > 20
-    # A picture that reached to the origin would show the rest of the body smaller.
-    size = [np.ptp(places(picture, RIGHT)[:, 0]) for picture in (whole, part)]
+    # A figure that reached to the origin would show the rest of the body smaller.
+    size = [np.ptp(places(figure, RIGHT)[:, 0]) for figure in (whole, part)]
     assert size[1] >= size[0]
 
 
@@ -210,13 +210,13 @@ def test_only_the_strongest_other_edges_are_drawn(tmp_path: Path) -> None:
     strengths = torch.linspace(1, 0.5, len(sources))
     assert len(sources) > NUM_EDGES
 
-    def picture(kept: int) -> bytes:
+    def figure(kept: int) -> bytes:
         weight = torch.zeros(8, 8).index_put((sources[:kept], targets[:kept]), strengths[:kept])
         path = tmp_path / "clip.png"
         draw_clip(path, clip_of(joints), skeleton, has_score=False, edge_weight=weight)
         return path.read_bytes()
 
-    assert picture(NUM_EDGES) == picture(len(sources)) != picture(NUM_EDGES - 1)
+    assert figure(NUM_EDGES) == figure(len(sources)) != figure(NUM_EDGES - 1)
 
 
 def test_a_synthetic_clip_of_two_persons(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_what_cannot_be_drawn_is_named_and_leaves_nothing(tmp_path: Path) -> Non
         draw(tmp_path / "folder.gif", waving())
     for name, joints, options, message in (
         ("clip.mp4", waving(), {}, r"clip\.mp4: .*\.gif.*\.png"),
-        ("clip.png", 0 * waving(), {}, "wave: no joint is there"),
+        ("clip.png", 0 * waving(), {}, "wave: no joint is present"),
         ("clip.png", waving()[:, :, :3], {}, "wave: 3 joints a person do not fit skeleton 'body'"),
         ("clip.png", waving(), {"edge_weight": torch.ones(3, 3)}, r"edge_weight: \(3, 3\)"),
     ):
