@@ -135,7 +135,8 @@ def _name_layers(axes: Axes, names: Sequence[str]) -> NDArray[np.float64]:
 
 
 def _draw_kept(axes: Axes, networks: Sequence[Row]) -> None:
-    names = list(max((each["kept"] for each in networks), key=len))
+    layers: list[list[str]] = [list(each["kept"]) for each in networks]
+    names = max(layers, key=len)
     x = _name_layers(axes, names)
     width = 0.85 / len(networks)
     # A network without edge masks keeps all its edges.
