@@ -8,8 +8,6 @@ import json
 import os
 import re
 import time
-import types
-import zlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -114,75 +112,40 @@ def _note_state(fingerprint: Mapping[str, Any], state: list[int], notes: Path) -
 
 
 def describe_transform(transform: Callable[..., Any] | None) -> str | None:
-    """Describe a transform so that two that compute different things are told apart.
+    """The class of a transform, its options and its version, to notice that it has changed.
 
-    The usual ``repr`` of a transform hides its options, and that of a function is its address. What
-    a function calls is known by its name alone: change that, and the description stays.
+    The version is the attribute ``version`` of the transform, if it has one: raise it whenever the
+    transform computes something else with the same options. A function is known by its name alone;
+    to have its changes noticed, write a transform with a version instead.
+
+    Example:
+        >>> class Shift(BaseTransform):
+        ...     version = 2
+        ...     def __init__(self, by):
+        ...         self.by = by
+        >>> describe_transform(Shift(0.5))
+        '__main__.Shift(by=0.5, version=2)'
     """
-    return None if transform is None else _describe(transform, ())
+    if transform is None:
+        return None
+    if isinstance(transform, Compose):
+        return " > ".join(str(describe_transform(part)) for part in transform.transforms)
+    if hasattr(transform, "__qualname__"):
+        return f"{transform.__module__}.{transform.__qualname__}"
+    if not hasattr(transform, "__dict__") or isinstance(transform, partial):
+        return _plain(transform)
+    options = dict(sorted(vars(transform).items()))
+    if hasattr(transform, "version"):
+        options["version"] = transform.version
+    parts = [f"{name}={_plain(value)}" for name, value in options.items()]
+    return f"{type(transform).__module__}.{type(transform).__name__}({', '.join(parts)})"
 
 
-def _describe(value: Any, around: tuple[int, ...]) -> str:
-    """Describe a part of a transform; ``around`` are the parts that it is in, by their ids."""
-    if id(value) in around:
-        return "itself"
-    around = (*around, id(value))
-    if isinstance(value, Compose):
-        return " > ".join(_describe(part, around) for part in value.transforms)
-    if isinstance(value, types.MethodType):
-        return f"{_describe(value.__func__, around)} of {_describe(value.__self__, around)}"
-    if isinstance(value, types.FunctionType):
-        parts = [_describe_code(value.__code__)]
-        cells = [cell.cell_contents for cell in value.__closure__ or () if not _is_empty(cell)]
-        for part in (cells, value.__defaults__, value.__kwdefaults__):
-            parts.append(_describe(part, around))
-        checksum = zlib.crc32(" ".join(parts).encode())
-        return f"{value.__module__}.{value.__qualname__}#{checksum:08x}"
-    if isinstance(value, partial):
-        parts = [_describe(part, around) for part in (value.func, value.args, value.keywords)]
-        return f"partial({', '.join(parts)})"
-    if isinstance(value, list):
-        return f"[{', '.join(_describe(part, around) for part in value)}]"
-    if isinstance(value, tuple):
-        return f"({', '.join(_describe(part, around) for part in value)})"
+def _plain(value: Any) -> str:
+    """The ``repr`` of an option, the same in every process."""
     if isinstance(value, set | frozenset):
-        # Their order differs from process to process.
-        return f"{{{', '.join(sorted(_describe(part, around) for part in value))}}}"
-    if isinstance(value, dict):
-        entries = (f"{key!r}: {_describe(part, around)}" for key, part in value.items())
-        return f"{{{', '.join(entries)}}}"
-    return _describe_object(value, around)
-
-
-def _describe_object(value: Any, around: tuple[int, ...]) -> str:
-    options = getattr(value, "__dict__", None)
-    # What does something rather than stands for itself has a repr that is too short.
-    hides = callable(value) or type(value).__repr__ is object.__repr__
-    if not options or not hides or isinstance(value, type | types.ModuleType):
-        return _without_addresses(repr(value))
-    parts = [f"{key}={_describe(part, around)}" for key, part in sorted(options.items())]
-    return f"{type(value).__module__}.{type(value).__name__}({', '.join(parts)})"
-
-
-def _describe_code(code: types.CodeType) -> str:
-    """Everything in the code of a function that decides what it computes, not where it stands."""
-    constants = [
-        _describe_code(value) if isinstance(value, types.CodeType) else _describe(value, ())
-        for value in code.co_consts
-    ]
-    return f"{code.co_code.hex()} {code.co_names} {code.co_freevars} {constants}"
-
-
-def _is_empty(cell: types.CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 (raises where nothing has been put in yet)
-    except ValueError:
-        return True
-    return False
-
-
-def _without_addresses(text: str) -> str:
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+        return f"{{{', '.join(sorted(map(_plain, value)))}}}"
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def _folder_fingerprint(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Any]:
