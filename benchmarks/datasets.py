@@ -60,7 +60,7 @@ def num_persons(rng: np.random.Generator) -> int:
 
 
 def clip_name(number: int) -> str:
-    """A name of the form of NTU's."""
+    """A name in the format of NTU's."""
     setup, rest = divmod(number, 3 * 106 * 2 * CLASSES)
     camera, rest = divmod(rest, 106 * 2 * CLASSES)
     performer, rest = divmod(rest, 2 * CLASSES)
@@ -124,7 +124,7 @@ def recording_text(rng: np.random.Generator) -> bytes:
 
 
 def parse_plainly(path: Path, fields: int | None = None) -> Recording:
-    """A raw file, line by line: all numbers of a joint, as is usual, or only the first ones."""
+    """A raw file, line by line: all numbers of a joint, as is common, or only the first ones."""
     frames_of: dict[str, list[int]] = {}
     joints_of: dict[str, list[list[list[float]]]] = {}
     with path.open() as lines:
@@ -189,7 +189,7 @@ class Seconds(NamedTuple):
 
 
 def seconds(function: Callable[[], object]) -> Seconds:
-    """What a call takes."""
+    """Seconds that a call takes."""
     before = _now()
     function()
     return Seconds(*(b - a for a, b in zip(before, _now(), strict=True)))
@@ -201,9 +201,9 @@ def _now() -> Seconds:
     return Seconds(time.perf_counter(), processor)
 
 
-def spread(values: Sequence[float], form: str = "6.2f") -> str:
+def spread(values: Sequence[float], spec: str = "6.2f") -> str:
     """The median, and from where to where."""
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+    return f"{statistics.median(values):{spec}} ({min(values):{spec}} to {max(values):{spec}})"
 
 
 def memory(kind: str) -> float:
@@ -247,7 +247,7 @@ def time_parsing(root: Path, rounds: int) -> None:
 
 
 def prepare(root: Path) -> tuple[Seconds, float, float]:
-    """What it takes to build the store, and MiB before and at most."""
+    """Seconds to build the store, and MiB before and at most."""
     before = memory("VmRSS")
     taken = seconds(lambda: Generated(root, split="all"))
     return taken, before, memory("VmHWM")

@@ -18,7 +18,7 @@ from pyg_stgcn.datasets import UTDMHAD
 
 
 def held_out(dataset: UTDMHAD) -> dict[str, object]:
-    """The clips of a dataset in PYSKL's form, split once for every subject."""
+    """The clips of a dataset in PYSKL's format, split once for every subject."""
     subjects = [re.split("[_s]+", name)[1] for name in dataset.names]
     clips = [
         {

@@ -1,4 +1,4 @@
-"""How far plain nearest neighbours get on SyntheticActions, as a floor for trained models.
+"""Accuracy of plain nearest neighbours on SyntheticActions, a lower bound for trained models.
 
 Every clip becomes 16 linearly interpolated frames, centred on the first person's spine and divided
 by the length of the trunk; the persons are concatenated, a missing one is zero. A validation clip
@@ -43,8 +43,8 @@ def clip_features(keypoint: Array, centre: str) -> Array:
 
     position = np.linspace(0, num_frames - 1, FRAMES)
     left = np.minimum(position.astype(int), num_frames - 2)
-    share = (position - left)[:, None, None]
-    frames = (1 - share) * centred[:, left] + share * centred[:, left + 1]
+    fraction = (position - left)[:, None, None]
+    frames = (1 - fraction) * centred[:, left] + fraction * centred[:, left + 1]
 
     trunk = keypoint[0, :, SPINE_TOP] - keypoint[0, :, SPINE_BASE]
     out = np.zeros((2, FRAMES, num_joints, 3))
@@ -85,7 +85,7 @@ def main() -> None:
     print(f"{'class':12}" + "".join(f"{f'by {c}':>10}" for c in CENTRES))
     for label, name in enumerate(val.classes):
         of_class = (right[c][val.labels == label].mean() for c in CENTRES)
-        print(f"{name:12}" + "".join(f"{share:10.1%}" for share in of_class))
+        print(f"{name:12}" + "".join(f"{fraction:10.1%}" for fraction in of_class))
     print(f"{'top-1':12}" + "".join(f"{right[c].mean():10.1%}" for c in CENTRES))
 
 

@@ -106,7 +106,7 @@ def _describe(name: str, dataset: SkeletonDataset) -> dict[str, Any]:
 
 
 def _look_through(dataset: SkeletonDataset) -> dict[str, Any]:
-    """What only a look at all lengths and coordinates tells."""
+    """Statistics that need all lengths and coordinates."""
     from pyg_stgcn.datasets.store.statistics import frame_histogram, missing_in
 
     missing, names = missing_in(dataset), dataset.skeleton.joints
@@ -118,8 +118,8 @@ def _look_through(dataset: SkeletonDataset) -> dict[str, Any]:
             for low, high, clips in frame_histogram(dataset.num_frames)
         ],
         "missing_joints": {
-            "share": missing.share,
-            "worst": {joint: share for share, joint in worst if share > 0},
+            "fraction": missing.fraction,
+            "worst": {joint: fraction for fraction, joint in worst if fraction > 0},
         },
         "frames_without_a_person": missing.frames,
         "frames_without_the_main_person": missing.main,
@@ -144,35 +144,35 @@ def _finite(values: NDArray[np.float64]) -> list[float | None]:
     return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
-def _print_description(facts: dict[str, Any], more: Iterable[tuple[str, str]] = ()) -> None:
-    frames = facts["frames"]
+def _print_description(info: dict[str, Any], more: Iterable[tuple[str, str]] = ()) -> None:
+    frames = info["frames"]
     print_table(
         ("", "value"),
         [
-            ("clips", f"{facts['clips']:,}"),
-            ("classes", len(facts["classes"])),
-            ("skeleton", f"{facts['skeleton']} ({facts['joints']} joints)"),
-            ("channels", facts["channels"]),
+            ("clips", f"{info['clips']:,}"),
+            ("classes", len(info["classes"])),
+            ("skeleton", f"{info['skeleton']} ({info['joints']} joints)"),
+            ("channels", info["channels"]),
             ("frames", f"{frames['min']} to {frames['max']}, median {frames['median']:g}"),
-            *((f"clips with {m} person(s)", f"{n:,}") for m, n in facts["persons"].items()),
+            *((f"clips with {m} person(s)", f"{n:,}") for m, n in info["persons"].items()),
             *(
                 (f"{name}, {split}", f"{size:,}")
-                for name, sizes in facts["benchmarks"].items()
+                for name, sizes in info["benchmarks"].items()
                 for split, size in sizes.items()
             ),
-            *((f"split {name}", f"{size:,}") for name, size in facts["splits"].items()),
-            *([("without a label", f"{facts['unlabelled']:,}")] if facts["unlabelled"] else []),
+            *((f"split {name}", f"{size:,}") for name, size in info["splits"].items()),
+            *([("without a label", f"{info['unlabelled']:,}")] if info["unlabelled"] else []),
             *(
                 (f"{name}, val that are copies of train", f"{len(leaks):,}")
-                for name, leaks in facts["leaks"].items()
+                for name, leaks in info["leaks"].items()
                 if leaks
             ),
-            ("copies of other clips", f"{sum(len(same) - 1 for same in facts['duplicates']):,}"),
-            ("left out, cannot be used", f"{len(facts['skipped']):,}"),
+            ("copies of other clips", f"{sum(len(same) - 1 for same in info['duplicates']):,}"),
+            ("left out, cannot be used", f"{len(info['skipped']):,}"),
             *more,
-            ("prepared in", facts["folder"]),
+            ("prepared in", info["folder"]),
         ],
-        title=facts["dataset"],
+        title=info["dataset"],
     )
 
 
@@ -193,24 +193,24 @@ def _print_lengths(histogram: list[dict[str, int]]) -> None:
     )
 
 
-def _print_joints(facts: dict[str, Any]) -> None:
+def _print_joints(info: dict[str, Any]) -> None:
     """Print where the joints are, and the bones that lead to them."""
 
-    def shown(value: float | None, form: str) -> str:
-        return "" if value is None else format(value, form)
+    def shown(value: float | None, spec: str) -> str:
+        return "" if value is None else format(value, spec)
 
-    bones: dict[str, list[dict[str, Any]]] = {joint: [] for joint in facts["joint_heights"]}
-    for bone in facts["bones"]:
+    bones: dict[str, list[dict[str, Any]]] = {joint: [] for joint in info["joint_heights"]}
+    for bone in info["bones"]:
         bones[bone["child"]].append(bone)
     rows = []
-    for row, (joint, height) in enumerate(facts["joint_heights"].items()):
+    for row, (joint, height) in enumerate(info["joint_heights"].items()):
         for bone in bones[joint] or [{"parent": "", "length": None, "variation": None}]:
             length, varies = shown(bone["length"], ".3g"), shown(bone["variation"], ".0%")
             rows.append((row, joint, shown(height, ".3g"), bone["parent"], length, varies))
     print_table(
-        ("", "joint", f"height ({facts['up']})", "bone to", "length", "varies by"),
+        ("", "joint", f"height ({info['up']})", "bone to", "length", "varies by"),
         rows,
-        title=f"mean heights above the root and lengths, in {facts['lengths_in']}",
+        title=f"mean heights above the root and lengths, in {info['lengths_in']}",
         texts=2,
     )
 
@@ -247,7 +247,7 @@ def list_command(as_json: bool) -> None:
         print_json(rows)
         return
     print_table(("name", "what it is"), rows.items(), texts=2)
-    echo("Anything else: a pickle in PYSKL's annotation form, named by its path.")
+    echo("Anything else: a pickle in PYSKL's annotation format, named by its path.")
 
 
 @command.command("info")
@@ -270,27 +270,27 @@ def info_command(as_json: bool, **where: Any) -> None:
     warning says where they do not fit the skeleton: the joints may be in another order.
     """
     dataset = _open(**where)
-    facts = {**_describe(where["name"], dataset), **_look_through(dataset)}
+    info = {**_describe(where["name"], dataset), **_look_through(dataset)}
     if as_json:
-        print_json(facts)
+        print_json(info)
         return
-    missing = facts["missing_joints"]
+    missing = info["missing_joints"]
     _print_description(
-        facts,
+        info,
         [
-            ("joints missing", percent(missing["share"])),
-            *((f"  {joint}", percent(share)) for joint, share in missing["worst"].items()),
-            ("frames without a person", percent(facts["frames_without_a_person"])),
-            ("frames without the main person", percent(facts["frames_without_the_main_person"])),
+            ("joints missing", percent(missing["fraction"])),
+            *((f"  {joint}", percent(fraction)) for joint, fraction in missing["worst"].items()),
+            ("frames without a person", percent(info["frames_without_a_person"])),
+            ("frames without the main person", percent(info["frames_without_the_main_person"])),
         ],
     )
-    _print_joints(facts)
-    _print_lengths(facts["frame_histogram"])
-    names = map(readable, facts["classes"])
-    per_class = zip(names, facts["clips_per_class"], strict=True)
+    _print_joints(info)
+    _print_lengths(info["frame_histogram"])
+    names = map(readable, info["classes"])
+    per_class = zip(names, info["clips_per_class"], strict=True)
     print_table(("class", "clips"), per_class)
-    if facts["skipped"]:
-        print_table(("left out", "why"), facts["skipped"].items(), texts=2)
+    if info["skipped"]:
+        print_table(("left out", "why"), info["skipped"].items(), texts=2)
 
 
 @command.command("prepare")
@@ -303,11 +303,11 @@ def info_command(as_json: bool, **where: Any) -> None:
 @_json
 def prepare_command(as_json: bool, **where: Any) -> None:
     """Read the raw files into the store that training opens."""
-    facts = _describe(where["name"], _open(**where))
+    info = _describe(where["name"], _open(**where))
     if as_json:
-        print_json(facts)
+        print_json(info)
     else:
-        _print_description(facts)
+        _print_description(info)
 
 
 @command.command("show")
@@ -364,4 +364,4 @@ def show_command(clip: str, out: Path, run: Path | None, fps: int, **where: Any)
         edge_weight=None if run is None else _trained_edges(run, dataset),
         fps=fps,
     )
-    echo(f"picture: {out}")
+    echo(f"figure: {out}")

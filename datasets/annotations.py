@@ -1,4 +1,4 @@
-"""Datasets with a name whose source is, or can be, a pickle in PYSKL's annotation form."""
+"""Datasets with a name whose source is, or can be, a pickle in PYSKL's annotation format."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class AnnotationDataset(SkeletonDataset):
         if self.source_suffixes and path.suffix not in (".pkl", ".pickle"):
             raise InputError(
                 f"{path}: {self.name} is read from a folder or .zip of {self.source_suffixes[0]} "
-                "files, or from a .pkl in PYSKL's annotation form; name one of these"
+                "files, or from a .pkl in PYSKL's annotation format; name one of these"
             )
         return self.read_pickle(path)
 

@@ -19,7 +19,7 @@ from pyg_stgcn.datasets.readers.geometry import Geometry, measure_geometry
 from pyg_stgcn.datasets.readers.mistakes import list_skipped, warn_of_likely_mistakes
 from pyg_stgcn.datasets.readers.reading import ClipSource
 from pyg_stgcn.datasets.store.changes import describe_change
-from pyg_stgcn.datasets.store.clip_metadata import ClipFacts
+from pyg_stgcn.datasets.store.clip_metadata import ClipMetadata
 from pyg_stgcn.datasets.store.clip_store import ClipStore
 from pyg_stgcn.datasets.store.divisions import Divisions
 from pyg_stgcn.datasets.store.fingerprint import describe_transform, same_source, source_fingerprint
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 Split = str
 
 
-class SkeletonDataset(ClipFacts, Dataset):
+class SkeletonDataset(ClipMetadata, Dataset):
     """Base class of all skeleton datasets: readers differ, the store and the items do not.
 
     The first use reads the source into a :class:`~pyg_stgcn.datasets.store.clip_store.ClipStore` at
@@ -184,7 +184,7 @@ class SkeletonDataset(ClipFacts, Dataset):
                 source, self.pre_transform, self.strict, self.skip_bad, str(where or self.name)
             )
             self._store = ClipStore.build(
-                self._store_folder, prepared, meta, source.total, prepared.facts
+                self._store_folder, prepared, meta, source.total, prepared.metadata
             )
         except InputError as error:
             if where is None or str(error).startswith((str(where), str(self._store_folder))):

@@ -12,7 +12,7 @@ class FineGYM288(AnnotationDataset):
     <https://arxiv.org/abs/2004.06704>`_ (Shao et al., CVPR 2020),
     as joints of the athlete in pixels with scores.
 
-    Reads a pickle of "Gym288-skeleton" in the form of `PYSKL <https://arxiv.org/abs/2205.09443>`_:
+    Reads a pickle of "Gym288-skeleton" in the format of `PYSKL <https://arxiv.org/abs/2205.09443>`_:
     version 1 has the splits train and test, version 2 train and validation; fields that are not
     needed are passed over. It is not downloaded. Many classes have few clips, so that the mean
     class accuracy counts beside the top-1. The classes are called by their numbers.

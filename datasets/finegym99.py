@@ -14,7 +14,7 @@ class FineGYM99(AnnotationDataset):
     as joints of the athlete in pixels with scores.
 
     Reads the pickle of `PYSKL <https://arxiv.org/abs/2205.09443>`_, which is downloaded where it is
-    missing, or another one in the same form: splits may be called train and val, validation or
+    missing, or another one in the same format: splits may be called train and val, validation or
     test, and fields that are not needed are passed over. Classes differ in size, so that the mean
     class accuracy counts beside the top-1.
 

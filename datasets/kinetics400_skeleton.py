@@ -50,14 +50,14 @@ class Kinetics400Skeleton(SkeletonDataset):
     with the highest sums of scores are kept, the higher one first. Nothing tracks them: the first
     person of a frame need not be that of the next. A joint with the score 0 is at the origin.
     Where the files' ``label`` is not the name that Kinetics-400 has for their ``label_index``, they
-    are somebody's own data in this form: their own classes are used, in the order of
+    are somebody's own data in this format: their own classes are used, in the order of
     ``label_index``. Videos of which ``kinetics_train_label.json`` and ``kinetics_val_label.json``
     say that they have no skeleton are left out.
 
-    Coordinates are shares of width and height of the picture, and ``image_size`` is :math:`(1, 1)`,
-    so that :class:`~pyg_stgcn.transforms.PreNormalize2D` maps the picture to :math:`[-1, 1]`, twice
-    the usual range for these data, :math:`[-0.5, 0.5]`. They are kept in half precision, which is
-    finer than the three decimals of the files. The benchmark is called ``default``.
+    Coordinates are fractions of the width and height of the image, and ``image_size`` is
+    :math:`(1, 1)`, so that :class:`~pyg_stgcn.transforms.PreNormalize2D` maps the image to
+    :math:`[-1, 1]`, twice the common range for these data, :math:`[-0.5, 0.5]`. They are kept in
+    half precision, which is finer than the three decimals of the files. The benchmark is called ``default``.
 
     Args:
         root: Folder of the dataset; the JSON files, or archives of them, are looked for in the
@@ -92,7 +92,7 @@ class Kinetics400Skeleton(SkeletonDataset):
           - 300
           - 1 or 2
           - 18
-          - 3 (x, y in pictures, score)
+          - 3 (x, y in images, score)
           - 400
     """
 

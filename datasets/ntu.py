@@ -1,4 +1,4 @@
-"""What all forms of NTU-60 and NTU-120 have in common."""
+"""Base class of the variants of NTU-60 and NTU-120."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class NTUDataset(AnnotationDataset):
-    """Base class of :class:`NTU60`, :class:`NTU120` and their 2-D forms.
+    """Base class of :class:`NTU60`, :class:`NTU120` and their 2-D variants.
 
     A subclass says how many actions and clips there are, and which benchmarks. Class, split and use
     of a clip follow from its name, whatever the source.
@@ -115,7 +115,7 @@ class NTUDataset(AnnotationDataset):
     def make_source(
         self, clips: dict[str, ClipName], found: Iterator[Clip | BadClip]
     ) -> ClipSource:
-        """What is known of chosen clips by their names."""
+        """Metadata of chosen clips, read from their names."""
         return ClipSource(
             skeleton=get_skeleton(self.skeleton_name),
             classes=self.class_names(),

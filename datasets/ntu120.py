@@ -14,8 +14,8 @@ class NTU120(NTU3DDataset):
     that holds both. The 535 clips whose skeletons are known to be missing or incomplete are left
     out.
 
-    The benchmark ``xsub`` trains on 53 of the 106 performers and judges on the others; ``xset``
-    trains on the set-ups with even numbers and judges on those with odd numbers.
+    The benchmark ``xsub`` trains on 53 of the 106 performers and tests on the others; ``xset``
+    trains on the set-ups with even numbers and tests on those with odd numbers.
 
     Args:
         root: Folder of the dataset. Raw files (``.skeleton`` or archives of them) are looked for in

@@ -11,13 +11,13 @@ class NTU60(NTU3DDataset):
 
     Reads the raw ``.skeleton`` files, from a folder or from the published zip archives without
     unpacking them, or the annotation pickle of `PYSKL <https://arxiv.org/abs/2205.09443>`_. Raw
-    files come out as the persons that the usual selection rules find in them, in metres in the
+    files come out as the persons that the common selection rules find in them, in metres in the
     frame of the camera, in single precision; the pickle holds the same in half precision. The 302
     clips whose skeletons are known to be missing or incomplete are left out, and so are clips of
     NTU-120 that lie beside.
 
-    The benchmark ``xsub`` trains on 20 of the 40 performers and judges on the others; ``xview``
-    trains on the cameras 2 and 3 and judges on camera 1. Both are read from the names of the clips,
+    The benchmark ``xsub`` trains on 20 of the 40 performers and tests on the others; ``xview``
+    trains on the cameras 2 and 3 and tests on camera 1. Both are read from the names of the clips,
     also where a pickle has splits of its own.
 
     Args:

@@ -48,17 +48,17 @@ class NWUCLA(SkeletonDataset):
     r"""Northwestern-UCLA Multiview Action 3D, from `"Cross-view Action Modeling, Learning and
     Recognition" <https://arxiv.org/abs/1405.2941>`_ (Wang et al., CVPR 2014).
 
-    Reads the form in which it is usually passed on, one JSON file per clip in the archive
+    Reads the format in which it is mostly passed on, one JSON file per clip in the archive
     ``all_sqe.zip``: ``a<action>_s<subject>_e<event>_v<view>.json`` with ``skeletons``
     :math:`(T, 20, 3)`, in the order of the sensor. The joints come out in the order of
     ``kinect20``. The class follows from the name.
 
-    The benchmark ``xview`` trains on the views 1 and 2 and judges on view 3. In a widely used copy
+    The benchmark ``xview`` trains on the views 1 and 2 and tests on view 3. In a widely used copy
     of the archive 95 of the 464 validation clips are byte for byte training clips under other
     names; :obj:`drop_leaks` leaves them out.
 
     This reader was written after programs that read the archive, and has been tested on files made
-    in this form, not on the archive itself.
+    in this format, not on the archive itself.
 
     Args:
         root: Folder of the dataset; the JSON files, or the archive, are looked for in the folder
@@ -137,7 +137,7 @@ def _parse_name(name: str, file: RawFile) -> tuple[int, int]:
     action, view = (int(number) for number in match.groups()) if match else (0, 0)
     if action not in _LABELS or view not in (1, 2, 3):
         raise InputError(
-            f"{file}: {name!r} is not of the form aAA_sSS_eEE_vVV with an action of "
+            f"{file}: {name!r} is not in the format aAA_sSS_eEE_vVV with an action of "
             f"{', '.join(map(str, _LABELS))} and a view from 1 to 3; rename it or take it away"
         )
     return _LABELS[action], view

@@ -33,7 +33,7 @@ CLASSES = (
     "exchanging object",
     "punching",
 )
-#: The pairs of persons that each fold judges on.
+#: The pairs of persons that each fold tests on.
 FOLDS = (
     ("s01s02", "s03s04", "s05s02", "s06s04"),
     ("s02s03", "s02s07", "s03s05", "s05s03"),
@@ -63,17 +63,17 @@ class SBU(AnnotationDataset):
     Workshops 2012).
 
     Reads the original ``<pair>/<action>/<take>/skeleton_pos.txt``, from a folder or from the
-    archives of the pairs without unpacking them, or a pickle in the form of `PYSKL
+    archives of the pairs without unpacking them, or a pickle in the format of `PYSKL
     <https://arxiv.org/abs/2205.09443>`_. Both hold the coordinates as they are published,
-    normalised: :math:`x` and :math:`y` are shares of the picture, :math:`y` downwards. The authors
+    normalised: :math:`x` and :math:`y` are fractions of the image, :math:`y` downwards. The authors
     undo this by :math:`1280 - 2560 x`, :math:`960 - 1920 y` (pixels) and :math:`10000 z / 7.8125`
     (millimetres).
 
-    The benchmarks ``fold1`` to ``fold5`` are the five folds of the authors, which judge on pairs
+    The benchmarks ``fold1`` to ``fold5`` are the five folds of the authors, which test on pairs
     of persons that are not trained on; results are their mean.
 
-    The pickle was read as it is; the original form follows the description of the authors, and has
-    been tested on files made in it.
+    The pickle was read as it is; the original format follows the description of the authors and
+    has been tested on files made in it.
 
     Args:
         root: Folder of the dataset; the original files, or the archives, are looked for in the

@@ -48,7 +48,7 @@ class SkeletonArrays(SkeletonDataset):
             ``X_train`` and ``X_val`` make the benchmark ``X``.
         names: Names of the clips. By default ``"clip0"``, ``"clip1"``, ...
         classes: Class names in label order. By default their numbers.
-        image_sizes: Height and width of the picture of every clip, in pixels, for 2-D data.
+        image_sizes: Height and width of the image of every clip, in pixels, for 2-D data.
         scores: Scores of the joints of every clip, if they are not in :obj:`arrays`; ``None`` for
             a clip without any. Those of 3-D joints only mark the ones that are missing, with a
             score of 0.
@@ -228,8 +228,8 @@ def _dtype(clips: Sequence[RawClip]) -> str:
 
 
 def _digest(source: ClipSource, clips: Sequence[RawClip]) -> str:
-    facts = [source.skeleton.to_dict(), source.classes, source.splits]
-    digest = hashlib.sha256(json.dumps(facts).encode())
+    parts = [source.skeleton.to_dict(), source.classes, source.splits]
+    digest = hashlib.sha256(json.dumps(parts).encode())
     for clip in clips:
         size = None if clip.image_size is None else repr(parse_size(clip.image_size))
         digest.update(json.dumps([clip.name, clip.label, size]).encode())

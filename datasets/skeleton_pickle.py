@@ -1,4 +1,4 @@
-"""Anybody's data in the annotation form of PYSKL."""
+"""Anybody's data in the annotation format of PYSKL."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _REMEDY = "name the skeleton of the data with --skeleton NAME or FILE.json"
 
 
 class SkeletonPickle(SkeletonDataset):
-    r"""Clips from a pickle in the annotation form of `"PYSKL: Towards Good Practices for Skeleton
+    r"""Clips from a pickle in the annotation format of `"PYSKL: Towards Good Practices for Skeleton
     Action Recognition" <https://arxiv.org/abs/2205.09443>`_ (Duan et al., ACM MM 2022).
 
     The pickle holds ``{"split": {name: [clip names]}, "annotations": [annotation, ...]}``, or only
@@ -57,7 +57,7 @@ class SkeletonPickle(SkeletonDataset):
       last channel of ``keypoint``. In 2-D the score becomes the third channel; without it, the
       score of a joint is 1, or 0 where both coordinates are zero. Joints in 3-D are missing where
       it is 0, and it is not kept;
-    - ``img_shape``, for 2-D: height and width of the picture.
+    - ``img_shape``, for 2-D: height and width of the image.
 
     An optional third entry, ``meta``, may give ``classes`` (names in label order) and the skeleton:
     ``edges`` as (child, parent), ``joints`` and ``center``.
@@ -169,7 +169,7 @@ class SkeletonPickle(SkeletonDataset):
 def read_annotations(
     path: Path, skeleton: Skeleton | None, name: str, default: Skeleton | None = None
 ) -> ClipSource:
-    """Read a pickle in the annotation form, see :class:`SkeletonPickle`.
+    """Read a pickle in the annotation format, see :class:`SkeletonPickle`.
 
     Args:
         path: The pickle.
@@ -205,7 +205,7 @@ def _read_content(
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         raise InputError(
             f"holds {describe_content(content)}, not a dict of 'split' and 'annotations'; write "
-            "the clips in that form, see the documentation of SkeletonPickle, or give their "
+            "the clips in that format, see the documentation of SkeletonPickle, or give their "
             "coordinates to SkeletonArrays"
         )
     annotations = content["annotations"]
@@ -235,7 +235,7 @@ def _read_annotation(i: int, fields: Any) -> RawClip | BadClip:
         if not isinstance(fields, dict):
             raise InputError(
                 f"annotation {i} is {describe_content(fields)}, not a dict of 'frame_dir', 'label' "
-                "and 'keypoint'; write the clips in that form, see the documentation of "
+                "and 'keypoint'; write the clips in that format, see the documentation of "
                 "SkeletonPickle"
             )
         name = read_name(i, fields)

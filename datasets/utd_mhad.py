@@ -74,7 +74,7 @@ class UTDMHAD(SkeletonDataset):
     (Chen, Jafari and Kehtarnavaz, ICIP 2015).
 
     Reads the published ``Skeleton.zip`` as it is, without unpacking it. The benchmark ``xsub``
-    trains on the subjects with odd numbers and judges on those with even numbers.
+    trains on the subjects with odd numbers and tests on those with even numbers.
 
     Args:
         root: Folder of the dataset; ``Skeleton.zip`` is looked for, and downloaded to,

@@ -39,8 +39,8 @@ def load_state(path: Path | None) -> dict[str, Any]:
 
 
 def chosen(kinds: dict[str, Kind], number: int) -> str:
-    """The kind of the mutation of a number: each as often as its share says."""
-    names = [name for name, kind in kinds.items() for _ in range(kind.share)]
+    """The kind of the mutation of a number: each as often as its fraction says."""
+    names = [name for name, kind in kinds.items() for _ in range(kind.fraction)]
     return names[number % len(names)]
 
 

@@ -43,17 +43,17 @@ class Kind:
         path: The file; its content is put back afterwards.
         mutate: Makes other content of it.
         use: Does with it what the commands do.
-        share: How often it is chosen in comparison with others.
+        fraction: How often it is chosen in comparison with others.
     """
 
     path: Path
     mutate: Callable[[bytes, Random], bytes]
     use: Callable[[], object]
-    share: int = 1
+    fraction: int = 1
 
 
 def use_run(folder: Path) -> None:
-    """What 'evaluate' and 'inspect' do with a run before they compute."""
+    """The steps of 'evaluate' and 'inspect' before they compute."""
     run = Run.open(folder)
     model = run.load_model()
     with run.masked(model):
@@ -116,8 +116,10 @@ def make_kinds(folder: Path) -> dict[str, Kind]:
     sparse, dense, assembly = (Run.open(folder / n) for n in ("sparse", "dense", "assembly"))
     kinds: dict[str, Kind] = {}
 
-    def add(name: str, path: Path, mutate: Any, use: Callable[[], object], share: int = 1) -> None:
-        kinds[name] = Kind(path, mutate, use, share)
+    def add(
+        name: str, path: Path, mutate: Any, use: Callable[[], object], fraction: int = 1
+    ) -> None:
+        kinds[name] = Kind(path, mutate, use, fraction)
 
     for run in (sparse, assembly):
         name = run.folder.name
@@ -160,11 +162,11 @@ def add_models(add: Any, folder: Path, sparse: Run, dense: Run) -> None:
         for name, value in model.state_dict().items()
         if value.dim() > 1 and not name.startswith(("head.", "data_norm."))
     }
-    facts = {name: getattr(dense.config, name) for name in ("model", "graph", "channels")}
-    facts |= {"in_channels": dense.in_channels, "classes": dense.classes, "epoch": 0}
-    facts |= {"skeleton": dense.skeleton.to_dict(), "pattern": "unstructured"}
+    metadata = {name: getattr(dense.config, name) for name in ("model", "graph", "channels")}
+    metadata |= {"in_channels": dense.in_channels, "classes": dense.classes, "epoch": 0}
+    metadata |= {"skeleton": dense.skeleton.to_dict(), "structure": "unstructured"}
     ticket = folder / "ticket.safetensors"
-    save_ticket(ticket, Ticket(masks, model.state_dict(), facts))
+    save_ticket(ticket, Ticket(masks, model.state_dict(), metadata))
     add("ticket", ticket, mutated_sparse, lambda: use_ticket(ticket, dense), 2)
     exported, trained = folder / "exported.safetensors", sparse.load_model()
     assert not isinstance(trained, Assembly)

@@ -45,7 +45,7 @@ def resident() -> int:
 
 @dataclass
 class Outcome:
-    """What became of one mutation: "accepted", "refused" or what went wrong, in words."""
+    """The result of one mutation: "accepted", "refused" or an error in words."""
 
     word: str
     detail: str = ""

@@ -1,6 +1,6 @@
 """The meaning of the channels of joints: coordinates in 2-D or 3-D, and scores.
 
-One rule for the data of users, whatever form they come in:
+One rule for the data of users, whatever format they come in:
 
 - With the size of their images, clips are 2-D: x, y, and the score as a third channel or as an
   array of its own. Without scores a joint has the score 1, or 0 at (0, 0).

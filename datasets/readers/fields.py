@@ -1,4 +1,4 @@
-"""What the fields of an annotation in PYSKL's form have to look like.
+"""Checks of the fields of an annotation in PYSKL's format.
 
 All functions raise one InputError that names the clip or annotation and the value.
 """
@@ -135,7 +135,7 @@ def read_splits(splits: Any) -> dict[str, list[str]]:
 
 
 def parse_size(size: Any) -> tuple[float, float] | None:
-    """Height and width of a picture; ``None`` if they are not two positive numbers."""
+    """Height and width of a image; ``None`` if they are not two positive numbers."""
     try:
         height, width = (float(length) for length in size)
     except (TypeError, ValueError, OverflowError):
@@ -144,7 +144,7 @@ def parse_size(size: Any) -> tuple[float, float] | None:
 
 
 def read_image_size(name: str, size: Any) -> tuple[float, float]:
-    """Height and width of the picture of the clip :obj:`name`."""
+    """Height and width of the image of the clip :obj:`name`."""
     parsed = parse_size(size)
     if parsed is None:
         raise InputError(

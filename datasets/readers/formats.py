@@ -86,7 +86,7 @@ def refuse_other_formats(path: Path) -> None:
 
 
 def describe_folder(path: Path, suffix: str) -> str:
-    """What to name in place of a folder that is named as a file of some suffix."""
+    """The remedy for a folder that is named like a file of some suffix."""
     files = sorted(Path(parent, name) for parent, names in walk(path) for name in names)
     fitting = [file for file in files if file.suffix == suffix]
     if fitting:
@@ -100,7 +100,7 @@ def describe_folder(path: Path, suffix: str) -> str:
 
 
 def describe_content(content: object) -> str:
-    """What a pickle holds that is not in the expected form: its type, and the entries of a dict."""
+    """Description of a pickle in an unexpected format: its type, and the entries of a dict."""
     if not isinstance(content, dict):
         described = _describe_value(content)
         return f"{'an' if described[0].lower() in 'aeiou' else 'a'} {described}"
@@ -122,7 +122,7 @@ def _shown(key: object) -> str:
 
 
 def _recognise(path: Path) -> tuple[str, str] | None:
-    """What a file is and how to read it; ``None`` if it may be a pickle."""
+    """The kind of a file and how to read it; ``None`` if it may be a pickle."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if not head:

@@ -1,4 +1,4 @@
-"""How the joints of a dataset lie, and whether that fits the skeleton they are said to be."""
+"""Positions of the joints of a dataset, checked against the skeleton that the user named."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _sample(store: ClipStore, axes: int, *, has_score: bool) -> Iterator[Array]:
 
 
 def _present(clip: Clip, when: NDArray[np.int64], has_score: bool) -> NDArray[np.bool_]:
-    """Which joints count [M, F, V]."""
+    """Mask of the joints that count [M, F, V]."""
     assert clip.present is not None  # A store keeps it of every clip.
     present: NDArray[np.bool_] = clip.present[:, when]
     if has_score:

@@ -180,7 +180,7 @@ def _check_far(
 
 
 def _remedy(low: NDArray[np.float64], high: NDArray[np.float64], size: tuple[float, float]) -> str:
-    """What to do with coordinates that lie elsewhere than in their images."""
+    """The remedy for coordinates that lie outside of their images."""
     side = max(size)
     in_pixels = side > 2
     if not in_pixels and high.max() > 2 * side:

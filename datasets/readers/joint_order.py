@@ -59,15 +59,15 @@ def check_order(people: Sequence[Array], skeleton: Skeleton, *, flat: bool) -> l
     """
     if skeleton.num_joints > _MOST_JOINTS or sum(map(len, people)) < _FRAMES:
         return []
-    usual = _usual_joints(people)
-    apart, frames = _distances(people, usual, flat=flat)
-    if frames < _FRAMES or usual.sum() < max(_JOINTS, skeleton.num_joints / 2):
+    common = _common_joints(people)
+    apart, frames = _distances(people, common, flat=flat)
+    if frames < _FRAMES or common.sum() < max(_JOINTS, skeleton.num_joints / 2):
         return []
-    longer, gains = _compare(apart, usual, skeleton)
+    longer, gains = _compare(apart, common, skeleton)
     if longer <= (_LONGER_2D if flat else _LONGER_3D):
         return []
     fits = [
-        (_compare(apart, usual, other)[0], other.name)
+        (_compare(apart, common, other)[0], other.name)
         for other in map(get_skeleton, list_skeletons())
         if other.num_joints == skeleton.num_joints and other.joints != skeleton.joints
     ]
@@ -181,24 +181,24 @@ def _bone_name(skeleton: Skeleton, bone: int) -> str:
     return f"{skeleton.joints[child]} - {skeleton.joints[parent]}"
 
 
-def _usual_joints(people: Sequence[Array]) -> NDArray[np.bool_]:
+def _common_joints(people: Sequence[Array]) -> NDArray[np.bool_]:
     """The joints that are present in at least half of the frames."""
     seen = sum(np.isfinite(points[..., 0]).sum(axis=0) for points in people)
-    usual: NDArray[np.bool_] = 2 * np.asarray(seen) >= sum(map(len, people))
-    return usual
+    common: NDArray[np.bool_] = 2 * np.asarray(seen) >= sum(map(len, people))
+    return common
 
 
 def _distances(
-    people: Sequence[Array], usual: NDArray[np.bool_], *, flat: bool
+    people: Sequence[Array], common: NDArray[np.bool_], *, flat: bool
 ) -> tuple[Array, int]:
-    """Distances between the usual joints [U, U], as fractions of the body's size, and the number of
-    frames they are from, those in which all of these joints are present.
+    """Distances between the common joints [U, U], as fractions of the body's size, and the number
+    of frames they are from, those in which all of these joints are present.
 
     In 3-D, twice the standard deviation over time is added: bones are rigid.
     """
-    total, persons, frames = np.zeros((int(usual.sum()),) * 2), 0, 0
+    total, persons, frames = np.zeros((int(common.sum()),) * 2), 0, 0
     for points in people:
-        whole = points[:, usual]
+        whole = points[:, common]
         whole = whole[np.isfinite(whole[..., 0]).all(axis=1)]
         size = body_size(whole)
         known = np.flatnonzero(size > 0)
@@ -214,14 +214,14 @@ def _distances(
     return total / max(persons, 1), frames
 
 
-def _compare(apart: Array, usual: NDArray[np.bool_], skeleton: Skeleton) -> tuple[float, Array]:
-    """How many times as long all bones are as in the best order found, and how much longer each is.
+def _compare(apart: Array, common: NDArray[np.bool_], skeleton: Skeleton) -> tuple[float, Array]:
+    """Length of all bones relative to the best order found, and the excess of each bone.
 
     The best order is looked for by exchanging the two joints that gain most, as long as any do.
     """
-    number = np.cumsum(usual) - 1
+    number = np.cumsum(common) - 1
     child, parent = np.array(skeleton.bones, np.int64).reshape(-1, 2).T
-    there = usual[child] & usual[parent]
+    there = common[child] & common[parent]
     ends = number[child[there]], number[parent[there]]
     joined = np.zeros_like(apart)
     joined[ends] = joined[ends[::-1]] = 1

@@ -1,4 +1,4 @@
-"""Classes of files of the form of Kinetics-skeleton: those of Kinetics-400, or somebody's own."""
+"""Classes of files in the format of Kinetics-skeleton: those of Kinetics-400, or somebody's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SAMPLE, _OWN = 64, 0.1
 
 
 class Classes(NamedTuple):
-    """The classes of files of this form.
+    """The classes of files in this format.
 
     Args:
         names: Class names in label order.

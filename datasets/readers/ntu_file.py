@@ -26,7 +26,7 @@ _REMEDY = "extract it again from the archive, or take it away"
 
 @dataclass(frozen=True)
 class Body:
-    """What one file says of one tracked body.
+    """The entries of one file about one tracked body.
 
     Args:
         frames: Numbers of the frames in which it appears, counted from 0.

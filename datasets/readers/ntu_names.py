@@ -1,4 +1,4 @@
-"""What the names of NTU RGB+D's clips say, and which of them are no use."""
+"""Names of NTU RGB+D's clips, and the clips that are known to be unusable."""
 
 from __future__ import annotations
 
@@ -49,8 +49,9 @@ def parse_name(name: str, where: str) -> ClipName:
     match = _PATTERN.fullmatch(name)
     if match is None:
         raise InputError(
-            f"{where}: {name!r} is not of the form SsssCcccPpppRrrrAaaa (setup, camera, performer, "
-            "replication, action), from which class and split are read; rename it or take it away"
+            f"{where}: {name!r} is not in the format SsssCcccPpppRrrrAaaa (setup, camera, "
+            "performer, replication, action), from which class and split are read; rename it or "
+            "take it away"
         )
     parts = ClipName(*map(int, match.groups()))
     if not (1 <= parts.action <= _NUM_ACTIONS and 1 <= parts.camera <= _NUM_CAMERAS):
@@ -66,7 +67,7 @@ def parse_name(name: str, where: str) -> ClipName:
 def missing_names() -> frozenset[str]:
     """Names of the 535 clips, 302 of them NTU-60's, whose skeletons are missing or incomplete.
 
-    The authors of the dataset publish them as to be ignored in training and judging.
+    The authors of the dataset publish them as to be ignored in training and evaluation.
     """
     names: set[str] = set()
     for line in read_metadata("ntu_missing.txt"):

@@ -1,8 +1,8 @@
-"""Which of the tracked bodies of an NTU recording are its persons.
+"""Selection of the persons among the tracked bodies of an NTU recording.
 
 The sensor takes furniture for people and loses people who turn around, so that a recording of one
-or two persons may hold many bodies. The rules and constants are those with which the usual results
-on NTU RGB+D were obtained; they are part of the protocol.
+or two persons may hold many bodies. The rules and constants are those of the published results
+on NTU RGB+D and part of the protocol.
 """
 
 from __future__ import annotations

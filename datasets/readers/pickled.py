@@ -1,4 +1,4 @@
-"""What a foreign pickle may build: stand-ins for NumPy's types, containers of checked keys."""
+"""The objects that a foreign pickle may build: stand-ins for NumPy's types, checked containers."""
 
 from __future__ import annotations
 

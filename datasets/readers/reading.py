@@ -1,4 +1,4 @@
-"""What a reader supplies, and the checks that every clip has to pass."""
+"""The contract of a reader, and the checks that every clip has to pass."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BadClip:
 
 @dataclass(frozen=True)
 class ClipSource:
-    """What a reader has found: facts about a dataset, and its clips one after the other.
+    """The result of a reader: metadata of a dataset, and its clips one after the other.
 
     Args:
         skeleton: The skeleton of all clips.

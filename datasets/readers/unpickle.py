@@ -93,7 +93,7 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
 
 
 def _describe_damage(path: Path, error: Exception) -> str:
-    """What is wrong with a file that cannot be read as a pickle."""
+    """The reason why a file cannot be read as a pickle."""
     with path.open("rb") as file:
         if file.read(1) == b"\x80":  # The first byte of every pickle since protocol 2.
             return f"not a complete pickle ({_shorten(error)}); fetch it again"
@@ -190,7 +190,7 @@ class _RestrictedUnpickler(pickle._Unpickler):
             raise RefusedError(repr(f"{module}.{name}"[:80])) from None
 
     def _instantiate(self, klass: Any, args: Any) -> None:
-        raise RefusedError("an object in a form that no NumPy has written")
+        raise RefusedError("an object in a formatat that no NumPy has written")
 
     def _spend(self, size: int) -> None:
         self._budget -= size

@@ -1,4 +1,4 @@
-"""What has changed since a store was built, in words."""
+"""Messages about changes since a store was built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the clips of a dataset without reading their coordinates."""
+"""Metadata of the clips of a dataset, read without their coordinates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyg_stgcn.datasets.store.clip_store import ClipStore
 from pyg_stgcn.datasets.store.divisions import Divisions
 
 
-class ClipFacts:
+class ClipMetadata:
     """Base class of a dataset that has a store, and a selection of its clips."""
 
     classes: list[str]

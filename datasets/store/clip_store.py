@@ -64,7 +64,7 @@ class Clip:
         label: Class number, counted from 0.
         keypoint: Joint coordinates of all persons in all frames. 2-D data hold
             :math:`(x, y, \\textrm{score})`.
-        image_size: Height and width of the picture in pixels, for 2-D data.
+        image_size: Height and width of the image in pixels, for 2-D data.
         present: Where joints are present. A reader that knows, as from a confidence, gives it;
             those that the coordinates show to be missing are so in any case, see
             :mod:`pyg_stgcn.datasets.store.present_joints`. ``None`` leaves it to the coordinates.
@@ -88,7 +88,7 @@ class ClipStore:
     shape :math:`(\\sum M T, V, C)` that is mapped into memory and never read as a whole: opening a
     store costs milliseconds whatever its size, and all processes share the same pages.
     ``present.npy`` says which of their joints are present, a bit each. A row of ``table.npy`` says
-    where a clip starts, how many persons and frames it has, its label, checksums and picture size.
+    where a clip starts, how many persons and frames it has, its label, checksums and image size.
     ``meta.json`` holds everything else.
 
     A store is made by :meth:`build` and opened by :meth:`open`. A copied or pickled store refers to
@@ -121,7 +121,7 @@ class ClipStore:
         clips: Iterable[Clip],
         meta: Mapping[str, Any],
         total: int | None = None,
-        facts: Callable[[], Mapping[str, Any]] = dict,
+        late_meta: Callable[[], Mapping[str, Any]] = dict,
     ) -> ClipStore:
         """Write :obj:`clips`, one after the other, into a new store at :obj:`folder`.
 
@@ -131,10 +131,10 @@ class ClipStore:
         Args:
             folder: Where the store shall be.
             clips: The clips, all with the same number of joints and channels.
-            meta: JSON-serialisable facts to keep. ``meta["splits"]`` maps the name of a split to
+            meta: JSON-serialisable metadata to keep. ``meta["splits"]`` maps the name of a split to
                 the names of its clips, ``meta["dtype"]`` is ``"float16"`` or ``"float32"``.
             total: Number of clips, if known, for the progress bar.
-            facts: Gives entries of :obj:`meta` that are known only after the last clip.
+            late_meta: Gives entries of :obj:`meta` that are known only after the last clip.
 
         Raises:
             InputError: If the folder cannot be written or is none of ours, the disk is full, there
@@ -148,7 +148,9 @@ class ClipStore:
             folder.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(folder, _STORE_FILES)
             temporary = make_temporary(folder)
-            _write(temporary, with_progress(clips, f"Reading {folder.name}", total), meta, facts)
+            _write(
+                temporary, with_progress(clips, f"Reading {folder.name}", total), meta, late_meta
+            )
             replace_folder(temporary, folder)
         except OSError as error:
             raise _write_error(folder, error) from error
@@ -231,7 +233,7 @@ class ClipStore:
         return int(self._map()[_KEYPOINT].shape[-1])
 
     def present_in(self, clips: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Where joints are present in the frames of all persons of several clips, one after the
+        """Present joints in the frames of all persons of several clips, one after the
         other; checksums are not read.
 
         Shapes:
@@ -284,13 +286,15 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: damaged, its checksum is not the one recorded")
     if meta["format"] != FORMAT:
         raise InputError(f"{path}: written in format {meta['format']}, this version has {FORMAT}")
-    for name, facts in meta["files"].items():
+    for name, recorded in meta["files"].items():
         try:
             size = (folder / name).stat().st_size
         except OSError as error:
             raise InputError(f"{folder / name}: cannot be read ({error.strerror})") from error
-        if size != facts["size"]:
-            raise InputError(f"{folder / name}: damaged, {size} bytes instead of {facts['size']}")
+        if size != recorded["size"]:
+            raise InputError(
+                f"{folder / name}: damaged, {size} bytes instead of {recorded['size']}"
+            )
     return meta
 
 
@@ -309,7 +313,7 @@ def _write(
     folder: Path,
     clips: Iterable[Clip],
     meta: Mapping[str, Any],
-    facts: Callable[[], Mapping[str, Any]],
+    late_meta: Callable[[], Mapping[str, Any]],
 ) -> None:
     numbers: dict[str, int] = {}
     shape: tuple[int, ...] = ()
@@ -345,7 +349,7 @@ def _write(
             table.append(np.array([entry], _TABLE_DTYPE))
         if keypoint is None:
             raise InputError("there is no clip in it; check that it is the right file")
-        meta = {**meta, **facts()}
+        meta = {**meta, **late_meta()}
         splits = create(_SPLITS, "<i4")
         ranges = _write_splits(splits, meta["splits"], numbers)
         written = (keypoint, present, table, names, splits)

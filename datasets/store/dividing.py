@@ -84,7 +84,7 @@ def _choose(groups: NDArray[np.int64], sizes: NDArray[np.int64], fraction: float
 
 
 def copies_across(dataset: SkeletonDataset, other: SkeletonDataset) -> NDArray[np.bool_]:
-    """Which clips of a dataset are exact copies of clips of another one."""
+    """Clips of a dataset that are exact copies of clips of another one."""
     ours, theirs = dataset.checksums, other.checksums
     copied = np.isin(ours, theirs)
     places: dict[int, list[int]] = {}

@@ -1,4 +1,4 @@
-"""How the clips of a store are divided into training, validation and test clips."""
+"""Division of the clips of a store into training, validation and test clips."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Divisions:
         return clips
 
     def _leaked(self, benchmark: str) -> NDArray[np.bool_]:
-        """Which validation clips of a benchmark are copies of its training clips."""
+        """Validation clips of a benchmark that are copies of its training clips."""
         train, val = (self._clips_of(benchmark, part) for part in ("train", "val"))
         return self.copies.are_among(val, train)
 

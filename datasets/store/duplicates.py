@@ -9,7 +9,7 @@ from pyg_stgcn.datasets.store.clip_store import ClipStore
 
 
 class Copies:
-    """Which clips of a store are exact copies of others.
+    """Clips of a store that are exact copies of others.
 
     Args:
         store: The clips; looked through once.
@@ -30,7 +30,7 @@ class Copies:
         return self._first[clips]
 
     def are_among(self, clips: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which clips are copies of, or are themselves, among other ones."""
+        """Clips that are copies of, or are themselves, among other ones."""
         return np.isin(self._first[clips], self._first[others])
 
 

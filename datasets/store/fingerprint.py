@@ -28,7 +28,7 @@ SOURCE_NOTE = "source.json"
 
 
 def source_fingerprint(path: Path, suffixes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What is needed to recognise a source.
+    """Fingerprint of a source, to recognise it later.
 
     Args:
         path: A file or a folder.
@@ -85,7 +85,7 @@ def same_source(
 
 
 def _file_state(path: Path) -> list[int] | None:
-    """What changes with every change of a file; ``None`` if a later one might not show."""
+    """A state that differs after every change of a file; ``None`` if a change might not show."""
     now = time.time_ns()
     stat = path.stat()
     # Two changes within a tick of the clock leave a file with the same times.

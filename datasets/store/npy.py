@@ -65,12 +65,12 @@ class NpyWriter:
         self._file.close()
 
 
-def open_npy(path: Path, facts: Mapping[str, int], check_data: bool) -> NDArray[Any]:
+def open_npy(path: Path, recorded: Mapping[str, int], check_data: bool) -> NDArray[Any]:
     """Map a file that :class:`NpyWriter` has written.
 
     Args:
         path: The file.
-        facts: What :meth:`NpyWriter.finish` has given for it.
+        recorded: What :meth:`NpyWriter.finish` has given for it.
         check_data: Whether to read all of it and compare its checksum.
 
     Raises:
@@ -79,12 +79,12 @@ def open_npy(path: Path, facts: Mapping[str, int], check_data: bool) -> NDArray[
     """
     # Before NumPy reads it: type, shape and order of a damaged header may be valid but wrong.
     with path.open("rb") as file:
-        if zlib.crc32(file.read(facts["header"])) != facts["header_crc32"]:
+        if zlib.crc32(file.read(recorded["header"])) != recorded["header_crc32"]:
             raise ValueError("its header is not the one recorded")
     # An empty array cannot be mapped.
-    mmap_mode: Literal["r"] | None = "r" if facts["size"] > facts["header"] else None
+    mmap_mode: Literal["r"] | None = "r" if recorded["size"] > recorded["header"] else None
     # A view of the base class: NumPy's memmap adds cost to every access, not safety.
     array = np.asarray(np.load(path, mmap_mode=mmap_mode, allow_pickle=False))
-    if check_data and zlib.crc32(array.tobytes()) != facts["crc32"]:
+    if check_data and zlib.crc32(array.tobytes()) != recorded["crc32"]:
         raise ValueError("its checksum is not the one recorded")
     return array

@@ -76,8 +76,8 @@ class Preparation:
         if self._images is not None:
             self._images.finish(self._name)
 
-    def facts(self) -> dict[str, Any]:
-        """What is known after the last clip: the splits, what was left out, and how many clips
+    def metadata(self) -> dict[str, Any]:
+        """Metadata known after the last clip: the splits, what was left out, and how many clips
         show their main person in less than half of their frames.
         """
         splits = {

@@ -1,4 +1,4 @@
-"""Which joints of a clip are present: decided once, when the clip is read."""
+"""Present joints of a clip: decided once, when the clip is read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def find_present(
     has_score: bool,
     given: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
-    """Where the joints of a clip are present: by their coordinates, and by what the reader knows.
+    """Mask of the present joints of a clip: by their coordinates, and by what the reader knows.
 
     Args:
         keypoint: The joints of the clip.
@@ -60,7 +60,7 @@ def hidden_fraction(present: NDArray[np.bool_]) -> float:
 
 
 def pack(keypoint: NDArray[Any], present: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
-    """Where joints are present, a bit each; without :obj:`present`, all that are not at zero.
+    """Present joints as one bit each; without :obj:`present`, all that are not at zero.
 
     Shapes:
         - **output:** :math:`(M, T, \\lceil V / 8 \\rceil)`
@@ -71,5 +71,5 @@ def pack(keypoint: NDArray[Any], present: NDArray[np.bool_] | None) -> NDArray[n
 
 
 def unpack(bits: NDArray[np.uint8], joints: int) -> NDArray[np.bool_]:
-    """Where joints are present, of bits :math:`(*, \\lceil V / 8 \\rceil)`."""
+    """Mask of the present joints, from bits :math:`(*, \\lceil V / 8 \\rceil)`."""
     return np.unpackbits(bits, axis=-1, count=joints).view(np.bool_)

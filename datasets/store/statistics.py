@@ -1,4 +1,4 @@
-"""What a dataset looks like in numbers: lengths, missing joints, missing persons."""
+"""Statistics of a dataset: lengths, missing joints, missing persons."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ROWS = 2**15
 
 @dataclass(frozen=True)
 class Missing:
-    """What was not seen, by the ``present`` that is kept of every clip.
+    """Fractions of missing joints and persons, by the ``present`` mask of every clip.
 
     Args:
-        joints: By joint, the share of the frames in which it is missing, of those in which the
+        joints: By joint, the fraction of the frames in which it is missing, of those in which the
             person is there.
-        frames: Share of the frames in which at least one person of the clip is missing.
-        main: Share of the frames without the main person, who is seen in the most frames. In 3-D
+        frames: Fraction of the frames in which at least one person of the clip is missing.
+        main: Fraction of the frames without the main person, who is seen in the most frames. In 3-D
             :class:`~pyg_stgcn.transforms.PreNormalize3D` drops them.
 
     Shapes:
@@ -34,13 +34,13 @@ class Missing:
     main: float
 
     @property
-    def share(self) -> float:
-        """Share of all joints that are missing, where their person is there."""
+    def fraction(self) -> float:
+        """Fraction of all joints that are missing, where their person is there."""
         return float(self.joints.mean())
 
 
 def missing_in(dataset: SkeletonDataset) -> Missing:
-    """How many joints and persons the selected clips lack; reads all their frames."""
+    """Missing joints and persons of the selected clips; reads all their frames."""
     return count_missing(dataset._store, dataset._selected)
 
 
@@ -83,7 +83,7 @@ def _frames_without_main(
 
 
 def frame_histogram(num_frames: NDArray[np.int64], bins: int = 10) -> list[tuple[int, int, int]]:
-    """How many clips are how long.
+    """Histogram of the lengths of clips.
 
     Args:
         num_frames: Numbers of frames of the clips.

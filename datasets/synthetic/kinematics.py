@@ -90,7 +90,7 @@ class Pose:
     hip: Array = field(init=False)  # (T, 2): flexion against the vertical
     splay: Array = field(init=False)  # (T, 2): thigh outward
     knee: Array = field(init=False)  # (T, 2): flexion
-    planted: Array = field(init=False)  # (2): share of each foot in standing still
+    planted: Array = field(init=False)  # (2): fraction of each foot in standing still
 
     def __post_init__(self) -> None:
         for name in ("lift", "yaw", "bend", "lean", "twist", "nod", "turn"):

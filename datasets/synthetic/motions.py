@@ -32,11 +32,11 @@ class Cue:
 
 @dataclass(frozen=True)
 class Encounter:
-    """How two persons who face each other meet."""
+    """Parameters of a meeting of two persons who face each other."""
 
     start: float  # distance at first, in metres
     contact: float  # distance when they are close, in metres
-    share: float  # of the way, walked by the actor
+    fraction: float  # of the way, walked by the actor
     arms: tuple[float, float]  # lengths of the actor's and of the partner's arm
 
 
@@ -45,10 +45,10 @@ def follow(progress: Array, base: Array, keys: Sequence[tuple[float, ArrayLike |
     times = np.array([time for time, _ in keys])
     values = np.stack([base if v is None else np.broadcast_to(v, base.shape) for _, v in keys])
     left = np.clip(np.searchsorted(times, progress, side="right") - 1, 0, len(keys) - 2)
-    share = np.clip((progress - times[left]) / (times[left + 1] - times[left]), 0, 1)
-    share = (0.5 - 0.5 * np.cos(np.pi * share)).reshape(-1, *(1,) * (base.ndim - 1))
+    fraction = np.clip((progress - times[left]) / (times[left + 1] - times[left]), 0, 1)
+    fraction = (0.5 - 0.5 * np.cos(np.pi * fraction)).reshape(-1, *(1,) * (base.ndim - 1))
     frames = np.arange(len(progress))
-    return (1 - share) * values[left, frames] + share * values[left + 1, frames]
+    return (1 - fraction) * values[left, frames] + fraction * values[left + 1, frames]
 
 
 def window(progress: Array, rise: float = 0.2, fall: float = 0.8) -> Array:
@@ -250,8 +250,8 @@ def walk(pose: Pose, distance: Array, stride: float = 0.5) -> None:
 def _approach(pair: tuple[Pose, Pose], meet: Encounter, progress: Array, until: float) -> Array:
     """Lets the persons walk towards each other; returns their distance."""
     way = follow(progress, np.zeros_like(progress), [(0, 0.0), (until, meet.start - meet.contact)])
-    walk(pair[0], meet.share * way)
-    walk(pair[1], (1 - meet.share) * way)
+    walk(pair[0], meet.fraction * way)
+    walk(pair[1], (1 - meet.fraction) * way)
     return meet.start - way
 
 
@@ -287,7 +287,7 @@ def push(pair: tuple[Pose, Pose], cue: Cue, meet: Encounter) -> None:
 
 
 def hug(pair: tuple[Pose, Pose], cue: Cue, meet: Encounter) -> None:
-    near = Encounter(meet.start, 0.5 * meet.contact, meet.share, meet.arms)
+    near = Encounter(meet.start, 0.5 * meet.contact, meet.fraction, meet.arms)
     _approach(pair, near, cue.progress, 0.5)
     for person, pose in enumerate(pair):
         for side in BOTH:

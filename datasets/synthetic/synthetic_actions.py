@@ -36,7 +36,7 @@ GENERATOR_VERSION = 2
 FRAME_RATE = 30.0
 MIN_FRAMES, MAX_FRAMES = 40, 100
 DROP_SHARE = 0.03
-"""Nominal share of joints that the simulated sensor loses."""
+"""Nominal fraction of joints that the simulated sensor loses."""
 
 _TRUNK = (0, 1, 2, 3, 4, 8, 12, 16, 20)
 _DROPPABLE = tuple(j for j in range(NUM_JOINTS) if j not in _TRUNK)
@@ -148,9 +148,9 @@ def _make_cue(
     before, after = rng.uniform(0.05, 1.0, 2)
     frames = int(np.clip(round((before + seconds + after) * FRAME_RATE), MIN_FRAMES, MAX_FRAMES))
     clock = np.arange(frames) / FRAME_RATE
-    share = np.clip((clock - before) / min(seconds, clock[-1] - before), 0, 1)
+    fraction = np.clip((clock - before) / min(seconds, clock[-1] - before), 0, 1)
     warp = rng.uniform(-0.3, 0.3)
-    progress = share + warp * np.sin(2 * np.pi * share) / (2 * np.pi)
+    progress = fraction + warp * np.sin(2 * np.pi * fraction) / (2 * np.pi)
     cycles = max(1.5, rng.uniform(1.0, 1.7) * subject.tempo * seconds)
     turn = rng.choice([-1.0, 1.0])
     phase = rng.uniform(0, 2 * np.pi) + turn * 2 * np.pi * cycles * progress
@@ -187,7 +187,7 @@ def _duo(rng: np.random.Generator, action: Action, subjects: tuple[Subject, Subj
     meet = Encounter(
         start=rng.uniform(1.3, 2.0),
         contact=rng.uniform(0.75, 1.0),
-        share=rng.uniform(0.2, 0.8),
+        fraction=rng.uniform(0.2, 0.8),
         arms=(subjects[0].arm, subjects[1].arm),
     )
     action.pair(pair, cue, meet)
@@ -256,7 +256,7 @@ class SyntheticActions(SkeletonDataset):
     A body of 25 joints, with bones of subject-dependent length, is moved by forward kinematics.
     Subjects differ in build, posture, handedness, amplitude and tempo; clips in onset, repetitions,
     viewpoint, what the idle limbs do, sensor noise and lost joints. Three actions take two persons.
-    The benchmark ``xsub`` trains on the subjects with odd numbers and judges on those with even
+    The benchmark ``xsub`` trains on the subjects with odd numbers and tests on those with even
     numbers.
 
     Args:

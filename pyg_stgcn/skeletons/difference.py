@@ -1,4 +1,4 @@
-"""What differs between two skeletons, in a few words."""
+"""Differences between two skeletons, in a few words."""
 
 from __future__ import annotations
 

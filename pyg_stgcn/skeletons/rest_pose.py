@@ -1,4 +1,4 @@
-"""Where to draw the joints of a skeleton when there is no clip."""
+"""Rest poses: positions of the joints of a skeleton where there is no clip."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ _BODY = (
 def rest_pose(skeleton: Skeleton) -> NDArray[np.float64]:
     """A place in the plane for every joint, the same at every call.
 
-    Skeletons whose joints all have the usual names of a body's stand upright and face the viewer,
-    their left on the right of the picture. All others are laid out as graphs: the distances in the
+    Skeletons whose joints all have the common names of a body's stand upright and face the viewer,
+    their left on the right of the figure. All others are laid out as graphs: the distances in the
     plane are about the numbers of bones in between (`Kamada and Kawai, 1989
     <https://doi.org/10.1016/0020-0190(89)90102-6>`_).
 
@@ -57,7 +57,7 @@ def rest_pose(skeleton: Skeleton) -> NDArray[np.float64]:
     """
     if all(joint in _BODY for joint in skeleton.joints):
         return np.array([_BODY[joint] for joint in skeleton.joints])
-    # It takes a quarter of a second to import, for pictures only.
+    # It takes a quarter of a second to import, for figures only.
     import networkx as nx
 
     graph = nx.Graph()

@@ -1,4 +1,4 @@
-"""What the channels and nodes of a clip mean."""
+"""Meaning of the channels and nodes of a clip."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def split_joints(data: Data, skeleton: Skeleton) -> Tensor:
 
 
 def present_joints(data: Data, skeleton: Skeleton | None = None) -> Tensor:
-    r"""Where joints are present, :math:`(M \cdot V, T)`.
+    r"""Mask of the present joints, :math:`(M \cdot V, T)`.
 
     The ``present`` of the clip, which datasets decide once. Where a clip has none that fits, its
     coordinates tell, see :mod:`pyg_stgcn.transforms.presence`; without a skeleton no joint is at

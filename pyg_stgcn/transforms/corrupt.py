@@ -1,4 +1,4 @@
-"""Losses of frames and joints, for judging and for training."""
+"""Losses of frames and joints, for evaluation and for training."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch_geometric.transforms import BaseTransform
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.transforms.clip_tensor import clip_name, keep_present, kept_present, split_persons
 
-#: Shares of the frames that are lost. Only "severe" is published, as about 75 %.
+#: Fractions of the frames that are lost. Only "severe" is published, as about 75 %.
 SEVERITIES = {"minor": 0.25, "moderate": 0.5, "severe": 0.75}
 MODES = ("random", "block", "prefix", "suffix", "periodic")
 
 
 @functional_transform("temporal_corruption")
 class TemporalCorruption(BaseTransform):
-    r"""Loses a share of a clip's frames, as in `"FineTec" <https://arxiv.org/abs/2512.25067>`_
+    r"""Loses a fraction of a clip's frames, as in `"FineTec" <https://arxiv.org/abs/2512.25067>`_
     (functional name: :obj:`temporal_corruption`).
 
     Lost frames are zero for all persons, scores included; the clip keeps its length. The lost ones
@@ -30,13 +30,13 @@ class TemporalCorruption(BaseTransform):
     :math:`\mathrm{round}(r T)` are lost, but never all.
 
     Which frames are lost depends on the seed, the name and length of the clip and the options
-    alone. Of the same clip, a higher share loses the frames of a lower one and more, if they are
+    alone. Of the same clip, a higher fraction loses the frames of a lower one and more, if they are
     random. Without a seed they are drawn from torch's global generator.
 
     :class:`PreNormalize3D` removes empty frames, so this comes after it.
 
     Args:
-        severity: ``"minor"`` (0.25), ``"moderate"`` (0.5), ``"severe"`` (0.75), or the share
+        severity: ``"minor"`` (0.25), ``"moderate"`` (0.5), ``"severe"`` (0.75), or the fraction
             :math:`r` in :math:`[0, 1)`. Of the three only the last is published, as about 75 %.
         mode: One of the names above.
         seed: The seed of the losses, or :obj:`None` for random ones in training.
@@ -82,21 +82,21 @@ class JointDropout(BaseTransform):
     parts of `"Richly Activated Graph Convolutional Network" <https://arxiv.org/abs/2008.03791>`_:
     what hides a joint seldom comes and goes with the frame. Every person loses others. Of
     :math:`V` joints :math:`r V` are lost, but never all. Where that is no whole number, it is
-    rounded up or down by lot, so that it is right on average: 4 % of 25 joints are one, and 1 % is
-    one for every fourth person.
+    rounded up or down at random, so that it is right on average: 4 % of 25 joints are one, and 1 %
+    is one for every fourth person.
 
     Which joints are lost depends on the seed, the name and length of the clip and the ratio alone.
     Without a seed they are drawn from torch's global generator.
 
     Args:
-        ratio: The share :math:`r` in :math:`[0, 1)`.
+        ratio: The fraction :math:`r` in :math:`[0, 1)`.
         seed: The seed of the losses, or :obj:`None` for random ones in training.
 
     Shapes:
         - **input x, output x:** :math:`(M \cdot V, T, C)`
 
     Raises:
-        InputError: If the ratio is not such a share.
+        InputError: If the ratio is not such a fraction.
     """
 
     def __init__(self, ratio: float, seed: int | None = 0) -> None:
@@ -122,21 +122,21 @@ class JointDropout(BaseTransform):
 
 
 def lost_share(severity: str | float) -> float:
-    """The share of the frames that a severity loses; a share may be written out.
+    """The fraction of the frames that a severity loses; a fraction may be written out.
 
     Raises:
-        InputError: If it is neither a severity nor a share in :math:`[0, 1)`.
+        InputError: If it is neither a severity nor a fraction in :math:`[0, 1)`.
     """
     try:
-        share = float(SEVERITIES.get(str(severity), severity))
+        fraction = float(SEVERITIES.get(str(severity), severity))
     except ValueError:
-        share = -1.0
-    if not 0 <= share < 1:
+        fraction = -1.0
+    if not 0 <= fraction < 1:
         raise InputError(
-            f"severity {severity!r}: choose from {', '.join(SEVERITIES)}, or give the share of the "
-            f"frames to lose, from 0 to below 1"
+            f"severity {severity!r}: choose from {', '.join(SEVERITIES)}, or give the fraction of "
+            f"the frames to lose, from 0 to below 1"
         )
-    return share
+    return fraction
 
 
 def lost_frames(mode: str, num_frames: int, num_lost: int, draws: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The usual order of transforms."""
+"""The standard order of transforms."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def standard_transform(
     stream, sample frames.
 
     Losses of frames belong into :obj:`extra`: normalisation would remove the empty frames, and
-    bones and motion are made of what is left.
+    bones and motion are made of the other joints.
 
     Args:
         skeleton: The skeleton of the clips.
@@ -50,7 +50,7 @@ def standard_transform(
         num_persons: The number of persons to fill up to, see :class:`PadPersons`; by default
             clips keep theirs.
         extra: Further steps right after the normalisation, such as augmentations for training, or
-            losses and repair for judging; used whether or not :obj:`train` is set.
+            losses and repair for evaluation; used whether or not :obj:`train` is set.
 
     Raises:
         InputError: If an option is wrong.

@@ -1,4 +1,4 @@
-"""Which joints are present: the rule by coordinates.
+"""Present joints: the rule by coordinates.
 
 Pose files write zeros where nothing was seen. In space the origin may be a position too: of a joint
 of the trunk to which all others are relative.
@@ -22,7 +22,7 @@ MAX_STEP = 0.05
 
 
 def present_in_plane(x: Tensor) -> Tensor:
-    r"""Where joints of a clip in the plane are present.
+    r"""Mask of the present joints of a clip in the plane.
 
     A joint at exactly :math:`(0, 0)` is missing whatever its score: some estimators blank a
     position and keep the score. A joint whose score is not above zero is missing too, unless no
@@ -41,7 +41,7 @@ def present_in_plane(x: Tensor) -> Tensor:
 
 
 def present_in_space(x: Tensor, skeleton: Skeleton) -> Tensor:
-    r"""Where joints of a clip in space are present.
+    r"""Mask of the present joints of a clip in space.
 
     A joint at exactly :math:`(0, 0, 0)` is missing while others of its person are not, and so is
     a whole person at zero. One joint of the trunk of every person may be at the origin instead:

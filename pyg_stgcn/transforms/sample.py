@@ -97,7 +97,7 @@ def sample_test_frames(
     steps = np.arange(clip_frames)
     clips = []
     for clip in range(num_views):
-        # PYSKL draws the share of the clip to use, even where it can only be all of it.
+        # PYSKL draws the fraction of the clip to use, even where it can only be all of it.
         generator.random_sample()
         if num_frames < clip_frames:
             start = clip if num_frames < num_views else clip * num_frames // num_views

@@ -19,33 +19,33 @@ class TemporalCrop(BaseTransform):
     likely, and then all positions; drawn from torch's global generator.
 
     Args:
-        min_share: The smallest share :math:`s` in :math:`(0, 1]`.
+        min_fraction: The smallest fraction :math:`s` in :math:`(0, 1]`.
 
     Shapes:
         - **input x:** :math:`(M \cdot V, T, C)`
         - **output x:** :math:`(M \cdot V, T', C)`, :math:`T' \leq T`
 
     Raises:
-        InputError: If the share is not in that range.
+        InputError: If the fraction is not in that range.
     """
 
-    def __init__(self, min_share: float) -> None:
-        if not 0 < min_share <= 1:
+    def __init__(self, min_fraction: float) -> None:
+        if not 0 < min_fraction <= 1:
             raise InputError(
-                f"min_share: {min_share:g} is no part of a clip; give more than 0, up to 1"
+                f"min_fraction: {min_fraction:g} is no part of a clip; give more than 0, up to 1"
             )
-        self.min_share = min_share
+        self.min_fraction = min_fraction
 
     def forward(self, data: Data) -> Data:
         num_frames = data.x.size(1)
-        shortest = min(max(1, round(self.min_share * num_frames)), num_frames)
+        shortest = min(max(1, round(self.min_fraction * num_frames)), num_frames)
         length = int(torch.randint(shortest, num_frames + 1, ()))
         start = int(torch.randint(num_frames - length + 1, ()))
         take_frames(data, torch.arange(start, start + length))
         return data
 
     def __repr__(self) -> str:
-        return f"{self.__class__.__name__}({self.min_share})"
+        return f"{self.__class__.__name__}({self.min_fraction})"
 
 
 @functional_transform("random_speed")

@@ -59,7 +59,7 @@ def test_info_looks_at_lengths_and_missing_joints(tiny_pickle: Path, tmp_path: P
         len(annotation["keypoint"]) * len(annotation["keypoint"][0])
         for annotation in content["annotations"]
     )
-    assert info["missing_joints"]["share"] == pytest.approx(2 / (rows - 3) / 5)
+    assert info["missing_joints"]["fraction"] == pytest.approx(2 / (rows - 3) / 5)
     assert info["missing_joints"]["worst"] == {"joint1": pytest.approx(2 / (rows - 3))}
     assert info["frames_without_a_person"] == pytest.approx(3 / sum(frames))
     assert info["frames_without_the_main_person"] == pytest.approx(3 / sum(frames))

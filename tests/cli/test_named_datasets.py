@@ -1,4 +1,4 @@
-"""Every form of source trains through the command line."""
+"""Every kind of source trains through the command line."""
 
 from __future__ import annotations
 
@@ -102,9 +102,9 @@ def test_prepare_and_train(tmp_path: Path, name: str) -> None:
     (tmp_path / "source").mkdir()
     source = SOURCES[name](tmp_path / "source")
     where = ("--root", tmp_path / "data", "--source", source, "--json")
-    facts = call("datasets", "prepare", name, *where)
-    assert facts["skipped"] == {}
-    assert all(next(iter(facts["benchmarks"].values())).values())
+    info = call("datasets", "prepare", name, *where)
+    assert info["skipped"] == {}
+    assert all(next(iter(info["benchmarks"].values())).values())
     size = ("--channels", 4, "--clip-frames", 12, "--epochs", 1, "--batch-size", 4)
     more = ("--eval-views", 1, "--accelerator", "cpu", "--out", tmp_path / "run")
     summary = call("train", "--dataset", name, *where, *size, *more)

@@ -115,7 +115,7 @@ class Children:
         return process
 
     def result(self) -> Any:
-        """What one of the processes gave or raised."""
+        """The result of one of the processes, or its error."""
         return self._results.get(timeout=240)
 
     def event(self) -> Any:

@@ -61,14 +61,14 @@ def test_a_genuine_file_of_ucf101(shared_data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "facts"),
+    ("kind", "classes"),
     [(HMDB51, "hmdb51"), (UCF101, "ucf101"), (FineGYM99, "gym")],
 )
 def test_class_names_are_the_published_ones(
-    shared_data: Path, tmp_path: Path, kind: type[AnnotationDataset], facts: str
+    shared_data: Path, tmp_path: Path, kind: type[AnnotationDataset], classes: str
 ) -> None:
     source = write(tmp_path / "a.pkl", {"annotations": [clip("a")]})
-    published = (shared_data / f"data/facts/classes_{facts}.txt").read_text().splitlines()
+    published = (shared_data / f"data/facts/classes_{classes}.txt").read_text().splitlines()
     classes = kind(tmp_path, split="all", source=source).classes
     assert classes == [name.replace("_", " ") for name in published]
 

@@ -100,7 +100,7 @@ def test_an_item_is_a_temporal_graph(tmp_path: Path) -> None:
     data.validate(raise_on_error=True)
 
 
-def test_facts_of_a_dataset(tmp_path: Path) -> None:
+def test_metadata_of_a_dataset(tmp_path: Path) -> None:
     dataset = Toy(tmp_path)
     assert dataset.skeleton == CHAIN
     assert (dataset.classes, dataset.num_classes) == (["x", "y", "z"], 3)

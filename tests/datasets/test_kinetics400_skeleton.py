@@ -72,7 +72,7 @@ def test_genuine_files(shared_data: Path, tmp_path: Path) -> None:
     assert flat.num_frames.tolist() == [300] * 5
     with pytest.raises(InputError, match=r"no division into training and validation clips"):
         Kinetics400Skeleton(tmp_path, source=folder)
-    # The corners of the picture go to one, and joints that were not found to the middle.
+    # The corners of the image go to one, and joints that were not found to the middle.
     normal = PreNormalize2D()(flat[0].clone())
     found = flat[0].x[..., 2] > 0.01
     assert torch.allclose(normal.x[found][:, :2], 2 * flat[0].x[found][:, :2] - 1)

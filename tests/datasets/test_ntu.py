@@ -68,8 +68,8 @@ def check_items(dataset: NTU60 | NTU120, names: list[str]) -> None:
         assert int(data.y) == int(data.name[-3:]) - 1
 
 
-@pytest.mark.parametrize("form", ["folder", "zip", "zips in a folder", "pickle"])
-def test_every_form_of_the_source(make_raw: Callable[..., Path], tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("kind", ["folder", "zip", "zips in a folder", "pickle"])
+def test_every_kind_of_the_source(make_raw: Callable[..., Path], tmp_path: Path, kind: str) -> None:
     folder = make_raw(A, B, C, MISSING)
     source = {
         "folder": lambda: folder,
@@ -84,7 +84,7 @@ def test_every_form_of_the_source(make_raw: Callable[..., Path], tmp_path: Path,
         make_zip(make_raw(A, B, MISSING, folder="first"), tmp_path / "zips/a.zip")
         return tmp_path / "zips"
 
-    path = source[form]()
+    path = source[kind]()
     check_items(NTU60(tmp_path / "root", split="all", source=path), [A, B])
     check_items(NTU120(tmp_path / "root", split="all", source=path), [A, B, C])
     # The stores are enough from now on.
@@ -99,7 +99,7 @@ def write(path: Path, content: Any) -> Path:
     return path
 
 
-def test_facts_of_the_datasets(make_raw: Callable[..., Path], tmp_path: Path) -> None:
+def test_metadata_of_the_datasets(make_raw: Callable[..., Path], tmp_path: Path) -> None:
     source = make_raw(A, B, C)
     ntu60 = NTU60(tmp_path / "root", split="all", source=source)
     ntu120 = NTU120(tmp_path / "root", split="all", source=source)
@@ -193,8 +193,8 @@ def add(name: str, content: bytes = b"") -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (add("skeleton.skeleton"), r"skeleton.skeleton: 'skeleton' is not of the form SsssCccc"),
-        (add(f"{A}.crlf.skeleton"), rf"{A}.crlf.skeleton: '{A}.crlf' is not of the form"),
+        (add("skeleton.skeleton"), r"skeleton.skeleton: 'skeleton' is not in the format SsssCccc"),
+        (add(f"{A}.crlf.skeleton"), rf"{A}.crlf.skeleton: '{A}.crlf' is not in the format"),
         (add("S001C001P001R001A121.skeleton"), r"has camera 1 and action 121; NTU RGB\+D has"),
         (add(f"{B}.skeleton", b"1\n1\n"), rf"{B}.skeleton: line 2 ends in the middle of a body"),
         (add("a.zip", b"PK"), r"a.zip: not a complete zip archive"),
@@ -253,7 +253,7 @@ def test_an_archive_of_other_things(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"frame_dir": "clip 1"}, r"an annotation: 'clip 1' is not of the form SsssCccc"),
+        ({"frame_dir": "clip 1"}, r"an annotation: 'clip 1' is not in the format SsssCccc"),
         ({"label": 5}, rf"clip '{A}' has label 5, its name says 0"),
         ({"keypoint": np.ones((1, 4, 20, 3))}, r"has 20 joints, the skeleton 'ntu25' has 25"),
         (

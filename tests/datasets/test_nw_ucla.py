@@ -94,7 +94,7 @@ def test_copies_of_training_clips_are_found_and_dropped(
 )
 def test_other_names(tmp_path: Path, name: str) -> None:
     write(tmp_path / "all_sqe", name)
-    with pytest.raises(InputError, match=rf"{name}.json: '{name}' is not of the form aAA_sSS_"):
+    with pytest.raises(InputError, match=rf"{name}.json: '{name}' is not in the format aAA_sSS_"):
         NWUCLA(tmp_path / "root", source=tmp_path / "all_sqe")
 
 

@@ -127,8 +127,8 @@ def test_mirror_keeps_scores_with_their_joints(clips: SimpleNamespace) -> None:
 def test_mirror_takes_its_share_of_clips(clips: SimpleNamespace, p: float) -> None:
     clip = clips.random(frames=1)
     mirror = RandomMirror(get_skeleton("ntu25"), p)
-    share = sum(not torch.equal(mirror(clip).x, clip.x) for _ in range(1000)) / 1000
-    assert share == pytest.approx(p, abs=0.05)
+    fraction = sum(not torch.equal(mirror(clip).x, clip.x) for _ in range(1000)) / 1000
+    assert fraction == pytest.approx(p, abs=0.05)
 
 
 def test_noise_has_its_deviation_and_spares_what_is_missing(clips: SimpleNamespace) -> None:

@@ -182,7 +182,7 @@ def test_clips_of_no_frames_and_of_one(clips: SimpleNamespace) -> None:
 
 def test_mistakes(clips: SimpleNamespace) -> None:
     for severity in ("major", 1.0, -0.1, float("nan"), "1"):
-        with pytest.raises(InputError, match=r"minor, moderate, severe, or give the share"):
+        with pytest.raises(InputError, match=r"minor, moderate, severe, or give the fraction"):
             TemporalCorruption(severity)
     with pytest.raises(InputError, match=r"mode 'blocks': .* choose from random, block,"):
         TemporalCorruption(0.5, "blocks")

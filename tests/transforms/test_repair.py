@@ -18,11 +18,11 @@ NTU = get_skeleton("ntu25")
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 20), st.floats(0, 1), st.booleans(), st.integers(0, 2**32))
 def test_equals_interpolation_by_numpy(
-    clips: SimpleNamespace, frames: int, share: float, flat: bool, seed: int
+    clips: SimpleNamespace, frames: int, fraction: float, flat: bool, seed: int
 ) -> None:
     torch.manual_seed(seed)
     clip = clips.flat(frames) if flat else clips.random(persons=2, frames=frames)
-    clip.x[torch.rand(clip.x.shape[:2]) < share] = 0
+    clip.x[torch.rand(clip.x.shape[:2]) < fraction] = 0
     before = clip.x.clone()
     x = Interpolate()(clip).x
     assert torch.equal(clip.x, before)

@@ -24,12 +24,12 @@ def numbered(clips: SimpleNamespace, frames: int, persons: int = 2) -> Data:
 @settings(deadline=None)
 @given(st.integers(1, 60), st.floats(0.01, 1), st.integers(0, 2**32))
 def test_crop_is_a_contiguous_part(
-    clips: SimpleNamespace, frames: int, share: float, seed: int
+    clips: SimpleNamespace, frames: int, fraction: float, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    x = TemporalCrop(share)(numbered(clips, frames)).x
+    x = TemporalCrop(fraction)(numbered(clips, frames)).x
     length = x.size(1)
-    assert max(1, round(share * frames)) <= length <= frames
+    assert max(1, round(fraction * frames)) <= length <= frames
     first = float(x[0, 0, 0])
     assert 1 <= first <= frames - length + 1
     assert torch.equal(x, (first + torch.arange(length)).view(1, -1, 1).expand(50, length, 3))
@@ -107,9 +107,9 @@ def test_clip_without_frames(clips: SimpleNamespace, transform) -> None:
 
 
 def test_mistakes(clips: SimpleNamespace) -> None:
-    for share in (0.0, 1.1, float("nan")):
-        with pytest.raises(InputError, match=r"min_share: .* give more than 0, up to 1"):
-            TemporalCrop(share)
+    for fraction in (0.0, 1.1, float("nan")):
+        with pytest.raises(InputError, match=r"min_fraction: .* give more than 0, up to 1"):
+            TemporalCrop(fraction)
     for change in (-0.1, 1.0):
         with pytest.raises(InputError, match=r"max_change: .* give 0 to below 1"):
             RandomSpeed(change)

@@ -416,9 +416,9 @@ def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
         download_file(any_file(server), tmp_path / "file" / "file.zip")
 
 
-def utd_mhad(server: Server, **facts: None) -> type[UTDMHAD]:
+def utd_mhad(server: Server, **changes: None) -> type[UTDMHAD]:
     class Local(UTDMHAD):
-        archive = replace(UTDMHAD.archive, urls=(server.url,), **facts)
+        archive = replace(UTDMHAD.archive, urls=(server.url,), **changes)
 
     return Local
 

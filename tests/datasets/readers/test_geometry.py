@@ -108,7 +108,7 @@ def test_uncertain_joints_in_the_plane_do_not_count(measure: Callable[..., Geome
     assert sure.relative and sure.up == "-y"
     again = measure([guessed], PERSON, has_score=True)
     np.testing.assert_allclose(again.heights[2], sure.heights[2], rtol=1e-5)
-    # As fractions of the body's size, whatever the size of the picture.
+    # As fractions of the body's size, whatever the size of the image.
     halves = points * (0.5, 0.5, 1)
     np.testing.assert_allclose(
         measure([halves], PERSON, has_score=True).lengths, sure.lengths, rtol=1e-5
@@ -186,7 +186,7 @@ def test_orders_of_hands(measure: Callable[..., Geometry]) -> None:
 
 
 def test_the_head_below_the_feet(measure: Callable[..., Geometry]) -> None:
-    points = 100 * person() * (1, 1, 0) + (300, 100, 0.9)  # y up, not as in a picture
+    points = 100 * person() * (1, 1, 0) + (300, 100, 0.9)  # y up, not as in a image
     (warning,) = measure([points], PERSON, has_score=True).warnings
     assert "the head is below the feet" in warning and "flip y" in warning
     skeleton = Skeleton("spine", PERSON.joints, PERSON.bones, center=1, spine=(0, 1))

@@ -128,7 +128,7 @@ HOSTILE = {
                                  for i in range(1, 40_000)) + b"u.",
         "a key of 71 bits",
     ),
-    "an object of its own class": (b"(ibuiltins\nset\n.", "an object in a form"),
+    "an object of its own class": (b"(ibuiltins\nset\n.", "an object in a format"),
     "changes to a list": (b"]K\x00K\x01s.", "changes to a list"),
 }  # fmt: skip
 

@@ -36,7 +36,7 @@ def test_the_parts_of_a_name() -> None:
     ],
 )
 def test_other_names(name: str) -> None:
-    with pytest.raises(InputError, match=r"^FILE: .* is not of the form SsssCcccPpppRrrrAaaa"):
+    with pytest.raises(InputError, match=r"^FILE: .* is not in the format SsssCcccPpppRrrrAaaa"):
         parse_name(name, "FILE")
 
 
@@ -57,10 +57,12 @@ def test_the_known_missing_names() -> None:
     assert "S001C001P001R001A001" not in names
 
 
-def test_the_facts_are_those_published(shared_data: Path) -> None:
-    facts = shared_data / "data/facts"
-    assert missing_names() == set((facts / "ntu_missing.txt").read_text().split())
-    assert list(class_names(120)) == (facts / "classes_nturgbd_120.txt").read_text().splitlines()
+def test_the_metadata_are_those_published(shared_data: Path) -> None:
+    published = shared_data / "data/facts"
+    assert missing_names() == set((published / "ntu_missing.txt").read_text().split())
+    assert (
+        list(class_names(120)) == (published / "classes_nturgbd_120.txt").read_text().splitlines()
+    )
 
 
 def test_class_names() -> None:

@@ -34,7 +34,7 @@ def body(
 
 
 def depths(keypoint: np.ndarray) -> list[list[int]]:
-    """Which body is where: its depth by person and frame, 0 where there is none."""
+    """The depth of every body by person and frame, 0 where there is none."""
     assert keypoint.dtype == np.float32
     assert keypoint.shape[2:] == (25, 3)
     return keypoint[:, :, 7, 2].astype(int).tolist()
@@ -53,8 +53,8 @@ def test_the_published_result_on_genuine_files(shared_data: Path, name: str) -> 
     keypoint = select_persons(recording)
     assert keypoint.dtype == golden["keypoint"].dtype
     assert np.array_equal(keypoint, golden["keypoint"])
-    facts = json.loads(str(golden["bodies"])).values()
-    assert [len(body.frames) for body in recording.bodies] == [fact["frames"] for fact in facts]
+    bodies = json.loads(str(golden["bodies"])).values()
+    assert [len(body.frames) for body in recording.bodies] == [body["frames"] for body in bodies]
 
 
 def test_line_ends_do_not_matter_in_genuine_files(shared_data: Path) -> None:

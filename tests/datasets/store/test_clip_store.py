@@ -18,7 +18,7 @@ import pytest
 from pyg_stgcn.datasets.store.clip_store import Clip, ClipStore
 from pyg_stgcn.errors import InputError
 
-META = {"dtype": "float32", "splits": {"x_train": ["clip 2", "clip 0"], "empty": []}, "fact": 7}
+META = {"dtype": "float32", "splits": {"x_train": ["clip 2", "clip 0"], "empty": []}, "entry": 7}
 
 
 def make_clips(count: int = 3, joints: int = 4, dtype: str = "float32") -> list[Clip]:
@@ -54,7 +54,7 @@ def test_clips_come_back_unchanged(folder: Path, dtype: str) -> None:
     assert store.splits == ("x_train", "empty")
     assert store.split("x_train").tolist() == [2, 0]
     assert store.split("empty").tolist() == []
-    assert store.meta["fact"] == 7
+    assert store.meta["entry"] == 7
 
 
 def test_frames_are_one_flat_array_that_numpy_reads(folder: Path) -> None:
@@ -205,11 +205,11 @@ def test_opening_notices_changed_tables(folder: Path, file: str) -> None:
         (lambda path: path.write_text("{"), "damaged"),
         (lambda path: path.write_text("[]"), "damaged"),
         (lambda path: path.write_text('{"store": {}, "crc32": 0}'), "damaged"),
-        (lambda path: _edit_meta(path, fact=8), "damaged, its checksum"),
+        (lambda path: _edit_meta(path, entry=8), "damaged, its checksum"),
         (Path.unlink, "cannot be read"),
     ],
 )
-def test_opening_notices_damaged_facts(folder: Path, harm: Any, message: str) -> None:
+def test_opening_notices_damaged_metadata(folder: Path, harm: Any, message: str) -> None:
     ClipStore.build(folder, make_clips(), META)
     harm(folder / "meta.json")
     with pytest.raises(InputError, match=rf"meta.json: {message}"):
@@ -283,10 +283,10 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> N
 def test_every_bit_of_a_header_counts(folder: Path) -> None:
     store = ClipStore.build(folder, make_clips(), META)
     opened = 0
-    for name, facts in store.meta["files"].items():
+    for name, recorded in store.meta["files"].items():
         original = (folder / name).read_bytes()
         # A part of all bits, another one of every file.
-        for bit in range(len(name), 8 * facts["header"], 7):
+        for bit in range(len(name), 8 * recorded["header"], 7):
             data = bytearray(original)
             data[bit // 8] ^= 1 << bit % 8
             (folder / name).write_bytes(data)

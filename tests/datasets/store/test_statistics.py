@@ -8,12 +8,8 @@ import numpy as np
 import pytest
 
 from pyg_stgcn.datasets import Clip, ClipStore, SkeletonPickle
-from pyg_stgcn.datasets.store.statistics import (
-    count_missing,
-    frame_histogram,
-    missing_in,
-    statistics,
-)
+from pyg_stgcn.datasets.store import statistics
+from pyg_stgcn.datasets.store.statistics import count_missing, frame_histogram, missing_in
 
 
 def counted_by_hand(presents: list[np.ndarray]) -> tuple[np.ndarray, float, float]:
@@ -52,7 +48,7 @@ def test_missing_joints_and_persons_are_counted(
         np.testing.assert_allclose(missing.joints, joints)
         assert missing.frames == pytest.approx(frames)
         assert missing.main == pytest.approx(main)
-        assert missing.share == pytest.approx(joints.mean())
+        assert missing.fraction == pytest.approx(joints.mean())
 
 
 def test_a_published_file(shared_data: Path, tmp_path: Path) -> None:
