@@ -57,7 +57,8 @@ class Kinetics400Skeleton(SkeletonDataset):
     Coordinates are fractions of the width and height of the image, and ``image_size`` is
     :math:`(1, 1)`, so that :class:`~pyg_stgcn.transforms.PreNormalize2D` maps the image to
     :math:`[-1, 1]`, twice the common range for these data, :math:`[-0.5, 0.5]`. They are kept in
-    half precision, which is finer than the three decimals of the files. The benchmark is called ``default``.
+    half precision, which is finer than the three decimals of the files. The benchmark is called
+    ``default``.
 
     Args:
         root: Folder of the dataset; the JSON files, or archives of them, are looked for in the

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import get_skeleton
-from pyg_stgcn.transforms import PATTERNS, Interpolate, TemporalCorruption, ToStream
+from pyg_stgcn.transforms import MODES, Interpolate, TemporalCorruption, ToStream
 
 NTU = get_skeleton("ntu25")
 
@@ -37,12 +37,12 @@ def test_equals_interpolation_by_numpy(
         np.testing.assert_array_equal(found[present], given_[present])
 
 
-@pytest.mark.parametrize("pattern", ["random", "block", "periodic"])
-def test_linear_motion_is_restored(clips: SimpleNamespace, pattern: str) -> None:
+@pytest.mark.parametrize("mode", ["random", "block", "periodic"])
+def test_linear_motion_is_restored(clips: SimpleNamespace, mode: str) -> None:
     start, velocity = torch.randn(2, 2, 1, 25, 3).add(0.1)
     clip = clips.make(start + velocity * torch.arange(40).view(1, -1, 1, 1), NTU)
     # The first and the last frame are there, so that all others lie between two.
-    damaged = TemporalCorruption(0.6, pattern)(clip)
+    damaged = TemporalCorruption(0.6, mode)(clip)
     damaged.x = torch.cat([clip.x[:, :1], damaged.x[:, 1:-1], clip.x[:, -1:]], dim=1)
     assert not torch.equal(damaged.x, clip.x)
     torch.testing.assert_close(Interpolate()(damaged).x, clip.x, rtol=1e-5, atol=1e-4)
@@ -73,14 +73,14 @@ def test_scores_of_joints_that_never_appear_are_kept(clips: SimpleNamespace) -> 
     torch.testing.assert_close(x[5, 2], (clip.x[5, 1] + clip.x[5, 3]) / 2)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_whole_clips_and_empty_ones_are_left_alone(clips: SimpleNamespace, pattern: str) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_whole_clips_and_empty_ones_are_left_alone(clips: SimpleNamespace, mode: str) -> None:
     clip = clips.random(persons=2, frames=9)
     assert torch.equal(Interpolate()(clip).x, clip.x)
     for frames in (0, 1, 5):
         empty = clips.make(torch.zeros(2, frames, 25, 3), NTU)
         assert torch.equal(Interpolate()(empty).x, empty.x)
-    present = Interpolate()(TemporalCorruption(0.9, pattern)(clip)).x
+    present = Interpolate()(TemporalCorruption(0.9, mode)(clip)).x
     assert torch.equal(present, present[:, :1].expand_as(present))
 
 
