@@ -205,7 +205,7 @@ def _answered_range(response: requests.Response) -> tuple[int, int | None]:
 
 def _version(response: requests.Response) -> str:
     """The server's name of this version of the file, for If-Range (RFC 9110, section 13.1.5);
-    empty if it does not say, or not in a formatat that can be sent back."""
+    empty if it does not say, or not in a format that can be sent back."""
     etag = response.headers.get("ETag", "")
     if re.fullmatch(r'"[!-~]*"', etag):
         return etag

@@ -190,7 +190,7 @@ class _RestrictedUnpickler(pickle._Unpickler):
             raise RefusedError(repr(f"{module}.{name}"[:80])) from None
 
     def _instantiate(self, klass: Any, args: Any) -> None:
-        raise RefusedError("an object in a formatat that no NumPy has written")
+        raise RefusedError("an object in a format that no NumPy has written")
 
     def _spend(self, size: int) -> None:
         self._budget -= size
