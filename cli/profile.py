@@ -24,8 +24,7 @@ def _from_run(folder: Path) -> tuple[Backbone, dict[str, Any]]:
 
     run = Run.open(folder)
     model: Any = run.load_model()
-    with run.masked(model):
-        return model, sparsity_summary(model, run)
+    return model, sparsity_summary(model, run, run.load_masks(model))
 
 
 def _from_name(name: str, skeleton: str, channels: int, graph: str | None) -> Backbone:

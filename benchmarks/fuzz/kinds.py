@@ -56,8 +56,7 @@ def use_run(folder: Path) -> None:
     """The steps of 'evaluate' and 'inspect' before they compute."""
     run = Run.open(folder)
     model = run.load_model()
-    with run.masked(model):
-        sparsity_summary(model, run)
+    sparsity_summary(model, run, run.load_masks(model))
     validation = open_validation(run)
     validation.transform = clip_transform(run.config, validation, train=False, num_views=1)
     with torch.inference_mode():

@@ -15,7 +15,7 @@ from pyg_stgcn.evaluation.subsets import assembly_summary
 from pyg_stgcn.models import Assembly
 from pyg_stgcn.nn import Adjacency
 from pyg_stgcn.plots.masks import plot_masks, stage_of
-from pyg_stgcn.runs.folder import Run, layer_reports, sparsity_summary
+from pyg_stgcn.runs.folder import Masks, Run, expert_masks, layer_reports, sparsity_summary
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import (
     LayerOverlap,
@@ -176,23 +176,21 @@ def inspect_run(folder: str | Path) -> Inspection:
     if isinstance(model, Assembly):
         backbones = list(model.experts)
         labels = [f"expert {number}" for number in range(1, len(backbones) + 1)]
-    # Graphs that keep all their edges have no masks, and yet others are compared with them.
-    everything = {**run.maskable, "edges": True}
-    zeros = [kept_weights(backbone, **everything) for backbone in backbones]
-    parts = zip(backbones, run.backbones, labels, zeros, strict=True)
-    with run.masked(model):
-        return Inspection(
-            folder=run.folder,
-            totals=sparsity_summary(model, run),
-            layers=layer_reports(model, run),
-            networks=[_look_at(run, *part) for part in parts],
-            assembly=assembly_summary(run, model) if isinstance(model, Assembly) else None,
-        )
+    masks = run.load_masks(model)
+    of_backbones: list[Masks] = [masks]
+    if isinstance(model, Assembly):
+        of_backbones = [expert_masks(masks, number) for number in range(len(backbones))]
+    parts = zip(backbones, of_backbones, run.backbones, labels, strict=True)
+    return Inspection(
+        folder=run.folder,
+        totals=sparsity_summary(model, run, masks),
+        layers=layer_reports(model, run, masks),
+        networks=[_look_at(run, *part) for part in parts],
+        assembly=assembly_summary(run, model, masks) if isinstance(model, Assembly) else None,
+    )
 
 
-def _look_at(
-    run: Run, backbone: nn.Module, model: str, label: str, zeros: dict[str, Tensor]
-) -> Network:
+def _look_at(run: Run, backbone: nn.Module, masks: Masks, model: str, label: str) -> Network:
     maskable = run.maskable
     architecture = {
         "model": model,
@@ -214,8 +212,10 @@ def _look_at(
         architecture=architecture,
         skeleton=run.skeleton,
         prunes_edges=maskable["edges"],
-        layers=report(backbone, **maskable),
-        masks=zeros | kept_weights(backbone, **maskable),
+        layers=report(backbone, masks, **maskable),
+        # Graphs that keep all their edges have no masks, and yet others are compared with them.
+        masks=kept_weights(backbone, **{**maskable, "edges": True})
+        | kept_weights(backbone, masks, **maskable),
         graphs=graphs,
     )
 

@@ -71,8 +71,7 @@ def evaluate_robustness(
     name += "" if repair is None else f"-{repair}"
     run = Run.open(folder, checkpoint)
     model, clips = run.load_model(), open_clips_for(run, data).labelled()
-    with run.masked(model):
-        left = sparsity_summary(model, run)
+    left = sparsity_summary(model, run, run.load_masks(model))
     rows: list[dict[str, Any]] = []
     for loss in with_progress([None, *losses], "Evaluating"):
         extra = repairs if loss is None else [loss, *repairs]

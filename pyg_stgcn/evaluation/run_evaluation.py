@@ -172,8 +172,7 @@ def evaluate_run(
     """
     run = Run.open(folder, checkpoint)
     model = run.load_model()
-    with run.masked(model):
-        left = sparsity_summary(model, run)
+    left = sparsity_summary(model, run, run.load_masks(model))
     clips = open_clips_for(run, data)
     predictions = predict(run, model, num_views=num_views, device=device, clips=clips)
     labelled = predictions.labels >= 0

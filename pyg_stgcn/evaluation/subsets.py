@@ -17,17 +17,18 @@ from pyg_stgcn.evaluation.metrics import classification_metrics
 from pyg_stgcn.evaluation.run_evaluation import evaluate_model
 from pyg_stgcn.models import Assembly
 from pyg_stgcn.plots.curves import plot_subsets
-from pyg_stgcn.runs.folder import Run, layer_reports, sparsity_summary
+from pyg_stgcn.runs.folder import Masks, Run, expert_masks, layer_reports, sparsity_summary
 from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.tables import write_csv, write_json
 
 
-def assembly_summary(run: Run, model: Assembly) -> dict[str, Any]:
+def assembly_summary(run: Run, model: Assembly, masks: Masks | None = None) -> dict[str, Any]:
     """How many weights an assembly has left, in units of one of its experts.
 
     Args:
         run: Names the experts.
         model: With its masks, which are counted then, or finalised.
+        masks: Of a finalised model, see :meth:`Run.load_masks`; without them its zeros are counted.
 
     Returns:
         ``experts``, with backbone, level and :func:`sparsity_summary` of each, and
@@ -43,10 +44,13 @@ def assembly_summary(run: Run, model: Assembly) -> dict[str, Any]:
     parts = zip(config.experts, config.levels, model.experts, strict=True)
     experts: list[dict[str, Any]] = []
     params_kept = _numel(model) - sum(_numel(expert) for expert in model.experts)
-    for name, level, expert in parts:
-        facts = sparsity_summary(expert, run)
+    for number, (name, level, expert) in enumerate(parts):
+        kept_masks = expert_masks(masks, number)
+        facts = sparsity_summary(expert, run, kept_masks)
         # The classifier of a single expert is the shared one.
-        maskable, params = _kept_of_head(expert, run) if len(model.experts) > 1 else (0, 0)
+        maskable, params = 0, 0
+        if len(model.experts) > 1:
+            maskable, params = _kept_of_head(expert, run, kept_masks)
         facts["maskable_needed"] = facts["maskable_kept"] - maskable
         facts["params_needed"] = facts["params_kept"] - params
         experts.append({"model": name, "level": level, **facts})
@@ -60,9 +64,10 @@ def assembly_summary(run: Run, model: Assembly) -> dict[str, Any]:
     }
 
 
-def _kept_of_head(expert: nn.Module, run: Run) -> tuple[int, int]:
+def _kept_of_head(expert: nn.Module, run: Run, masks: Masks) -> tuple[int, int]:
     """Maskable weights, and parameters of all kinds, that an expert's own classifier has left."""
-    layers = [layer for layer in layer_reports(expert, run) if layer.name.startswith("head.")]
+    layers = layer_reports(expert, run, masks)
+    layers = [layer for layer in layers if layer.name.startswith("head.")]
     pruned = sum(layer.numel - layer.kept for layer in layers)
     return sum(layer.kept for layer in layers), _numel(expert.head) - pruned
 
@@ -137,8 +142,7 @@ def evaluate_subsets(
     Raises:
         InputError: The data are not there, or are not those of the run.
     """
-    with run.masked(model):
-        facts = assembly_summary(run, model)
+    facts = assembly_summary(run, model, run.load_masks(model))
     clips = open_clips_for(run, data).labelled()
     judged = evaluate_model(
         SubsetLogits(model).eval(), clips.dataset, clips.config, num_views=num_views, device=device

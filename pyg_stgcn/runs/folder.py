@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -28,13 +27,16 @@ from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import (
     LayerReport,
     SparsitySummary,
+    check_masks,
     kept_weights,
     load_sparse,
-    put_masks,
     report,
     save_sparse,
     summary,
 )
+
+#: Boolean masks by the names of the parameters, true where a weight is kept.
+Masks = Mapping[str, Tensor]
 
 #: What a run has written down of its data, and of its ticket if it was started from one.
 _OF_DATA = {"skeleton": dict, "classes": list[str], "in_channels": int}
@@ -66,26 +68,40 @@ def software_versions() -> dict[str, str | None]:
     return versions
 
 
-def layer_reports(model: nn.Module, run: Run) -> list[LayerReport]:
+def layer_reports(model: nn.Module, run: Run, masks: Masks | None = None) -> list[LayerReport]:
     """Reports of all maskable parameters, those of an assembly expert by expert.
 
     Args:
         model: With its masks, which are counted then, or finalised.
         run: Says what is maskable, in every expert by the names that it has alone.
+        masks: Of a finalised model, see :meth:`Run.load_masks`; without them its zeros are counted.
     """
     if not isinstance(model, Assembly):
-        return report(model, **run.maskable)
+        return report(model, masks, **run.maskable)
     return [
         replace(layer, name=f"experts.{number}.{layer.name}")
         for number, expert in enumerate(model.experts)
-        for layer in report(expert, **run.maskable)
+        for layer in report(expert, expert_masks(masks, number), **run.maskable)
     ]
 
 
-def _summary(model: nn.Module, run: Run) -> SparsitySummary:
+def expert_masks(masks: Masks | None, number: int) -> dict[str, Tensor]:
+    """Masks of one expert of an assembly, by the names that it has alone."""
+    prefix = f"experts.{number}."
+    return {
+        name.removeprefix(prefix): mask
+        for name, mask in (masks or {}).items()
+        if name.startswith(prefix)
+    }
+
+
+def _summary(model: nn.Module, run: Run, masks: Masks | None) -> SparsitySummary:
     if not isinstance(model, Assembly):
-        return summary(model, **run.maskable)
-    parts = [summary(expert, **run.maskable) for expert in model.experts]
+        return summary(model, masks, **run.maskable)
+    parts = [
+        summary(expert, expert_masks(masks, number), **run.maskable)
+        for number, expert in enumerate(model.experts)
+    ]
     added = ("params_maskable", "maskable_kept", "edges_maskable", "edges_kept")
     return SparsitySummary(
         params_total=sum(parameter.numel() for parameter in model.parameters()),
@@ -93,19 +109,22 @@ def _summary(model: nn.Module, run: Run) -> SparsitySummary:
     )
 
 
-def sparsity_summary(model: nn.Module, run: Run) -> dict[str, int | float]:
-    """How many parameters a trained model has, and how many of them are left.
+def sparsity_summary(
+    model: nn.Module, run: Run, masks: Masks | None = None
+) -> dict[str, int | float]:
+    """How many parameters a trained model has, and how many of them are kept.
 
     Args:
         model: With its masks, which are counted then, or finalised.
         run: Says what is maskable.
+        masks: Of a finalised model, see :meth:`Run.load_masks`; without them its zeros are counted.
 
     Returns:
         ``params_total``, ``params_maskable``, ``maskable_kept``, ``sparsity`` (zeros among the
         maskable weights), ``params_kept`` and ``params_kept_fraction`` (of *all* parameters); with
         pruned edges also ``edges_maskable``, ``edges_kept`` and ``edge_sparsity``.
     """
-    counts = _summary(model, run)
+    counts = _summary(model, run, masks)
     names = ["params_total", "params_maskable", "maskable_kept", "sparsity"]
     names += ["params_kept", "params_kept_fraction"]
     if run.config.edge_sparsity:
@@ -247,36 +266,28 @@ class Run(RunFiles):
         masks = kept_weights(model)
         save_sparse(self.masks, {name: mask.cpu() for name, mask in masks.items()})
 
-    @contextmanager
-    def masked(self, model: nn.Module) -> Iterator[None]:
-        """Within the context the trained model of this run has the masks that it was trained with.
+    def load_masks(self, model: nn.Module) -> dict[str, Tensor]:
+        """Masks that the model of this run was trained with, or those of the checkpoint.
 
-        They are counted then, and not its zeros: kept weights may be zero too. Dense runs have
-        none, and neither have sparse ones of versions that did not keep them.
+        They are counted, and not its zeros: kept weights may be zero too. Dense runs have none.
+
+        Args:
+            model: See :meth:`load_model`.
 
         Raises:
             InputError: The file of the masks is damaged, or is that of another model.
         """
-        masks = self._trained_masks()
-        if not masks:
-            yield
-            return
+        if self.checkpoint is not None:
+            masks = self._trained_state.masks
+        else:
+            masks = load_sparse(self.masks)[0] if self.masks.exists() else {}
         try:
-            controller = put_masks(model, masks)
+            return check_masks(model, masks)
         except InputError as error:
             raise InputError(
                 f"{self.masks}: not the masks of this run ({error}); delete the file to count "
                 "zeros in their place, or train the run again"
             ) from None
-        try:
-            yield
-        finally:
-            controller.finalize()
-
-    def _trained_masks(self) -> dict[str, Tensor]:
-        if self.checkpoint is not None:
-            return self._trained_state.masks
-        return load_sparse(self.masks)[0] if self.masks.exists() else {}
 
     @cached_property
     def _trained_state(self) -> TrainedState:

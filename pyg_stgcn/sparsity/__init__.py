@@ -32,7 +32,7 @@ from pyg_stgcn.sparsity.report import (
     summary,
 )
 from pyg_stgcn.sparsity.schedule import SCHEDULES, Schedule, SparsitySchedule, make_schedule
-from pyg_stgcn.sparsity.select import Pattern
+from pyg_stgcn.sparsity.select import Pattern, check_masks
 from pyg_stgcn.sparsity.structures import STRUCTURES
 from pyg_stgcn.sparsity.tickets import (
     Ticket,
@@ -71,6 +71,7 @@ __all__ = [
     "SparsitySchedule",
     "SparsitySummary",
     "Ticket",
+    "check_masks",
     "fold_state_dict",
     "full_masks",
     "kept_after",

@@ -55,6 +55,6 @@ def explain_miss(
     if not pool or abs(reached - asked) <= max(TOLERANCE, 1.5 / numel):
         return None
     edges = pool[0].is_edge
-    structures = {entry.parametrization.pattern for entry in pool}
+    structures = {entry.parametrization.structure for entry in pool}
     why = _WHY_EDGES if edges else "; ".join(_WHY[name] for name in _WHY if name in structures)
     return f"{'edge ' if edges else ''}sparsity {asked:g} asked for, {reached:.4g} reached: {why}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from pyg_stgcn.sparsity.mask import masked_parameters, weight_parameters
-from pyg_stgcn.sparsity.select import Pattern, is_edge_weight, select_parameters
+from pyg_stgcn.sparsity.select import Pattern, check_masks, is_edge_weight, select_parameters
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class SparsitySummary:
 
 def kept_weights(
     module: nn.Module,
+    masks: Mapping[str, Tensor] | None = None,
     *,
     include: Pattern | None = None,
     exclude: Pattern = (),
@@ -93,47 +95,54 @@ def kept_weights(
 ) -> dict[str, Tensor]:
     """Boolean masks of every maskable parameter of a module, by its dotted name.
 
-    Masks are read where there are any. In a module without masks (a finalised one) the zeros count
-    as pruned, in the parameters that :func:`sparsify` would choose from the same arguments.
+    The masks of a masked module are read, and those of a finalised one can be given. Without any,
+    the zeros count as pruned, in the parameters that :func:`sparsify` would choose from the same
+    arguments; but a kept weight may be zero too.
 
     Args:
         module (torch.nn.Module): A masked or a plain module.
+        masks (dict, optional): Masks that a plain module was trained with, true where a weight is
+            kept. None at all count as not given.
         include (str, sequence of str or callable, optional): As for :func:`sparsify`; ignored
             where there are masks.
         exclude (str, sequence of str or callable): The same.
         edges (bool): Whether edge weights of a module without masks count as maskable.
 
     Raises:
-        InputError: If a module without masks has nothing that could be masked.
+        InputError: If a mask fits no parameter of the module, or if a module without masks has
+            nothing that could be masked.
     """
-    masked = masked_parameters(module)
-    if masked:
+    if masked := masked_parameters(module):
         return {entry.name: entry.mask for entry in masked}
+    if masks:
+        return check_masks(module, masks)
     chosen = select_parameters(module, include, exclude, edges=edges)
     return {entry.name: entry.parameter.detach() != 0 for entry in chosen}
 
 
 def report(
     module: nn.Module,
+    masks: Mapping[str, Tensor] | None = None,
     *,
     include: Pattern | None = None,
     exclude: Pattern = (),
     edges: bool = False,
 ) -> list[LayerReport]:
     """Report every maskable parameter of a module; arguments as for :func:`kept_weights`."""
-    kept = kept_weights(module, include=include, exclude=exclude, edges=edges)
+    kept = kept_weights(module, masks, include=include, exclude=exclude, edges=edges)
     return [_layer(name, mask) for name, mask in kept.items()]
 
 
 def summary(
     module: nn.Module,
+    masks: Mapping[str, Tensor] | None = None,
     *,
     include: Pattern | None = None,
     exclude: Pattern = (),
     edges: bool = False,
 ) -> SparsitySummary:
     """Add the reports of all layers up; arguments as for :func:`report`."""
-    layers = report(module, include=include, exclude=exclude, edges=edges)
+    layers = report(module, masks, include=include, exclude=exclude, edges=edges)
     weights = [layer for layer in layers if not layer.is_edge]
     edge_layers = [layer for layer in layers if layer.is_edge]
     return SparsitySummary(

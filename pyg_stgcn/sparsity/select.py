@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity.mask import Mask, is_edge_weight
 
@@ -95,6 +97,31 @@ def select_parameters(
         )
     _refuse_unmaskable(chosen, pool)
     return chosen
+
+
+def check_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return masks in the order of a module's parameters.
+
+    Raises:
+        InputError: If a name or a shape is not that of a parameter.
+    """
+    parameters = {entry.name: entry.parameter for entry in candidates(module)}
+    for name, mask in masks.items():
+        check_mask(name, mask, parameters.get(name))
+    return {name: masks[name] for name in parameters if name in masks}
+
+
+def check_mask(name: str, mask: Tensor, weight: Tensor | None) -> None:
+    """Raise an error unless a mask fits its weight."""
+    if weight is None:
+        raise InputError(
+            f"mask {shown(name)}: there is no weight of this name; use the same network"
+        )
+    if mask.dtype != torch.bool or mask.shape != weight.shape:
+        raise InputError(
+            f"mask {name!r}: is {mask.dtype} of shape {tuple(mask.shape)}, the weight needs "
+            f"torch.bool of shape {tuple(weight.shape)}; use the same network and width"
+        )
 
 
 def _patterns(pattern: str | Sequence[str]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from pyg_stgcn.sparsity.controller import SparsityController
 from pyg_stgcn.sparsity.mask import add_mask, masked_parameters
 from pyg_stgcn.sparsity.methods import MagnitudeMask
 from pyg_stgcn.sparsity.schedule import check_sparsity
-from pyg_stgcn.sparsity.select import Pattern, candidates, select_parameters
+from pyg_stgcn.sparsity.select import Pattern, check_mask, check_masks, select_parameters
 from pyg_stgcn.sparsity.structures import STRUCTURES, draw_units
 from pyg_stgcn.sparsity.threshold import keep_highest, lift_best, num_pruned
 
@@ -71,7 +71,7 @@ def save_ticket(path: str | os.PathLike[str], ticket: Ticket) -> None:
         InputError: If a mask is not that of a weight, or the file cannot be written.
     """
     for name, mask in ticket.masks.items():
-        _check_mask(name, mask, ticket.weights.get(name))
+        check_mask(name, mask, ticket.weights.get(name))
     save_sparse(path, _entries(ticket), {"ticket": VERSION, "facts": dict(ticket.facts)})
 
 
@@ -103,7 +103,7 @@ def load_ticket(path: str | os.PathLike[str]) -> Ticket:
     )
     try:
         for name, mask in masks.items():
-            _check_mask(name, mask, weights.get(name))
+            check_mask(name, mask, weights.get(name))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return Ticket(masks, weights, facts)
@@ -256,26 +256,12 @@ def put_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> SparsityControl
     """
     if masked_parameters(module):
         raise InputError(f"{type(module).__name__} has masks already; finalize() them first")
-    parameters = {entry.name: entry.parameter for entry in candidates(module)}
-    for name, mask in masks.items():
-        _check_mask(name, mask, parameters.get(name))
+    check_masks(module, masks)
     for entry in select_parameters(module, lambda name, _: name in masks, (), edges=True):
         fixed = MagnitudeMask(entry.parameter)
         fixed.mask.copy_(masks[entry.name])
         add_mask(entry.owner, entry.attribute, fixed)
     return SparsityController(module)
-
-
-def _check_mask(name: str, mask: Tensor, weight: Tensor | None) -> None:
-    if weight is None:
-        raise InputError(
-            f"mask {shown(name)}: there is no weight of this name; use the same network"
-        )
-    if mask.dtype != torch.bool or mask.shape != weight.shape:
-        raise InputError(
-            f"mask {name!r}: is {mask.dtype} of shape {tuple(mask.shape)}, the weight needs "
-            f"torch.bool of shape {tuple(weight.shape)}; use the same network and width"
-        )
 
 
 def _num_zeros(mask: Tensor) -> int:

@@ -202,7 +202,7 @@ class Lottery:
             else:
                 found = load_ticket(files[TICKET]).masks
                 lots = torch.Generator().manual_seed(1000 * seed + number)
-                masks = random_masks(found, lots, facts["pattern"])
+                masks = random_masks(found, lots, facts["structure"])
             save_ticket(files[kind], Ticket(masks, early, {**facts, "variant": kind}))
 
     def _found_masks(self, dense: Run, number: int, seed: int) -> dict[str, torch.Tensor]:

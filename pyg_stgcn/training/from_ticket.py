@@ -31,7 +31,7 @@ from pyg_stgcn.training.recognizer import ActionRecognizer
 _FACTS = {
     **{"model": str, "graph": str, "channels": int, "in_channels": int, "epoch": int},
     **{"skeleton": dict, "classes": list[str]},
-    **{"include": str | None, "exclude": str, "pattern": str},
+    **{"include": str | None, "exclude": str, "structure": str},
 }
 #: What makes two backbones the same, whatever the data.
 _BACKBONE = ("model", "graph", "channels", "in_channels")
@@ -282,8 +282,9 @@ def learned_masks(run: Run, dense: Run) -> dict[str, Tensor]:
                 "name a run of the same network"
             )
     model, maskable = run.load_model(), run.maskable
-    with run.masked(model):
-        kept = kept_weights(model, include=maskable["include"], exclude=maskable["exclude"])
+    kept = kept_weights(
+        model, run.load_masks(model), include=maskable["include"], exclude=maskable["exclude"]
+    )
     masks = {name: mask for name, mask in kept.items() if not is_edge_weight(name, mask)}
     needed = dense.build_model().state_dict()
     for name, mask in masks.items():

@@ -282,8 +282,7 @@ def _finish(
         "seed": run.config.seed,
     }
     if isinstance(model, Assembly):
-        with run.masked(model):
-            result["assembly"] = assembly_summary(run, model)
+        result["assembly"] = assembly_summary(run, model, run.load_masks(model))
         evaluate_subsets(run, model, num_views=run.config.eval_views, device=device)
     write_json(run.summary, result)
     plot_curves(run.curves, {"": table.rows})

@@ -24,16 +24,16 @@ SHAPES = st.lists(
 
 @given(shapes=SHAPES, density=st.floats(1e-3, 1), min_density=st.floats(0, 1))
 def test_erk_densities_follow_their_definition(
-    shapes: list[tuple[int, ...]], density: float, floor: float
+    shapes: list[tuple[int, ...]], density: float, min_density: float
 ) -> None:
-    found = erk_densities(shapes, density, floor)
+    found = erk_densities(shapes, density, min_density)
     sizes = [math.prod(shape) for shape in shapes]
     assert sum(e * n for e, n in zip(found, sizes, strict=True)) == pytest.approx(
         density * sum(sizes)
     )
     # One factor for all between the bounds; one too large for those kept whole, too small for those
-    # at the floor.
-    least = floor * density
+    # at the min_density.
+    least = min_density * density
     raw = [sum(s) / n if len(s) > 1 else 1.0 for s, n in zip(shapes, sizes, strict=True)]
     assert all(least <= e <= 1 for e in found)
     factors = [e / r for e, r in zip(found, raw, strict=True) if least < e < 1]
@@ -58,16 +58,18 @@ def test_erk_of_a_small_st_gcn_by_hand() -> None:
     min_density=st.floats(0, 1),
 )
 def test_shares_add_up_exactly(
-    shapes: list[tuple[int, ...]], share: float, allocation: str, floor: float
+    shapes: list[tuple[int, ...]], share: float, allocation: str, min_density: float
 ) -> None:
     sizes = [math.prod(shape) for shape in shapes]
     pruned = round(share * (sum(sizes) - 1))
-    counts = num_pruned_per_layer(allocation, shapes, pruned, floor)
+    counts = num_pruned_per_layer(allocation, shapes, pruned, min_density)
     assert sum(counts) == pruned
     assert all(0 <= count <= size for count, size in zip(counts, sizes, strict=True))
     density = 1 - pruned / sum(sizes)
     expected = (
-        [density] * len(sizes) if allocation == "uniform" else erk_densities(shapes, density, floor)
+        [density] * len(sizes)
+        if allocation == "uniform"
+        else erk_densities(shapes, density, min_density)
     )
     for count, size, wanted in zip(counts, sizes, expected, strict=True):
         assert abs(size - count - wanted * size) < 1 + 1e-6

@@ -83,12 +83,12 @@ class TestSparsify:
         sizes: list[tuple[int, int]],
         sparsity: float,
         allocation: str,
-        floor: float,
+        min_density: float,
         tied: bool,
     ) -> None:
         model = nn.ModuleList(nn.Linear(*size) for size in sizes)
         controller = sparsify(
-            model, sparsity, allocation=allocation, min_density=floor, method="score"
+            model, sparsity, allocation=allocation, min_density=min_density, method="score"
         )
         if tied:
             set_scores(model, *(torch.zeros_like(score) for score in score_parameters(model)))
@@ -101,7 +101,7 @@ class TestSparsify:
                 assert abs(achieved - sum(pruned) / total * a * b) < 1
         density = 1 - sum(pruned) / total
         for (a, b), achieved in zip(sizes, pruned, strict=True):
-            assert a * b - achieved > floor * density * a * b - 1
+            assert a * b - achieved > min_density * density * a * b - 1
         assert controller.sparsity == pytest.approx(sum(pruned) / total)
         assert controller.target == sparsity
 
@@ -178,14 +178,14 @@ class TestSparsify:
 
     def test_feedback_through_emptied_layers_needs_a_floor(self) -> None:
         """Two all-zero layers in a row send each other no gradient."""
-        for floor, returns in ((0.0, False), (0.5, True)):
+        for min_density, returns in ((0.0, False), (0.5, True)):
             model = nn.Sequential(nn.Linear(4, 8, bias=False), nn.Linear(8, 2, bias=False))
             bypass = nn.Linear(4, 2, bias=False)
             with torch.no_grad():
                 for layer in model:
                     layer.weight.mul_(1e-3)
             whole = nn.ModuleList([model, bypass])
-            sparsify(whole, 0.9, allocation="global", min_density=floor)
+            sparsify(whole, 0.9, allocation="global", min_density=min_density)
             x = torch.randn(16, 4)
             (model(x) + bypass(x)).square().sum().backward()
             gradients = [
@@ -261,7 +261,7 @@ class TestSparsify:
             ({"sparsity": -0.1}, r"sparsity -0\.1"),
             ({"edge_sparsity": 1.5}, r"edge_sparsity 1\.5"),
             ({"allocation": "stage"}, "global, uniform, erk"),
-            ({"floor": 1.5}, r"floor 1\.5 is not in \[0, 1\]"),
+            ({"min_density": 1.5}, r"min_density 1\.5 is not in \[0, 1\]"),
             ({"method": "ticket"}, "feedback, magnitude, score, rigl, set, random"),
             ({"update_every": 0}, "update_every 0 is not positive"),
             ({"drop_fraction": 0.0}, r"drop_fraction 0\.0 is not in \(0, 1\]"),

@@ -20,7 +20,7 @@ EVERY, STEPS = 5, 23
 def make(method: str, seed: int = 0, **options: Any) -> tuple[nn.Module, SparsityController]:
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(12, 30), nn.ReLU(), nn.Linear(30, 8))
-    settings: dict[str, Any] = {"update_every": EVERY, "floor": 0.0} | options
+    settings: dict[str, Any] = {"update_every": EVERY, "min_density": 0.0} | options
     return model, sparsify(model, 0.8, method=method, **settings)
 
 

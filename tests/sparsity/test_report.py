@@ -1,7 +1,9 @@
+import pytest
 import torch
 from torch import nn
 
-from pyg_stgcn.sparsity import masked_parameters, report, sparsify, summary
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity import kept_weights, masked_parameters, report, sparsify, summary
 
 
 class TwoLayers(nn.Module):
@@ -59,3 +61,33 @@ def test_folded_module_reports_its_zeros() -> None:
     assert summary(model, exclude="head.*", edges=True) == totals
     assert [layer.name for layer in report(model)] == ["conv.weight", "head.weight"]
     assert report(model, include="head.weight")[0].kept == 8
+
+
+def test_given_masks_count_and_not_the_zeros() -> None:
+    masked = masked_by_hand()
+    masks = kept_weights(masked)
+    # As a file may give them: in any order.
+    given = dict(reversed(masks.items()))
+    plain = TwoLayers()
+    nn.init.zeros_(plain.head.weight)
+    nn.init.zeros_(plain.conv.weight)
+    assert report(plain, given) == report(masked)
+    assert summary(plain, given) == summary(masked)
+    assert list(kept_weights(plain, given)) == list(masks)
+    # Dense networks have none.
+    assert report(plain, {}) == report(plain)
+    assert [layer.kept for layer in report(plain)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        ({"tail.weight": torch.ones(2, 4, dtype=torch.bool)}, "no weight of this name"),
+        ({"head.weight": torch.ones(2, 4)}, "needs torch.bool"),
+        ({"head.weight": torch.ones(2, 3, dtype=torch.bool)}, r"of shape \(2, 4\)"),
+    ],
+)
+def test_masks_of_another_module_are_refused(masks: dict[str, torch.Tensor], message: str) -> None:
+    for count in (kept_weights, report, summary):
+        with pytest.raises(InputError, match=message):
+            count(TwoLayers(), masks)

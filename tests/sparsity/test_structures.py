@@ -160,7 +160,9 @@ def test_what_is_pruned_by_lot_stays_pruned_along_a_ramp(structure: str, allocat
         controller.step()
         for entry, mask in zip(masked_parameters(model), before, strict=True):
             assert not (entry.mask & ~mask).any()
-    assert all(entry.mask.any() for entry in masked_parameters(model)), "the floor of one unit"
+    assert all(entry.mask.any() for entry in masked_parameters(model)), (
+        "the min_density of one unit"
+    )
 
 
 def test_edges_have_no_pattern() -> None:

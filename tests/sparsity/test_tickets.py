@@ -78,7 +78,7 @@ def test_each_round_takes_the_smallest_that_are_left(seed: int, rates: list[floa
     min_density=st.sampled_from([0.0, 0.5, 1.0]),
 )
 def test_counts_are_exact_and_nothing_returns(
-    seed: int, rate: float, allocation: str, floor: float
+    seed: int, rate: float, allocation: str, min_density: float
 ) -> None:
     masks = all_kept()
     numel = len(flat(masks))
@@ -86,12 +86,16 @@ def test_counts_are_exact_and_nothing_returns(
         sparsity = 1 - kept_after(number, rate)
         before = masks
         masks = prune_further(
-            some_weights(seed + number), before, sparsity, allocation=allocation, min_density=floor
+            some_weights(seed + number),
+            before,
+            sparsity,
+            allocation=allocation,
+            min_density=min_density,
         )
         assert flat(masks).count(False) == num_pruned(sparsity, numel)
         assert all(not (masks[name] & ~before[name]).any() for name in masks)
         if allocation == "global":
-            share = floor * (1 - num_pruned(sparsity, numel) / numel)
+            share = min_density * (1 - num_pruned(sparsity, numel) / numel)
             assert all(int(mask.sum()) >= int(share * mask.numel()) for mask in masks.values())
 
 
@@ -150,30 +154,30 @@ def test_lots_keep_the_numbers_of_every_layer() -> None:
     assert ((hits - 80).abs() < 5 * (200 * 0.4 * 0.6) ** 0.5).all()
 
 
-@pytest.mark.parametrize("pattern", ["channel", "block8", "2:4"])
+@pytest.mark.parametrize("structure", ["channel", "block8", "2:4"])
 @pytest.mark.parametrize("sparsity", [0.3, 0.5])
-def test_lots_of_a_pattern_are_drawn_as_it_prunes(pattern: str, sparsity: float) -> None:
+def test_lots_of_a_pattern_are_drawn_as_it_prunes(structure: str, sparsity: float) -> None:
     # 20 outputs are two blocks of eight and one of four, 6 inputs a group of four and one of two.
     module = nn.Sequential(nn.Conv2d(6, 20, (3, 1)), nn.Linear(8, 16))
-    controller = sparsify(module, sparsity, pattern=pattern, allocation="uniform")
+    controller = sparsify(module, sparsity, structure=structure, allocation="uniform")
     masks = {entry.name: entry.mask.clone() for entry in controller.masked}
     generator = torch.Generator().manual_seed(0)
-    draws = [random_masks(masks, generator, pattern) for _ in range(40)]
+    draws = [random_masks(masks, generator, structure) for _ in range(40)]
     for name, mask in masks.items():
         drawn = torch.stack([draw[name] for draw in draws])
         assert (drawn.flatten(1).sum(1) == mask.sum()).all()
         assert len({tuple(one.flatten().tolist()) for one in drawn}) > 1
-        if pattern == "channel":
+        if structure == "channel":
             rows = drawn.flatten(2)
             assert rows.all(-1).equal(rows.any(-1))
-        elif pattern == "block8":
+        elif structure == "block8":
             for block in drawn.split(8, dim=1):
                 assert block.all(1).equal(block.any(1))
         else:
             for group in drawn.split(4, dim=2):
                 assert (group.sum(2) >= group.size(2) // 2).all()
                 assert sparsity < 0.5 or (group.sum(2) == group.size(2) // 2).all()
-    with pytest.raises(InputError, match="pattern '3:4' is unknown"):
+    with pytest.raises(InputError, match="structure '3:4' is unknown"):
         random_masks(masks, generator, "3:4")
 
 

@@ -324,7 +324,7 @@ def test_what_does_not_fit_is_refused(
         ({"classes": "abc"}, "classes is 'abc', not a list"),
         ({"skeleton": {"name": "x"}}, "skeleton: joints: this field is missing"),
         ({"exclude": None}, "exclude is None, not a text"),
-        ({"pattern": 8}, "pattern is 8, not a text"),
+        ({"structure": 8}, "structure is 8, not a text"),
     ],
 )
 def test_facts_of_other_types_are_refused(

@@ -80,8 +80,8 @@ def test_methods_that_are_sparse_from_the_start(
     "options",
     [
         {"method": "released"},
-        {"method": "score", "pattern": "block8"},
-        {"method": "magnitude", "pattern": "2:4", "sparsity": 0.5},
+        {"method": "score", "structure": "block8"},
+        {"method": "magnitude", "structure": "2:4", "sparsity": 0.5},
         {"method": "score", "penalty": 1e-3, "penalty_groups": "layer"},
         {"include": "stages.*.gcn.*", "edge_sparsity": 0.0},
     ],
@@ -90,7 +90,7 @@ def test_methods_that_are_sparse_from_the_start(
 def test_ways_to_mask(config: TrainConfig, tmp_path: Path, options: dict[str, Any]) -> None:
     config = replace(config, **{"sparsity": 0.8, "epochs": 2} | options)
     summary = train(config, tmp_path / "run")
-    slack = 2 / summary["params_maskable"] if config.pattern == "unstructured" else 0.05
+    slack = 2 / summary["params_maskable"] if config.structure == "unstructured" else 0.05
     assert summary["sparsity"] == pytest.approx(config.sparsity, abs=slack)
     total = summary["params_total"]
     pruned = summary["params_maskable"] - summary["maskable_kept"]
@@ -111,7 +111,10 @@ def test_a_sparsity_that_is_missed_is_said_in_the_end(
     assert "asked for" not in caplog.text
     summary = train(replace(config, structure="channel"), tmp_path / "rough")
     assert summary["sparsity"] < 0.965
-    assert f"sparsity 0.97 asked for, {summary['sparsity']:.4g} reached: " in caplog.text
+    assert (
+        f"sparsity 0.97 asked for, {summary['sparsity']:.4g} reached: structure channel"
+        in caplog.text
+    )
 
 
 @pytest.mark.parametrize("options", [{"include": "typo.*"}, {"exclude": "haed.*"}])
