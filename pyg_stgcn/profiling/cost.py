@@ -1,7 +1,8 @@
-"""What a backbone costs: multiply-accumulates of every layer, time and memory of a forward pass."""
+"""The cost of a model: multiply-accumulates of every layer, time and memory of a forward pass."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
@@ -19,7 +20,16 @@ from torch_geometric.typing import SparseTensor
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.nn import AAGraphConv, CTRGraphConv, DGGraphConv, STGraphConv
+from pyg_stgcn.nn import (
+    DGMSTCN,
+    AAGraphConv,
+    Adjacency,
+    ClassifierHead,
+    CTRGraphConv,
+    DGGraphConv,
+    PersonNorm,
+    STGraphConv,
+)
 
 
 @dataclass(frozen=True)
@@ -30,10 +40,10 @@ class LayerCost:
         name: Its dotted name in the model.
         kind: Its class.
         params: Numbers in its own weight and bias.
-        macs: Of the published dense form: all weights, all pairs of joints in every partition, and
-            linear maps before sums.
-        effective_macs: Of the weights and edges that are not zero, and sums before linear maps
-            where this package does it so.
+        macs: Of the dense reference implementation: all weights, all pairs of joints in every
+            partition, and linear maps before sums over neighbours.
+        effective_macs: Of the weights and edges that are not zero, in the order of computation of
+            this package: sums before linear maps where it does so.
     """
 
     name: str
@@ -67,21 +77,24 @@ def random_batch(
 def count_macs(model: Backbone, batch: Batch) -> list[LayerCost]:
     """Count the multiply-accumulates of a forward pass, layer by layer.
 
-    Counted are convolutions, linear maps and everything that is done once per pair of joints:
-    products with a graph, and what the adaptive convolutions compute of their graphs. Norms,
-    activations, poolings and sums are not, as in published figures.
+    Counted are convolutions, linear maps and all operations on pairs of joints: products with a
+    graph, and the graphs of adaptive convolutions. Norms, activations, poolings and sums are not,
+    as in published numbers. Layers of unknown classes are not counted either; a warning names
+    those with parameters.
 
     Args:
         model: The backbone, with masks or without.
-        batch: What it is to be given; the count does not depend on the values.
+        batch: The input; the count does not depend on its values.
 
     Returns:
         The layers that multiply anything, in the order of their execution.
     """
     found: dict[str, LayerCost] = {}
+    ran: set[str] = set()
 
     def record(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            ran.add(name)
             dense, effective = _macs(module, inputs, output)
             own = [getattr(module, part, None) for part in ("weight", "bias")]
             params = sum(part.numel() for part in own if isinstance(part, Tensor))
@@ -101,6 +114,11 @@ def count_macs(model: Backbone, batch: Batch) -> list[LayerCost]:
         model.train(was_training)
         for handle in handles:
             handle.remove()
+    if unknown := _uncounted(model, ran):
+        warnings.warn(
+            f"multiply-accumulates of unknown layers are not counted: {', '.join(unknown)}",
+            stacklevel=2,
+        )
     return list(found.values())
 
 
@@ -110,15 +128,15 @@ def measure_forward(model: Backbone, batch: Batch, min_seconds: float = 1.0) -> 
 
     Args:
         model: The backbone.
-        batch: What it is given.
-        min_seconds: How long to repeat the pass.
+        batch: The input.
+        min_seconds: Time for repeating the pass.
 
     Returns:
-        Median time in milliseconds, and the most bytes that the tensors of the pass take at any
-        time, without the weights, the batch and what an operation needs inside.
+        Median time in milliseconds, and the largest number of bytes of the tensors of the pass at
+        any time, without the weights, the batch and the workspace of an operation.
 
     Raises:
-        InputError: The time to measure is not above zero.
+        InputError: If the time is not above zero.
     """
     if min_seconds <= 0:
         raise InputError(f"min_seconds {min_seconds} is not above 0; give a second or so")
@@ -150,7 +168,7 @@ class _LiveTensors(TorchDispatchMode):
         given = {part.untyped_storage()._cdata for part in _tensors((args, kwargs))}
         for output in _tensors(outputs):
             storage = output.untyped_storage()
-            # What is given and not ours, a weight or the batch, is seen again in views of it.
+            # Views of arguments share the storage of a weight or the batch, which do not count.
             if storage._cdata not in given:
                 self.live[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
         self.live = {key: entry for key, entry in self.live.items() if not entry[0].expired()}
@@ -162,8 +180,32 @@ def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
+def _uncounted(model: nn.Module, ran: set[str]) -> list[str]:
+    """Layers with parameters that belong to no layer of a known class."""
+    modules = dict(model.named_modules())
+    found: dict[str, None] = {}
+    for parameter, _ in model.named_parameters():
+        owner, masked, _ = parameter.partition(".parametrizations.")
+        owner = owner if masked else parameter.rpartition(".")[0]
+        parts = owner.split(".")
+        path = [".".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
+        # A layer may use the weights of its children without running them; the classifiers of the
+        # experts of an assembly do not run.
+        if not any(
+            isinstance(modules[name], ClassifierHead) or (name in ran and _is_known(modules[name]))
+            for name in path
+        ):
+            layer = next((name for name in path if name in ran), owner)
+            found[f"{layer or 'the model'} ({_kind(modules[layer])})"] = None
+    return list(found)
+
+
+def _is_known(module: nn.Module) -> bool:
+    return _macs.dispatch(type(module)) is not _macs.dispatch(object)
+
+
 def _kind(module: nn.Module) -> str:
-    # A masked layer has a class of its own, made for it by torch.
+    # Torch gives a masked layer a class of its own.
     return type(module).__name__.removeprefix("Parametrized")
 
 
@@ -179,7 +221,7 @@ def _linear(weight: Tensor, positions: int) -> tuple[int, int]:
 
 
 def _pairs(per_pair: int, adjacency: Tensor | SparseTensor) -> tuple[int, int]:
-    """Something is done for every pair of joints in every partition; or for the edges alone."""
+    """An operation on all pairs of joints in every partition, or on the edges alone."""
     rows, columns = adjacency.size(0), adjacency.size(1)
     return per_pair * rows * columns, per_pair * _nonzero(adjacency)
 
@@ -190,7 +232,18 @@ def _sum(*costs: tuple[int, int]) -> tuple[int, int]:
 
 @singledispatch
 def _macs(module: nn.Module, inputs: Any, output: Any) -> tuple[int, int]:
-    """Multiply-accumulates of a module itself, of the dense form and effective."""
+    """Multiply-accumulates of a module without its children, dense and effective."""
+    return 0, 0
+
+
+@_macs.register(nn.modules.batchnorm._BatchNorm)
+@_macs.register(nn.LayerNorm)
+@_macs.register(nn.GroupNorm)
+@_macs.register(PersonNorm)
+@_macs.register(Adjacency)
+@_macs.register(DGMSTCN)
+def _(module: nn.Module, inputs: Any, output: Any) -> tuple[int, int]:
+    """Known layers whose own parameters are only added or multiplied element by element."""
     return 0, 0
 
 
@@ -209,7 +262,7 @@ def _(module: nn.Linear, inputs: Any, output: Tensor) -> tuple[int, int]:
 def _(module: STGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
     x, adjacency = inputs
     frames = x[..., 0, 0].numel()
-    # The published form has mapped the features already when it sums over the neighbours.
+    # The reference implementation sums mapped features over the neighbours.
     dense, _ = _pairs(frames * module.out_channels, adjacency)
     _, effective = _pairs(frames * module.in_channels, adjacency)
     return _sum((dense, effective), _linear(module.weight, x[..., 0].numel()))
@@ -234,7 +287,7 @@ def _(module: CTRGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
     # Each partition's edges with each partition's own weights.
     edges = _edges_per_partition(adjacency, module.num_partitions)
     weights = refine.view(module.num_partitions, -1).count_nonzero(1)
-    # The published form maps every frame and takes the mean then.
+    # The reference implementation maps every frame before it takes the mean.
     frames_more = x.size(0) * (x.size(1) - 1) * joints
     return _sum(
         (frames_more * module.relate.weight.numel(), 0),

@@ -103,7 +103,7 @@ class TrainConfig:
             PYSKL. A classifier for another number of classes is left out.
         freeze_backbone: Whether to train nothing but the classifier.
         skip_zeros: Whether training steps of a pruned model leave out the pruned weights, see
-            :class:`pyg_stgcn.runtime.SparseTraining`.
+            :class:`pyg_stgcn.runtime.experimental.SparseTraining`.
         ticket: Lottery ticket to train, a file of :func:`pyg_stgcn.sparsity.save_ticket`: its
             masks, from its weights and its epoch on. On data of other classes or another skeleton
             what belongs to these is drawn again, and the training starts at its first epoch.

@@ -10,12 +10,13 @@ from torch_geometric.data import Batch, Data
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone, static_batch
 from pyg_stgcn.models.blocks import Block
-from pyg_stgcn.nn import DGMSTCN, TemporalConv, person_pool
+from pyg_stgcn.nn import TemporalConv, person_pool
 from pyg_stgcn.runtime.compiled_spatial import Spatial
 from pyg_stgcn.runtime.compiled_temporal import compile_conv, compile_temporal
 from pyg_stgcn.runtime.fold import copy_plain, input_norm
-from pyg_stgcn.runtime.lanes import LANES, MAX_BLOCKS, frame_mean, num_blocks
+from pyg_stgcn.runtime.lanes import LANES, frame_mean, num_blocks
 from pyg_stgcn.runtime.layers import SparseConv
+from pyg_stgcn.runtime.supported import num_lanes
 
 # Bytes of features of the persons that each thread works on at once.
 AT_ONCE = 2**19
@@ -71,18 +72,11 @@ class SparseBackbone(nn.Module):
         self.register_buffer("input_shift", shift.float())
         blocks = [block for block in model.stages if isinstance(block, Block)]
         self.stages = nn.ModuleList(SparseBlock(block, num_joints) for block in blocks)
-        # Of some backbones the mean over the joints is one more joint.
-        self.num_lanes = num_joints + any(isinstance(block.tcn, DGMSTCN) for block in blocks)
-        # Where channels double frames halve: features are as large everywhere.
+        self.num_lanes = num_lanes(model)
+        # Frames halve where channels double: features have this size in all stages.
         self.first_channels = blocks[0].gcn.conv.out_channels
         self.head = copy_plain(model.head)
         self.eval()
-
-    @staticmethod
-    def fits(model: Backbone) -> bool:
-        """Whether the kernels have lanes enough for the joints of a backbone."""
-        more = any(isinstance(getattr(block, "tcn", None), DGMSTCN) for block in model.stages)
-        return num_blocks(model.skeleton.num_joints + more) <= MAX_BLOCKS
 
     def train(self, mode: bool = True) -> SparseBackbone:
         """Stays in evaluation mode: there is nothing left to train."""

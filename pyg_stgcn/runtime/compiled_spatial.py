@@ -30,7 +30,7 @@ class Spatial(nn.Module):
     """A graph convolution, batch norm, residual path, ReLU and attention.
 
     Args:
-        unit (SpatialUnit): What is compiled.
+        unit (SpatialUnit): The unit to compile.
         halo (int): Frames of zeros around the output.
     """
 
@@ -129,7 +129,8 @@ class ChannelGraph(nn.Module):
         alpha = double(conv.alpha)
         weight = alpha * double(conv.refine.weight).view(partitions, conv.out_channels, -1)
         bias = alpha * double(conv.refine.bias).view(partitions, -1, 1)
-        # What is the same for all samples is two more channels of the relation: no sum afterwards.
+        # The part that is the same for all samples is two more channels of the relation: this saves
+        # a sum afterwards.
         self.register_buffer("fixed", torch.stack([prior, kept], 1).float())
         self.register_buffer("refine", torch.cat([weight, torch.ones_like(bias), bias], 2).float())
         self.relate = copy_plain(conv.relate)
@@ -159,7 +160,7 @@ class GroupGraph(nn.Module):
         super().__init__()
         graph = prior_graph(unit)
         self.num_joints = graph.size(1)
-        # What follows needs a lane for the mean over the joints.
+        # The temporal half needs a lane for the mean over the joints.
         self.spare = num_blocks(self.num_joints + 1) - num_blocks(self.num_joints)
         graph = F.pad(graph, (0, self.spare, 0, self.spare))
         weight, bias = followed_by(conv.pre_norm, *frames_first(conv.pre))
@@ -192,15 +193,15 @@ class GroupGraph(nn.Module):
         target = F.pad(related[1], (0, lanes - self.num_joints))
         score = source.transpose(2, 3) @ target
         score = score.masked_fill_(~self.kept, torch.finfo(x.dtype).min).softmax(-2)
-        shared = torch.addcmul(self.prior, self.beta, score).unsqueeze(2)
+        common = torch.addcmul(self.prior, self.beta, score).unsqueeze(2)
         difference = (source.unsqueeze(-1) - target.unsqueeze(-2)).tanh_()
-        graph = torch.addcmul(shared, self.alpha, difference)
+        graph = torch.addcmul(common, self.alpha, difference)
         features = self.sum(x, graph.flatten(1, 2).flatten(2).unsqueeze(1), None)
         return self.post(features, residual)
 
 
 class OneChannel(nn.Module):
-    r"""A convolution to one channel, faster than torch's: first the products, then the shifts.
+    r"""A convolution to one channel, faster than torch's: products first, then shifted sums.
 
     Args:
         conv (torch.nn.Conv1d): The convolution; its output is as long as its input.
@@ -222,17 +223,18 @@ class OneChannel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolves."""
         span = self.taps.size(0)
-        # One by one: the product of all persons at once would be summed up in another order.
+        # A product per person: one product of all persons would sum in an order that depends on
+        # their number.
         products = torch.bmm(self.taps.expand(x.size(0), -1, -1), x)
         products = F.pad(products, (span // 2, span // 2)).contiguous()
-        # Tap by tap one place further: the diagonals.
+        # Each tap is shifted by one more position: sums along diagonals.
         width = products.size(2)
         shape, steps = (x.size(0), span, x.size(2)), (span * width, width + 1, 1)
         return products.as_strided(shape, steps).sum(1) + self.bias
 
 
 class Attention(nn.Module):
-    """The three gates of AAGCN: sums are gated in place of the features, and these once."""
+    """The three gates of AAGCN: computed from gated sums, and applied to the features once."""
 
     def __init__(self, module: STCAttention, num_joints: int, halo: int) -> None:
         super().__init__()
@@ -257,7 +259,7 @@ class Attention(nn.Module):
 
 @singledispatch
 def compile_graph_conv(conv: nn.Module, unit: SpatialUnit, halo: int) -> nn.Module:
-    """The graph convolution of a unit, with its batch norm, residual and ReLU."""
+    """Compiles the graph convolution of a unit, with its batch norm, residual and ReLU."""
     raise TypeError(f"{type(conv).__name__}: no graph convolution of a stage")
 
 

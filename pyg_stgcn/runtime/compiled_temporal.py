@@ -23,23 +23,22 @@ def compile_map(
 
 
 def compile_conv(module: TemporalConv, relu: bool) -> SparseConv:
-    """A convolution over time, its batch norm, and perhaps ReLU."""
+    """A convolution over time, its batch norm, and optionally ReLU."""
     weight, bias = followed_by(module.norm, *frames_first(module.conv))
     stride = module.conv.stride[0] * module.frame_step
     return SparseConv(weight, bias, stride, int(module.conv.padding[0]), relu=relu)
 
 
 class Branches(nn.Module):
-    r"""Dilated convolutions, a maximum and a plain map side by side, with what follows each.
+    r"""Dilated convolutions, a maximum and a linear map side by side, and their norm.
 
-    The dilated convolutions are one sparse convolution: the branches differ in where their
-    non-zero weights are.
+    The dilated convolutions are one sparse convolution: each branch has its own non-zero weights.
 
     Args:
         branches (TemporalBranches): The branches.
-        scale (torch.Tensor): What the channels are multiplied with after the branches.
-        shift (torch.Tensor): What is added then.
-        relu (bool): Whether ReLU follows.
+        scale (torch.Tensor): Factor of every channel after the branches.
+        shift (torch.Tensor): Summand of every channel after that.
+        relu (bool): Apply ReLU at the end.
     """
 
     pool_scale: Tensor
@@ -81,7 +80,7 @@ class Branches(nn.Module):
         """Runs all branches and joins their channels."""
         reduced = self.reduce(x)
         if self.conv is None:
-            # Of fewer channels than branches the plain one has all.
+            # With fewer channels than branches, the linear map has all channels.
             assert self.plain is not None
             return self.plain(x)
         out = self.conv.widened(reduced, self.channels)
@@ -104,7 +103,7 @@ class Branches(nn.Module):
 
 
 def _side_by_side(branches: TemporalBranches) -> tuple[Tensor, Tensor]:
-    """The dilated convolutions as one over all channels that are reduced."""
+    """The dilated convolutions as one over all reduced channels."""
     parts = [frames_first(conv) for conv in branches.convs]
     span = max((weight.size(1) for weight, _ in parts), default=1)
     width = sum(branches.widths)
@@ -119,7 +118,7 @@ def _side_by_side(branches: TemporalBranches) -> tuple[Tensor, Tensor]:
 
 
 class Mixed(nn.Module):
-    """The temporal convolution of ST-GCN++; of DG-STGCN with the mean joint beside the others."""
+    """The temporal convolution of ST-GCN++; of DG-STGCN with the mean of the joints as a joint."""
 
     padding = 0
     joint_factor: Tensor | None
@@ -148,7 +147,7 @@ class Mixed(nn.Module):
         return out
 
     def onto(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Convolves and adds the residual, in its place."""
+        """Convolves and adds the residual, in the memory of the residual."""
         return self.mix.onto(self._unmixed(x), residual)
 
     def _unmixed(self, x: Tensor) -> Tensor:
@@ -177,7 +176,7 @@ class Joined(nn.Module):
         return out
 
     def onto(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Convolves and adds the residual, in its place."""
+        """Convolves and adds the residual, in the memory of the residual."""
         return residual.add_(self.branches(x)).relu_()
 
 
@@ -186,9 +185,10 @@ TemporalHalf = SparseConv | Mixed | Joined
 
 @singledispatch
 def compile_temporal(module: nn.Module, num_joints: int) -> TemporalHalf:
-    """The temporal half of a stage. Its ``padding`` is the halo that its input needs.
+    """Compiles the temporal half of a stage.
 
-    ``onto`` adds a residual before the last ReLU, and leaves the result in its place.
+    The attribute ``padding`` of the result is the halo that its input needs; its method ``onto``
+    adds a residual before the last ReLU, in the memory of the residual.
     """
     raise TypeError(f"{type(module).__name__}: no temporal half of a stage")
 
@@ -198,7 +198,8 @@ def _(module: TemporalConv, num_joints: int) -> TemporalHalf:
     return compile_conv(module, relu=True)
 
 
-@compile_temporal.register
+@compile_temporal.register(MSTCN)
+@compile_temporal.register(DGMSTCN)
 def _(module: MSTCN, num_joints: int) -> TemporalHalf:
     return Mixed(module, num_joints)
 

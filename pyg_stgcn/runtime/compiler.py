@@ -1,9 +1,10 @@
-"""From a trained model to one that skips its zeros."""
+"""Compiles a trained model into one that skips its zeros."""
 
 from __future__ import annotations
 
 import statistics
 import time
+import warnings
 from typing import Any
 
 import torch
@@ -17,38 +18,42 @@ from pyg_stgcn.profiling.cost import random_batch
 from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels
-from pyg_stgcn.runtime.products import SparseProducts, faster_weights, has_products
+from pyg_stgcn.runtime.products import SparseProducts, faster_weights, has_products, is_sparse
 from pyg_stgcn.runtime.single import fits, is_faster, sparse_layer
+from pyg_stgcn.runtime.supported import unsupported
 
-#: Clips, persons and frames of what is timed.
+#: Clips, persons and frames of the input for timing.
 CLIPS, PERSONS, FRAMES = 1, 2, 100
-#: A backbone that keeps more of its weights is timed compiled and dense, so often.
+#: A backbone that keeps a larger fraction of its weights is timed, compiled and dense.
 TIMED_FROM, ROUNDS = 0.5, 5
 
 
 def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
-    r"""Compiles a trained model for inference: what was pruned costs no time any more.
+    r"""Compiles a trained model for inference, so that pruned weights and edges cost no time.
 
-    A backbone of this package, an expert of an assembly too, becomes a
+    A backbone of this package, also as an expert of an assembly, becomes a
     :class:`~pyg_stgcn.runtime.SparseBackbone`: batch norms and biases are folded into the weights,
-    ReLU and residual paths into the layers, pruned edges and weights are gone. Of any other model
-    the layers are replaced that are worth it, one by one: :class:`torch.nn.Linear`,
-    :class:`torch.nn.Conv1d` and :class:`torch.nn.Conv2d` over one of two dimensions, with zeros
-    enough to be faster than the dense layer, see :func:`~pyg_stgcn.runtime.single.is_faster`.
-    A backbone that keeps more than half of its weights is timed in both forms, and comes back as a
-    plain copy with the masks folded in where that is faster.
+    ReLU and residual paths into the layers; pruned edges and weights are removed. A backbone that
+    keeps more than half of its weights is timed compiled and dense, and stays dense where that is
+    faster. In any other model single layers are replaced: :class:`torch.nn.Linear`,
+    :class:`torch.nn.Conv1d` and :class:`torch.nn.Conv2d` over one of two dimensions, if they have
+    enough zeros to be faster than the dense layer, see
+    :func:`~pyg_stgcn.runtime.single.is_faster`.
 
-    The kernels are for float32 on the CPU. Models of other types, and all models where the package
-    was installed without its kernels (see :func:`~pyg_stgcn.runtime.kernels`), come back as a plain
-    copy with the masks folded in: right, and as fast as a dense model. So do models on a GPU, but
-    for the products that torch-sparse does faster there, which is measured weight by weight.
+    The rest stays dense: it is copied with its masks folded in, gives the same outputs, and takes
+    the time of a dense model. A warning names the first part that stays dense because its class is
+    unknown, such as your own layer in a backbone, or a pruned layer of another kind.
 
-    The model itself is left as it is.
+    The kernels are for float32 on the CPU. Models of other types stay dense, and so do all models
+    if the package was installed without its kernels (see :func:`~pyg_stgcn.runtime.kernels`). On a
+    GPU, the products that torch-sparse computes faster are replaced, measured weight by weight.
+
+    The model itself does not change.
 
     Args:
         model (torch.nn.Module): The trained model, with masks or with zeros.
-        example: An input of the size that counts, where something is timed (default: for the models
-            of this package one clip of two persons and 100 frames; others stay dense on a GPU).
+        example: An input of a realistic size, for timing (default: for the models of this package
+            one clip of two persons and 100 frames; others stay dense on a GPU).
 
     Returns:
         torch.nn.Module: A module with the same ``forward``, in evaluation mode, without gradients.
@@ -56,7 +61,11 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
             machine; :func:`~pyg_stgcn.runtime.save` writes a file for all.
 
     Raises:
-        InputError: If a parameter is on no device yet.
+        InputError: If a parameter has no values yet.
+
+    Example:
+        >>> model = create_model("stgcn", 60, "ntu25").eval()
+        >>> fast = compile_sparse(model)
     """
     for name, parameter in model.named_parameters():
         if parameter.device.type == "meta":
@@ -64,7 +73,14 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
     plain = copy_plain(model)
     if any(parameter.device.type == "cuda" for parameter in plain.parameters()):
         return _on_gpu(plain, example)
-    return plain if kernels() is None else _with_sparse_layers(plain, example)
+    if kernels() is None:
+        return plain
+    dense: list[str] = []
+    compiled = _with_sparse_layers(plain, example, dense, type(model).__name__)
+    if dense:
+        more = f", and {len(dense) - 1} more" if len(dense) > 1 else ""
+        warnings.warn(f"not compiled: {dense[0]}{more}; this part stays dense", stacklevel=2)
+    return compiled
 
 
 def _on_gpu(plain: nn.Module, example: tuple[Any, ...]) -> nn.Module:
@@ -81,11 +97,15 @@ def _clip(model: Backbone | Assembly) -> Batch:
         return random_batch(model, CLIPS, PERSONS, FRAMES)
 
 
-def _backbone(model: Backbone, example: tuple[Any, ...]) -> nn.Module:
-    if not _is_supported(model):
+def _backbone(model: Backbone, example: tuple[Any, ...], dense: list[str]) -> nn.Module:
+    parameters = list(model.parameters())
+    if any(part.device.type != "cpu" or part.dtype != torch.float32 for part in parameters):
+        return model
+    if reason := unsupported(model):
+        dense.append(reason)
         return model
     compiled = SparseBackbone(model)
-    weights = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    weights = [parameter for parameter in parameters if parameter.dim() > 1]
     kept = sum(int(weight.count_nonzero()) for weight in weights)
     is_dense = kept > TIMED_FROM * sum(weight.numel() for weight in weights)
     if is_dense and _is_slower(compiled, model, example or (_clip(model),)):
@@ -95,31 +115,33 @@ def _backbone(model: Backbone, example: tuple[Any, ...]) -> nn.Module:
 
 @torch.inference_mode()
 def _is_slower(compiled: nn.Module, model: nn.Module, example: tuple[Any, ...]) -> bool:
-    """Whether the compiled form takes longer than the dense one, here and now."""
+    """Times the compiled and the dense model on this machine."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(1 + ROUNDS):
-        for form, own in zip((compiled, model), seconds, strict=True):
+        for module, own in zip((compiled, model), seconds, strict=True):
             start = time.perf_counter()
-            form(*example)
+            module(*example)
             own.append(time.perf_counter() - start)
     # The first round warms up.
     slow, fast = (statistics.median(own[1:]) for own in seconds)
     return slow > fast
 
 
-def _is_supported(model: Backbone) -> bool:
-    on_cpu = all(
-        parameter.device.type == "cpu" and parameter.dtype == torch.float32
-        for parameter in model.parameters()
-    )
-    return on_cpu and SparseBackbone.fits(model)
-
-
-def _with_sparse_layers(module: nn.Module, example: tuple[Any, ...]) -> nn.Module:
+def _with_sparse_layers(
+    module: nn.Module, example: tuple[Any, ...], dense: list[str], name: str
+) -> nn.Module:
+    """Replaces the parts that are faster; adds the unknown ones to ``dense``."""
     if isinstance(module, Backbone):
-        return _backbone(module, example)
+        return _backbone(module, example, dense)
     if fits(module):
         return sparse_layer(module) if is_faster(module) else module
-    for name, child in module.named_children():
-        setattr(module, name, _with_sparse_layers(child, example))
+    if any(_is_pruned(weight) for weight in module.parameters(recurse=False)):
+        dense.append(f"{name} has zeros, but the kernels do not support {type(module).__name__}")
+    for child_name, child in module.named_children():
+        compiled = _with_sparse_layers(child, example, dense, f"{name}.{child_name}")
+        setattr(module, child_name, compiled)
     return module
+
+
+def _is_pruned(weight: nn.Parameter) -> bool:
+    return weight.device.type == "cpu" and weight.dtype == torch.float32 and is_sparse(weight)

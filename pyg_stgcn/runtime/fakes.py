@@ -1,4 +1,4 @@
-"""What the operators of the kernels return, without computing it: for export and compilation."""
+"""Shapes of the results of the kernels' operators, for export and compilation."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def _graph_conv(
     graph_starts: Tensor,
     graph: Tensor,
     factors: Tensor,
-    term_starts: Tensor,
-    term_sources: Tensor,
-    term_factors: Tensor,
+    ell_starts: Tensor,
+    ell_sources: Tensor,
+    ell_factors: Tensor,
     partitions: int,
     map_relu: bool,
     pad: int,
@@ -97,9 +97,9 @@ def _graph_weight_grad(
     graph_starts: Tensor,
     graph: Tensor,
     factors: Tensor,
-    term_starts: Tensor,
-    term_sources: Tensor,
-    term_factors: Tensor,
+    ell_starts: Tensor,
+    ell_sources: Tensor,
+    ell_factors: Tensor,
     partitions: int,
 ) -> tuple[Tensor, Tensor]:
     return x.new_empty(offsets.size(0)), x.new_empty(grad.size(3), x.size(1) * LANES)
@@ -114,12 +114,12 @@ def _graph_edge_grad(
     values: Tensor,
     graph_starts: Tensor,
     graph: Tensor,
-    term_starts: Tensor,
-    term_sources: Tensor,
+    ell_starts: Tensor,
+    ell_sources: Tensor,
     partitions: int,
 ) -> Tensor:
-    terms = torch.ops.pyg_stgcn.picks_joints(x.size(1)) and term_starts.size(0) > 0
-    count = term_sources.size(0) // LANES if terms else graph.size(0)
+    use_ell = torch.ops.pyg_stgcn.picks_joints(x.size(1)) and ell_starts.size(0) > 0
+    count = ell_sources.size(0) // LANES if use_ell else graph.size(0)
     return x.new_empty(count, LANES)
 
 

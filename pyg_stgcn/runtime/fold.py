@@ -16,7 +16,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def copy_plain(module: Module) -> Module:
-    """A copy in evaluation mode, without masks, that no gradient reaches."""
+    """A copy in evaluation mode, its masks applied and removed, without gradients."""
     replica = copy.deepcopy(module)
     for part in list(replica.modules()):
         if parametrize.is_parametrized(part):
@@ -44,15 +44,15 @@ def input_norm(model: Backbone) -> tuple[Tensor, Tensor]:
     slots: list[nn.Module] = [norm]
     if isinstance(norm, PersonNorm):
         slots = [norm.slots[slot] for slot in norm.trained_slots().tolist()]
-    form = (len(slots), 1, model.skeleton.num_joints, model.in_channels)
+    shape = (len(slots), 1, model.skeleton.num_joints, model.in_channels)
     scale, shift = zip(*map(affine, slots), strict=True)
-    return torch.stack(scale).view(form), torch.stack(shift).view(form)
+    return torch.stack(scale).view(shape), torch.stack(shift).view(shape)
 
 
 def frames_first(layer: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weights ``[C', S, C]``, the frames between the taps filled with zeros, and the bias.
+    """Weights ``[C', S, C]`` and bias of a convolution over time or a linear map.
 
-    Of a convolution over time or a linear map.
+    The frames between the taps of a dilated convolution are filled with zeros.
     """
     assert isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)
     weight = double(layer.weight)
@@ -62,12 +62,12 @@ def frames_first(layer: nn.Module) -> tuple[Tensor, Tensor]:
     taps = (weight.squeeze(3) if weight.dim() == 4 else weight).transpose(1, 2)
     dilation = layer.dilation[0]
     span = (taps.size(1) - 1) * dilation + 1
-    spread = weight.new_zeros(taps.size(0), span, taps.size(2))
-    spread[:, ::dilation] = taps
-    return spread, bias
+    undilated = weight.new_zeros(taps.size(0), span, taps.size(2))
+    undilated[:, ::dilation] = taps
+    return undilated, bias
 
 
 def followed_by(norm: nn.Module, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """A map and the batch norm after it as one map."""
+    """Folds a batch norm into the map before it."""
     scale, shift = affine(norm)
     return weight * scale.view(-1, *[1] * (weight.dim() - 1)), bias * scale + shift

@@ -1,4 +1,4 @@
-"""Graphs over the joints in the forms that the kernels read."""
+"""Graphs over the joints in the two formats that the kernels read: entries and ELL."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pyg_stgcn.runtime.lanes import LANES, num_blocks
 
 @dataclass(frozen=True)
 class GraphEntries:
-    """For each source joint what it counts for sixteen targets, where that is not all zero.
+    """The factors of each source joint for sixteen targets, where any of them is not zero.
 
     Args:
-        starts: Where the entries of each partition and block of targets begin, int32.
-        graph: Source joint, and place of its factors, of every entry, ``[entries, 2]``, int32.
+        starts: First entry of each partition and block of targets, int32.
+        graph: Source joint and position of its factors of every entry, ``[entries, 2]``, int32.
         factors: The graph by partition, source and target, ``[1, K, 1, V * 16 B]``.
     """
 
@@ -27,13 +27,13 @@ class GraphEntries:
 
 
 @dataclass(frozen=True)
-class GraphTerms:
-    """The n-th source of every target, and what it counts.
+class EllGraph:
+    """A graph in ELL format: slot n holds the n-th source of every target, and its factor.
 
     Args:
-        starts: Where the terms of each partition begin, int32; empty where there are none.
-        sources: The source joints, ``[terms, 16 B]``, int32.
-        factors: Their factors, ``[terms, 16 B]``.
+        starts: First slot of each partition, int32; empty where the format does not pay.
+        sources: The source joints, ``[slots, 16 B]``, int32.
+        factors: Their factors, ``[slots, 16 B]``.
     """
 
     starts: Tensor
@@ -57,11 +57,11 @@ def graph_entries(graph: Tensor) -> GraphEntries:
     )
 
 
-def graph_terms(graph: Tensor) -> GraphTerms:
-    """The terms of a graph by partition, source and target, ``[K, V, V]``.
+def ell_graph(graph: Tensor) -> EllGraph:
+    """A graph by partition, source and target, ``[K, V, V]``, in ELL format.
 
-    A term costs as much as two entries for each block of targets. There are none where that is
-    more, or where there are more joints than the kernels can pick from.
+    A slot costs as much as two entries for each block of targets. The result is empty where that is
+    more, or where there are more joints than the kernels can permute.
     """
     joints = graph.size(1)
     blocks = num_blocks(joints)
@@ -69,15 +69,15 @@ def graph_terms(graph: Tensor) -> GraphTerms:
     num_entries = graph_entries(graph).graph.size(0)
     if blocks > 2 or 2 * blocks * int(per_partition.sum()) > num_entries:
         none = torch.zeros(0, dtype=torch.int32)
-        return GraphTerms(none, none, torch.zeros(0))
+        return EllGraph(none, none, torch.zeros(0))
     sources, factors = [], []
     for part, count in zip(graph.float(), per_partition.tolist(), strict=True):
-        # The sources that count come first.
+        # Sources with a factor come first.
         order = (part == 0).byte().sort(dim=0, stable=True).indices[:count]
         sources.append(order)
         factors.append(part.gather(0, order))
     spare = (0, blocks * LANES - joints)
-    return GraphTerms(
+    return EllGraph(
         F.pad(per_partition.cumsum(0), (1, 0)).to(torch.int32),
         F.pad(torch.cat(sources), spare).to(torch.int32).contiguous(),
         F.pad(torch.cat(factors), spare).contiguous(),

@@ -1,8 +1,9 @@
-"""How features lie in memory for the kernels.
+"""The layout of features in memory for the kernels.
 
-``[P, B, H + T + H, C, 16]``: the joints in ``B`` blocks of sixteen lanes. The halo, ``H`` frames of
-zeros on both sides, is what a convolution over time reads before the first frame and after the
-last; it is there where one follows. Lanes after the last joint hold anything.
+``[P, B, H + T + H, C, 16]``: the joints are in ``B`` blocks of sixteen lanes. The halo,
+``H`` frames of zeros on both sides, is read by a convolution over time before the first frame and
+after the last; features that no such convolution reads have none. Lanes after the last joint hold
+any values.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from torch import Tensor
 
 #: Joints side by side in a block.
 LANES = 16
-#: Blocks of joints that the graph convolution knows.
+#: Largest number of blocks that the graph convolution supports.
 MAX_BLOCKS = 3
 
 
 def num_blocks(num_joints: int) -> int:
-    """How many blocks of sixteen lanes the joints take."""
+    """Number of blocks of sixteen lanes for the joints."""
     return -(-num_joints // LANES)
 
 
 def in_lanes(x: Tensor) -> Tensor:
-    """The joints, the last dimension, filled up with zeros to whole blocks."""
+    """Fills up the joints, the last dimension, with zeros to whole blocks."""
     return F.pad(x, (0, num_blocks(x.size(-1)) * LANES - x.size(-1))).contiguous()
 
 

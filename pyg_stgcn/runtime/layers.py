@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyg_stgcn.runtime.graphs import graph_entries, graph_terms
+from pyg_stgcn.runtime.graphs import ell_graph, graph_entries
 from pyg_stgcn.runtime.lanes import LANES, num_blocks
-from pyg_stgcn.runtime.sparse_weights import compress, maps_first, row_entries, unit_entries
+from pyg_stgcn.runtime.sparse_weights import compress, identity_weights, maps_first, single_weights
 
 _ops = torch.ops.pyg_stgcn
 
@@ -67,7 +67,7 @@ class SparseConv(nn.Module):
         return _ops.conv.default(*self._arguments(x), residual, self.halo, self.rows)
 
     def widened(self, x: Tensor, channels: int) -> Tensor:
-        """Convolves into the first of more channels than these; the others are for others."""
+        """Convolves into the first of ``channels`` channels; the caller fills the others."""
         return _ops.conv.default(*self._arguments(x), None, self.halo, channels)
 
     def into(self, x: Tensor, out: Tensor, channel: int) -> None:
@@ -75,7 +75,7 @@ class SparseConv(nn.Module):
         _ops.conv_into.default(*self._arguments(x), out, self.halo, channel, False)
 
     def onto(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Convolves, in the place of the residual: one piece of memory less in the cache."""
+        """Convolves in the memory of the residual: less memory in the cache."""
         _ops.conv_into.default(*self._arguments(x), residual, self.halo, 0, True)
         return residual
 
@@ -106,7 +106,7 @@ class SparseConv(nn.Module):
 class SparseGraphConv(nn.Module):
     r"""A sparse map of the channels to K partitions, and the sum over the edges of each.
 
-    In one pass, or where that is faster in two, see
+    Both in one pass, or in two passes where that is faster, see
     :func:`~pyg_stgcn.runtime.sparse_weights.maps_first`.
 
     .. math::
@@ -116,8 +116,8 @@ class SparseGraphConv(nn.Module):
     Args:
         weight (torch.Tensor): The weights by output channel, partition and input channel.
         bias (torch.Tensor): One bias per output channel and joint.
-        graph (torch.Tensor): The graph by partition, source and target. Where what is multiplied
-            comes with the input, only which entries are zero counts.
+        graph (torch.Tensor): The graph by partition, source and target. With a graph per input only
+            its zeros are used.
         row_bias (torch.Tensor, optional): The biases :math:`\mathbf{c}`.
         relu (bool): Whether ReLU comes at the end. (default: :obj:`True`)
         halo (int): Frames of zeros around the output. (default: :obj:`0`)
@@ -140,9 +140,9 @@ class SparseGraphConv(nn.Module):
     graph_starts: Tensor
     edges: Tensor
     factors: Tensor
-    term_starts: Tensor
-    term_sources: Tensor
-    term_factors: Tensor
+    ell_starts: Tensor
+    ell_sources: Tensor
+    ell_factors: Tensor
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class SparseGraphConv(nn.Module):
         if maps_first(flat):
             self.map = SparseConv(flat, shift, relu=map_relu)
             shift = torch.zeros_like(shift)
-        entries = row_entries(flat) if self.map is None else unit_entries(len(flat))
+        entries = single_weights(flat) if self.map is None else identity_weights(len(flat))
         self.register_buffer("starts", entries.starts)
         self.register_buffer("offsets", entries.offsets)
         self.register_buffer("values", entries.values)
@@ -178,10 +178,10 @@ class SparseGraphConv(nn.Module):
         self.register_buffer("graph_starts", by_source.starts)
         self.register_buffer("edges", by_source.graph)
         self.register_buffer("factors", by_source.factors)
-        terms = graph_terms(graph)
-        self.register_buffer("term_starts", terms.starts)
-        self.register_buffer("term_sources", terms.sources)
-        self.register_buffer("term_factors", terms.factors)
+        ell = ell_graph(graph)
+        self.register_buffer("ell_starts", ell.starts)
+        self.register_buffer("ell_sources", ell.sources)
+        self.register_buffer("ell_factors", ell.factors)
 
     def forward(
         self, x: Tensor, factors: Tensor | None = None, residual: Tensor | None = None
@@ -197,9 +197,9 @@ class SparseGraphConv(nn.Module):
             self.graph_starts,
             self.edges,
             self.factors if factors is None else factors,
-            self.term_starts if factors is None else self.term_starts[:0],
-            self.term_sources,
-            self.term_factors,
+            self.ell_starts if factors is None else self.ell_starts[:0],
+            self.ell_sources,
+            self.ell_factors,
             self.partitions,
             self.map is None and self.map_relu,
             self.halo,

@@ -8,7 +8,7 @@ import torch
 
 try:
     import_module("pyg_stgcn.runtime._native")
-    # Of kernels that were compiled from older sources some operators are missing: a RuntimeError.
+    # Kernels compiled from older sources lack some operators, which is a RuntimeError.
     import_module("pyg_stgcn.runtime.fakes")
     _reason = ""
 except (ImportError, OSError, RuntimeError) as error:
@@ -16,16 +16,16 @@ except (ImportError, OSError, RuntimeError) as error:
 
 
 def kernels() -> str | None:
-    """The instruction set that the compiled kernels use here, or None where there are none.
+    """The instruction set of the compiled kernels here, or None without compiled kernels.
 
-    ``"avx512"``, ``"avx2"``, ``"neon"`` or ``"plain"``, the best that the machine has; the
-    environment variable ``PYG_STGCN_KERNELS`` chooses another.
+    ``"avx512"``, ``"avx2"``, ``"neon"`` or ``"plain"``: the best of the machine, or the one in the
+    environment variable ``PYG_STGCN_KERNELS``.
     """
     return None if _reason else str(torch.ops.pyg_stgcn.kernels_name())
 
 
 def why_not() -> str:
-    """Why there are no compiled kernels, and what to do about it; empty where there are."""
+    """The reason for missing kernels and the remedy; empty where they are compiled."""
     if not _reason:
         return ""
     return (

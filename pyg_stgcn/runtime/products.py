@@ -12,21 +12,21 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.benchmark import Timer
 from torch_geometric.typing import WITH_TORCH_SPARSE, SparseTensor, torch_sparse
 
-#: How long each of the two forms of a product is timed, in seconds.
+#: Seconds for timing a product, dense and sparse each.
 MIN_SECONDS = 0.02
 
 
 class SparseProducts(nn.Module):
-    r"""Takes the products of a model with sparse weights from torch-sparse.
+    r"""Computes the products of a model with its sparse weights by torch-sparse.
 
-    Linear maps and ungrouped convolutions over one or two dimensions, whatever module they are
-    in. Convolutions are products with the frames that the kernel sees, side by side. This is what
-    there is without the kernels of this package; on a CPU it is slower than dense up to 99 % zeros.
+    Replaced are linear maps and ungrouped convolutions over one or two dimensions, in any module. A
+    convolution is a product with the unfolded input. This needs no kernels of this package; on a
+    CPU it is slower than dense up to 99 % zeros.
 
     Args:
-        model (torch.nn.Module): The model, its masks folded in. It becomes a part of this one.
-        names (sequence of str): The weights to use as sparse ones; see :func:`faster_weights`
-            (default: all with zeros enough).
+        model (torch.nn.Module): The model, its masks folded in. It becomes a part of this module.
+        names (sequence of str): The weights to use as sparse matrices, see :func:`faster_weights`
+            (default: all of :func:`sparse_candidates`).
     """
 
     def __init__(self, model: nn.Module, names: Sequence[str] | None = None) -> None:
@@ -42,10 +42,10 @@ class SparseProducts(nn.Module):
             return self.model(*args, **kwargs)
 
     def _present(self) -> Iterator[tuple[Tensor, SparseTensor]]:
-        """The weights and their matrices, which are made again where a weight has been written."""
+        """The weights and their matrices; a matrix is built again if its weight was changed."""
         for name in self.names:
             weight = self.model.get_parameter(name)
-            # What inference mode has made has no version.
+            # Tensors made in inference mode have no version.
             version = None if weight.is_inference() else weight._version
             state = (weight.device, weight.data_ptr(), version)
             if name not in self._matrices or self._matrices[name][0] != state:
@@ -57,7 +57,7 @@ class SparseProducts(nn.Module):
 
 
 def has_products(device: torch.device) -> bool:
-    """Whether torch-sparse is installed, and compiled for a device."""
+    """Tells if torch-sparse is installed, and compiled for a device."""
     if not WITH_TORCH_SPARSE:
         return False
     return device.type == "cpu" or torch.ops.torch_sparse.cuda_version() >= 0
@@ -65,11 +65,12 @@ def has_products(device: torch.device) -> bool:
 
 def sparse_candidates(model: nn.Module) -> dict[str, Tensor]:
     """The weights, by name, that are at least half zeros."""
-    return {
-        name: parameter
-        for name, parameter in model.named_parameters()
-        if parameter.dim() > 1 and 2 * int(parameter.count_nonzero()) <= parameter.numel()
-    }
+    return {name: parameter for name, parameter in model.named_parameters() if is_sparse(parameter)}
+
+
+def is_sparse(weight: Tensor) -> bool:
+    """Tells if at least half of a weight of two or more dimensions is zero."""
+    return weight.dim() > 1 and 2 * int(weight.count_nonzero()) <= weight.numel()
 
 
 @torch.no_grad()
@@ -77,8 +78,8 @@ def faster_weights(model: nn.Module, *args: Any) -> list[str]:
     """The names of the weights whose sparse products are faster than the dense ones, measured.
 
     Args:
-        model (torch.nn.Module): The model, its masks folded in, on the device that counts.
-        args: An input, of the size that counts. Every product is timed where it occurs.
+        model (torch.nn.Module): The model, its masks folded in, on the device of its use.
+        args: An input of a realistic size. Every product is timed in place.
     """
     found = sparse_candidates(model)
     timing = _Timing({id(weight): _matrix(weight) for weight in found.values()})
@@ -92,7 +93,7 @@ def _matrix(weight: Tensor) -> SparseTensor:
 
 
 class _Products(TorchFunctionMode):
-    """Replaces the products with some weights, which are known by their identity."""
+    """Replaces the products with some weights, which are recognised by their identity."""
 
     def __init__(self, matrices: Mapping[int, SparseTensor]) -> None:
         super().__init__()
@@ -105,7 +106,7 @@ class _Products(TorchFunctionMode):
         sparse = _SPARSE.get(func)
         weight = kwargs.get("weight", args[1] if len(args) > 1 else None)
         matrix = self.matrices.get(id(weight)) if sparse is not None else None
-        # torch-sparse cannot multiply with nothing.
+        # torch-sparse fails on empty inputs.
         empty = bool(args) and isinstance(args[0], Tensor) and args[0].numel() == 0
         if sparse is None or matrix is None or empty:
             return func(*args, **kwargs)
@@ -120,11 +121,11 @@ class _Products(TorchFunctionMode):
 
 
 class _Timing(_Products):
-    """Times both forms of every product, and goes on with the dense result."""
+    """Times every product dense and sparse, and continues with the dense result."""
 
     def __init__(self, matrices: Mapping[int, SparseTensor]) -> None:
         super().__init__(matrices)
-        #: Seconds that the sparse form saves, by the identity of the weight.
+        #: Seconds saved by the sparse product, by the identity of the weight.
         self.gain: dict[int, float] = {}
 
     def multiply(
@@ -158,11 +159,11 @@ def _conv(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Of one dimension or of two; samples may come without a batch."""
+    """A convolution over one dimension or two; the input may have no batch dimension."""
     if groups > 1 or isinstance(padding, str):
         dense = F.conv1d if weight.dim() == 3 else F.conv2d
         return dense(input, weight, bias, stride, padding, dilation, groups)
-    spare = 4 - weight.dim()  # one dimension is two, of which the last has one place
+    spare = 4 - weight.dim()  # one dimension is treated as two, the last of size 1
     kernel = (*weight.shape[2:], *[1] * spare)
     steps, pads, gaps = (
         _two(value, rest if spare else value)
@@ -186,7 +187,7 @@ def _conv(
 
 
 def _two(value: Any, second: Any) -> tuple[int, int]:
-    """A setting of both dimensions; given for one, the second is another."""
+    """A setting for two dimensions; ``second`` is used where it is given for one only."""
     values = (value,) if isinstance(value, int) else tuple(value)
     return values[0], values[1] if len(values) == 2 else second
 

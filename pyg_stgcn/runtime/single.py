@@ -15,14 +15,14 @@ from pyg_stgcn.runtime.sparse_weights import cost
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 
-# Time of sixteen outputs, in that of one weight of the row kernel: a weight of a dense product, and
-# a channel brought into the kernels' memory order or back (timed layer by layer, with AVX-512).
+# Times of sixteen outputs, relative to one weight of the row kernel: one weight of a dense product,
+# and one channel converted to the layout of the kernels or back (timed layer by layer, AVX-512).
 DENSE_COST = 0.5
 PACK_COST = 28.0
 
 
 def fits(module: nn.Module) -> TypeGuard[Layer]:
-    """Whether a layer is of a kind that the kernels know, float32 on the CPU."""
+    """Tells if the kernels support a layer: its kind, float32, on the CPU."""
     if type(module) is nn.Linear:
         known = True
     elif type(module) is nn.Conv1d:
@@ -37,10 +37,10 @@ def fits(module: nn.Module) -> TypeGuard[Layer]:
 
 
 def is_faster(layer: Layer) -> bool:
-    """Whether the kernels are faster than the dense layer, by their measured costs.
+    """Tells if the kernels are faster than the dense layer, by their measured costs.
 
-    A sparse layer takes time for the weights that are kept, and for bringing the channels of input
-    and output into another memory order; a dense one takes less for each weight, but for all.
+    The time of a sparse layer grows with its kept weights, and with the channels of input and
+    output, whose layout it converts; that of a dense layer with all weights, at less time a weight.
     """
     weight, _ = frames_first(layer)
     packing = PACK_COST * (weight.size(0) + weight.size(2))
@@ -48,7 +48,7 @@ def is_faster(layer: Layer) -> bool:
 
 
 def sparse_layer(layer: Layer) -> nn.Module:
-    """A layer for the same inputs on the kernels."""
+    """A layer on the kernels with the same inputs and outputs."""
     if isinstance(layer, nn.Linear):
         return SparseLinear(layer)
     return SparseConv1d(layer) if isinstance(layer, nn.Conv1d) else SparseConv2d(layer)
@@ -99,7 +99,7 @@ class SparseConv2d(nn.Module):
 
 
 class SparseConv1d(nn.Module):
-    r"""A convolution; the samples of a batch are worked on side by side.
+    r"""A convolution; the samples of a batch lie side by side, as joints do.
 
     Shapes:
         - **input:** :math:`(N, C, T)` or :math:`(C, T)`, float32 on the CPU

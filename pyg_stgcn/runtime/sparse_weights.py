@@ -1,4 +1,4 @@
-"""Sparse weights in the form that the kernels read."""
+"""Sparse weights in the format that the kernels read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from pyg_stgcn.runtime.lanes import LANES
 from pyg_stgcn.runtime.native import kernels
 
-# Channels whose inputs, over the frames that one tile sees, stay in the cache of a core.
+# The inputs of this many channels, over the frames of one tile, stay in the cache of a core.
 GROUP = 64
 # Output channels of a block that share an input.
 BLOCK = 8
@@ -18,7 +18,7 @@ BLOCK = 8
 
 @dataclass(frozen=True)
 class Costs:
-    """Times in that of one weight of the row kernel.
+    """Times relative to one weight of the row kernel.
 
     Args:
         block: One weight of the block kernel.
@@ -41,11 +41,11 @@ def _kernel_costs() -> Costs:
 
 
 @dataclass(frozen=True)
-class Entries:
+class SparseRows:
     """The weights that are not zero, row by row in every group of columns.
 
     Args:
-        starts: Where the entries of each row begin, ``[groups * rows + 1]``, int32.
+        starts: First entry of each row, ``[groups * rows + 1]``, int32.
         offsets: Floats from the first input of an output frame, one per entry, int32.
         values: The weights: one per entry, or :data:`BLOCK` of them.
         groups: Number of groups of columns.
@@ -59,12 +59,12 @@ class Entries:
     block: int
 
 
-def compress(weight: Tensor, group: int = GROUP) -> Entries:
-    r"""Chooses the faster of the two kernels for a weight, and brings it into its form.
+def compress(weight: Tensor, group: int = GROUP) -> SparseRows:
+    r"""Chooses the faster of the two kernels for a weight, and brings it into its format.
 
-    Single weights cost time by their number; blocks by the number of inputs that any of their
-    eight output channels needs, each weight of a block less. So block patterns and layers of
-    which little is pruned take the block kernel: a dense layer is all blocks.
+    The time of the row kernel grows with the number of weights; that of the block kernel with the
+    number of inputs that any of the eight output channels of a block needs, at less time a weight.
+    So block structures and nearly dense layers use the block kernel.
 
     Args:
         weight (torch.Tensor): The weights by output channel, frame and input channel.
@@ -73,20 +73,20 @@ def compress(weight: Tensor, group: int = GROUP) -> Entries:
     Shapes:
         - **weight:** :math:`(C', S, C)`
     """
-    return _entries(weight, weight.float(), group, _faster_block(weight))
+    return _sparse_rows(weight, weight.float(), group, _faster_block(weight))
 
 
-def compress_places(kept: Tensor, places: Tensor) -> Entries:
-    """Like :func:`compress`, of weights of which only is known where they are.
+def compress_places(kept: Tensor, places: Tensor) -> SparseRows:
+    """Like :func:`compress`, with positions instead of values.
 
     Args:
         kept (torch.Tensor): Whether a weight is kept, by output channel, frame and input channel.
-        places (torch.Tensor): The number of every weight, which takes the place of the values.
+        places (torch.Tensor): The position of every weight in its parameter.
 
     Shapes:
         - **kept, places:** :math:`(C', S, C)`
     """
-    return _entries(kept, places, GROUP, _faster_block(kept))
+    return _sparse_rows(kept, places, GROUP, _faster_block(kept))
 
 
 def _faster_block(weight: Tensor) -> int:
@@ -95,16 +95,16 @@ def _faster_block(weight: Tensor) -> int:
 
 
 def cost(weight: Tensor) -> float:
-    """Time of the faster kernel, in that of one weight of the row kernel."""
+    """Time of the faster kernel, relative to one weight of the row kernel."""
     return min(_costs(weight))
 
 
 def maps_first(weight: Tensor) -> bool:
-    r"""Whether a map before a sum over a graph is faster as a layer of its own.
+    r"""Tells if a linear map before a sum over a graph is faster as a layer of its own.
 
-    The graph kernel takes the sum of what is still in registers, but reads all input channels for
-    every output channel, and knows no blocks. So dense layers of many channels take longer there
-    than in the kernels of a convolution, even though what these write has to be read back.
+    The graph kernel sums while the mapped features are in registers, but reads all input channels
+    for every output channel, and has no blocks. So dense layers of many channels take longer there
+    than in the convolution kernels, even though their output has to be read back.
 
     Args:
         weight (torch.Tensor): The weights by output channel and partition, frame and input channel.
@@ -119,7 +119,7 @@ def maps_first(weight: Tensor) -> bool:
 
 
 def _costs(weight: Tensor) -> tuple[float, float]:
-    """Times of the two kernels, in that of one weight of the row kernel."""
+    """Times of the two kernels, relative to one weight of the row kernel."""
     rows, frames, channels = weight.shape
     kept = float(weight.count_nonzero())
     if rows % BLOCK:
@@ -128,37 +128,37 @@ def _costs(weight: Tensor) -> tuple[float, float]:
     return kept, _kernel_costs().block * BLOCK * float(needed.sum())
 
 
-def _entries(kept: Tensor, values: Tensor, group: int, block: int) -> Entries:
+def _sparse_rows(kept: Tensor, values: Tensor, group: int, block: int) -> SparseRows:
     rows, frames, channels = kept.shape
     groups = max(-(-channels // group), 1)
-    form = (rows // block, block, frames, channels)
-    row, frame, channel = (kept.reshape(form) != 0).any(1).nonzero().unbind(1)
+    shape = (rows // block, block, frames, channels)
+    row, frame, channel = (kept.reshape(shape) != 0).any(1).nonzero().unbind(1)
     place = (channel // group) * (rows // block) + row
-    # A stable sort: within a row frame by frame, so that what comes next in memory is next.
+    # A stable sort: the entries of a row stay in the order of memory, frame by frame.
     place, order = place.sort(stable=True)
     row, frame, channel = row[order], frame[order], channel[order]
     counts = place.bincount(minlength=groups * (rows // block))
     starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
-    return Entries(
+    return SparseRows(
         starts.to(torch.int32),
         ((frame * channels + channel) * LANES).to(torch.int32),
-        values.reshape(form)[row, :, frame, channel].contiguous().flatten(),
+        values.reshape(shape)[row, :, frame, channel].contiguous().flatten(),
         groups,
         block,
     )
 
 
-def row_entries(weight: Tensor) -> Entries:
-    """The single weights of all rows in one group, see :func:`compress`."""
-    return _entries(weight, weight.float(), max(weight.size(2), 1), 1)
+def single_weights(weight: Tensor) -> SparseRows:
+    """All rows in one group for the row kernel, see :func:`compress`."""
+    return _sparse_rows(weight, weight.float(), max(weight.size(2), 1), 1)
 
 
-def row_places(kept: Tensor, places: Tensor, group: int = GROUP) -> Entries:
-    """The single weights of all rows, see :func:`compress_places`."""
-    return _entries(kept, places, group, 1)
+def row_places(kept: Tensor, places: Tensor, group: int = GROUP) -> SparseRows:
+    """All rows for the row kernel, see :func:`compress_places`."""
+    return _sparse_rows(kept, places, group, 1)
 
 
-def unit_entries(rows: int) -> Entries:
-    """The entries of a map that leaves its channels as they are."""
+def identity_weights(rows: int) -> SparseRows:
+    """The rows of the identity map."""
     each = torch.arange(rows + 1, dtype=torch.int32)
-    return Entries(each, each[:-1] * LANES, torch.ones(rows), 1, 1)
+    return SparseRows(each, each[:-1] * LANES, torch.ones(rows), 1, 1)

@@ -34,7 +34,7 @@ from pyg_stgcn.runs.options import TrainConfig
 from pyg_stgcn.runs.paths import with_absolute_paths
 from pyg_stgcn.runs.resume import check_resumable, checkpoint_to_resume
 from pyg_stgcn.runs.same_data import check_same_data, describe_clips
-from pyg_stgcn.runtime import SparseTraining
+from pyg_stgcn.runtime.experimental import SparseTraining
 from pyg_stgcn.signals import stop_on
 from pyg_stgcn.sparsity import ControllerGroup, SparsityController
 from pyg_stgcn.tables import write_json

@@ -1,15 +1,23 @@
+"""Counts of multiply-accumulates, time and memory."""
+
 from __future__ import annotations
+
+import warnings
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from pyg_stgcn import create_model
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import STGCN, Assembly
 from pyg_stgcn.nn import STGraphConv
 from pyg_stgcn.profiling.cost import count_macs, measure_forward, random_batch
 from pyg_stgcn.sparsity import sparsify
 
-# PYSKL's figures for a clip of two persons, 100 frames, ntu25, width 64, without a head.
+# PYSKL's numbers for a clip of two persons, 100 frames, ntu25, width 64, without a head.
 PUBLISHED_GMACS = {
     "stgcn": 5.70,
     "stgcnpp": 2.93,
@@ -67,6 +75,60 @@ def test_pruned_weights_and_edges_do_not_count() -> None:
     controller.finalize()
     folded = {layer.name: layer.effective_macs for layer in count_macs(model, batch)}
     assert folded == {layer.name: layer.effective_macs for layer in sparse.values()}
+
+
+class Scaled(nn.Linear):
+    """A layer of a known kind: its multiplications by weights are those of its base."""
+
+
+class Mixed(nn.Module):
+    """A layer of an unknown kind, with weights of its own and a child that never runs."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Parameter(torch.eye(channels))
+        self.shift = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x @ self.mix, self.shift.weight)
+
+
+def test_unknown_layers_with_parameters_are_named() -> None:
+    model = create_model("stgcn", 5, "coco17", base_channels=8)
+    batch = random_batch(model, 1, 1, 12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        count_macs(model, batch)
+    model.head = nn.Sequential(Scaled(32, 16), nn.ReLU(), Mixed(16), nn.Linear(16, 5))
+    sparsify(model, 0.5, exclude="stages.*")
+    with pytest.warns(UserWarning, match="not counted") as caught:
+        layers = {layer.name: layer for layer in count_macs(model, batch)}
+    assert str(caught[0].message).endswith("not counted: head.2 (Mixed)")
+    assert "head.2" not in layers
+    assert layers["head.0"].macs == 32 * 16
+    assert layers["head.3"].macs == 16 * 5
+
+
+def test_parameters_outside_of_layers_are_named() -> None:
+    class Shifted(STGCN):
+        def __init__(self) -> None:
+            super().__init__(5, "coco17", base_channels=8)
+            self.shift = nn.Parameter(torch.zeros(5))
+
+        def forward(self, *args: Any) -> Tensor:
+            return super().forward(*args) + self.shift
+
+    model = Shifted()
+    with pytest.warns(UserWarning, match=r"not counted: the model \(Shifted\)"):
+        count_macs(model, random_batch(model, 1, 1, 12))
+
+
+def test_the_unused_classifiers_of_an_assembly_are_not_named() -> None:
+    model = Assembly([create_model("stgcn", 5, "coco17", base_channels=8) for _ in range(2)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layers = count_macs(model, random_batch(model, 1, 1, 12))
+    assert sum(layer.kind == "STGraphConv" for layer in layers) == 20
 
 
 def test_counting_leaves_the_model_as_it_was() -> None:

@@ -67,7 +67,7 @@ void check_conv(const Kernels& kernels, int block, int frames, int stride, bool 
   t.out = out.data();
   t.out_frame = out_channels * 16;
   t.frames = frames;
-  t.after = {in_place ? out.data() : residual.data(), out_channels * 16, true};
+  t.epilogue = {in_place ? out.data() : residual.data(), out_channels * 16, true};
   (block == 1 ? kernels.conv : kernels.block_conv)(t);
   for (int f = 0; f < frames; ++f)
     for (int r = 0; r < out_channels; ++r)
@@ -82,7 +82,7 @@ void check_conv(const Kernels& kernels, int block, int frames, int stride, bool 
       }
 }
 
-void check_graph(const Kernels& kernels, int frames, int blocks, bool terms, bool together,
+void check_graph(const Kernels& kernels, int frames, int blocks, bool use_ell, bool together,
                  bool map_relu) {
   const int channels = 3, rows = 4, partitions = 2, lanes = blocks * 16;
   const Weights w = weights(rows * partitions, 1, 1, channels, channels);
@@ -90,16 +90,16 @@ void check_graph(const Kernels& kernels, int frames, int blocks, bool terms, boo
   const auto bias = noise(rows * lanes), row_bias = noise(rows * partitions);
   const int joints = lanes - 1, sources = 2;
   std::vector<float> graph(partitions * joints * lanes);
-  std::vector<int32_t> term_starts{0}, term_sources, graph_starts{0};
-  std::vector<float> term_factors;
+  std::vector<int32_t> ell_starts{0}, ell_sources, graph_starts{0};
+  std::vector<float> ell_factors;
   for (int k = 0; k < partitions; ++k) {
     for (int n = 0; n < sources; ++n)
       for (int l = 0; l < lanes; ++l) {
-        term_sources.push_back(int32_t((l * 7 + n + k) % joints));
-        term_factors.push_back(noise(1)[0]);
-        graph[(k * joints + term_sources.back()) * lanes + l] += term_factors.back();
+        ell_sources.push_back(int32_t((l * 7 + n + k) % joints));
+        ell_factors.push_back(noise(1)[0]);
+        graph[(k * joints + ell_sources.back()) * lanes + l] += ell_factors.back();
       }
-    term_starts.push_back(sources * (k + 1));
+    ell_starts.push_back(sources * (k + 1));
   }
   std::vector<GraphEntry> entries;
   for (int k = 0; k < partitions; ++k)
@@ -118,7 +118,7 @@ void check_graph(const Kernels& kernels, int frames, int blocks, bool terms, boo
   t.graph = entries.data();
   t.together = together;
   t.map_relu = map_relu;
-  if (terms) t.terms = {term_starts.data(), term_sources.data(), term_factors.data()};
+  if (use_ell) t.ell = {ell_starts.data(), ell_sources.data(), ell_factors.data()};
   t.factors = graph.data();
   t.factor_partition = joints * lanes;
   t.x = x.data();
@@ -198,22 +198,22 @@ void check_conv_grad(const Kernels& kernels, int frames, int stride) {
     }
 }
 
-// Both gradients of a graph convolution whose graph is one term, which is a cycle, and the same as
-// entries.
-void check_graph_grad(const Kernels& kernels, int frames, int blocks, bool terms) {
+// Both gradients of a graph convolution whose graph is a cycle: one slot of an ELL graph, and the
+// same graph as entries.
+void check_graph_grad(const Kernels& kernels, int frames, int blocks, bool use_ell) {
   const int channels = 3, rows = 4, partitions = 2, lanes = blocks * 16;
   const Weights w = weights(rows * partitions, 1, 1, channels, channels);
   const int entries = int(w.offsets.size());
   const auto x = noise(blocks * frames * channels * 16), grad = noise(blocks * frames * rows * 16);
-  const auto term_factors = noise(partitions * lanes);
-  std::vector<int32_t> term_starts{0}, term_sources, graph_starts{0};
+  const auto ell_factors = noise(partitions * lanes);
+  std::vector<int32_t> ell_starts{0}, ell_sources, graph_starts{0};
   std::vector<float> graph(partitions * lanes * lanes);
   std::vector<GraphEntry> edges;
   for (int k = 0; k < partitions; ++k) {
-    term_starts.push_back(k + 1);
+    ell_starts.push_back(k + 1);
     for (int l = 0; l < lanes; ++l) {
-      term_sources.push_back((l + 3 + k) % lanes);
-      graph[(k * lanes + term_sources.back()) * lanes + l] = term_factors[k * lanes + l];
+      ell_sources.push_back((l + 3 + k) % lanes);
+      graph[(k * lanes + ell_sources.back()) * lanes + l] = ell_factors[k * lanes + l];
     }
     for (int b = 0; b < blocks; ++b) {
       for (int v = 0; v < lanes; ++v) edges.push_back({v, (v * blocks + b) * 16});
@@ -228,7 +228,7 @@ void check_graph_grad(const Kernels& kernels, int frames, int blocks, bool terms
   t.end = rows;
   t.graph_starts = graph_starts.data();
   t.graph = edges.data();
-  if (terms) t.terms = {term_starts.data(), term_sources.data(), term_factors.data()};
+  if (use_ell) t.ell = {ell_starts.data(), ell_sources.data(), ell_factors.data()};
   t.factors = graph.data();
   t.factor_partition = lanes * lanes;
   t.x = x.data();
@@ -261,22 +261,23 @@ void check_graph_grad(const Kernels& kernels, int frames, int blocks, bool terms
       for (int l = 0; l < 16; ++l) found += sums[e * 16 + l];
       for (int f = 0; f < frames; ++f)
         for (int v = 0; v < lanes; ++v) {
-          const int k = row % partitions, from = term_sources[k * lanes + v];
-          sum += term_factors[k * lanes + v] * grad_at(row / partitions, f, from) * x_at(e, f, v);
+          const int k = row % partitions, from = ell_sources[k * lanes + v];
+          sum += ell_factors[k * lanes + v] * grad_at(row / partitions, f, from) * x_at(e, f, v);
         }
       expect("graph_weight_grad", kernels.name, found, sum);
     }
   for (int k = 0; k < partitions; ++k)
     for (int v = 0; v < lanes; ++v)
       for (int target = 0; target < lanes; ++target) {
-        if (terms && kernels.picks && v != term_sources[k * lanes + target]) continue;
+        const bool by_slot = use_ell && kernels.permutes;
+        if (by_slot && v != ell_sources[k * lanes + target]) continue;
         double sum = 0;
         for (int o = 0; o < rows; ++o)
           for (int e = w.starts[o * partitions + k]; e < w.starts[o * partitions + k + 1]; ++e)
             for (int f = 0; f < frames; ++f)
               sum += w.values[e] * x_at(e, f, v) * grad_at(o, f, target);
         const int entry = (k * blocks + target / 16) * lanes + v;
-        const int place = terms && kernels.picks ? k * lanes + target : entry * 16 + target % 16;
+        const int place = by_slot ? k * lanes + target : entry * 16 + target % 16;
         expect("graph_edge_grad", kernels.name, edge_sums[place], sum);
       }
 }
@@ -355,8 +356,8 @@ void check(const Kernels* kernels, bool supported) {
         }
     check_pairs(*kernels, blocks);
     for (int frames = 1; frames == 1 || frames <= kernels->grad_sums / blocks; ++frames)
-      for (bool terms : {false, true})
-        if (!terms || blocks <= 2) check_graph_grad(*kernels, frames, blocks, terms);
+      for (bool use_ell : {false, true})
+        if (!use_ell || blocks <= 2) check_graph_grad(*kernels, frames, blocks, use_ell);
   }
   for (int frames = 1; frames <= kernels->grad_frames; ++frames)
     for (int stride = 1; stride <= 2; ++stride) check_conv_grad(*kernels, frames, stride);

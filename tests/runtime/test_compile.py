@@ -1,4 +1,4 @@
-"""Compiled models against the dense ones in double precision."""
+"""Compiled models, compared with the dense ones in double precision."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def chain(num_joints: int) -> Skeleton:
     )
 
 
-def trained(model: nn.Module, sparsity: float = 0.0, pattern: str = "single") -> Backbone:
+def trained(model: nn.Module, sparsity: float = 0.0, structure: str = "single") -> Backbone:
     """Prunes a model, and gives it the factors and statistics of a trained one."""
     assert isinstance(model, Backbone)
-    prune(model, sparsity, pattern)
+    prune(model, sparsity, structure)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(("alpha", "beta", "joint_factor")):
@@ -69,13 +69,13 @@ def trained(model: nn.Module, sparsity: float = 0.0, pattern: str = "single") ->
     return model.eval()
 
 
-def prune(model: nn.Module, sparsity: float, pattern: str) -> None:
-    """Zeros in all weights but the classifier's: single ones, or blocks of eight outputs."""
+def prune(model: nn.Module, sparsity: float, structure: str) -> None:
+    """Prunes all weights but the classifier's, in single zeros or blocks of eight outputs."""
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.dim() < 2 or name.startswith("head"):
                 continue
-            if pattern == "single":
+            if structure == "single":
                 kept = torch.rand_like(weight) >= sparsity
             else:
                 blocks = torch.rand(-(-weight.size(0) // 8), *weight.shape[1:]) >= sparsity
@@ -110,11 +110,11 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "sparsity"),
+    ("structure", "sparsity"),
     [("single", 0.0), ("single", 0.5), ("single", 0.95), ("single", 1.0), ("blocks", 0.8)],
 )
-def test_the_same_outputs(name: str, pattern: str, sparsity: float) -> None:
-    model = trained(create_model(name, 5, "ntu25", base_channels=16), sparsity, pattern)
+def test_the_same_outputs(name: str, structure: str, sparsity: float) -> None:
+    model = trained(create_model(name, 5, "ntu25", base_channels=16), sparsity, structure)
     check(model, batch_of(model, (2, 1), 21))
 
 
@@ -174,7 +174,7 @@ def test_masks_and_edges(name: str, graph: str) -> None:
     frames=st.integers(1, 24),
     width=st.integers(1, 20),
     sparsity=st.floats(0, 1),
-    pattern=st.sampled_from(["single", "blocks"]),
+    structure=st.sampled_from(["single", "blocks"]),
     persons=st.lists(st.integers(1, 3), min_size=1, max_size=3),
     seed=st.integers(0, 2**31),
 )
@@ -184,13 +184,13 @@ def test_any_model(
     frames: int,
     width: int,
     sparsity: float,
-    pattern: str,
+    structure: str,
     persons: list[int],
     seed: int,
 ) -> None:
     torch.manual_seed(seed)
     model = create_model(name, 4, chain(num_joints), base_channels=width)
-    model = trained(model, sparsity, pattern)
+    model = trained(model, sparsity, structure)
     check(model, batch_of(model, persons, frames))
 
 
@@ -256,7 +256,7 @@ def test_other_types_stay_dense(name: str) -> None:
 
 
 class Persons(nn.Module):
-    """What a compiled backbone does with normalised persons: tensors in, tensors out."""
+    """The part of a compiled backbone after the normalisation."""
 
     def __init__(self, compiled: SparseBackbone) -> None:
         super().__init__()
@@ -337,7 +337,8 @@ def test_dense_where_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("pyg_stgcn.runtime.compiler._is_slower", is_slower)
     dense, sparse = (
-        trained(create_model("stgcn", 3, chain(10), base_channels=4), share) for share in (0.2, 0.8)
+        trained(create_model("stgcn", 3, chain(10), base_channels=4), sparsity)
+        for sparsity in (0.2, 0.8)
     )
     assert isinstance(compile_sparse(sparse), SparseBackbone) and not asked
     found, batch = compile_sparse(dense), batch_of(dense, (2, 1), 5)
@@ -349,7 +350,7 @@ def test_dense_where_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
 @NATIVE
 @pytest.mark.parametrize("first_seconds", [3.0, 1.0])
 def test_the_faster_of_two(monkeypatch: pytest.MonkeyPatch, first_seconds: float) -> None:
-    """With the clock in hand: the dense form takes two seconds."""
+    """By a clock that lets the dense model take two seconds."""
     model = trained(create_model("stgcn", 3, chain(10), base_channels=4))
     clock = itertools.accumulate(itertools.cycle([0.0, first_seconds, 0.0, 2.0]))
     monkeypatch.setattr("pyg_stgcn.runtime.compiler.time.perf_counter", lambda: next(clock))

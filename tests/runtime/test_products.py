@@ -19,11 +19,11 @@ from pyg_stgcn.sparsity import sparsify
 pytest.importorskip("torch_sparse")
 
 
-def prune(module: nn.Module, share: float) -> None:
+def prune(module: nn.Module, sparsity: float) -> None:
     with torch.no_grad():
         for parameter in module.parameters():
             if parameter.dim() > 1:
-                parameter.mul_(torch.rand_like(parameter) >= share)
+                parameter.mul_(torch.rand_like(parameter) >= sparsity)
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -54,12 +54,12 @@ LAYERS = [
 
 
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda value: str(value))
-@pytest.mark.parametrize("share", [0.6, 1.0])
+@pytest.mark.parametrize("sparsity", [0.6, 1.0])
 @torch.no_grad()
-def test_layers(layer: nn.Module, shape: tuple[int, ...], share: float) -> None:
+def test_layers(layer: nn.Module, shape: tuple[int, ...], sparsity: float) -> None:
     torch.manual_seed(0)
     layer, x = copy.deepcopy(layer).double(), torch.randn(shape, dtype=torch.float64)
-    prune(layer, share)
+    prune(layer, sparsity)
     torch.testing.assert_close(SparseProducts(layer)(x), layer(x))
 
 
@@ -71,7 +71,7 @@ def test_dense_weights_stay_dense() -> None:
 
 @torch.no_grad()
 def test_what_is_timed_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the clock in hand: the sparse form is told to be faster in one of two layers."""
+    """By a clock that lets the sparse product be faster in one of two layers."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
     prune(model, 0.8)
@@ -90,7 +90,7 @@ def test_times_every_product_of_a_backbone(monkeypatch: pytest.MonkeyPatch) -> N
     model = create_model("stgcn", 5, "ntu25", base_channels=8).eval()
     assert isinstance(model, Backbone)
     prune(model, 0.9)
-    countdown = itertools.count(0, -1)  # so that the sparse form is always faster
+    countdown = itertools.count(0, -1)  # so that the sparse product is always faster
     monkeypatch.setattr("pyg_stgcn.runtime.products._seconds", lambda product: next(countdown))
     linear = [name for name in sparse_candidates(model) if "data_norm" not in name]
     assert faster_weights(model, random_batch(model, 1, 1, 5)) == linear

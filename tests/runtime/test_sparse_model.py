@@ -83,7 +83,7 @@ def test_size(tmp_path: Path) -> None:
     sparsify(model, 0.95, exclude="head.*").finalize()
     save_file(model.state_dict(), tmp_path / "dense.safetensors")
     dense = (tmp_path / "dense.safetensors").stat().st_size
-    for half, share in ((False, 0.08), (True, 0.06)):
+    for half, fraction in ((False, 0.08), (True, 0.06)):
         path = tmp_path / "model.safetensors"
         names = [str(number) for number in range(60)]
         save(
@@ -94,7 +94,7 @@ def test_size(tmp_path: Path) -> None:
             preprocessing=PREPROCESSING,
             half=half,
         )
-        assert path.stat().st_size < share * dense
+        assert path.stat().st_size < fraction * dense
 
 
 def test_loads_without_the_training_stack(tmp_path: Path) -> None:

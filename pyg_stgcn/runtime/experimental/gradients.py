@@ -1,7 +1,7 @@
 """The layers of sparse training as functions with gradients, in the layout of the kernels.
 
-All features have zeros in the lanes after the last joint, and so have their gradients. A halo
-around features is one around their gradient too.
+All features have zeros in the lanes after the last joint, and so have their gradients. Features
+with a halo have gradients with a halo.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pyg_stgcn.runtime.graphs import graph_entries, graph_terms
+from pyg_stgcn.runtime.graphs import ell_graph, graph_entries
 from pyg_stgcn.runtime.lanes import LANES, in_lanes, num_blocks
-from pyg_stgcn.runtime.sparse_weights import Entries, compress_places, row_places
+from pyg_stgcn.runtime.sparse_weights import SparseRows, compress_places, row_places
 
 _ops = torch.ops.pyg_stgcn
 
@@ -36,19 +36,19 @@ class Pack(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class ConvPlan:
-    """Where the kept weights of a convolution over time are.
+    """Positions of the kept weights of a convolution over time.
 
     Args:
-        forward: For the output; the values of entries are numbers of weights.
+        forward: For the output; its values are positions in the parameter.
         backward: For the gradient of the input.
-        rows: For the gradient of the weights: single ones.
+        rows: For the gradient of the weights, in the format of the row kernel.
         shape: Output channels, frames and input channels.
         stride: Step from one output frame to the next.
     """
 
-    forward: Entries
-    backward: Entries
-    rows: Entries
+    forward: SparseRows
+    backward: SparseRows
+    rows: SparseRows
     shape: tuple[int, int, int]
     stride: int
 
@@ -85,7 +85,13 @@ class ConvPlan:
 
 
 def _convolve(
-    x: Tensor, entries: Entries, weight: Tensor, bias: Tensor, stride: int, frames: int, halo: int
+    x: Tensor,
+    entries: SparseRows,
+    weight: Tensor,
+    bias: Tensor,
+    stride: int,
+    frames: int,
+    halo: int,
 ) -> Tensor:
     values = weight.reshape(-1)[entries.values]
     return _ops.conv(
@@ -105,8 +111,8 @@ def _convolve(
     )
 
 
-def _spread_frames(x: Tensor, stride: int, frames: int, halo: int) -> Tensor:
-    """The frames of x with zeros between them, up to so many frames, and around."""
+def _dilate_frames(x: Tensor, stride: int, frames: int, halo: int) -> Tensor:
+    """The frames of x with zeros between them, filled up to ``frames``, and a halo."""
     shape = (x.size(0), x.size(1), frames + 2 * halo, x.size(3), LANES)
     out = x.new_zeros(shape)
     out[:, :, halo : halo + frames : stride] = x
@@ -137,33 +143,33 @@ class Conv(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight, memory_format=torch.contiguous_format)
         grad_weight.view(-1)[plan.rows.values] = values
         if plan.stride > 1 and plan.halo:
-            grad = _spread_frames(grad, plan.stride, frames, plan.halo)
+            grad = _dilate_frames(grad, plan.stride, frames, plan.halo)
         zero = x.new_zeros(plan.shape[2])
         seen = grad.size(2) - 2 * plan.halo
         grad_x = _convolve(grad, plan.backward, weight, zero, 1, seen, plan.halo)
         if seen < frames:
-            grad_x = _spread_frames(grad_x, plan.stride, frames, 0)
+            grad_x = _dilate_frames(grad_x, plan.stride, frames, 0)
         return grad_x, grad_weight, bias, None
 
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """Where the edges of a graph are, in the forms of the kernels.
+    """Positions of the edges of a graph, in the formats of the kernels.
 
     Args:
-        starts: Where the entries of each partition and block of targets begin.
+        starts: First entry of each partition and block of targets.
         graph: The entries.
-        term_starts: Where the terms of each partition begin; empty where there are none.
-        term_sources: The sources of the terms.
-        term_places: Where the factors of the terms are, ``[K, V, 16 B]`` flattened.
-        grad_places: Where those are whose gradients the kernel gives.
+        ell_starts: First slot of each partition in ELL format; empty where it does not pay.
+        ell_sources: The sources of the slots.
+        ell_places: Positions of the factors of the slots, ``[K, V, 16 B]`` flattened.
+        grad_places: Positions of the factors whose gradients the kernel returns.
     """
 
     starts: Tensor
     graph: Tensor
-    term_starts: Tensor
-    term_sources: Tensor
-    term_places: Tensor
+    ell_starts: Tensor
+    ell_sources: Tensor
+    ell_places: Tensor
     grad_places: Tensor
 
     @classmethod
@@ -171,38 +177,38 @@ class GraphPlan:
         """The plan for the edges by partition, source and target ``[K, V, V]``."""
         num_joints = kept.size(1)
         lanes = num_blocks(num_joints) * LANES
-        entries, terms = graph_entries(kept), graph_terms(kept)
+        entries, ell = graph_entries(kept), ell_graph(kept)
         lane = torch.arange(lanes)
-        partition = _numbers(terms.starts) if terms.starts.numel() else torch.zeros(0)
-        sources = partition.long()[:, None] * num_joints + terms.sources.view(-1, lanes).long()
-        term_places = (sources * lanes + lane).flatten()
-        if terms.starts.numel() and _ops.picks_joints(num_blocks(num_joints)):
-            grad_places = term_places
+        partition = _part_of_each(ell.starts) if ell.starts.numel() else torch.zeros(0)
+        sources = partition.long()[:, None] * num_joints + ell.sources.view(-1, lanes).long()
+        ell_places = (sources * lanes + lane).flatten()
+        if ell.starts.numel() and _ops.picks_joints(num_blocks(num_joints)):
+            grad_places = ell_places
         else:
-            part = _numbers(entries.starts) // num_blocks(num_joints) * num_joints * lanes
+            part = _part_of_each(entries.starts) // num_blocks(num_joints) * num_joints * lanes
             first = part[:, None] + entries.graph[:, 1:].long()
             grad_places = (first + lane[:LANES]).flatten()
         return cls(
             entries.starts,
             entries.graph,
-            terms.starts,
-            terms.sources.flatten(),
-            term_places,
+            ell.starts,
+            ell.sources.flatten(),
+            ell_places,
             grad_places,
         )
 
 
-def _numbers(starts: Tensor) -> Tensor:
-    """To which of the parts that begin at ``starts`` each element belongs."""
+def _part_of_each(starts: Tensor) -> Tensor:
+    """The part to which each element belongs; part i begins at ``starts[i]``."""
     return torch.arange(starts.numel() - 1).repeat_interleave(starts.diff().long())
 
 
 @dataclass(frozen=True)
 class GraphConvPlan:
-    """Where weights and edges of a graph convolution are.
+    """Positions of the kept weights and edges of a graph convolution.
 
     Args:
-        forward: For the output; the values of entries are numbers of weights.
+        forward: For the output; its values are positions in the parameter.
         backward: For the gradient of the input.
         graph: The graph from source to target.
         turned: The graph from target to source.
@@ -210,8 +216,8 @@ class GraphConvPlan:
         in_channels: Channels C of the input.
     """
 
-    forward: Entries
-    backward: Entries
+    forward: SparseRows
+    backward: SparseRows
     graph: GraphPlan
     turned: GraphPlan
     partitions: int
@@ -236,7 +242,7 @@ class GraphConvPlan:
 
 
 def _graph_convolve(
-    x: Tensor, entries: Entries, weight: Tensor, bias: Tensor, graph: GraphPlan, factors: Tensor
+    x: Tensor, entries: SparseRows, weight: Tensor, bias: Tensor, graph: GraphPlan, factors: Tensor
 ) -> Tensor:
     partitions = factors.size(0)
     return _ops.graph_conv(
@@ -249,9 +255,9 @@ def _graph_convolve(
         graph.starts,
         graph.graph,
         factors.view(1, partitions, 1, -1),
-        graph.term_starts,
-        graph.term_sources,
-        factors.view(-1)[graph.term_places],
+        graph.ell_starts,
+        graph.ell_sources,
+        factors.view(-1)[graph.ell_places],
         partitions,
         False,
         0,
@@ -281,14 +287,14 @@ class GraphConv(torch.autograd.Function):
         at, back = plan.forward, plan.turned
         values, grad_bias = _ops.graph_weight_grad(
             x, grad, at.starts, at.offsets, back.starts, back.graph,
-            turned.view(1, plan.partitions, 1, -1), back.term_starts, back.term_sources,
-            turned.view(-1)[back.term_places], plan.partitions,
+            turned.view(1, plan.partitions, 1, -1), back.ell_starts, back.ell_sources,
+            turned.view(-1)[back.ell_places], plan.partitions,
         )  # fmt: skip
         grad_weight = torch.zeros_like(weight, memory_format=torch.contiguous_format)
         grad_weight.view(-1)[at.values] = values
         sums = _ops.graph_edge_grad(
             x, grad, at.starts, at.offsets, weight.reshape(-1)[at.values], plan.graph.starts,
-            plan.graph.graph, plan.graph.term_starts, plan.graph.term_sources, plan.partitions,
+            plan.graph.graph, plan.graph.ell_starts, plan.graph.ell_sources, plan.partitions,
         )  # fmt: skip
         grad_graph = torch.zeros_like(in_lanes(graph))
         grad_graph.view(-1)[plan.graph.grad_places] = sums.view(-1)
@@ -300,11 +306,10 @@ class GraphConv(torch.autograd.Function):
 
 
 class Normalize(torch.autograd.Function):
-    """A batch norm, what is added to it, and ReLU.
+    """A batch norm, a residual, and ReLU.
 
-    Takes features, weight and bias of the norm, mean and variance, whether these are those of the
-    features, the residual or None, epsilon, number of joints, halo of the input, whether ReLU
-    comes at the end, and the halo of the output.
+    ``of_batch`` tells if mean and variance are those of the features, and so depend on them;
+    ``x_halo`` and ``halo`` are the halos of input and output.
     """
 
     @staticmethod

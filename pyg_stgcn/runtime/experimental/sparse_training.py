@@ -1,4 +1,4 @@
-"""Training steps of a masked backbone that leave out what is pruned."""
+"""Training steps of a masked ST-GCN that skip pruned weights and edges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone, static_batch
 from pyg_stgcn.models.blocks import Block
 from pyg_stgcn.nn import STGraphConv, TemporalConv, person_pool
-from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.experimental.gradients import (
     Conv,
     ConvPlan,
@@ -26,21 +25,22 @@ from pyg_stgcn.runtime.experimental.gradients import (
 )
 from pyg_stgcn.runtime.lanes import in_lanes
 from pyg_stgcn.runtime.native import kernels, why_not
+from pyg_stgcn.runtime.supported import unsupported
 from pyg_stgcn.sparsity import FeedbackMask, Mask, RigLMask, ScoreMask
 
-# Share of kept weights from which a step of the model itself is faster, with two cores and AVX-512.
+# Above this fraction of kept weights a step of the model itself is faster (two cores, AVX-512).
 DENSE_FROM = 0.35
 _INSTEAD = "train the model itself"
 _ops = torch.ops.pyg_stgcn
 
 
 class SparseTraining(nn.Module):
-    r"""A masked ST-GCN whose training steps cost what is kept, not what there is: on a CPU.
+    r"""Trains a masked ST-GCN on a CPU; the time of a step grows with the kept weights only.
 
     The logits, the gradients that :meth:`~torch.Tensor.backward` leaves in the parameters of the
-    model, and the running statistics of its norms are those of the model itself, to rounding. The
-    parameters, optimiser and :class:`~pyg_stgcn.sparsity.SparsityController` are those of the
-    model; where the masks change, the next step follows.
+    model, and the running statistics of its norms equal those of the model, up to rounding. The
+    model keeps its parameters, optimiser and :class:`~pyg_stgcn.sparsity.SparsityController`; when
+    masks change, the next step uses the new ones.
 
     .. code-block:: python
 
@@ -52,9 +52,9 @@ class SparseTraining(nn.Module):
             optimizer.step()
             controller.step(optimizer)
 
-    Weights without a mask are worked on as what they are, dense. A step in which more than 35 % of
-    the weights are kept, and one in which RigL wants the gradients of pruned weights, is one of the
-    model itself; methods that want them in every step (``"score"``, ``"feedback"``) are refused.
+    Weights without a mask are dense. The model itself does the steps in which more than 35 % of its
+    weights are kept, and those in which RigL needs the gradients of pruned weights. See
+    :mod:`pyg_stgcn.runtime.experimental` for the limits.
 
     Args:
         model (Backbone): An ST-GCN, float32 on the CPU.
@@ -64,7 +64,7 @@ class SparseTraining(nn.Module):
         - **output:** logits :math:`(N, \mathrm{classes})`
 
     Raises:
-        InputError: If the kernels are not compiled or not made for this model, its masks, or the
+        InputError: If the kernels are not compiled, or do not support the model, its masks or the
             batch.
     """
 
@@ -88,7 +88,7 @@ class SparseTraining(nn.Module):
             )
         listening = any(isinstance(mask, RigLMask) and mask.listening for mask in masks)
         wanted = listening and torch.is_grad_enabled()
-        if x.numel() == 0 or wanted or self._share_kept(masks) > DENSE_FROM:
+        if x.numel() == 0 or wanted or self._kept_fraction(masks) > DENSE_FROM:
             return cast(Tensor, self.model(batch))
         x = cast(Tensor, Pack.apply(self.model.normalize(x, num_persons)))
         for block, plan in zip(self.model.stages, self._plans, strict=True):
@@ -96,7 +96,7 @@ class SparseTraining(nn.Module):
         positions = x.size(2) * self.model.skeleton.num_joints
         return self.model.head(person_pool(x.sum((1, 2, 4)) / positions, num_persons))
 
-    def _share_kept(self, masks: list[Mask]) -> float:
+    def _kept_fraction(self, masks: list[Mask]) -> float:
         weights = sum(parameter.numel() for parameter in self.model.parameters())
         pruned = sum(mask.mask.numel() - int(mask.mask.count_nonzero()) for mask in masks)
         return 1 - pruned / weights
@@ -112,7 +112,7 @@ class SparseTraining(nn.Module):
         for mask in masks:
             if isinstance(mask, ScoreMask | FeedbackMask):
                 raise InputError(
-                    f"{type(mask).__name__}: wants the gradients of pruned weights in every step, "
+                    f"{type(mask).__name__}: needs the gradients of pruned weights in every step, "
                     f"which sparse training does not compute; {_INSTEAD}, or choose the method "
                     f'"magnitude", "rigl", "set" or "random"'
                 )
@@ -122,6 +122,8 @@ class SparseTraining(nn.Module):
 def _check_backbone(model: Backbone) -> None:
     if not isinstance(model, Backbone):
         raise InputError(f"{type(model).__name__}: is no backbone; {_INSTEAD}")
+    if reason := unsupported(model):
+        raise InputError(f"{reason}; {_INSTEAD}")
     for block in cast(list[Block], list(model.stages)):
         plain = block.gcn.down is None and block.gcn.attention is None
         if not (
@@ -134,15 +136,10 @@ def _check_backbone(model: Backbone) -> None:
                 f"{type(model).__name__}: sparse training is for ST-GCN; {_INSTEAD}, or use "
                 'create_model("stgcn", ...)'
             )
-    if not SparseBackbone.fits(model):
-        raise InputError(
-            f"skeleton {model.skeleton.name!r}: has {model.skeleton.num_joints} joints, more than "
-            f"the kernels have room for; {_INSTEAD}"
-        )
 
 
 def _kept(owner: nn.Module, attribute: str) -> Tensor:
-    """Which entries of a parameter its mask keeps; all where there is none."""
+    """The mask of a parameter; all ones where it has none."""
     if parametrize.is_parametrized(owner, attribute):
         chain = cast(nn.ModuleDict, owner.parametrizations)[attribute]
         for mask in cast(nn.ModuleList, chain):
@@ -153,7 +150,7 @@ def _kept(owner: nn.Module, attribute: str) -> Tensor:
 
 @dataclass
 class _StagePlan:
-    """A stage, and where its weights are: found again when the masks have changed."""
+    """Positions of the kept weights of a stage, computed again when its masks have changed."""
 
     masks: list[Tensor] | None = None
     spatial: GraphConvPlan | None = None
@@ -161,7 +158,7 @@ class _StagePlan:
     residual: ConvPlan | None = None
 
     def run(self, block: Block, x: Tensor) -> Tensor:
-        """The stage with gradients, for features in the layout of the kernels."""
+        """Runs the stage with gradients, on features in the layout of the kernels."""
         self._update(block)
         assert self.spatial is not None and self.temporal is not None
         tcn = cast(TemporalConv, block.tcn)
@@ -228,7 +225,7 @@ def _normalize(
     relu: bool = False,
     halo: int = 0,
 ) -> Tensor:
-    """A batch norm, what is added to it, and ReLU; moves the running statistics."""
+    """A batch norm, a residual, and ReLU; updates the running statistics."""
     of_batch = norm.training or norm.running_mean is None or norm.running_var is None
     if of_batch:
         mean, variance = _ops.norm_stats(x.detach(), x_halo, num_joints)
@@ -249,14 +246,14 @@ def _track(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> 
     assert norm.running_mean is not None and norm.running_var is not None
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked += 1
-    share = norm.momentum
-    if share is None:
-        share = 1.0 / float(norm.num_batches_tracked)
-    norm.running_mean.lerp_(mean, share)
-    norm.running_var.lerp_(variance * (count / max(count - 1, 1)), share)
+    momentum = norm.momentum
+    if momentum is None:
+        momentum = 1.0 / float(norm.num_batches_tracked)
+    norm.running_mean.lerp_(mean, momentum)
+    norm.running_var.lerp_(variance * (count / max(count - 1, 1)), momentum)
 
 
 def _drop(x: Tensor, tcn: TemporalConv, num_joints: int) -> Tensor:
-    """Dropout, of the same random numbers as of features last."""
+    """Dropout with the same random numbers as on features last."""
     ones = x.new_ones(x.size(0), x.size(2), num_joints, x.size(3))
     return x * _ops.pack(F.dropout(ones, tcn.dropout.p, training=True), 0)

@@ -1,4 +1,4 @@
-// What the files of operators share: checks of what they are given, and tiles for the kernels.
+// Shared by the files of operators: checks of their arguments, and tiles for the kernels.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -76,12 +76,13 @@ inline Grad check_grad(const Tensor& grad, int64_t pad, const Features& in, int6
   return {g, pad, g.frames - 2 * pad};
 }
 
-// Entries without their values.
-inline Entries places(const Tensor& starts, const Tensor& offsets, int64_t groups, int64_t reach) {
+// Sparse rows without their values.
+inline SparseRows rows_without_values(const Tensor& starts, const Tensor& offsets, int64_t groups,
+                                      int64_t reach) {
   TORCH_CHECK(groups > 0, "groups: ", groups);
   const int64_t count = starts.numel();
   TORCH_CHECK(count > 0 && (count - 1) % groups == 0, "starts: ", count, " for ", groups, " groups");
-  const Entries e{integers(starts, "starts"), integers(offsets, "offsets"), nullptr,
+  const SparseRows e{integers(starts, "starts"), integers(offsets, "offsets"), nullptr,
                   (count - 1) / groups, groups};
   check_starts(e.starts, count, offsets.numel(), "starts");
   int32_t least = 0, most = -kWidth;
@@ -94,10 +95,10 @@ inline Entries places(const Tensor& starts, const Tensor& offsets, int64_t group
   return e;
 }
 
-inline Entries entries(const Tensor& starts, const Tensor& offsets, const Tensor& values,
+inline SparseRows sparse_rows(const Tensor& starts, const Tensor& offsets, const Tensor& values,
                        int64_t groups, int64_t block, int64_t reach) {
   TORCH_CHECK(block == 1 || block == kBlock, "block: ", block);
-  Entries e = places(starts, offsets, groups, reach);
+  SparseRows e = rows_without_values(starts, offsets, groups, reach);
   e.values = floats(values, offsets.numel() * block, "values");
   return e;
 }
@@ -128,22 +129,22 @@ inline Tensor make_features(const Tensor& like, int64_t blocks, int64_t frames, 
   return out;
 }
 
-// Terms without their factors.
-inline GraphTerms term_places(const Tensor& starts, const Tensor& sources, int64_t partitions,
+// A graph in ELL format without its factors.
+inline EllGraph ell_without_factors(const Tensor& starts, const Tensor& sources, int64_t partitions,
                               int64_t blocks) {
-  const int64_t lanes = blocks * kWidth, terms = sources.numel() / lanes;
-  TORCH_CHECK(starts.numel() == partitions + 1 && sources.numel() == terms * lanes,
-              "terms: ", starts.numel(), " starts, ", sources.numel(), " sources");
-  const GraphTerms t{integers(starts, "term_starts"), integers(sources, "term_sources"), nullptr};
-  check_starts(t.starts, starts.numel(), terms, "term_starts");
+  const int64_t lanes = blocks * kWidth, slots = sources.numel() / lanes;
+  TORCH_CHECK(starts.numel() == partitions + 1 && sources.numel() == slots * lanes,
+              "ell: ", starts.numel(), " starts, ", sources.numel(), " sources");
+  const EllGraph t{integers(starts, "ell_starts"), integers(sources, "ell_sources"), nullptr};
+  check_starts(t.starts, starts.numel(), slots, "ell_starts");
   return t;
 }
 
-inline GraphTerms graph_terms(const Tensor& starts, const Tensor& sources, const Tensor& factors,
+inline EllGraph ell_graph(const Tensor& starts, const Tensor& sources, const Tensor& factors,
                        int64_t partitions, int64_t blocks) {
   if (starts.numel() == 0) return {nullptr, nullptr, nullptr};
-  GraphTerms t = term_places(starts, sources, partitions, blocks);
-  t.factors = floats(factors, sources.numel(), "term_factors");
+  EllGraph t = ell_without_factors(starts, sources, partitions, blocks);
+  t.factors = floats(factors, sources.numel(), "ell_factors");
   return t;
 }
 
@@ -156,7 +157,7 @@ inline const int32_t* graph_begins(const Tensor& starts, const Tensor& graph, in
   return begins;
 }
 
-// The entries of a graph whose factors are so many floats for every partition and channel.
+// The entries of a graph; every partition and channel has `floats_per_graph` factors.
 inline const GraphEntry* graph_edges(const Tensor& graph, int64_t blocks, int64_t floats) {
   static_assert(sizeof(GraphEntry) == 2 * sizeof(int32_t), "rows of the graph are its entries");
   const auto* edges = reinterpret_cast<const GraphEntry*>(integers(graph, "graph"));

@@ -1,4 +1,4 @@
-// The torch operators of training: gradients of what is kept.
+// The torch operators of training: gradients of the kept weights.
 //
 // Threads share rows or channels, never a sum: results do not depend on their number.
 
@@ -36,7 +36,8 @@ std::tuple<Tensor, Tensor> conv_weight_grad(const Tensor& x, const Tensor& grad,
   const int64_t seen = in.frames - (g.frames - 1) * stride;
   TORCH_CHECK(stride > 0 && (g.frames == 0 || seen > 0), "stride: ", stride, " for ", g.frames,
               " of ", in.frames, " frames");
-  const Entries weight = places(starts, offsets, groups, std::max<int64_t>(seen, 0) * in.frame());
+  const SparseRows weight =
+      rows_without_values(starts, offsets, groups, std::max<int64_t>(seen, 0) * in.frame());
   const Tensor sums = at::zeros({offsets.numel(), kWidth}, x.options());
   const Tensor bias_sums = at::zeros({weight.rows, kWidth}, x.options());
   float *sum = sums.data_ptr<float>(), *bias_sum = bias_sums.data_ptr<float>();
@@ -92,7 +93,7 @@ GraphWork graph_work(const Tensor& x, const Tensor& grad, const Tensor& starts,
   const Features& in = work.in;
   TORCH_CHECK(in.blocks >= 1 && in.blocks <= kMaxBlocks, "x: has ", in.blocks,
               " blocks of joints, more than ", kMaxBlocks);
-  const Entries weight = places(starts, offsets, 1, in.frame());
+  const SparseRows weight = rows_without_values(starts, offsets, 1, in.frame());
   TORCH_CHECK(partitions > 0 && weight.rows % partitions == 0, "partitions: ", partitions);
   work.grad = check_grad(grad, 0, in, weight.rows / partitions);
   TORCH_CHECK(work.grad.frames == in.frames, "grad: has ", work.grad.frames, " frames, x ",
@@ -114,7 +115,7 @@ GraphWork graph_work(const Tensor& x, const Tensor& grad, const Tensor& starts,
 std::tuple<Tensor, Tensor> graph_weight_grad(
     const Tensor& x, const Tensor& grad, const Tensor& starts, const Tensor& offsets,
     const Tensor& graph_starts, const Tensor& graph, const Tensor& factors,
-    const Tensor& term_starts, const Tensor& term_sources, const Tensor& term_factors,
+    const Tensor& ell_starts, const Tensor& ell_sources, const Tensor& ell_factors,
     int64_t partitions) {
   GraphWork base =
       graph_work(x, grad, starts, offsets, graph_starts, graph, partitions);
@@ -125,7 +126,7 @@ std::tuple<Tensor, Tensor> graph_weight_grad(
   base.tile.factors = floats(factors, factors.numel(), "factors");
   base.tile.factor_partition = factors.size(3);
   base.tile.graph = graph_edges(graph, in.blocks, factors.size(3));
-  base.tile.terms = graph_terms(term_starts, term_sources, term_factors, partitions, in.blocks);
+  base.tile.ell = ell_graph(ell_starts, ell_sources, ell_factors, partitions, in.blocks);
   const int64_t channels = base.grad.from.channels;
   const Tensor sums = at::zeros({offsets.numel(), kWidth}, x.options());
   Tensor bias = at::zeros({channels, in.blocks * kWidth}, x.options());
@@ -142,10 +143,10 @@ std::tuple<Tensor, Tensor> graph_weight_grad(
   return {values, bias};
 }
 
-// Gradients of the factors: of the terms, where there are any, else of the entries.
+// Gradients of the factors: of the ELL graph, where there is one, else of the entries.
 Tensor graph_edge_grad(const Tensor& x, const Tensor& grad, const Tensor& starts,
                        const Tensor& offsets, const Tensor& values, const Tensor& graph_starts,
-                       const Tensor& graph, const Tensor& term_starts, const Tensor& term_sources,
+                       const Tensor& graph, const Tensor& ell_starts, const Tensor& ell_sources,
                        int64_t partitions) {
   GraphWork base =
       graph_work(x, grad, starts, offsets, graph_starts, graph, partitions);
@@ -153,10 +154,10 @@ Tensor graph_edge_grad(const Tensor& x, const Tensor& grad, const Tensor& starts
   base.tile.weight.values = floats(values, offsets.numel(), "values");
   const int64_t lanes = in.blocks * kWidth;
   base.tile.graph = graph_edges(graph, in.blocks, lanes * lanes);
-  // Machines that do not pick joints take the entries.
-  const bool terms = kernels().picks && in.blocks <= 2 && term_starts.numel() > 0;
-  if (terms) base.tile.terms = term_places(term_starts, term_sources, partitions, in.blocks);
-  const int64_t count = terms ? term_sources.numel() / kWidth : graph.size(0);
+  // Machines that cannot permute joints use the entries.
+  const bool use_ell = kernels().permutes && in.blocks <= 2 && ell_starts.numel() > 0;
+  if (use_ell) base.tile.ell = ell_without_factors(ell_starts, ell_sources, partitions, in.blocks);
+  const int64_t count = use_ell ? ell_sources.numel() / kWidth : graph.size(0);
   const Tensor sums = at::zeros({kChunks, count, kWidth}, x.options());
   const int64_t channels = base.grad.from.channels;
   at::parallel_for(0, kChunks, 1, [&](int64_t begin, int64_t end) {
@@ -175,17 +176,17 @@ Tensor graph_edge_grad(const Tensor& x, const Tensor& grad, const Tensor& starts
 
 TORCH_LIBRARY_FRAGMENT(pyg_stgcn, m) {
   m.def("picks_joints(int blocks) -> bool",
-        [](int64_t blocks) { return kernels().picks && blocks <= 2; });
+        [](int64_t blocks) { return kernels().permutes && blocks <= 2; });
   m.def(
       "conv_weight_grad(Tensor x, Tensor grad, Tensor starts, Tensor offsets, int groups, "
       "int stride, int pad) -> (Tensor, Tensor)");
   m.def(
       "graph_weight_grad(Tensor x, Tensor grad, Tensor starts, Tensor offsets, "
-      "Tensor graph_starts, Tensor graph, Tensor factors, Tensor term_starts, "
-      "Tensor term_sources, Tensor term_factors, int partitions) -> (Tensor, Tensor)");
+      "Tensor graph_starts, Tensor graph, Tensor factors, Tensor ell_starts, "
+      "Tensor ell_sources, Tensor ell_factors, int partitions) -> (Tensor, Tensor)");
   m.def(
       "graph_edge_grad(Tensor x, Tensor grad, Tensor starts, Tensor offsets, Tensor values, "
-      "Tensor graph_starts, Tensor graph, Tensor term_starts, Tensor term_sources, "
+      "Tensor graph_starts, Tensor graph, Tensor ell_starts, Tensor ell_sources, "
       "int partitions) -> Tensor");
 }
 

@@ -1,11 +1,11 @@
-// What the kernels of every instruction set are given, and the table of them.
+// The arguments of the kernels, the same for every instruction set, and the table of kernels.
 //
 // Features lie as [persons, blocks, frames, channels, 16]: sixteen joints side by side in a block,
 // so that a frame, a tap of a convolution and a channel are distances between whole vectors. There
 // are frames of zeros before the first and after the last.
 //
 // These files know nothing of torch, and include nothing with inline functions: what is compiled
-// here for one instruction set must not be picked by the linker for another.
+// here for one instruction set must not be chosen by the linker for another.
 #pragma once
 
 #include <stdint.h>
@@ -14,7 +14,7 @@ namespace pyg_stgcn {
 
 // Sparse weights, cut into groups of columns whose inputs fit into the cache together: row r of
 // group g has the entries starts[g * rows + r] up to the next start.
-struct Entries {
+struct SparseRows {
   const int32_t* starts;
   const int32_t* offsets;  // floats from the first input of an output frame
   const float* values;     // one per offset; of blocks, one per offset and row of the block
@@ -22,9 +22,9 @@ struct Entries {
   int64_t groups;
 };
 
-// What is added to a row of sums, and whether ReLU follows. The residual may be the output itself:
-// it is read before anything is written in its place.
-struct After {
+// The end of a row of sums: a residual, and ReLU. The residual may be the output itself: it is read
+// before anything is written in its place.
+struct Epilogue {
   const float* residual;  // or null
   int64_t residual_frame;
   bool relu;
@@ -32,14 +32,14 @@ struct After {
 
 // A tile of frames of one person and one block of joints.
 struct ConvTile {
-  Entries weight;
+  SparseRows weight;
   const float* bias;     // [rows]
   const float* x;        // the input that offset 0 of the first output frame means
   int64_t x_step;        // floats from what one output frame sees to what the next one sees
   float* out;
   int64_t out_frame;
   int64_t frames;
-  After after;
+  Epilogue epilogue;
 };
 
 struct GraphEntry {
@@ -47,19 +47,19 @@ struct GraphEntry {
   int32_t factor;  // floats from the first factor of the graph: sixteen, one per target joint
 };
 
-// A graph in another form, where targets have few sources each: the n-th source of every target, and
-// what it counts. For machines that pick joints out of registers; others, and graphs of more than two
-// blocks of joints, take the entries.
-struct GraphTerms {
+// A graph in ELL format, for targets with few sources each: slot n holds the n-th source of every
+// target and its factor. For machines that permute the joints in registers; others, and graphs of
+// more than two blocks of joints, use the entries.
+struct EllGraph {
   const int32_t* starts;   // [partitions + 1]; null where there are none
-  const int32_t* sources;  // [terms, blocks * 16]
-  const float* factors;    // [terms, blocks * 16]
+  const int32_t* sources;  // [slots, blocks * 16]
+  const float* factors;    // [slots, blocks * 16]
 };
 
 // A tile of frames of one person, all blocks of joints:
 // out[o] = bias[o] + sum_k (row_bias[o, k] + weight[o, k] x) graph[k]
 struct GraphTile {
-  Entries weight;         // rows o * partitions + k, one group
+  SparseRows weight;         // rows o * partitions + k, one group
   bool map_relu;          // between the map and the graph
   int64_t partitions;
   int64_t blocks;
@@ -68,7 +68,7 @@ struct GraphTile {
   const int32_t* graph_starts;  // [partitions * blocks + 1]
   const GraphEntry* graph;
   bool together;  // whether the blocks of a partition have the same sources, factors side by side
-  GraphTerms terms;
+  EllGraph ell;
   const float* factors;
   int64_t factor_partition;  // floats from one partition, and one channel, to the next
   int64_t factor_channel;
@@ -79,7 +79,7 @@ struct GraphTile {
   int64_t out_block;
   int64_t out_frame;
   int64_t frames;
-  After after;
+  Epilogue epilogue;
   int64_t residual_block;
 };
 
@@ -96,10 +96,10 @@ struct PairTile {
   float* out;  // [joints, blocks * 16]
 };
 
-// The gradients of what is kept, for a tile of frames of one person: added to sixteen sums each, lane
+// The gradients of kept weights, for a tile of frames of one person: added to sixteen sums each, lane
 // by lane. Rows, or channels, from `begin` to before `end`: those of others are for other threads.
 struct ConvGradTile {
-  Entries weight;  // without values
+  SparseRows weight;  // without values
   int64_t begin, end;
   const float* x;
   int64_t x_step;
@@ -111,15 +111,15 @@ struct ConvGradTile {
 };
 
 // For the weights the graph is the transposed one; for its edges it is the graph itself, and `sums`
-// has sixteen for every entry, or for every block of targets of every term.
+// has sixteen for every entry, or for every block of targets of every slot.
 struct GraphGradTile {
-  Entries weight;
+  SparseRows weight;
   int64_t partitions;
   int64_t blocks;
   int64_t begin, end;
   const int32_t* graph_starts;
   const GraphEntry* graph;
-  GraphTerms terms;
+  EllGraph ell;
   const float* factors;
   int64_t factor_partition;
   const float* x;
@@ -148,7 +148,7 @@ struct NormTile {
   int64_t residual_frame;
   bool relu;
   const float* grad;  // of the output
-  const float* kept;  // the output, where ReLU has let pass what is positive, or null
+  const float* kept;  // the output, where ReLU follows: zero means a gradient of zero; or null
   int64_t grad_frame;
   float* out;
   int64_t out_frame;
@@ -168,7 +168,7 @@ struct Kernels {
   void (*pairs)(const PairTile&);
   int64_t grad_frames;  // frames of a tile at most
   int64_t grad_sums;    // frames times blocks of a tile at most
-  bool picks;           // whether graphs may be given as terms
+  bool permutes;        // whether graphs may be given in ELL format
   void (*conv_weight_grad)(const ConvGradTile&);
   void (*graph_weight_grad)(const GraphGradTile&);
   void (*graph_edge_grad)(const GraphGradTile&);
@@ -178,7 +178,7 @@ struct Kernels {
   void (*norm_grad)(const NormTile&);
 };
 
-constexpr int kBlock = 8;      // output channels of a block pattern's block
+constexpr int kBlock = 8;      // output channels of a block
 constexpr int kMaxBlocks = 3;  // blocks of joints
 
 const Kernels* avx512_kernels();  // null where they were not compiled

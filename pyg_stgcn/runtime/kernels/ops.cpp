@@ -1,4 +1,4 @@
-// The torch operators: checks of what they are given, tiles for the kernels, and threads.
+// The torch operators: checks of their arguments, tiles for the kernels, and threads.
 
 #include <ATen/Parallel.h>
 #include <Python.h>
@@ -108,7 +108,7 @@ Tensor unpack(const Tensor& x, int64_t pad, int64_t joints) {
 
 struct ConvCall {
   Features in, out;
-  Entries weight;
+  SparseRows weight;
   const float* bias;
   int64_t block, stride, frames, pad, channel;
   bool relu;
@@ -122,8 +122,8 @@ ConvCall check_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets
   const int64_t seen = in.frames - (frames - 1) * stride;
   TORCH_CHECK(stride > 0 && frames >= 0 && (frames == 0 || seen > 0), "stride, frames: ", stride,
               ", ", frames, " in an input of ", in.frames, " frames");
-  const Entries weight =
-      entries(starts, offsets, values, groups, block, std::max<int64_t>(seen, 0) * in.frame());
+  const SparseRows weight =
+      sparse_rows(starts, offsets, values, groups, block, std::max<int64_t>(seen, 0) * in.frame());
   const int64_t rows = weight.rows * block;
   TORCH_CHECK(pad >= 0 && out.frames == frames + 2 * pad && channel >= 0 &&
                   channel + rows <= out.channels && out.persons == in.persons &&
@@ -153,7 +153,7 @@ void run_conv(const ConvCall& c, const Residual& residual) {
                  c.channel * kWidth;
       work.out_frame = out.frame();
       work.frames = tiles.begin(tile + 1) - t;
-      work.after = {residual.at(person, b, t), residual.frame, c.relu};
+      work.epilogue = {residual.at(person, b, t), residual.frame, c.relu};
       kernel(work);
     }
   });
@@ -186,14 +186,14 @@ Tensor conv(const Tensor& x, const Tensor& starts, const Tensor& offsets, const 
 Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
                   const Tensor& values, const Tensor& bias, const Tensor& row_bias,
                   const Tensor& graph_starts, const Tensor& graph, const Tensor& factors,
-                  const Tensor& term_starts, const Tensor& term_sources,
-                  const Tensor& term_factors, int64_t partitions, bool map_relu, int64_t pad,
+                  const Tensor& ell_starts, const Tensor& ell_sources,
+                  const Tensor& ell_factors, int64_t partitions, bool map_relu, int64_t pad,
                   const optional<Tensor>& residual, bool relu) {
   const Features in = features(x, "x");
   TORCH_CHECK(in.blocks >= 1 && in.blocks <= kMaxBlocks, "x: has ", in.blocks,
               " blocks of joints, more than ", kMaxBlocks);
   const int64_t frames = in.frames;
-  const Entries weight = entries(starts, offsets, values, 1, 1, in.frame());
+  const SparseRows weight = sparse_rows(starts, offsets, values, 1, 1, in.frame());
   TORCH_CHECK(partitions > 0 && weight.rows % partitions == 0, "partitions: ", partitions);
   const int64_t rows = weight.rows / partitions;
   const float* shift = floats(bias, rows * in.blocks * kWidth, "bias");
@@ -210,8 +210,8 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
   const int64_t by_person = factors.size(1) * by_partition;
   const GraphEntry* edges = graph_edges(graph, in.blocks, by_channel);
   const bool together = blocks_together(graph_begin, edges, partitions, in.blocks);
-  const GraphTerms terms =
-      graph_terms(term_starts, term_sources, term_factors, partitions, in.blocks);
+  const EllGraph ell =
+      ell_graph(ell_starts, ell_sources, ell_factors, partitions, in.blocks);
 
   Tensor result = make_features(x, in.blocks, frames, rows, pad);
   const Features out = features(result, "out");
@@ -230,7 +230,7 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
       work.graph_starts = graph_begin;
       work.graph = edges;
       work.together = together;
-      work.terms = terms;
+      work.ell = ell;
       work.factors = factor + (factors.size(0) == 1 ? 0 : person * by_person);
       work.factor_partition = factors.size(1) == 1 ? 0 : by_partition;
       work.factor_channel = factors.size(2) == 1 ? 0 : by_channel;
@@ -241,7 +241,7 @@ Tensor graph_conv(const Tensor& x, const Tensor& starts, const Tensor& offsets,
       work.out_block = out.block();
       work.out_frame = out.frame();
       work.frames = tiles.begin(tile + 1) - t;
-      work.after = {res.at(person, 0, t), res.frame, relu};
+      work.epilogue = {res.at(person, 0, t), res.frame, relu};
       work.residual_block = res.block;
       kernels().graph_conv(work);
     }
@@ -265,8 +265,8 @@ TORCH_LIBRARY(pyg_stgcn, m) {
       "bool add) -> ()");
   m.def(
       "graph_conv(Tensor x, Tensor starts, Tensor offsets, Tensor values, Tensor bias, "
-      "Tensor row_bias, Tensor graph_starts, Tensor graph, Tensor factors, Tensor term_starts, "
-      "Tensor term_sources, Tensor term_factors, int partitions, bool map_relu, "
+      "Tensor row_bias, Tensor graph_starts, Tensor graph, Tensor factors, Tensor ell_starts, "
+      "Tensor ell_sources, Tensor ell_factors, int partitions, bool map_relu, "
       "int pad, Tensor? residual, bool relu) -> Tensor");
 }
 

@@ -30,21 +30,21 @@ constexpr int kGradFrames = 24;  // frames of a tile of a weight gradient, all i
 constexpr int kGradSums = 12;    // frames times blocks of a tile of a graph convolution's gradients
 inline Register load(const float* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, Register a) { _mm512_storeu_ps(p, a); }
-inline Register spread(float a) { return _mm512_set1_ps(a); }
+inline Register broadcast(float a) { return _mm512_set1_ps(a); }
 inline Register fma(Register a, Register b, Register c) { return _mm512_fmadd_ps(a, b, c); }
 inline Register add(Register a, Register b) { return _mm512_add_ps(a, b); }
 // The order of the two makes a NaN stay a NaN.
-inline Register positive(Register a) { return _mm512_max_ps(_mm512_setzero_ps(), a); }
+inline Register relu(Register a) { return _mm512_max_ps(_mm512_setzero_ps(), a); }
 inline Register larger(Register a, Register b) { return _mm512_max_ps(a, b); }
 inline Register where_positive(Register a, Register b) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NLE_UQ), b);
 }
-#define PYG_STGCN_PICKS
+#define PYG_STGCN_PERMUTES
 // Sixteen of the 32 joints in two registers, or of the sixteen in one.
-inline Register pick(Register a, Register b, const int32_t* joints) {
+inline Register permute(Register a, Register b, const int32_t* joints) {
   return _mm512_permutex2var_ps(a, _mm512_loadu_si512(joints), b);
 }
-inline Register pick(Register a, const int32_t* joints) {
+inline Register permute(Register a, const int32_t* joints) {
   return _mm512_permutexvar_ps(_mm512_loadu_si512(joints), a);
 }
 
@@ -60,10 +60,10 @@ constexpr int kGradFrames = 6;
 constexpr int kGradSums = 3;
 inline Register load(const float* p) { return _mm256_loadu_ps(p); }
 inline void store(float* p, Register a) { _mm256_storeu_ps(p, a); }
-inline Register spread(float a) { return _mm256_set1_ps(a); }
+inline Register broadcast(float a) { return _mm256_set1_ps(a); }
 inline Register fma(Register a, Register b, Register c) { return _mm256_fmadd_ps(a, b, c); }
 inline Register add(Register a, Register b) { return _mm256_add_ps(a, b); }
-inline Register positive(Register a) { return _mm256_max_ps(_mm256_setzero_ps(), a); }
+inline Register relu(Register a) { return _mm256_max_ps(_mm256_setzero_ps(), a); }
 inline Register larger(Register a, Register b) { return _mm256_max_ps(a, b); }
 inline Register where_positive(Register a, Register b) {
   return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NLE_UQ), b);
@@ -81,10 +81,10 @@ constexpr int kGradFrames = 6;
 constexpr int kGradSums = 3;
 inline Register load(const float* p) { return vld1q_f32(p); }
 inline void store(float* p, Register a) { vst1q_f32(p, a); }
-inline Register spread(float a) { return vdupq_n_f32(a); }
+inline Register broadcast(float a) { return vdupq_n_f32(a); }
 inline Register fma(Register a, Register b, Register c) { return vfmaq_f32(c, a, b); }
 inline Register add(Register a, Register b) { return vaddq_f32(a, b); }
-inline Register positive(Register a) { return vmaxq_f32(a, vdupq_n_f32(0)); }
+inline Register relu(Register a) { return vmaxq_f32(a, vdupq_n_f32(0)); }
 inline Register larger(Register a, Register b) { return vmaxq_f32(a, b); }
 inline Register where_positive(Register a, Register b) {
   const uint32x4_t lanes = vmvnq_u32(vcleq_f32(a, vdupq_n_f32(0)));
@@ -115,7 +115,7 @@ inline Register load(const float* p) {
 inline void store(float* p, const Register& a) {
   for (int i = 0; i < kLanes; ++i) p[i] = a.lane[i];
 }
-inline Register spread(float a) {
+inline Register broadcast(float a) {
   return each([=](int) { return a; });
 }
 inline Register fma(const Register& a, const Register& b, const Register& c) {
@@ -124,7 +124,7 @@ inline Register fma(const Register& a, const Register& b, const Register& c) {
 inline Register add(const Register& a, const Register& b) {
   return each([&](int i) { return a.lane[i] + b.lane[i]; });
 }
-inline Register positive(const Register& a) {
+inline Register relu(const Register& a) {
   return each([&](int i) { return a.lane[i] < 0 ? 0 : a.lane[i]; });
 }
 inline Register larger(const Register& a, const Register& b) {
@@ -136,10 +136,10 @@ inline Register where_positive(const Register& a, const Register& b) {
 
 #endif
 
-#if defined(PYG_STGCN_PICKS)
-constexpr bool kPicks = true;
+#if defined(PYG_STGCN_PERMUTES)
+constexpr bool kPermutes = true;
 #else
-constexpr bool kPicks = false;
+constexpr bool kPermutes = false;
 #endif
 
 struct Lanes {
@@ -153,7 +153,7 @@ struct Lanes {
   }
   static inline Lanes all(float a) {
     Lanes r;
-    const Register same = spread(a);
+    const Register same = broadcast(a);
     PYG_STGCN_UNROLL
     for (int i = 0; i < kRegisters; ++i) r.part[i] = same;
     return r;
@@ -188,7 +188,7 @@ struct Lanes {
     PYG_STGCN_UNROLL
     for (int i = 0; i < kRegisters; ++i) part[i] = add(part[i], load(p + i * (kLanes / kRegisters)));
   }
-  // Zeros where another is not positive; a NaN of the other lets pass.
+  // Zeros where the other is zero or less; a NaN of the other lets the value pass.
   inline Lanes where_positive_in(const Lanes& other) const {
     Lanes r;
     PYG_STGCN_UNROLL
@@ -197,7 +197,7 @@ struct Lanes {
   }
   inline void relu() {
     PYG_STGCN_UNROLL
-    for (int i = 0; i < kRegisters; ++i) part[i] = positive(part[i]);
+    for (int i = 0; i < kRegisters; ++i) part[i] = ::relu(part[i]);
   }
   inline void maximum(const float* p) {
     PYG_STGCN_UNROLL

@@ -1,4 +1,4 @@
-"""Sparse training against the model itself in double precision."""
+"""Sparse training, compared with the model itself in double precision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.nn import TemporalConv
-from pyg_stgcn.runtime import SparseTraining
+from pyg_stgcn.runtime.experimental import SparseTraining
 from pyg_stgcn.runtime.experimental.gradients import (
     Conv,
     ConvPlan,
@@ -125,10 +125,10 @@ def assert_same_step(model: Backbone, batch: Batch) -> None:
 def test_a_step_is_that_of_the_model(
     skeleton: str | int, frames: int, persons: list[int], options: dict[str, Any]
 ) -> None:
-    form = get_skeleton(skeleton) if isinstance(skeleton, str) else chain(skeleton)
-    model = make_model(form, **options)
+    joints = get_skeleton(skeleton) if isinstance(skeleton, str) else chain(skeleton)
+    model = make_model(joints, **options)
     sparsify(model, 0.8, method="random", edge_sparsity=0.3, exclude="head.*")
-    assert_same_step(model, make_batch(form.num_joints, frames, persons))
+    assert_same_step(model, make_batch(joints.num_joints, frames, persons))
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.99])
@@ -182,20 +182,20 @@ def test_training_with_masks_that_change(method: str) -> None:
     controller = sparsify(model, 0.6, method=method, exclude="head.*", generator=generator, **plan)
     exact = copy.deepcopy(model).double()
     controllers = [controller, SparsityController(exact, 0.6, **plan)]
-    forms = [SparseTraining(model), exact]
+    models = [SparseTraining(model), exact]
     optimizers = [
-        torch.optim.SGD(form.parameters(), lr=0.02, momentum=0.9, weight_decay=1e-3)
-        for form in (model, exact)
+        torch.optim.SGD(own.parameters(), lr=0.02, momentum=0.9, weight_decay=1e-3)
+        for own in (model, exact)
     ]
     masks = [entry.mask.clone() for entry in masked_parameters(model)]
     for step in range(8):
         batch = make_batch(25, 8, [1, 2, 1], seed=step)
         batches = [batch, in_double(batch)]
-        for form, optimizer, control, own in zip(
-            forms, optimizers, controllers, batches, strict=True
+        for module, optimizer, control, own in zip(
+            models, optimizers, controllers, batches, strict=True
         ):
             optimizer.zero_grad()
-            cross_entropy(form(own), batch.y).backward()
+            cross_entropy(module(own), batch.y).backward()
             optimizer.step()
             control.step(optimizer)
     changed = [
@@ -300,17 +300,17 @@ def test_operators_can_be_traced_and_refuse_what_does_not_fit() -> None:
     kept = torch.rand(6, 2, 4) < 0.5
     graph = (torch.rand(2, 25, 25) < 0.1).float()
     plan, conv = GraphConvPlan.of(kept, graph), ConvPlan.of(kept[:, :1].transpose(1, 2), 1)
-    at, back, form = plan.forward, plan.turned, plan.graph
+    at, back, edges = plan.forward, plan.turned, plan.graph
     factors = in_lanes(graph.transpose(1, 2)).view(1, 2, 1, -1)
     places = (at.starts, at.offsets)
     rows = (conv.rows.starts, conv.rows.offsets, conv.rows.groups)
-    terms = (back.term_starts, back.term_sources, factors.view(-1)[back.term_places])
+    ell = (back.ell_starts, back.ell_sources, factors.view(-1)[back.ell_places])
     values = torch.ones(at.offsets.numel())
-    edges = (form.starts, form.graph, form.term_starts, form.term_sources)
+    graphs = (edges.starts, edges.graph, edges.ell_starts, edges.ell_sources)
     calls: list[tuple[Any, tuple[Any, ...]]] = [
         (ops.conv_weight_grad, (x, grad, *rows, 1, 0)),
-        (ops.graph_weight_grad, (x, grad, *places, back.starts, back.graph, factors, *terms, 2)),
-        (ops.graph_edge_grad, (x, grad, *places, values, *edges, 2)),
+        (ops.graph_weight_grad, (x, grad, *places, back.starts, back.graph, factors, *ell, 2)),
+        (ops.graph_edge_grad, (x, grad, *places, values, *graphs, 2)),
         (ops.norm_stats, (grad, 0, 25)),
         (ops.norm_apply, (grad, 0, 25, line, line, line, grad.clone(), True, 3)),
         (ops.norm_grad_sums, (grad, grad.clone(), 0, grad.clone(), 0, 25, line)),
@@ -325,7 +325,7 @@ def test_operators_can_be_traced_and_refuse_what_does_not_fit() -> None:
         (1, {1: x}, "grad: .* does not fit 6 channels"),
         (1, {6: factors[0]}, r"factors: expected \[1, partitions"),
         (2, {4: values[1:]}, "values: expected"),
-        (2, {6: form.graph + 4000}, "graph: entry 0 is out of range"),
+        (2, {6: edges.graph + 4000}, "graph: entry 0 is out of range"),
         (3, {2: 33}, "pad, joints: 0, 33"),
         (4, {6: x}, "residual: .* does not fit"),
         (5, {1: x}, "kept: .* does not fit"),
