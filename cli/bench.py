@@ -17,17 +17,17 @@ from pyg_stgcn.ranges import BATCH, FRAMES, PERSONS, PROCESSES, ROUNDS
 if TYPE_CHECKING:
     from pyg_stgcn.profiling.measure import Measurement
 
-#: See pyg_stgcn.profiling.backends, which takes torch to load.
-_FORMS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
+#: Those of pyg_stgcn.profiling.backends, which would load torch.
+_BACKENDS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
 
 
 @click.command("bench", cls=ListsCommand)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--forms",
-    type=Names(_FORMS),
-    help=f"Any of {', '.join(_FORMS)}; the others are compared with the first.  "
-    "[default: all that can be had]",
+    "--backends",
+    type=Names(_BACKENDS),
+    help=f"Any of {', '.join(_BACKENDS)}; the others are compared with the first.  "
+    "[default: all available ones]",
 )
 @click.option("--persons", type=WholeNumbers(PERSONS), default=(1, 2), show_default="1 2")
 @click.option("--frames", type=number(FRAMES), help="[default: as the run was trained]")
@@ -38,12 +38,12 @@ _FORMS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
 @click.option("--rounds", type=number(ROUNDS), default=15, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of table and picture.  [default: RUN]"
+    "--out", type=click.Path(path_type=Path), help="Folder of table and figure.  [default: RUN]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     run: Path,
-    forms: tuple[str, ...] | None,
+    backends: tuple[str, ...] | None,
     persons: tuple[int, ...],
     frames: int | None,
     batch: tuple[int, ...],
@@ -53,13 +53,13 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Time RUN's trained model in several forms, side by side.
+    """Time RUN's trained model by several backends, side by side.
 
-    eager: the dense model, zeros and all, as it is evaluated; compile: the same by torch.compile;
-    onnx: by onnxruntime; torch-sparse: products with sparse weights by torch-sparse; runtime: what
-    compile_sparse makes of it. Every round runs each form once; shown are medians, the first and
-    the last tenth, and ratios of passes of the same round. Memory is what passes add to a process,
-    without the weights. Results are also written to bench.csv, bench.json and bench.png.
+    eager: the dense model in PyTorch; compile: the dense model by torch.compile; onnx: the dense
+    model by onnxruntime; torch-sparse: sparse weights by torch-sparse; runtime: the model compiled
+    by compile_sparse. Every round runs each backend once. The table shows medians, deciles, and the
+    speed-up over the first backend in the same round. Memory is that of a forward pass, without the
+    weights. Results are also written to bench.csv, bench.json and bench.png.
     """
     from pyg_stgcn.cli._device import check_device
     from pyg_stgcn.evaluation.run_backends import bench_run
@@ -74,7 +74,7 @@ def command(
     found = bench_run(
         trained,
         folder,
-        forms,
+        backends,
         settings,
         rounds,
         device,
@@ -84,12 +84,12 @@ def command(
         print_json([entry.to_dict() for entry in found])
         return
     print_table(
-        ("setting", "form", "ms", "tenths", "times faster", "tenths", "MiB", "difference"),
+        ("setting", "backend", "ms", "deciles", "speed-up", "deciles", "MiB", "difference"),
         [_row(entry) for entry in found],
         title=f"{run}, {rounds} rounds",
         texts=2,
     )
-    echo(f"picture: {folder / 'bench.png'}")
+    echo(f"figure: {folder / 'bench.png'}")
 
 
 def _row(entry: Measurement) -> tuple[Any, ...]:
@@ -97,7 +97,7 @@ def _row(entry: Measurement) -> tuple[Any, ...]:
     memory = "" if entry.peak_bytes is None else f"{entry.peak_bytes / 2**20:.1f}"
     return (
         f"{setting.clips} x {setting.persons} persons, {setting.threads} threads",
-        entry.form,
+        entry.backend,
         f"{entry.milliseconds:.2f}",
         f"{entry.fastest:.2f} to {entry.slowest:.2f}",
         f"{entry.ratio:.2f}",

@@ -100,7 +100,7 @@ def test_judged_as_on_the_cpu(words: list[object], tmp_path: Path) -> None:
     assert scores[0] == scores[1]
     call("profile", run, "--device", "cuda")
     rows = json.loads(call("bench", run, "--device", "cuda", "--rounds", 2, "--json"))
-    assert {row["form"] for row in rows} >= {"eager", "torch-sparse", "runtime"}
+    assert {row["backend"] for row in rows} >= {"eager", "torch-sparse", "runtime"}
     assert all(row["difference"] < 1e-3 and row["peak_bytes"] > 0 for row in rows)
 
 

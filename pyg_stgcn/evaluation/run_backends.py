@@ -1,4 +1,4 @@
-"""The forms of a run's trained model, measured, in a table and a picture."""
+"""Measures a run's trained model by several backends, for a table and a figure."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ from pyg_stgcn.tables import write_csv, write_json
 def bench_run(
     run: Run,
     folder: Path,
-    forms: Sequence[str] | None,
+    backends: Sequence[str] | None,
     settings: Sequence[Setting],
     rounds: int,
     device: str,
     tell: Callable[[str], None],
 ) -> list[Measurement]:
-    """Measure the forms of a trained model; leave ``bench.csv``, ``bench.json`` and ``bench.png``.
+    """Measure a trained model by several backends; write ``bench.csv``, ``.json`` and ``.png``.
 
     Args:
         run: The run.
-        folder: Where to leave them.
-        forms: What to compare with the first of them (default: all that can be had, with eager).
-        settings: What to run.
-        rounds: How often.
-        device: Where.
-        tell: Told what is being done, and which forms are left out as they cannot be had here.
+        folder: Folder of the files.
+        backends: Backends to compare with the first of them (default: all available ones, with
+            eager).
+        settings: The sizes to measure.
+        rounds: Number of passes of every backend.
+        device: Device of the model.
+        tell: Receives a line about every step and every backend that is not available.
 
     Raises:
-        InputError: If a form that is named cannot be had here.
+        InputError: If a named backend is not available.
     """
-    chosen = _chosen(forms, torch.device(device), tell)
+    chosen = _chosen(backends, torch.device(device), tell)
     model = cast(Backbone, run.load_model().to(device))
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {"run": str(run.folder), "device": device, "rounds": rounds}
-    facts["versions"] = software_versions()
+    metadata = {"run": str(run.folder), "device": device, "rounds": rounds}
+    metadata["versions"] = software_versions()
     found: list[Measurement] = []
     for entry in compare_backends(model, chosen, settings, rounds, tell):
         found.append(entry)
@@ -52,18 +53,18 @@ def bench_run(
             continue
         rows = [entry.to_dict() for entry in found]
         write_csv(folder / "bench.csv", list(rows[0]), rows)
-        write_json(folder / "bench.json", {**facts, "measurements": rows})
+        write_json(folder / "bench.json", {**metadata, "measurements": rows})
         plot_bench(folder / "bench.png", rows)
     return found
 
 
 def _chosen(
-    forms: Sequence[str] | None, device: torch.device, tell: Callable[[str], None]
+    backends: Sequence[str] | None, device: torch.device, tell: Callable[[str], None]
 ) -> list[str]:
-    reasons = {form: why_not_backend(form, device) for form in forms or BACKENDS}
-    for form, reason in reasons.items():
-        if reason and forms is not None:
-            raise InputError(f"form {form!r}: {reason}; leave it out of --forms")
+    reasons = {backend: why_not_backend(backend, device) for backend in backends or BACKENDS}
+    for backend, reason in reasons.items():
+        if reason and backends is not None:
+            raise InputError(f"backend {backend!r}: {reason}; leave it out")
         if reason:
-            tell(f"left out: {form}, which {reason}")
-    return [form for form, reason in reasons.items() if not reason]
+            tell(f"left out: {backend}, which {reason}")
+    return [backend for backend, reason in reasons.items() if not reason]

@@ -246,25 +246,25 @@ def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]
 
 
 def plot_bench(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Plot the time of each form in each setting, with the first and the last decile.
+    """Plot the time of each backend in each setting, with the first and the last decile.
 
     Args:
         path: The figure.
-        rows: ``form``, ``threads``, ``clips``, ``persons``, ``milliseconds``, ``fastest``,
+        rows: ``backend``, ``threads``, ``clips``, ``persons``, ``milliseconds``, ``fastest``,
             ``slowest`` and ``ratio`` of each measurement.
     """
     settings = list(dict.fromkeys((row["threads"], row["clips"], row["persons"]) for row in rows))
-    forms = list(dict.fromkeys(row["form"] for row in rows))
+    backends = list(dict.fromkeys(row["backend"] for row in rows))
     figure = Figure(figsize=(2.5 + 2.2 * len(settings), 4.2), layout="constrained")
     axes = figure.subplots()
-    width = 0.8 / len(forms)
-    for number, form in enumerate(forms):
-        own = [row for row in rows if row["form"] == form]
+    width = 0.8 / len(backends)
+    for number, backend in enumerate(backends):
+        own = [row for row in rows if row["backend"] == backend]
         middle = np.array([row["milliseconds"] for row in own])
         low, high = (np.array([row[name] for row in own]) for name in ("fastest", "slowest"))
-        places = np.arange(len(settings)) + (number - (len(forms) - 1) / 2) * width
+        places = np.arange(len(settings)) + (number - (len(backends) - 1) / 2) * width
         errors = np.stack([middle - low, high - middle]).clip(min=0)
-        bars = axes.bar(places, middle, width, yerr=errors, label=form, color=f"C{number}")
+        bars = axes.bar(places, middle, width, yerr=errors, label=backend, color=f"C{number}")
         ratios = [f"{row['ratio']:.1f}x" for row in own]
         axes.bar_label(bars, ratios, fontsize="x-small", padding=2)
     names = [

@@ -1,4 +1,4 @@
-"""The forms that a trained model can run in, to be compared."""
+"""The backends that can run a trained model."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ class Clips:
 Runner = Callable[[Clips], Tensor]
 
 
-def why_not_backend(form: str, device: torch.device) -> str:
-    """Why a form cannot be had here, and what to do about it; empty where it can."""
-    if form == "onnx":
+def why_not_backend(backend: str, device: torch.device) -> str:
+    """The reason why a backend is not available here, and the remedy; empty where it is."""
+    if backend == "onnx":
         if missing := missing_packages("onnx", "onnxscript", "onnxruntime"):
             return f"needs {missing}"
-        return "is measured on the CPU alone" if device.type != "cpu" else ""
-    if form == "torch-sparse" or (form == "runtime" and device.type != "cpu"):
+        return "is measured on the CPU only" if device.type != "cpu" else ""
+    if backend == "torch-sparse" or (backend == "runtime" and device.type != "cpu"):
         return "" if has_products(device) else f"needs torch-sparse compiled for {device.type}"
-    if form == "runtime" and kernels() is None:
+    if backend == "runtime" and kernels() is None:
         return f"has no kernels here: {why_not()}"
-    if form == "compile":
+    if backend == "compile":
         return _why_not_compile(device)
     return ""
 
@@ -73,46 +73,46 @@ def _why_not_compile(device: torch.device) -> str:
     return ""
 
 
-def make_form(form: str, model: nn.Module, frames: int, hoard: bool = True) -> Runner:
-    """One form of a trained model.
+def make_runner(backend: str, model: nn.Module, frames: int, keep_memory: bool = True) -> Runner:
+    """A function that runs a trained model by a backend.
 
     Args:
-        form: One of :data:`BACKENDS`.
+        backend: One of :data:`BACKENDS`.
         model: The trained model, with masks or without.
-        frames: Frames of the clips that it will see.
-        hoard: Whether memory may be kept from one pass to the next, as onnxruntime does.
+        frames: Frames of the clips.
+        keep_memory: Let onnxruntime keep its memory from one pass to the next.
 
     Raises:
-        InputError: If the form is unknown.
+        InputError: If the backend is unknown.
     """
-    if form == "compile":
+    if backend == "compile":
         return _compiled(model)
-    if form == "onnx":
-        return _onnx_session(model, frames, hoard)
-    if form == "eager":
+    if backend == "onnx":
+        return _onnx_session(model, frames, keep_memory)
+    if backend == "eager":
         module: nn.Module = copy_plain(model)
-    elif form == "torch-sparse":
+    elif backend == "torch-sparse":
         module = SparseProducts(copy_plain(model))
-    elif form == "runtime":
+    elif backend == "runtime":
         module = compile_sparse(model)
     else:
-        raise InputError(f"form {form!r} is unknown; use one of {', '.join(BACKENDS)}")
+        raise InputError(f"backend {backend!r} is unknown; use one of {', '.join(BACKENDS)}")
     return lambda clips: module(clips.batch)
 
 
 def _compiled(model: nn.Module) -> Runner:
-    # After a few sizes torch would compile no more of them.
+    # Torch stops compiling after a few sizes.
     torch.compiler.reset()
     compiled = torch.compile(PortableModel(model), dynamic=False)
     return lambda clips: compiled(clips.x, clips.num_persons)
 
 
-def _onnx_session(model: nn.Module, frames: int, hoard: bool) -> Runner:
+def _onnx_session(model: nn.Module, frames: int, keep_memory: bool) -> Runner:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.enable_cpu_mem_arena = hoard
+    options.enable_cpu_mem_arena = keep_memory
     options.log_severity_level = 3
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

@@ -1,4 +1,4 @@
-"""Time and memory of a trained model in its forms."""
+"""Time and memory of a trained model by several backends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.profiling.backends import Clips, Runner, make_form
+from pyg_stgcn.profiling.backends import Clips, Runner, make_runner
 from pyg_stgcn.runtime.fold import copy_plain
 
 WARM_UP = 2
@@ -25,11 +25,11 @@ WARM_UP = 2
 
 @dataclass(frozen=True)
 class Setting:
-    """What is run.
+    """The size of a measurement.
 
     Args:
         threads: Threads of torch, or of onnxruntime.
-        clips: Clips at once.
+        clips: Clips of a batch.
         persons: Persons of each.
         frames: Frames of each.
     """
@@ -42,23 +42,23 @@ class Setting:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One form in one setting.
+    """One backend in one setting.
 
     Args:
-        form: The form, see :data:`~pyg_stgcn.profiling.backends.BACKENDS`.
+        backend: The backend, see :data:`~pyg_stgcn.profiling.backends.BACKENDS`.
         setting: The setting.
         milliseconds: Median time of a pass.
-        fastest: The first tenth of the times.
-        slowest: The last tenth.
-        ratio: Median of how many times faster than the first form it was in the same round.
-        ratio_low: The first tenth of these ratios.
-        ratio_high: The last tenth.
-        difference: Largest difference of the logits from those of the first form, as a share of the
+        fastest: First decile of the times.
+        slowest: Last decile of the times.
+        ratio: Median speed-up over the first backend, round by round.
+        ratio_low: First decile of the speed-ups.
+        ratio_high: Last decile of the speed-ups.
+        difference: Largest difference of the logits from those of the first backend, divided by the
             largest logit.
-        peak_bytes: What passes add to the memory of a process at most, if that can be known.
+        peak_bytes: Memory that passes add to a process, at most; None if unknown.
     """
 
-    form: str
+    backend: str
     setting: Setting
     milliseconds: float
     fastest: float
@@ -70,70 +70,70 @@ class Measurement:
     peak_bytes: int | None
 
     def to_dict(self) -> dict[str, Any]:
-        """One flat row."""
+        """A flat row."""
         row = asdict(self)
-        return {"form": row.pop("form"), **row.pop("setting"), **row}
+        return {"backend": row.pop("backend"), **row.pop("setting"), **row}
 
 
 def compare_backends(
     model: Backbone | Assembly,
-    forms: Sequence[str],
+    backends: Sequence[str],
     settings: Sequence[Setting],
     rounds: int,
     tell: Callable[[str], None],
 ) -> Iterator[Measurement]:
-    """Time the forms of a trained model in turns, one pass each, setting by setting.
+    """Time a trained model by several backends in turns, one pass each, setting by setting.
 
     Args:
         model: The trained model.
-        forms: Some of :data:`~pyg_stgcn.profiling.backends.BACKENDS`; the others are compared with
-            the first.
-        settings: What to run.
-        rounds: How often.
-        tell: Told what is being done.
+        backends: Some of :data:`~pyg_stgcn.profiling.backends.BACKENDS`; the others are compared
+            with the first.
+        settings: The sizes to measure.
+        rounds: Number of passes of every backend.
+        tell: Receives a line about every step.
 
     Yields:
-        For each setting one measurement a form.
+        One measurement of every backend for each setting.
     """
     peaks = {}
-    for form in forms:
-        tell(f"memory of {form}")
-        peaks[form] = _peaks(form, model, settings)
-    threads_before, made = torch.get_num_threads(), _Made()
+    for backend in backends:
+        tell(f"memory of {backend}")
+        peaks[backend] = _peaks(backend, model, settings)
+    threads_before, made = torch.get_num_threads(), _Runners()
     try:
         for number, setting in enumerate(settings):
             torch.set_num_threads(setting.threads)
             clips = Clips.of(model, setting.clips, setting.persons, setting.frames)
             runners, outputs = {}, {}
-            for form in forms:
-                tell(f"{form}, {_words(setting)}")
-                runners[form] = made.runner(form, model, setting)
-                outputs[form] = _first_passes(runners[form], clips)
+            for backend in backends:
+                tell(f"{backend}, {_words(setting)}")
+                runners[backend] = made.get(backend, model, setting)
+                outputs[backend] = _first_passes(runners[backend], clips)
             tell(f"{rounds} rounds, {_words(setting)}")
             times = _paired(runners, clips, rounds)
-            for form in forms:
-                yield _measurement(form, setting, times, outputs, peaks[form][number])
+            for backend in backends:
+                yield _measurement(backend, setting, times, outputs, peaks[backend][number])
     finally:
         torch.set_num_threads(threads_before)
 
 
-class _Made:
-    """Forms that are made once for all settings with as many threads and frames.
+class _Runners:
+    """Runners, made once for all settings with the same threads and frames.
 
     Args:
-        hoard: See :func:`~pyg_stgcn.profiling.backends.make_form`.
+        keep_memory: See :func:`~pyg_stgcn.profiling.backends.make_runner`.
     """
 
-    def __init__(self, hoard: bool = True) -> None:
-        self.hoard = hoard
-        self.runners: dict[tuple[str, int, int], Runner] = {}
+    def __init__(self, keep_memory: bool = True) -> None:
+        self.keep_memory = keep_memory
+        self.found: dict[tuple[str, int, int], Runner] = {}
 
-    def runner(self, form: str, model: nn.Module, setting: Setting) -> Runner:
-        key = (form, setting.threads, setting.frames)
-        # What torch compiles is for one size.
-        if key not in self.runners or form == "compile":
-            self.runners[key] = make_form(form, model, setting.frames, self.hoard)
-        return self.runners[key]
+    def get(self, backend: str, model: nn.Module, setting: Setting) -> Runner:
+        key = (backend, setting.threads, setting.frames)
+        # torch.compile works for one size.
+        if key not in self.found or backend == "compile":
+            self.found[key] = make_runner(backend, model, setting.frames, self.keep_memory)
+        return self.found[key]
 
 
 def _words(setting: Setting) -> str:
@@ -152,20 +152,20 @@ def _first_passes(run: Runner, clips: Clips) -> Tensor:
 
 @torch.inference_mode()
 def _paired(runners: Mapping[str, Runner], clips: Clips, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each form in each round."""
-    times: dict[str, list[float]] = {form: [] for form in runners}
+    """Milliseconds of each backend in each round."""
+    times: dict[str, list[float]] = {backend: [] for backend in runners}
     for _ in range(rounds):
-        for form, run in runners.items():
+        for backend, run in runners.items():
             start = time.perf_counter()
             run(clips)
             if clips.x.is_cuda:
                 torch.cuda.synchronize(clips.x.device)
-            times[form].append(1000 * (time.perf_counter() - start))
+            times[backend].append(1000 * (time.perf_counter() - start))
     return times
 
 
 def _measurement(
-    form: str,
+    backend: str,
     setting: Setting,
     times: Mapping[str, list[float]],
     outputs: Mapping[str, Tensor],
@@ -173,14 +173,14 @@ def _measurement(
 ) -> Measurement:
     first = next(iter(times))
     reference = outputs[first]
-    ratios = [slow / fast for slow, fast in zip(times[first], times[form], strict=True)]
-    fastest, slowest = _tenths(times[form])
-    low, high = _tenths(ratios)
-    difference = (outputs[form] - reference).abs().max() / reference.abs().max()
+    ratios = [slow / fast for slow, fast in zip(times[first], times[backend], strict=True)]
+    fastest, slowest = _deciles(times[backend])
+    low, high = _deciles(ratios)
+    difference = (outputs[backend] - reference).abs().max() / reference.abs().max()
     return Measurement(
-        form=form,
+        backend=backend,
         setting=setting,
-        milliseconds=statistics.median(times[form]),
+        milliseconds=statistics.median(times[backend]),
         fastest=fastest,
         slowest=slowest,
         ratio=statistics.median(ratios),
@@ -191,31 +191,31 @@ def _measurement(
     )
 
 
-def _tenths(values: list[float]) -> tuple[float, float]:
+def _deciles(values: list[float]) -> tuple[float, float]:
     if len(values) < 2:
         return values[0], values[0]
     low, *_, high = statistics.quantiles(values, n=10, method="inclusive")
     return low, high
 
 
-def _peaks(form: str, model: nn.Module, settings: Sequence[Setting]) -> list[int | None]:
-    """The memory of one form in all settings, in a process of its own."""
+def _peaks(backend: str, model: nn.Module, settings: Sequence[Setting]) -> list[int | None]:
+    """The memory of a backend in all settings, in a process of its own."""
     if next(model.parameters()).is_cuda:
-        return [_gpu_peak(form, model, setting) for setting in settings]
+        return [_gpu_peak(backend, model, setting) for setting in settings]
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_peaks_here, form, copy_plain(model), settings).result()
+        return pool.submit(_peaks_here, backend, copy_plain(model), settings).result()
 
 
 @torch.inference_mode()
-def _peaks_here(form: str, model: Any, settings: Sequence[Setting]) -> list[int | None]:
+def _peaks_here(backend: str, model: Any, settings: Sequence[Setting]) -> list[int | None]:
     found: list[int | None] = []
-    made = _Made(hoard=False)
+    runners = _Runners(keep_memory=False)
     for setting in settings:
         torch.set_num_threads(setting.threads)
         clips = Clips.of(model, setting.clips, setting.persons, setting.frames)
-        run = made.runner(form, model, setting)
-        run(clips)  # makes what stays
-        before = _forget_peak()
+        run = runners.get(backend, model, setting)
+        run(clips)  # allocates what later passes use again
+        before = _reset_peak()
         run(clips)
         now = _resident("VmHWM")
         found.append(None if before is None or now is None else now - before)
@@ -223,9 +223,9 @@ def _peaks_here(form: str, model: Any, settings: Sequence[Setting]) -> list[int 
 
 
 @torch.inference_mode()
-def _gpu_peak(form: str, model: Any, setting: Setting) -> int:
+def _gpu_peak(backend: str, model: Any, setting: Setting) -> int:
     clips = Clips.of(model, setting.clips, setting.persons, setting.frames)
-    run = make_form(form, model, setting.frames)
+    run = make_runner(backend, model, setting.frames)
     run(clips)
     device = clips.x.device
     before = torch.cuda.memory_allocated(device)
@@ -234,10 +234,10 @@ def _gpu_peak(form: str, model: Any, setting: Setting) -> int:
     return torch.cuda.max_memory_allocated(device) - before
 
 
-def _forget_peak() -> int | None:
-    """Makes the present memory of this process its largest so far; Linux only."""
+def _reset_peak() -> int | None:
+    """Resets the peak memory of this process to the present one, and returns it; Linux only."""
     try:
-        ctypes.CDLL(None).malloc_trim(0)  # else what was freed would still count
+        ctypes.CDLL(None).malloc_trim(0)  # freed memory would count otherwise
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except (OSError, AttributeError, TypeError):
         return None
@@ -245,7 +245,7 @@ def _forget_peak() -> int | None:
 
 
 def _resident(name: str) -> int | None:
-    """Bytes of memory of this process by their name in ``/proc``; Linux only."""
+    """An entry of ``/proc/self/status`` in bytes; Linux only."""
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:

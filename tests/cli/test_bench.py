@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
-from pyg_stgcn.cli.bench import _FORMS
+from pyg_stgcn.cli.bench import _BACKENDS
 from pyg_stgcn.profiling.backends import BACKENDS
 
 
@@ -22,15 +22,15 @@ def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
     size += ["--sparsity", 0.9, "--accelerator", "cpu"]
     result = call("train", "--dataset", tiny_pickle, "--root", tmp_path, *size, "--out", run)
     assert result.exit_code == 0, result.output
-    words = ["--forms", "eager", "torch-sparse", "--rounds", 2, "--batch", 1, 2, "--out"]
+    words = ["--backends", "eager", "torch-sparse", "--rounds", 2, "--batch", 1, 2, "--out"]
     result = call("bench", run, *words, tmp_path / "bench", "--json")
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout)
-    assert [(row["form"], row["clips"], row["persons"], row["frames"]) for row in rows] == [
-        (form, clips, persons, 12)
+    assert [(row["backend"], row["clips"], row["persons"], row["frames"]) for row in rows] == [
+        (backend, clips, persons, 12)
         for clips in (1, 2)
         for persons in (1, 2)
-        for form in ("eager", "torch-sparse")
+        for backend in ("eager", "torch-sparse")
     ]
     with (tmp_path / "bench" / "bench.csv").open(encoding="utf-8") as file:
         assert [float(row["ratio"]) for row in csv.DictReader(file)] == [
@@ -46,7 +46,7 @@ def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
     [
         (["--persons", 0], "'0': out of range; choose from whole numbers from 1 to 1000"),
         (["--threads", 2, 2], "name a number twice"),
-        (["--forms", "fast"], "not all among eager, compile"),
+        (["--backends", "fast"], "not all among eager, compile"),
         (["--device", "cuda:9"], "not a device of this machine"),
     ],
 )
@@ -60,5 +60,5 @@ def test_no_run(tmp_path: Path) -> None:
     assert result.exit_code == 1 and "no such folder" in result.output
 
 
-def test_all_forms_can_be_named() -> None:
-    assert _FORMS == BACKENDS
+def test_all_backends_can_be_named() -> None:
+    assert _BACKENDS == BACKENDS

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.profiling.backends import Clips, make_form, why_not_backend
+from pyg_stgcn.profiling.backends import Clips, make_runner, why_not_backend
 from pyg_stgcn.profiling.measure import Setting, _measurement, compare_backends
 from pyg_stgcn.sparsity import sparsify
 
@@ -23,7 +23,7 @@ def masked() -> Backbone:
     torch.manual_seed(0)
     model = create_model("stgcn", 5, "ntu25", base_channels=8).eval()
     assert isinstance(model, Backbone)
-    # Two of ten stages: exporters take their time.
+    # Two of ten stages: exporters are slow.
     model.stages = nn.ModuleList([model.stages[0], model.stages[4]])
     model.num_features = 16
     model.reset_classifier(5)
@@ -31,15 +31,15 @@ def masked() -> Backbone:
     return model
 
 
-@pytest.mark.parametrize("form", ["eager", "onnx", "torch-sparse", "runtime"])
-def test_all_forms_say_the_same(form: str) -> None:
-    if reason := why_not_backend(form, CPU):
+@pytest.mark.parametrize("backend", ["eager", "onnx", "torch-sparse", "runtime"])
+def test_all_backends_give_the_same_outputs(backend: str) -> None:
+    if reason := why_not_backend(backend, CPU):
         pytest.skip(reason)
     model = masked()
     clips = Clips.of(model, 3, 2, 12)
     with torch.inference_mode():
         torch.testing.assert_close(
-            make_form(form, model, 12)(clips), model(clips.batch), rtol=1e-4, atol=1e-5
+            make_runner(backend, model, 12)(clips), model(clips.batch), rtol=1e-4, atol=1e-5
         )
 
 
@@ -56,19 +56,19 @@ print(why_not_backend("compile", torch.device("cpu")))
     assert "does not work here" in ran.stdout
 
 
-def test_unknown_form() -> None:
+def test_unknown_backend() -> None:
     with pytest.raises(InputError, match="'fast' is unknown; use one of eager, compile"):
-        make_form("fast", masked(), 12)
+        make_runner("fast", masked(), 12)
 
 
 def test_comparison() -> None:
-    """Every form in every setting, and memory that grows with the clips."""
+    """Every backend in every setting, and memory that grows with the clips."""
     settings = [Setting(1, 4, 2, 50), Setting(1, 1, 1, 50)]
     said: list[str] = []
     found = list(compare_backends(masked(), ["eager", "torch-sparse"], settings, 3, said.append))
-    forms = ["eager", "torch-sparse"]
-    assert [(entry.form, entry.setting) for entry in found] == [
-        (form, setting) for setting in settings for form in forms
+    backends = ["eager", "torch-sparse"]
+    assert [(entry.backend, entry.setting) for entry in found] == [
+        (backend, setting) for setting in settings for backend in backends
     ]
     assert all(entry.fastest <= entry.milliseconds <= entry.slowest for entry in found)
     assert all(entry.ratio == 1 and entry.difference == 0 for entry in found[::2])
@@ -88,7 +88,7 @@ def test_threads_are_given_back() -> None:
     assert torch.get_num_threads() == before
 
 
-def test_figures_in_closed_form() -> None:
+def test_measurement_in_closed_form() -> None:
     times = {"eager": [10.0, 20.0, 12.0], "runtime": [1.0, 5.0, 4.0]}
     outputs: dict[str, Tensor] = {
         "eager": torch.tensor([2.0, -4.0]),
@@ -101,7 +101,7 @@ def test_figures_in_closed_form() -> None:
     assert (entry.ratio_low, entry.ratio_high) == pytest.approx((3.2, 8.8))
     assert entry.difference == 0.25
     assert entry.to_dict() == {
-        "form": "runtime",
+        "backend": "runtime",
         "threads": 1,
         "clips": 1,
         "persons": 1,

@@ -1,4 +1,4 @@
-"""Own backbones and layers: compiled where the compiler knows them, dense with a warning otherwise."""
+"""Own backbones and layers: compiled if all layers are known, else dense with a warning."""
 
 from __future__ import annotations
 
