@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from train_step import resident
 
 from pyg_stgcn.models import Assembly, Backbone, create_model
-from pyg_stgcn.profiling.cost import random_batch
+from pyg_stgcn.runtime.random_clips import random_batch
 from pyg_stgcn.sparsity import ControllerGroup, sparsify
 
 LEVELS = (0.6, 0.8, 0.95, 0.99)

@@ -77,7 +77,7 @@ def command(
     passes, memory what one of them allocates at most.
     """
     from pyg_stgcn.cli._device import check_device
-    from pyg_stgcn.profiling.cost import random_batch
+    from pyg_stgcn.runtime.random_clips import random_batch
 
     check_device(device)
     folder = Path(model)

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from pyg_stgcn.cli import main
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.models import create_model, list_models
-from pyg_stgcn.profiling.cost import random_batch
+from pyg_stgcn.runtime.random_clips import random_batch
 from pyg_stgcn.sparsity import SparsityController, make_schedule, masked_parameters, sparsify
 
 pytestmark = pytest.mark.cuda

@@ -14,12 +14,12 @@ from torch_geometric.data import Batch
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.profiling.cost import random_batch
 from pyg_stgcn.runtime.compiler import compile_sparse
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels, why_not
 from pyg_stgcn.runtime.portable import PortableModel, missing_packages, save_onnx
 from pyg_stgcn.runtime.products import SparseProducts, has_products
+from pyg_stgcn.runtime.random_clips import random_batch
 
 BACKENDS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
 

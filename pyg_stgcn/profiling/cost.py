@@ -14,11 +14,10 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.benchmark import Timer
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Batch
 from torch_geometric.typing import SparseTensor
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.nn import (
     DGMSTCN,
@@ -51,26 +50,6 @@ class LayerCost:
     params: int
     macs: int
     effective_macs: int
-
-
-def random_batch(
-    model: Backbone | Assembly, num_clips: int, num_persons: int, num_frames: int
-) -> Batch:
-    """Clips of noise that a model accepts.
-
-    Args:
-        model: The backbone or assembly.
-        num_clips: Number of clips :math:`N`.
-        num_persons: Persons in each, :math:`M`.
-        num_frames: Frames of each, :math:`T`.
-    """
-    weight = next(model.parameters())
-    shape = (num_persons * model.skeleton.num_joints, num_frames, model.in_channels)
-    clips = [
-        Data(x=torch.randn(shape, dtype=weight.dtype), num_persons=num_persons)
-        for _ in range(num_clips)
-    ]
-    return Batch.from_data_list(clips).to(weight.device)
 
 
 @torch.no_grad()

@@ -14,11 +14,11 @@ from torch_geometric.data import Batch
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.profiling.cost import random_batch
 from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels
 from pyg_stgcn.runtime.products import SparseProducts, faster_weights, has_products, is_sparse
+from pyg_stgcn.runtime.random_clips import random_batch
 from pyg_stgcn.runtime.single import fits, is_faster, sparse_layer
 from pyg_stgcn.runtime.supported import unsupported
 

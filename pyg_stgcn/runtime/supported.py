@@ -14,15 +14,15 @@ from pyg_stgcn.runtime.compiled_spatial import compile_graph_conv
 from pyg_stgcn.runtime.compiled_temporal import compile_temporal
 from pyg_stgcn.runtime.lanes import LANES, MAX_BLOCKS, num_blocks
 
-_NORMS = {nn.BatchNorm1d, nn.BatchNorm2d, PersonNorm}
+_NORMS: set[type] = {nn.BatchNorm1d, nn.BatchNorm2d, PersonNorm}
 #: Known classes of modules by the end of their names; of others, see _LAYERS.
-_BY_PLACE = {
+_BY_PLACE: dict[str, set[type]] = {
     "norm": _NORMS,
     "gcn": {SpatialUnit},
     "tcn": set(compile_temporal.registry),
     "gcn.conv": set(compile_graph_conv.registry),
 }
-_LAYERS = {
+_LAYERS: set[type] = {
     *_BY_PLACE["tcn"],
     *_NORMS,
     Adjacency,

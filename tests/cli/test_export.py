@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.cli import main
-from pyg_stgcn.profiling.cost import random_batch
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runtime import load
+from pyg_stgcn.runtime.random_clips import random_batch
 from pyg_stgcn.skeletons import Skeleton
 
 

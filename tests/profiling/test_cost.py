@@ -14,7 +14,8 @@ from pyg_stgcn import create_model
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import STGCN, Assembly
 from pyg_stgcn.nn import STGraphConv
-from pyg_stgcn.profiling.cost import count_macs, measure_forward, random_batch
+from pyg_stgcn.profiling.cost import count_macs, measure_forward
+from pyg_stgcn.runtime.random_clips import random_batch
 from pyg_stgcn.sparsity import sparsify
 
 # PYSKL's numbers for a clip of two persons, 100 frames, ntu25, width 64, without a head.

@@ -12,8 +12,8 @@ from pyg_stgcn.models import STGCN, create_model, registry
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.nn import TemporalConv
-from pyg_stgcn.profiling.cost import random_batch
 from pyg_stgcn.runtime import SparseBackbone, compile_sparse
+from pyg_stgcn.runtime.random_clips import random_batch
 from pyg_stgcn.runtime.supported import unsupported
 from pyg_stgcn.sparsity import sparsify
 
