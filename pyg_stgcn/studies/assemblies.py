@@ -1,4 +1,4 @@
-"""Assemblies over several seeds, and the models that they have to beat."""
+"""Assemblies over several seeds, compared with their controls."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _COLUMNS = (
     "minutes",
 )
 _SINGLE = ("dense", "sparse")
-#: Options of an assembly, which a single model does not have.
+#: Options of an assembly that a single model does not have.
 _OF_ASSEMBLIES = ("levels", "experts", "learned_weights")
-#: Options that would prune a dense model, or that it refuses since nothing of it is pruned.
+#: Options that prune, or that need a pruned model.
 _OF_PRUNING = ("edge_sparsity", "penalty", "penalty_groups")
 
 
@@ -46,18 +46,18 @@ def plan_assemblies(
     controls: Sequence[str],
     seeds: Sequence[int],
 ) -> list[Job]:
-    """One training of the assembly, and one of each control, for each seed.
+    """Plan one training of the assembly, and one of each control, for each seed.
 
-    ``"dense"`` is a dense model of the backbone (one of each, where they differ); ``"sparse"`` a
-    single model that keeps as many weights as all experts together; ``"equal"`` an assembly of as
-    many experts that keeps as many, all of the same sparsity.
+    ``"dense"`` is a dense model of the backbone, or one of each if they differ. ``"sparse"`` is a
+    single model that keeps as many weights as all experts together. ``"equal"`` is an assembly of
+    as many experts that keeps as many weights, but all experts have the same sparsity.
 
     Args:
-        folder: Of the whole comparison; a run's folder in it is named after what is trained.
-        options: Options that all have in common, and those of the assembly.
+        folder: Of the whole comparison. The folder of a run is named after its model and seed.
+        options: Options of all runs, and those of the assembly.
         levels: Sparsity of each expert.
         controls: Any of :data:`CONTROLS`.
-        seeds: Of each.
+        seeds: Seeds of the assembly and of every control.
 
     Raises:
         InputError: A control does not exist for these levels or experts, or cannot start from the
@@ -111,7 +111,7 @@ def total_sparsity(levels: Sequence[float]) -> float:
     """Sparsity of a single model with as many kept weights as all experts together.
 
     Raises:
-        InputError: There is none: the experts keep as many weights as a dense model, or more.
+        InputError: The experts keep as many weights as a dense model, or more.
     """
     kept = round(sum(1 - level for level in levels), 12)
     if kept >= 1:
@@ -123,22 +123,24 @@ def total_sparsity(levels: Sequence[float]) -> float:
 
 
 def summarise_assemblies(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
-    """Tables and figure of finished runs, as ``assemble.json``, ``assemble.csv``, ``subsets.csv``
-    and ``assemble.png``.
+    """Write the tables and the figure of finished runs.
+
+    The files are ``assemble.json``, ``assemble.csv``, ``subsets.csv`` and ``assemble.png``.
 
     Args:
-        jobs: All finished, as :func:`plan_assemblies` made them.
-        folder: Where to write.
+        jobs: Finished trainings of :func:`plan_assemblies`.
+        folder: Folder of the results.
 
     Returns:
-        ``rows``, of the assembly and each control: means over the seeds; ``kept``, maskable weights
-        in units of one expert's; ``params_kept``, parameters of every kind that a prediction needs,
-        in units of one dense model's; ``difference``, the mean difference in top-1 between the
-        assembly and this control of the same seed, with its 95 % confidence interval (Student's t).
-        ``subsets``: means over the seeds of every subset of the experts. And the files.
+        ``rows``, one of the assembly and of each control, with means over the seeds: ``kept``, the
+        kept maskable weights in units of one expert; ``params_kept``, the non-zero parameters of
+        all kinds that a prediction needs, in units of one dense model; ``difference``, the mean
+        difference in top-1 between the assembly and this control of the same seed, with its 95 %
+        confidence interval (Student's t). ``subsets``: means over the seeds of every subset of the
+        experts. And the paths of the files.
 
     Raises:
-        InputError: The runs differ in more than they should.
+        InputError: The runs differ in options that should be the same.
     """
     varied = {"model", "sparsity", "seed", *_OF_ASSEMBLIES}
     dense = [job for job in jobs if job.label.startswith("dense")]
@@ -191,7 +193,7 @@ def _row(
     }
     if name == _ASSEMBLY:
         return row
-    # Jobs come seed by seed, so that both are in the same order.
+    # Jobs are ordered by seed, so both lists match.
     pairs = [ours["top1"] - run["top1"] for ours, run in zip(assemblies, group, strict=True)]
     return row | paired_difference(pairs)
 

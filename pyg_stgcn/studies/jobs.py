@@ -1,4 +1,4 @@
-"""Several trainings, each in a process of its own."""
+"""Jobs: trainings that run in parallel, each in its own process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Job:
     """One call of ``pyg-stgcn train``.
 
     Args:
-        label: Precedes its lines of progress.
+        label: Prefix of its lines of progress.
         folder: The run directory.
         options: Values of the command's options, by their names in :class:`TrainConfig`.
     """
@@ -44,9 +44,9 @@ class Job:
 
     @property
     def words(self) -> list[str]:
-        """Arguments that start the run, or go on with it where it has been started.
+        """Arguments that start the run, or resume it if it has been started.
 
-        They mean the same from any working directory.
+        Paths in them are absolute, so they hold in any working directory.
         """
         words = ["train"]
         for name, value in with_root(self.options).items():
@@ -68,11 +68,11 @@ class Job:
 
     @property
     def command(self) -> str:
-        """The same as a line for a shell."""
+        """The same as a line of a shell."""
         return " ".join(map(shell_word, ["pyg-stgcn", *self.words]))
 
     def is_finished(self) -> bool:
-        """Whether the run is there and complete.
+        """Whether the run is complete.
 
         Raises:
             InputError: The folder holds a run with other options.
@@ -92,18 +92,18 @@ class Job:
 
 
 def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
-    """Run trainings, several at a time, with the cores shared out among them.
+    """Run trainings, several at a time, and divide the cores among them.
 
-    Small ones fill the cores better side by side than one after the other with all threads each.
-    When one fails, those that run are stopped, and the others are not started. The same happens
-    when this process is interrupted, terminated or hung up, or killed.
+    Small trainings in parallel use the cores better than one after the other with all threads
+    each. When one fails, the running ones are stopped, and the others are not started. The same
+    happens when this process is interrupted, terminated, hung up or killed.
 
     Args:
-        jobs: What to run.
-        parallel: How many at a time.
+        jobs: The trainings.
+        parallel: Number of trainings at a time.
 
     Raises:
-        InputError: A training has failed; what it said is above.
+        InputError: A training has failed; its messages have been printed.
     """
     threads = str(max(1, (os.cpu_count() or 1) // min(parallel, len(jobs) or 1)))
     width = max((len(job.label) for job in jobs), default=0)
@@ -117,12 +117,12 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
             # A module and not code, so that Lightning can start it again for every further device.
             [sys.executable, "-m", "pyg_stgcn.cli", *job.words],
             env={"OMP_NUM_THREADS": threads, **os.environ, END_WITH_INPUT: "1"},
-            # Nothing is written to it; it ends when this process does, even by SIGKILL.
+            # A pipe without data: it closes when this process ends, even by SIGKILL.
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            # A group of its own: the processes that a training starts can be stopped with it.
+            # A process group: the processes that a training starts are stopped with it.
             start_new_session=True,
         )
         assert process.stderr is not None
@@ -132,7 +132,7 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
             if stop.wait(0.2):
                 _kill_group(process)
         if process.returncode:
-            # What is left of the training would wait for the process that is gone.
+            # The other processes of the training would wait for this one for ever.
             _kill_group(process)
         reader.join()
         if process.returncode and not stop.is_set():

@@ -39,25 +39,25 @@ from pyg_stgcn.training.runner import describe_run, open_clips
 
 
 def planned_run(options: Mapping[str, Any], folder: Path) -> Run:
-    """The dense run, not yet begun, that options of ``train`` ask for; its data are opened."""
+    """The dense run that options of ``train`` describe, before its training; opens its data."""
     return describe_run(folder, *open_clips(TrainConfig(**options)))
 
 
 def rewind_epoch(epochs: int) -> int:
-    """One percent of a training, one epoch at least: late rewinding (Frankle et al., 2020)."""
+    """One percent of a training, at least one epoch: late rewinding (Frankle et al., 2020)."""
     return min(max(1, round(epochs / 100)), epochs - 1)
 
 
 def runs_by_seed(folders: Iterable[Path], dense: Run) -> dict[int, Run]:
-    """Finished runs whose masks are to be judged.
+    """Finished sparse runs, by their seeds, whose masks are to be evaluated.
 
     Args:
         folders: Of the runs.
-        dense: Whose network the masks are meant for; need not have begun.
+        dense: A run of the network that the masks are for; its training need not have begun.
 
     Raises:
-        InputError: A folder holds no sparse run of this network that is finished, or two hold one
-            of the same seed.
+        InputError: A folder holds no finished sparse run of this network, or two have the same
+            seed.
     """
     runs: dict[int, Run] = {}
     for folder in folders:
@@ -82,10 +82,10 @@ def runs_by_seed(folders: Iterable[Path], dense: Run) -> dict[int, Run]:
 
 @dataclass(frozen=True)
 class Lottery:
-    r"""Which tickets are drawn, and the trainings that judge them.
+    r"""The tickets of a lottery, and the trainings that evaluate them.
 
-    For each seed a dense network is trained, which keeps its weights :math:`W(j)` of epoch
-    :math:`j`. Each round prunes a share :math:`p` of the weights that are left, those of smallest
+    For each seed a dense network is trained, which saves its weights :math:`W(j)` of epoch
+    :math:`j`. Each round prunes a fraction :math:`p` of the kept weights, those of smallest
     trained magnitude, rewinds the others to :math:`W(j)` and trains them from there to the end.
     From "The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks" (Frankle and
     Carbin, 2019) and "Linear Mode Connectivity and the Lottery Ticket Hypothesis" (Frankle et al.,
@@ -93,19 +93,19 @@ class Lottery:
 
     Args:
         folder: Of the whole lottery: tickets, runs and the result.
-        options: Options of ``train`` that all runs have in common.
+        options: Options of ``train`` of all runs.
         seeds: Of the dense networks; each has its own tickets and controls.
-        rounds: How often to prune.
-        rate: Share of the remaining weights that a round prunes, :math:`p`, in (0, 1).
+        rounds: Number of prunings.
+        rate: Fraction of the kept weights that a round prunes, :math:`p`, in (0, 1).
         rewind_epoch: :math:`j`; 0 is the initialisation.
-        one_shot: Whether each round prunes the dense network, instead of the ticket before.
+        one_shot: Whether each round prunes the dense network instead of the previous ticket.
         controls: Any of :data:`CONTROLS`.
-        allocation: How many weights each layer loses, see
+        allocation: Distribution of the pruned weights over the layers, see
             :func:`~pyg_stgcn.sparsity.prune_further`.
-        min_density: What every layer keeps at least, see there.
-        score_scale: How magnitudes of different layers compare, see there.
-        sources: Sparse runs by seed, whose masks are the tickets' in place of those that rounds
-            find: does what another method has learned contain a ticket?
+        min_density: Least density of every layer, see there.
+        score_scale: Scale of the magnitudes of different layers, see there.
+        sources: Sparse runs by seed. Their masks replace those of the rounds: are the masks that
+            another method has learned tickets?
     """
 
     folder: Path
@@ -123,16 +123,16 @@ class Lottery:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """The ticket, and what it is compared with."""
+        """The ticket and its controls."""
         return (TICKET, *self.controls)
 
     def stages(self) -> Iterator[tuple[str, list[Job]]]:
-        """Trainings that can run side by side, after those of all stages before are finished.
+        """Stages of trainings. Those of one stage can run in parallel, after the previous stages.
 
-        Draws the tickets of each stage as it comes to it.
+        Writes the tickets of a stage before it is yielded.
 
         Yields:
-            What the stage is, and its trainings.
+            The name of the stage, and its trainings.
         """
         yield "dense", [self.job(DENSE, 0, seed) for seed in self.seeds]
         numbers = range(1, self.rounds + 1)
@@ -141,7 +141,7 @@ class Lottery:
             for number in group:
                 for seed in self.seeds:
                     self._draw(number, seed)
-            # The tickets first: the next stage waits for them only if it must.
+            # The tickets first: the next round needs them, but not the controls.
             jobs = [
                 self.job(variant, number, seed)
                 for variant in self.variants
@@ -158,7 +158,7 @@ class Lottery:
             label = f"dense-seed{seed}"
             own["save_epoch"] = self.rewind_epoch
         else:
-            # A ticket says itself what is masked.
+            # The file of a ticket records which parameters are masked.
             own = {name: own[name] for name in own if name not in ("include", "exclude")}
             label = f"round{number}-{variant}-seed{seed}"
             own["ticket"] = str(
@@ -169,15 +169,15 @@ class Lottery:
         return Job(label, self.folder / label, own)
 
     def sparsity(self, number: int) -> float:
-        """Share of zeros after a round."""
+        """Sparsity after a round."""
         return 1 - kept_after(number, self.rate)
 
     def ticket_file(self, variant: str, number: int, seed: int) -> Path:
-        """Where a ticket, or the masks drawn by lot, lie."""
+        """The file of a ticket, or of the random masks."""
         return self.folder / "tickets" / f"round{number}-{variant}-seed{seed}.safetensors"
 
     def _draw(self, number: int, seed: int) -> None:
-        """Write the tickets of a round that are not there yet."""
+        """Write the missing tickets of a round."""
         dense = Run.open(self.job(DENSE, 0, seed).folder)
         facts = ticket_metadata(dense, self.rewind_epoch) | {"round": number}
         if self.sources:
@@ -191,7 +191,7 @@ class Lottery:
             facts |= {name: getattr(self, name) for name in rules}
         kinds = [kind for kind in (TICKET, "random") if kind in self.variants]
         files = {kind: self.ticket_file(kind, number, seed) for kind in kinds}
-        missing = [kind for kind in kinds if not _is_there(files[kind], {**facts, "variant": kind})]
+        missing = [kind for kind in kinds if not _is_drawn(files[kind], {**facts, "variant": kind})]
         if not missing:
             return
         files[TICKET].parent.mkdir(parents=True, exist_ok=True)
@@ -201,8 +201,8 @@ class Lottery:
                 masks = learned if self.sources else self._found_masks(dense, number, seed)
             else:
                 found = load_ticket(files[TICKET]).masks
-                lots = torch.Generator().manual_seed(1000 * seed + number)
-                masks = random_masks(found, lots, facts["structure"])
+                generator = torch.Generator().manual_seed(1000 * seed + number)
+                masks = random_masks(found, generator, facts["structure"])
             save_ticket(files[kind], Ticket(masks, early, {**facts, "variant": kind}))
 
     def _found_masks(self, dense: Run, number: int, seed: int) -> dict[str, torch.Tensor]:
@@ -223,14 +223,14 @@ class Lottery:
         )
 
     def summarise(self) -> dict[str, Any]:
-        """Table and figure of the finished runs: ``lottery.json``, ``.csv`` and ``.png``.
+        """Write the table and figure of the finished runs: ``lottery.json``, ``.csv``, ``.png``.
 
         ``difference`` is the mean difference in top-1 to the dense run of the same seed, and
         ``lead`` that of the ticket of the same round and seed to a control, both with the limits
-        of their 95 % confidence intervals (Student's t, for paired samples). A ticket ``wins``
-        where it is not more than one standard deviation of the dense runs behind their mean, and
-        the interval of its lead over each control is above zero; unknown without two seeds or
-        without both controls.
+        of their 95 % confidence intervals (Student's t, for paired samples). A ticket ``wins`` if
+        its mean is at most one standard deviation of the dense runs below theirs, and the interval
+        of its lead over each control is above zero. This is unknown without two seeds or without
+        both controls.
 
         Returns:
             ``verdict``, ``rows`` and ``runs``, and the files.
@@ -262,15 +262,15 @@ class Lottery:
         return result
 
 
-def _is_there(path: Path, facts: Mapping[str, Any]) -> bool:
+def _is_drawn(path: Path, facts: Mapping[str, Any]) -> bool:
     if not path.exists():
         return False
     found = load_ticket(path).facts
-    theirs, ours = (told.get("source", {}) for told in (found, facts))
+    theirs, ours = (each.get("source", {}) for each in (found, facts))
     if theirs.get("masks") != ours.get("masks"):
-        origins = [told.get("folder", "the rounds") for told in (theirs, ours)]
+        origins = [source.get("folder", "the rounds") for source in (theirs, ours)]
         raise InputError(
-            f"{path}: has the masks of {origins[0]} as they were then, not those of {origins[1]}; "
+            f"{path}: has earlier masks of {origins[0]}, not those of {origins[1]}; "
             "name another folder with --out"
         )
     for name, value in facts.items():

@@ -1,4 +1,4 @@
-"""Which tickets win: the table of a lottery's runs, and what it says in words."""
+"""The verdict of a lottery: a table of its runs, and the winning tickets in words."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from pyg_stgcn.studies.over_seeds import means, paired_difference
 
-#: What a ticket is compared with at the same number of weights: as many of each layer drawn by lot,
-#: and the same weights with new values.
+#: Controls of a ticket with the same number of weights: as many weights of each layer chosen at
+#: random, and the same weights with new initial values.
 CONTROLS = ("random", "redrawn")
 #: The other variants.
 DENSE, TICKET = "dense", "ticket"
@@ -69,7 +69,7 @@ def _means(group: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
 def _paired(
     name: str, group: Mapping[int, Mapping[str, Any]], other: Mapping[int, Mapping[str, Any]]
 ) -> dict[str, float | None]:
-    """Mean difference in top-1 of runs with the same seed, and its interval from two pairs on."""
+    """Mean difference in top-1 of runs with the same seed, and its interval for two or more."""
     pairs = [run["top1"] - other[seed]["top1"] for seed, run in group.items()]
     return paired_difference(pairs, name)
 
@@ -84,24 +84,24 @@ def _wins(
 
 
 def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
-    """In words: at which shares of kept weights the tickets win, and why not at the others."""
+    """The densities at which tickets win, in words, and the reasons why others do not."""
     tickets = [row for row in rows if row["variant"] == TICKET]
     if any(row["wins"] is None for row in tickets):
-        return "no verdict: it takes both controls and two seeds at least"
-    floor = rows[0]["top1"] - rows[0]["top1_deviation"]
-    won = [_share(row) for row in tickets if row["wins"]]
+        return "no verdict: both controls and at least two seeds are needed"
+    level = rows[0]["top1"] - rows[0]["top1_deviation"]
+    won = [_density(row) for row in tickets if row["wins"]]
     sentences = [f"winning tickets at {', '.join(won)}" if won else "no winning ticket"]
-    behind = [_share(row) for row in tickets if row["top1"] < floor]
+    behind = [_density(row) for row in tickets if row["top1"] < level]
     if behind:
         sentences.append(f"worse than dense at {', '.join(behind)}")
     for control in CONTROLS:
-        level = [
-            _share(row) for row in rows if row["variant"] == control and not row["lead_low"] > 0
+        similar = [
+            _density(row) for row in rows if row["variant"] == control and not row["lead_low"] > 0
         ]
-        if level:
-            sentences.append(f"not clearly better than {control} at {', '.join(level)}")
+        if similar:
+            sentences.append(f"not clearly better than {control} at {', '.join(similar)}")
     return "; ".join(sentences) + " of the weights"
 
 
-def _share(row: Mapping[str, Any]) -> str:
+def _density(row: Mapping[str, Any]) -> str:
     return f"{100 * row['kept']:.3g} %"

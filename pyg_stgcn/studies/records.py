@@ -1,4 +1,4 @@
-"""What finished runs have written down, read back for a comparison."""
+"""Results that finished runs have written, read for a comparison."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def read_summary(folder: Path, *, counts: bool = False) -> dict[str, Any]:
 
     Args:
         folder: The run directory.
-        counts: Whether the numbers of parameters are needed too.
+        counts: Whether the numbers of parameters are required too.
 
     Raises:
-        InputError: It is missing or damaged, or an entry that comparisons need is of another type.
+        InputError: It is missing or damaged, or a required entry is missing or of another type.
     """
     path = RunFiles(folder).summary
     remedy = "put the file back as the run wrote it, or train the run again in another folder"
@@ -86,10 +86,10 @@ def summary_of(job: Job, *, counts: bool = False) -> dict[str, Any]:
 
 
 def read_subsets(folder: Path) -> list[dict[str, Any]]:
-    """The rows of an assembly's ``assembly.json``, one a subset of its experts.
+    """The rows of an assembly's ``assembly.json``, one for each subset of its experts.
 
     Raises:
-        InputError: It is missing, damaged, or of a version that wrote less.
+        InputError: It is missing, damaged, or lacks entries.
     """
     path = RunFiles(folder).subsets("json")
     views = shown(read_summary(folder).get("views"))

@@ -1,4 +1,4 @@
-"""Runs over several sparsities, methods and seeds, and what they say together."""
+"""Sweeps: runs over several sparsities, methods and seeds, compared in one table."""
 
 from __future__ import annotations
 
@@ -43,14 +43,15 @@ def plan_sweep(
     methods: Sequence[str],
     seeds: Sequence[int],
 ) -> list[Job]:
-    """One training for each combination; of dense ones, which have no penalty, one a seed.
+    """Plan one training for each combination, and one dense training without penalty a seed.
 
     Args:
-        folder: Of the whole sweep; a run's folder in it is named after what is varied.
-        options: Options that all have in common.
-        sparsities: With 0 for the dense ones.
-        methods: Ways to prune.
-        seeds: Of each.
+        folder: Of the whole sweep. The folder of a run is named after its sparsity, method and
+            seed.
+        options: Options of all runs.
+        sparsities: 0 means dense.
+        methods: Pruning methods.
+        seeds: Seeds of every combination.
     """
     jobs = {}
     for seed in seeds:
@@ -68,16 +69,16 @@ def plan_sweep(
 
 
 def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
-    """Table and figure of finished runs, as ``sweep.json``, ``sweep.csv`` and ``sweep.png``.
+    """Write the table and figure of finished runs: ``sweep.json``, ``.csv`` and ``.png``.
 
     ``difference`` is the mean difference in top-1 between a run and the dense one of the same seed,
-    with the limits of its 95 % confidence interval (Student's t, for paired samples); missing where
-    there are no two seeds, or no dense runs. ``achieved`` is the share of zeros at the end, which
-    whole channels, for example, meet only roughly.
+    with the limits of its 95 % confidence interval (Student's t, for paired samples). It is missing
+    without two seeds or without dense runs. ``achieved`` is the sparsity at the end, which may
+    differ a little from the target, for example where whole channels are pruned.
 
     Args:
-        jobs: All finished.
-        folder: Where to write.
+        jobs: Finished trainings.
+        folder: Folder of the results.
 
     Returns:
         ``rows`` and ``runs``, and the files.
@@ -102,7 +103,7 @@ def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
 
 
 def check_alike(jobs: Sequence[Job], varied: set[str]) -> None:
-    """Raise an error if runs differ in more than what is varied, and where they computed."""
+    """Raise an error if runs differ in other options than the varied ones and the hardware."""
     loaded = [load_config(job.files.config_file) for job in jobs]
     configs = [config.to_dict() for config, _ in loaded]
     for job, (_, facts) in zip(jobs, loaded, strict=True):

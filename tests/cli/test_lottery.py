@@ -74,7 +74,7 @@ def test_rounds_prune_what_the_round_before_has_trained(out: Path) -> None:
         before = masks
 
 
-def test_all_arms_start_where_they_should(out: Path) -> None:
+def test_all_variants_start_where_they_should(out: Path) -> None:
     early = load_file(out / f"dense-seed{SEED}/epoch1.safetensors")
     for number in (1, 2):
         masks, lots = tickets(out, number), tickets(out, number, "random")
@@ -144,7 +144,7 @@ def test_the_result_is_that_of_the_runs(words: list[object], out: Path) -> None:
             assert float(row["difference"]) == pytest.approx(top1[key] - top1[0, "dense"])
         if key[1] in ("random", "redrawn"):
             assert float(row["lead"]) == pytest.approx(top1[key[0], "ticket"] - top1[key])
-    assert "two seeds at least" in content["verdict"]
+    assert "at least two seeds" in content["verdict"]
     text = call(*words).stdout
     for row in content["rows"]:
         assert all(f"{100 * row[name]:.3g} %" in text for name in ("kept", "params_kept_fraction"))

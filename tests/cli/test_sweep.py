@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import shlex
 import shutil
 import statistics
@@ -12,8 +11,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
-from pyg_stgcn.studies.over_seeds import paired_interval
-from pyg_stgcn.studies.sweeps import plan_sweep
 
 SEEDS = (3, 4)
 
@@ -137,38 +134,3 @@ def test_wrong_usage(given: list[object], message: str) -> None:
     result = call("sweep", *given, *([] if not given else ["--dataset", "synthetic"]))
     assert result.exit_code == 2
     assert message in result.stderr
-
-
-def test_dense_runs_are_planned_once_a_seed(tmp_path: Path) -> None:
-    jobs = plan_sweep(tmp_path, {"epochs": 1}, (0, 0.9, 0.95), ("rigl", "set"), (0, 1, 2))
-    assert len(jobs) == 3 * (1 + 2 * 2)
-    assert sum("method" not in job.options for job in jobs) == 3
-    assert len({job.folder for job in jobs}) == len(jobs)
-
-
-def test_dense_runs_have_no_penalty(tmp_path: Path) -> None:
-    dense, sparse = plan_sweep(tmp_path, {"penalty": 0.1}, (0, 0.9), ("score",), (0,))
-    assert "penalty" not in dense.options
-    assert sparse.options["penalty"] == 0.1
-
-
-def test_a_command_has_all_options(tmp_path: Path) -> None:
-    options: dict[str, object] = {"dataset": "synthetic", "scale": False}
-    options |= {"freeze_backbone": True, "clip_frames": 8}
-    (job,) = plan_sweep(
-        tmp_path, options | {"augment": {"mirror": 0.5, "noise": 0.1}}, (0,), (), (1,)
-    )
-    assert job.words == [
-        *("train", "--dataset", "synthetic", "--no-scale", "--freeze-backbone"),
-        *("--clip-frames", "8", "--augment", "mirror=0.5", "--augment", "noise=0.1"),
-        *("--sparsity", "0", "--seed", "1", "--root", str(Path("data").absolute())),
-        *("--out", str(tmp_path / "dense-seed1")),
-    ]
-
-
-def test_the_interval_is_students() -> None:
-    differences = [0.01, -0.02, 0.03, 0.0]
-    # The 97.5 % quantile of t with three degrees of freedom, from a table.
-    half = 3.18244630528 * statistics.stdev(differences) / math.sqrt(4)
-    mean = statistics.mean(differences)
-    assert paired_interval(differences) == pytest.approx((mean - half, mean + half))

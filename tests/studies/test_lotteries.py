@@ -36,9 +36,9 @@ def finished(tmp_path: Path) -> Lottery:
         for seed, top1 in enumerate(values):
             folder = planned.job(variant, number, seed).folder
             folder.mkdir(parents=True)
-            facts = {"top1": top1, "mean_class": top1, "seed": seed, "seconds": 60.0}
-            facts |= {"sparsity": 1 - 0.8**number, "params_kept_fraction": 0.8**number}
-            (folder / "summary.json").write_text(json.dumps(facts))
+            summary = {"top1": top1, "mean_class": top1, "seed": seed, "seconds": 60.0}
+            summary |= {"sparsity": 1 - 0.8**number, "params_kept_fraction": 0.8**number}
+            (folder / "summary.json").write_text(json.dumps(summary))
     return planned
 
 
