@@ -33,27 +33,29 @@ _ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
 )
 @click.option(
     "--corruption",
-    metavar="SEVERITY|SHARE|all",
-    help="Lose frames first: minor (0.25), moderate (0.5), severe (0.75), or another share of "
+    metavar="SEVERITY|FRACTION|all",
+    help="Drop frames first: minor (0.25), moderate (0.5), severe (0.75), or another fraction of "
     "them; 'all' severities with all modes.",
 )
 @click.option(
     "--mode",
     type=click.Choice(["random", "block", "prefix", "suffix", "periodic"]),
-    help="Which frames are lost.  [default: random]",
+    help="How dropped frames are chosen.  [default: random]",
 )
 @click.option(
-    "--repair", type=click.Choice(["interpolate"]), help="Fill in what is missing afterwards."
+    "--repair",
+    type=click.Choice(["interpolate"]),
+    help="Fill in missing frames and joints afterwards.",
 )
 @click.option(
     "--checkpoint",
     type=click.Choice(["best", "last"]),
-    help="Take these weights, also of a run that is not finished.  [default: those of its end]",
+    help="Evaluate a checkpoint, also of an unfinished run.  [default: the final weights]",
 )
 @click.option(
     "--dataset",
     metavar="NAME|FILE.pkl",
-    help="Other data, or the new place of those of the run.  [default: those of the run]",
+    help="Other data, or the new path of the data of the run.  [default: the data of the run]",
 )
 @click.option(
     "--split",
@@ -61,8 +63,8 @@ _ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
     help="train, val, test, all, or the name of a split of the data.  [default: val; all of a "
     "pickle without splits]",
 )
-@click.option("--benchmark", help="Which pair of splits of the data.")
-@click.option("--root", help="Folder of the datasets, if it is not the one of the run.")
+@click.option("--benchmark", help="Pair of splits of the data.")
+@click.option("--root", help="Folder of the datasets.  [default: that of the run]")
 @click.option(
     "--source", metavar="FILE|FOLDER", help="Local copy of the dataset's archive or raw files."
 )
@@ -85,21 +87,21 @@ def command(
     Writes evaluation.json, the class probabilities (predictions.npz) and the confusion matrix
     (confusion.csv, confusion.png) into RUN.
 
-    Of an assembly it evaluates every subset of the experts too (assembly.json, .csv and .png).
+    For an assembly, it evaluates every subset of the experts too (assembly.json, .csv and .png).
 
-    With --dataset, --split or --benchmark, evaluates other clips on the same skeleton. Classes are
-    matched by name. The names of the files then end in those of the data and the split
+    With --dataset, --split or --benchmark, it evaluates other clips on the same skeleton. Classes
+    are matched by name. The names of the files then end in the names of the data and the split
     (evaluation-mine-test.json), and predictions-mine-test.csv lists the predicted class of every
     clip, with or without a label.
 
-    With --corruption, evaluates intact clips and clips that have lost frames, and writes
-    robustness.json, robustness.csv and robustness.png instead. A single loss and a repair show in
-    their names: robustness-0.75-random-interpolate.json. To repair what the sensor did not see,
-    lose nothing: --corruption 0.
+    With --corruption, it evaluates intact clips and clips with dropped frames, and writes
+    robustness.json, robustness.csv and robustness.png instead. Their names contain a single
+    corruption and the repair: robustness-0.75-random-interpolate.json. To repair only the joints
+    that the sensor did not see, use --corruption 0.
 
-    With --checkpoint the names say so too: evaluation-best.json.
+    With --checkpoint, the names contain the checkpoint: evaluation-best.json.
     """
-    _check_losses(corruption, mode, repair)
+    _check_corruption(corruption, mode, repair)
 
     from pyg_stgcn.cli._device import check_device
     from pyg_stgcn.evaluation.evaluation_data import EvaluationData
@@ -135,12 +137,12 @@ def command(
         _print_robustness(result)
 
 
-def _check_losses(corruption: str | None, mode: str | None, repair: str | None) -> None:
+def _check_corruption(corruption: str | None, mode: str | None, repair: str | None) -> None:
     if corruption is None:
         if mode or repair:
             raise click.UsageError(
                 f"{'--mode' if mode else '--repair'} needs --corruption, such as severe, "
-                "or 0 to lose nothing"
+                "or 0 to drop nothing"
             )
         return
     if corruption == "all":
@@ -180,7 +182,7 @@ def _print_evaluation(result: dict[str, Any]) -> None:
     echo(f"result: {result['evaluation_json']}")
     if "assembly" in result:
         print_subsets(result["assembly"]["rows"])
-        echo(f"picture: {result['assembly']['assembly_png']}")
+        echo(f"figure: {result['assembly']['assembly_png']}")
 
 
 def _title(result: dict[str, Any]) -> str:
@@ -190,11 +192,11 @@ def _title(result: dict[str, Any]) -> str:
 def _print_robustness(result: dict[str, Any]) -> None:
     repair = f", repair: {result['repair']}" if result["repair"] else ""
     print_table(
-        ("lost frames", "share", "top-1", "mean class"),
+        ("dropped frames", "fraction", "top-1", "mean class"),
         [
             (
                 row["mode"] or "none",
-                f"{100 * row['lost']:g} %",
+                f"{100 * row['dropped']:g} %",
                 percent(row["top1"]),
                 percent(row["mean_class"]),
             )
@@ -206,5 +208,5 @@ def _print_robustness(result: dict[str, Any]) -> None:
         f"samples: {result['samples']}, views: {result['views']}\n"
         f"kept: {percent(1 - result['sparsity'])} of the maskable weights, "
         f"{percent(result['params_kept_fraction'])} of all parameters\n"
-        f"table: {result['robustness_csv']}\npicture: {result['robustness_png']}"
+        f"table: {result['robustness_csv']}\nfigure: {result['robustness_png']}"
     )

@@ -37,9 +37,9 @@ def command(
 ) -> None:
     """Average the class probabilities of several RUNs, such as those of four streams.
 
-    'train' and 'evaluate' have left the probabilities in each run. By default joint and bone
+    'train' and 'evaluate' write the probabilities into each run. By default joint and bone
     streams count twice as much as their motions. --search needs runs that were all trained with
-    --hold-out: it never looks at the clips that the result is measured on.
+    --hold-out: it never uses the clips that the result is measured on.
     """
     if search and weights is not None:
         raise click.UsageError("--weights and --search exclude each other")
@@ -66,4 +66,4 @@ def command(
         [*rows, ("fused", "", "", "", *fused)],
         title=f"{joined(result['dataset'], result['benchmark'])}; weights: {result['chosen_by']}",
     )
-    echo(f"picture: {result['fusion_png']}")
+    echo(f"figure: {result['fusion_png']}")

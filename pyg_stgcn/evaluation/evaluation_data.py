@@ -32,12 +32,12 @@ class EvaluationData:
     """The clips to evaluate a run on; by default its own validation clips.
 
     Args:
-        dataset: Other data than those of the run, or the place where these are now: a name from
+        dataset: Other data than those of the run, or their new path: a name from
             :data:`pyg_stgcn.datasets.DATASETS` or the path of a pickle.
-        root: Folder of the datasets, if it is not the one of the run.
+        root: Folder of the datasets (default: that of the run).
         source: A local copy of the dataset's archive or raw files.
         skeleton: Built-in name or JSON file; only for pickles.
-        benchmark: Which pair of splits of the data to use.
+        benchmark: Pair of splits of the data.
         split: ``"train"``, ``"val"`` or ``"test"`` of the benchmark, ``"all"``, or the name of a
             split of the data (default: ``"val"``; ``"all"`` of a pickle without splits).
     """
@@ -52,13 +52,13 @@ class EvaluationData:
 
 @dataclass(frozen=True)
 class EvaluationClips:
-    """Clips to evaluate a run on.
+    """Opened clips to evaluate a run on.
 
     Args:
         run: The run.
         dataset: The clips, with labels in the order of the run's classes.
-        config: The run's configuration, but for the data.
-        split: Which of the data's clips they are.
+        config: The run's configuration, except for the data.
+        split: Name of the split of the data.
         ending: What the names of result files end in; empty for the run's own validation clips.
     """
 
@@ -75,10 +75,10 @@ class EvaluationClips:
         return RunFiles(run.folder, checkpoint=run.checkpoint, data_name=self.ending)
 
     def labelled(self) -> EvaluationClips:
-        """Those of the clips that have a label.
+        """The clips that have a label.
 
         Raises:
-            InputError: None has.
+            InputError: No clip has a label.
         """
         what = f"{self.config.dataset}, split {self.split!r}"
         return replace(self, dataset=labelled_clips(self.dataset, what))
@@ -89,17 +89,17 @@ def open_clips_for(run: Run, data: EvaluationData | None = None) -> EvaluationCl
 
     Args:
         run: The run.
-        data: Which clips (default: its own validation clips).
+        data: The clips (default: its own validation clips).
 
     Raises:
-        InputError: The data are not there, or do not fit the run.
+        InputError: The data are missing, or do not fit the run.
     """
     data = data or EvaluationData()
     config = _replace_data(run.config, data)
     if data.dataset is None or _are_data_of(run, config):
         return _open_own(run, config, data)
-    nothing: dict[str, Any] = {"val": None, "val_split": None, "drop_leaks": False}
-    config = replace(config, benchmark=data.benchmark, **nothing)
+    unset: dict[str, Any] = {"val": None, "val_split": None, "drop_leaks": False}
+    config = replace(config, benchmark=data.benchmark, **unset)
     dataset = _match(run, open_other_file(config, data.split, run.skeleton), config)
     if run.config.val is not None and are_clips_of(run, dataset, "val"):
         found = replace(run.config, val=config.dataset)
@@ -116,11 +116,11 @@ def open_part(run: Run, config: TrainConfig, split: str) -> SkeletonDataset:
 
     Args:
         run: The run.
-        config: Its configuration, with the place where the data are now.
+        config: Its configuration, with the current path of the data.
         split: ``"train"``, ``"val"``, ``"test"``, ``"all"``, or the name of a split of the data.
 
     Raises:
-        InputError: The data are not there, or do not fit the run.
+        InputError: The data are missing, or do not fit the run.
     """
     try:
         dataset = open_dataset(config, split)
@@ -129,8 +129,8 @@ def open_part(run: Run, config: TrainConfig, split: str) -> SkeletonDataset:
         if gone is None:
             raise
         raise InputError(
-            f"{gone}: no such file, but {run.folder} was trained on it; if it has moved, name its "
-            "new place with --dataset"
+            f"{gone}: no such file, but {run.folder} was trained on it; if it has moved, give its "
+            "new path with --dataset"
         ) from error
     return _match(run, dataset, config)
 
@@ -143,14 +143,14 @@ def _replace_data(config: TrainConfig, data: EvaluationData) -> TrainConfig:
     if not given:
         return config
     if data.dataset not in (None, config.dataset):
-        # What is told of the run's data does not hold for others.
-        told = {"root": None, "source": None}
-        given = told | ({} if is_file(data.dataset) else {"skeleton": None}) | given
+        # Options about the data of the run do not hold for other data.
+        unset: dict[str, Any] = {"root": None, "source": None}
+        given = unset | ({} if is_file(data.dataset) else {"skeleton": None}) | given
     return with_absolute_paths(replace(config, **given))
 
 
 def _are_data_of(run: Run, config: TrainConfig) -> bool:
-    """Whether these are the run's own data, in another place."""
+    """Whether these are the run's own data, under another path."""
     try:
         train = _match(run, open_dataset(config, "train"), config)
     except InputError:
@@ -166,7 +166,7 @@ def _open_own(run: Run, config: TrainConfig, data: EvaluationData) -> Evaluation
         config = replace(config, benchmark=data.benchmark)
     split = data.split or "val"
     dataset = open_part(run, config, split)
-    # Data that only resemble those of the run must not take the place of its own results.
+    # Results on similar data must not overwrite those on the data of the run.
     if (
         split == "val"
         and not other_benchmark
@@ -198,7 +198,7 @@ def _match(run: Run, dataset: SkeletonDataset, config: TrainConfig) -> SkeletonD
 def _ending(run: Run, config: TrainConfig, benchmark: str | None, split: str) -> str:
     parts = [Path(config.dataset).stem, *([] if benchmark is None else [benchmark]), split]
     ending = "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts)
-    # Another file of the same name, in another folder.
+    # Another data file of the same name, in another folder.
     for path in run.folder.glob(f"*-{glob.escape(ending)}.json"):
         if _dataset_of(path) not in (None, config.dataset):
             return f"{ending}-{zlib.crc32(os.fsencode(config.dataset)):08x}"
@@ -206,7 +206,7 @@ def _ending(run: Run, config: TrainConfig, benchmark: str | None, split: str) ->
 
 
 def _dataset_of(path: Path) -> str | None:
-    """The data that a result is about."""
+    """The data of a result."""
     try:
         content = read_json(path, "evaluate again")
     except InputError:

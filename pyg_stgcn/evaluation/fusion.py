@@ -1,4 +1,4 @@
-"""Late fusion: several runs judge the same clips, and their probabilities are averaged."""
+"""Late fusion: the averaged class probabilities of several runs on the same clips."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.tables import write_json
 from pyg_stgcn.text import joined
 
-#: Weights that a search tries for every run, and how many combinations it tries at most.
+#: Candidate weights of every run in a search, and the largest number of combinations.
 SEARCH_WEIGHTS = (0, 1, 2, 3, 4)
 SEARCH_TRIALS = 2_000
 
@@ -39,8 +39,8 @@ def fuse(
     """Weighted mean of class probabilities.
 
     Args:
-        probabilities: Of every run ``[N, num_classes]``.
-        weights: Of every run; they need not add up to one.
+        probabilities: Those of every run, ``[N, num_classes]``.
+        weights: One for each run; they need not add up to one.
 
     Raises:
         InputError: The weights are too few, too many, negative or all zero.
@@ -52,7 +52,7 @@ def fuse(
         )
     if min(weights) < 0 or not 0 < sum(weights) < np.inf:
         raise InputError(
-            f"--weights {_text(weights)}: a mean needs weights of zero or more, one of them above"
+            f"--weights {_text(weights)}: a mean needs weights of at least zero, and one above it"
         )
     return np.average(np.stack(probabilities).astype(np.float64), axis=0, weights=weights)
 
@@ -62,18 +62,18 @@ def search_weights(
 ) -> list[float]:
     """Weights with the highest accuracy on clips that no run was trained on.
 
-    Of weights with the same accuracy, of which a few clips leave many, those with the lowest
-    cross-entropy win. (Alone it would be a bad guide: a mean of probabilities is less sure than
-    each of them, so it favours a single run.) The same input gives the same weights.
+    Among weights of the same accuracy, which are many if clips are few, those with the lowest
+    cross-entropy win. (Cross-entropy alone would favour a single run: a mean of probabilities is
+    less confident than each of them.) The same input gives the same weights.
 
     Args:
-        probabilities: Of every run ``[N, num_classes]``.
+        probabilities: Those of every run, ``[N, num_classes]``.
         labels: Classes ``[N]``.
     """
     space = {f"{number:03}": list(SEARCH_WEIGHTS) for number in range(len(probabilities))}
     trials = min(SEARCH_TRIALS, len(ParameterGrid(space)))
     classes = np.arange(probabilities[0].shape[1])
-    # Single precision adds up to one less exactly than log_loss wants it.
+    # The sums of single precision differ from one by more than log_loss tolerates.
     exact = [part / part.sum(axis=1, keepdims=True, dtype=np.float64) for part in probabilities]
     best, highest = [1.0] * len(probabilities), (-1.0, -np.inf)
     for choice in ParameterSampler(space, trials, random_state=0):
@@ -95,22 +95,21 @@ def fuse_runs(
     weights: Sequence[float] | None = None,
     search: bool = False,
 ) -> dict[str, Any]:
-    """Fuse finished runs; writes ``fusion.json`` and ``fusion.png``.
+    """Fuse finished runs and write ``fusion.json`` and ``fusion.png``.
 
     Args:
-        folders: Run directories, all of the same data and benchmark.
+        folders: Run directories of the same data and benchmark.
         out: Folder of the result.
         weights: One per run (default: :func:`published_weights` of their streams).
         search: Choose the weights by :func:`search_weights` instead, on the training clips that
-            all runs were started with ``--hold-out`` to leave alone.
+            all runs held out (option ``hold_out`` of the training).
 
     Returns:
         ``top1``, ``top5``, ``mean_class``, ``samples``, ``chosen_by``, ``fusion_png`` and ``runs``,
         with the weight and accuracies of each.
 
     Raises:
-        InputError: There are less than two runs, they are of different data, or their predictions
-            are missing.
+        InputError: There are fewer than two runs, their data differ, or predictions are missing.
     """
     if len(folders) < 2:
         raise InputError(f"{len(folders)} run to fuse; name at least two")
@@ -149,7 +148,7 @@ def fuse_runs(
 def _choose_weights(
     runs: Sequence[Run], weights: Sequence[float] | None, search: bool
 ) -> tuple[Sequence[float], str]:
-    """The weights of the runs, and where they come from."""
+    """The weights of the runs, and the way they were chosen."""
     if search:
         return _search(runs), "search on held-out training clips"
     if weights is None:
@@ -161,8 +160,8 @@ def _search(runs: Sequence[Run]) -> list[float]:
     for run in runs:
         if run.config.hold_out == 0:
             raise InputError(
-                f"{run.folder}: was trained on all training clips, which leaves none to search "
-                "weights on (the test clips must not choose them); train with --hold-out 0.1"
+                f"{run.folder}: was trained on all training clips, so none are held out for the "
+                "search of weights (test clips must not choose them); train with --hold-out 0.1"
             )
     held_out = _matching(runs, [Predictions.load(run.held_out_predictions) for run in runs])
     return search_weights([one.probabilities for one in held_out], held_out[0].labels)

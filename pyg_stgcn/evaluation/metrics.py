@@ -1,4 +1,4 @@
-"""Accuracies of averaged class probabilities."""
+"""Accuracies and the confusion matrix of class probabilities."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ def classification_metrics(
     Args:
         probabilities: Class probabilities ``[N, num_classes]``.
         labels: Classes ``[N]``.
+
+    >>> classification_metrics(np.eye(3)[[0, 1, 1]], np.array([0, 1, 2]))["top1"]
+    0.6666666666666666
     """
     num_classes = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""Judging a trained model on clips that have lost frames."""
+"""Robustness: evaluation of a trained model on clips with dropped frames."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pyg_stgcn.runs.folder import Run, sparsity_summary
 from pyg_stgcn.tables import write_csv, write_json
 from pyg_stgcn.transforms import MODES, SEVERITIES, Interpolate, TemporalCorruption
 
-#: Of the losses: all runs are judged on the same ones.
+#: Of the corruption: the same frames are dropped for all runs.
 SEED = 0
 REPAIRS = {"interpolate": Interpolate}
-COLUMNS = ("lost", "mode", "top1", "top5", "mean_class")
+COLUMNS = ("dropped", "mode", "top1", "top5", "mean_class")
 
 
 def evaluate_robustness(
@@ -36,19 +36,19 @@ def evaluate_robustness(
     data: EvaluationData | None = None,
     checkpoint: str | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a finished run on its validation clips, intact and with lost frames.
+    """Evaluate a finished run on its validation clips, intact and with dropped frames.
 
-    Writes ``robustness.json``, ``.csv`` and ``.png``. The names say what is not the default: a
-    single loss, as in ``robustness-0.75-block.json``, the repair, as in
+    Writes ``robustness.json``, ``.csv`` and ``.png``. The names contain everything that is not the
+    default: a single corruption, as in ``robustness-0.75-block.json``, the repair, as in
     ``robustness-interpolate.json``, and other data, as in ``robustness-mine-test.json``. Clips
-    without a label are left out.
+    without a label are ignored.
 
     Args:
         folder: The run directory.
-        corruption: ``"all"`` severities with all modes; or one severity or share of the frames,
-            see :class:`~pyg_stgcn.transforms.TemporalCorruption`. Zero loses nothing.
-        mode: Which frames a single loss takes.
-        repair: ``"interpolate"`` for :class:`~pyg_stgcn.transforms.Interpolate`, of all clips: the
+        corruption: ``"all"`` severities with all modes; or one severity or fraction of the frames,
+            see :class:`~pyg_stgcn.transforms.TemporalCorruption`. Zero drops nothing.
+        mode: Choice of the frames of a single corruption.
+        repair: ``"interpolate"`` for :class:`~pyg_stgcn.transforms.Interpolate` on all clips:
             intact ones may lack joints that the sensor did not see.
         num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
@@ -57,36 +57,36 @@ def evaluate_robustness(
             before it is finished; the names of the files say so (default: those of its end).
 
     Returns:
-        ``rows``, one of the intact clips and one of each loss, with ``lost`` (share of the frames),
-        ``mode``, ``top1``, ``top5`` and ``mean_class``; ``dataset``, ``benchmark``, ``stream``,
-        ``repair``, ``views``, ``samples``, ``seed``, what is left of the weights
-        (:func:`~pyg_stgcn.runs.folder.sparsity_summary`) and the files.
+        ``rows``, one of the intact clips and one of each corruption, with ``dropped`` (the fraction
+        of dropped frames), ``mode``, ``top1``, ``top5`` and ``mean_class``; ``dataset``,
+        ``benchmark``, ``stream``, ``repair``, ``views``, ``samples``, ``seed``, the counts of
+        :func:`~pyg_stgcn.runs.folder.sparsity_summary` and the paths of the files.
 
     Raises:
-        InputError: There is no such loss or repair, the folder holds no finished run, or the data
-            are missing or do not fit it.
+        InputError: The corruption or repair is unknown, the folder holds no finished run, or the
+            data are missing or do not fit it.
     """
-    name, losses = _losses(corruption, mode)
+    name, corruptions = _corruptions(corruption, mode)
     repairs = _repairs(repair)
     name += "" if repair is None else f"-{repair}"
     run = Run.open(folder, checkpoint)
     model, clips = run.load_model(), open_clips_for(run, data).labelled()
     left = sparsity_summary(model, run, run.load_masks(model))
     rows: list[dict[str, Any]] = []
-    for loss in with_progress([None, *losses], "Evaluating"):
-        extra = repairs if loss is None else [loss, *repairs]
-        judged = evaluate_model(
+    for step in with_progress([None, *corruptions], "Evaluating"):
+        extra = repairs if step is None else [step, *repairs]
+        predictions = evaluate_model(
             model, clips.dataset, clips.config, num_views=num_views, device=device, extra=extra
         )
         rows.append(
             {
-                "lost": 0.0 if loss is None else loss.ratio,
-                "mode": None if loss is None else loss.mode,
-                **classification_metrics(judged.probabilities, judged.labels),
+                "dropped": 0.0 if step is None else step.ratio,
+                "mode": None if step is None else step.mode,
+                **classification_metrics(predictions.probabilities, predictions.labels),
             }
         )
-    facts = {"repair": repair, "views": num_views, "samples": len(clips.dataset), "seed": SEED}
-    return _write(clips, name, rows, facts | left)
+    settings = {"repair": repair, "views": num_views, "samples": len(clips.dataset), "seed": SEED}
+    return _write(clips, name, rows, settings | left)
 
 
 def _repairs(repair: str | None) -> list[BaseTransform]:
@@ -97,20 +97,20 @@ def _repairs(repair: str | None) -> list[BaseTransform]:
     return [REPAIRS[repair]()]
 
 
-def _losses(corruption: str | float, mode: str) -> tuple[str, list[TemporalCorruption]]:
-    """The losses, and what they add to the names of the files."""
+def _corruptions(corruption: str | float, mode: str) -> tuple[str, list[TemporalCorruption]]:
+    """The corruptions, and their part of the names of the files."""
     if corruption == "all":
         return "", [
             TemporalCorruption(severity, mode, SEED) for mode in MODES for severity in SEVERITIES
         ]
-    loss = TemporalCorruption(corruption, mode, SEED)
-    return f"-{loss.ratio:g}-{mode}", [loss] if loss.ratio else []
+    step = TemporalCorruption(corruption, mode, SEED)
+    return f"-{step.ratio:g}-{mode}", [step] if step.ratio else []
 
 
 def _write(
-    clips: EvaluationClips, name: str, rows: Sequence[dict[str, Any]], facts: dict[str, Any]
+    clips: EvaluationClips, name: str, rows: Sequence[dict[str, Any]], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    table, picture, record = (clips.files.robustness(name, kind) for kind in ("csv", "png", "json"))
+    table, figure, record = (clips.files.robustness(name, kind) for kind in ("csv", "png", "json"))
     write_csv(table, COLUMNS, rows)
     result = {
         "run": str(clips.run.folder),
@@ -118,11 +118,11 @@ def _write(
         "benchmark": clips.config.benchmark,
         "split": clips.split,
         "stream": clips.config.stream,
-        **facts,
+        **settings,
         "rows": rows,
         "robustness_csv": str(table),
-        "robustness_png": str(picture),
+        "robustness_png": str(figure),
     }
     write_json(record, result)
-    plot_robustness(picture, rows)
+    plot_robustness(figure, rows)
     return result

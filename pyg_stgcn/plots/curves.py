@@ -194,21 +194,21 @@ def plot_fusion(path: Path, runs: Sequence[Mapping[str, Any]], fused: float) -> 
 
 
 def plot_robustness(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Plot accuracy over the fraction of lost frames, one line a mode.
+    """Plot accuracy over the fraction of dropped frames, one line a mode.
 
     Args:
         path: The figure.
-        rows: ``lost``, ``mode`` and ``top1`` of each case, the intact clips first.
+        rows: ``dropped``, ``mode`` and ``top1`` of each case, the intact clips first.
     """
-    intact, losses = rows[0], rows[1:]
+    intact, corrupted = rows[0], rows[1:]
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     axes.axhline(100 * intact["top1"], color="gray", linestyle=":", label="intact")
-    for mode in dict.fromkeys(row["mode"] for row in losses):
-        points = [intact, *(row for row in losses if row["mode"] == mode)]
-        lost, top1 = ([100 * row[name] for row in points] for name in ("lost", "top1"))
-        axes.plot(lost, top1, marker="o", label=mode)
-    axes.set(ylim=(0, 102), xlabel="lost frames (%)", ylabel="top-1 accuracy (%)")
+    for mode in dict.fromkeys(row["mode"] for row in corrupted):
+        points = [intact, *(row for row in corrupted if row["mode"] == mode)]
+        dropped, top1 = ([100 * row[name] for row in points] for name in ("dropped", "top1"))
+        axes.plot(dropped, top1, marker="o", label=mode)
+    axes.set(ylim=(0, 102), xlabel="dropped frames (%)", ylabel="top-1 accuracy (%)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     save(figure, path)

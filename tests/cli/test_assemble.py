@@ -77,7 +77,7 @@ def test_subsets_are_means_over_the_seeds(out: Path) -> None:
             assert row[name] == pytest.approx((first[name] + second[name]) / 2)
 
 
-def test_subsets_of_an_older_version_are_judged_again(words: list[object], out: Path) -> None:
+def test_subsets_of_an_older_version_are_evaluated_again(words: list[object], out: Path) -> None:
     path = out / f"assembly-seed{SEEDS[0]}/assembly.json"
     content = json.loads(path.read_text())
     for row in content["rows"]:
@@ -121,9 +121,9 @@ def test_missing_runs_can_be_printed_for_a_job_runner(words: list[object], out: 
 
 def test_other_commands_take_its_runs(out: Path) -> None:
     run = out / f"assembly-seed{SEEDS[0]}"
-    judged = call("evaluate", run, "--views", 1, "--json")
-    assert judged.exit_code == 0, judged.output
-    content = json.loads(judged.stdout)
+    evaluated = call("evaluate", run, "--views", 1, "--json")
+    assert evaluated.exit_code == 0, evaluated.output
+    content = json.loads(evaluated.stdout)
     (full,) = (row for row in content["assembly"]["rows"] if row["experts"] == [1, 2])
     assert full["top1"] == content["top1"]
     table = call("inspect", run)

@@ -61,8 +61,8 @@ def test_the_table_is_that_of_the_runs(words: list[object], out: Path) -> None:
     assert float(row["difference"]) == pytest.approx(statistics.mean(differences))
     text = call(*words).stdout
     assert "of all parameters" in text
-    for share in (1 - float(row["achieved"]), float(row["params_kept_fraction"])):
-        assert f"{100 * share:.2f} %" in text
+    for kept in (1 - float(row["achieved"]), float(row["params_kept_fraction"])):
+        assert f"{100 * kept:.2f} %" in text
     assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -116,7 +116,7 @@ def test_search_uses_the_held_out_clips_alone(runs: list[Path], tmp_path: Path) 
     assert "held-out" in result["chosen_by"]
 
 
-def test_evaluation_writes_the_predictions_anew(runs: list[Path]) -> None:
+def test_evaluation_writes_the_predictions_again(runs: list[Path]) -> None:
     path = runs[0] / "predictions.npz"
     before = Predictions.load(path)
     path.write_bytes(path.read_bytes()[:100])
@@ -167,7 +167,7 @@ def test_runs_that_do_not_match(runs: list[Path], tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_share_that_leaves_a_class_empty(runs: list[Path], tmp_path: Path) -> None:
+def test_a_fraction_that_leaves_a_class_empty(runs: list[Path], tmp_path: Path) -> None:
     config = replace(Run.open(runs[0]).config, hold_out=0.01)
     with pytest.raises(InputError, match=r"--hold-out 0\.01 of"):
         train(config, tmp_path / "run")

@@ -51,18 +51,18 @@ def run(
     return folder / "run"
 
 
-def test_all_losses(run: Path) -> None:
+def test_all_corruptions(run: Path) -> None:
     kept = ("evaluation.json", "predictions.npz", "confusion.csv", "confusion.png")
     intact = evaluate_run(run, num_views=2)
     before = {name: (run / name).read_bytes() for name in kept}
     result = evaluate_robustness(run, num_views=2)
     assert {name: (run / name).read_bytes() for name in kept} == before
     assert result == json.loads((run / "robustness.json").read_text())
-    first, *losses = result["rows"]
-    assert (first["lost"], first["mode"]) == (0, None)
+    first, *corrupted = result["rows"]
+    assert (first["dropped"], first["mode"]) == (0, None)
     assert all(first[name] == intact[name] for name in ACCURACIES)
-    cases = [(row["mode"], row["lost"]) for row in losses]
-    assert cases == [(p, share) for p in MODES for share in SEVERITIES.values()]
+    cases = [(row["mode"], row["dropped"]) for row in corrupted]
+    assert cases == [(mode, fraction) for mode in MODES for fraction in SEVERITIES.values()]
     with (run / "robustness.csv").open(newline="") as stream:
         table = list(csv.DictReader(stream))
     assert [float(row["top1"]) for row in table] == [row["top1"] for row in result["rows"]]
@@ -70,11 +70,11 @@ def test_all_losses(run: Path) -> None:
     assert (run / "robustness.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_single_loss_is_the_one_of_the_table(run: Path) -> None:
+def test_a_single_corruption_is_the_one_of_the_table(run: Path) -> None:
     rows = evaluate_robustness(run, num_views=2)["rows"]
     before = (run / "robustness.json").read_bytes()
     single = evaluate_robustness(run, "moderate", mode="block", num_views=2)
-    asked = [row for row in rows if (row["mode"], row["lost"]) == ("block", 0.5)]
+    asked = [row for row in rows if (row["mode"], row["dropped"]) == ("block", 0.5)]
     assert single["rows"] == [rows[0], *asked]
     assert (run / "robustness-0.5-block.json").exists()
     assert (run / "robustness.json").read_bytes() == before
@@ -92,17 +92,17 @@ def test_rows_are_those_of_the_pipeline_step_by_step(run: Path, repair: str | No
         logits = model(next(iter(DataLoader(dataset, batch_size=len(dataset)))))
     row = evaluate_robustness(run, 0.6, mode="block", repair=repair, num_views=1)["rows"][1]
     assert row["top1"] == pytest.approx((logits.argmax(1).numpy() == dataset.labels).mean())
-    judged = evaluate_model(
+    found = evaluate_model(
         model, open_validation(opened), opened.config, num_views=1, extra=steps[1:-2]
     )
-    np.testing.assert_allclose(judged.probabilities, logits.softmax(1), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.probabilities, logits.softmax(1), rtol=1e-4, atol=1e-6)
     intact = evaluate_model(model, open_validation(opened), opened.config, num_views=1)
-    assert not np.allclose(intact.probabilities, judged.probabilities)
+    assert not np.allclose(intact.probabilities, found.probabilities)
 
 
-def test_no_loss_repairs_what_was_missing_before(run: Path) -> None:
+def test_without_corruption_missing_joints_are_repaired(run: Path) -> None:
     result = evaluate_robustness(run, 0, repair="interpolate", num_views=2)
-    assert [row["lost"] for row in result["rows"]] == [0]
+    assert [row["dropped"] for row in result["rows"]] == [0]
     assert result["repair"] == "interpolate"
     assert (run / "robustness-0-random-interpolate.png").exists()
 
