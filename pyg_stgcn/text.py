@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
 import shlex
 import unicodedata
+from collections.abc import Iterable
 
+#: Characters; the comparison of longer words takes long.
+_LONGEST_WORD = 100
 #: Joins letters of Persian and Indian words, and the parts of an emoji.
 _JOINERS = "\u200c\u200d"
 #: Control characters, line and paragraph separators, what changes the direction of a text or is not
@@ -83,6 +87,24 @@ def to_json(content: object) -> str:
 def _escape_json(found: re.Match[str]) -> str:
     char = found[0]
     return json.dumps(char)[1:-1] if _is_unprintable(char) else char
+
+
+def suggestion(word: str, choices: Iterable[str], most: int = 1) -> str:
+    """A hint at the choices that are most like a word; empty if none is.
+
+    Args:
+        word: Not one of the choices; of a long one nobody would find the mistake.
+        choices: All words that are allowed.
+        most: Number of choices to name.
+
+    Example:
+        >>> suggestion("spacial", ["spatial", "uniform"])
+        " (did you mean 'spatial'?)"
+    """
+    if len(word) > _LONGEST_WORD:
+        return ""
+    close = difflib.get_close_matches(word, list(choices), n=most, cutoff=0.5)
+    return f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
 
 
 def shell_word(word: str) -> str:

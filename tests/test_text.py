@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from pyg_stgcn.text import joined, printable, readable, shell_word, shorten, to_json
+from pyg_stgcn.text import joined, printable, readable, shell_word, shorten, suggestion, to_json
 
 #: A name that clears the screen, colours what follows, writes backwards and spans two lines.
 EVIL = "\x1b[2J\x9b31mred\u202e\u2066back\r\nline\u2028end\x00\x7f"
@@ -65,3 +65,10 @@ def test_a_shell_gets_the_same_word_back(word: str) -> None:
     assert printable(line) == line
     said = subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout
     assert said.decode() == word
+
+
+def test_suggestions_name_what_is_most_alike() -> None:
+    choices = ("spatial", "spatials", "uniform")
+    assert suggestion("spacial", choices) == " (did you mean 'spatial'?)"
+    assert suggestion("spacial", choices, most=3) == " (did you mean 'spatial' or 'spatials'?)"
+    assert suggestion("xyz", choices) == suggestion("spatial" * 100, ["spatial" * 101]) == ""

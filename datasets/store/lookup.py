@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import bisect
-import difflib
 
 from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.text import suggestion
 
 #: Names to compare on each side of where a mistyped one would stand; all would take seconds.
 _NEARBY = 200
@@ -28,8 +28,7 @@ def find_clip(dataset: SkeletonDataset, clip: str) -> int:
     # No dataset has a milliard clips, and Python refuses to read numbers of thousands of digits.
     if clip.isdecimal() and len(clip) < 10 and int(clip) < len(names):
         return int(clip)
-    close = difflib.get_close_matches(clip, _neighbours(clip, names))
-    hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
+    hint = suggestion(clip, _neighbours(clip, names), most=3)
     raise InputError(
         f"clip {clip!r}: {dataset.name} has no such clip{hint}; "
         f"give a name, or a number from 0 to {len(names) - 1}"

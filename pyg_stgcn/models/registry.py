@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from torch import nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.text import suggestion
 
 _FACTORIES: dict[str, Callable[..., nn.Module]] = {}
 
@@ -51,7 +51,7 @@ def create_model(
     """
     if name not in _FACTORIES:
         raise InputError(
-            f"model {name!r}: there is no such model{_suggestion(name, _FACTORIES)}; choose one of "
+            f"model {name!r}: there is no such model{suggestion(name, _FACTORIES)}; choose one of "
             f"{', '.join(list_models())}"
         )
     factory = _FACTORIES[name]
@@ -59,12 +59,7 @@ def create_model(
     for option in options:
         if option not in valid:
             raise InputError(
-                f"{option}: {name} has no such option{_suggestion(option, valid)}; its options are "
+                f"{option}: {name} has no such option{suggestion(option, valid)}; its options are "
                 f"{', '.join(valid)}"
             )
     return factory(num_classes, skeleton, **options)
-
-
-def _suggestion(word: str, choices: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.text import suggestion
 
 # A weight of zero means that there is no edge. This one is lost in any sum, in single precision
 # too, and a power of two, so that no conversion changes it.
@@ -87,10 +87,9 @@ def partition_graph(
     elif partition == "binary_adj":
         adjacency = (distance == 1).float().unsqueeze(0)
     else:
-        close = difflib.get_close_matches(partition, PARTITIONS, n=1, cutoff=0.5)
         raise InputError(
             f"partition {partition!r}: there is no such partition"
-            f"{f' (did you mean {close[0]!r}?)' if close else ''}; "
+            f"{suggestion(partition, PARTITIONS)}; "
             f"choose one of {', '.join(PARTITIONS)} (k = 1, 2, ...)"
         )
     edge_type, source, target = adjacency.nonzero(as_tuple=True)

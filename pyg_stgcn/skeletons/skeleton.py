@@ -18,7 +18,8 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file, write_atomically
 from pyg_stgcn.skeletons.difference import describe_difference
 from pyg_stgcn.skeletons.partitions import SkeletonGraph, partition_graph, random_graph
-from pyg_stgcn.skeletons.skeleton_checks import check_length, check_skeleton, shown, suggestion
+from pyg_stgcn.skeletons.skeleton_checks import check_length, check_skeleton, shown
+from pyg_stgcn.text import suggestion
 
 Pair = tuple[int, int]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import reprlib
 import unicodedata
 from collections.abc import Sequence
@@ -52,14 +51,6 @@ def check_length(key: str, values: Sequence[object]) -> None:
 def shown(value: object) -> str:
     """A value as a message shows it: in one short line, whatever its size and depth."""
     return _SHORT.repr(value)
-
-
-def suggestion(word: str, choices: Sequence[str]) -> str:
-    """The choice that was probably meant, in brackets; empty if none is close."""
-    if len(word) > MAX_NAME:
-        return ""
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _check_joints(skeleton: Skeleton) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
@@ -12,6 +10,7 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.text import suggestion
 from pyg_stgcn.transforms.clip_tensor import clip_name, has_score, present_joints, split_joints
 
 STREAMS = ("joint", "bone", "joint-motion", "bone-motion")
@@ -93,10 +92,9 @@ def parse_streams(stream: str) -> tuple[str, ...]:
     names = tuple(stream.split("+"))
     for name in names:
         if name not in STREAMS:
-            close = difflib.get_close_matches(name, STREAMS, n=1)
             raise InputError(
                 f"stream {stream!r}: there is no stream {name!r}"
-                f"{f' (did you mean {close[0]!r}?)' if close else ''}; "
+                f"{suggestion(name, STREAMS)}; "
                 f"choose from {', '.join(STREAMS)}, several joined by '+'"
             )
         if names.count(name) > 1:
