@@ -1,4 +1,4 @@
-"""Where a training that was cut off goes on."""
+"""The checkpoint from which an interrupted training continues."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from torch import nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.checkpoint import model_state, read_checkpoint
-from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.run_files import resume_command
+from pyg_stgcn.runs.run_files import RunFiles, resume_command
 
 
-def checkpoint_to_resume(run: Run) -> Path | None:
+def checkpoint_to_resume(run: RunFiles) -> Path | None:
     """The last checkpoint of a run, or else the one before; :obj:`None` if there is neither."""
     for path in (run.last_checkpoint, run.previous_checkpoint):
         if path.exists():
@@ -20,12 +19,12 @@ def checkpoint_to_resume(run: Run) -> Path | None:
     return None
 
 
-def check_resumable(path: Path, run: Run, model: nn.Module) -> None:
-    """Raise an error unless a training can go on from a checkpoint.
+def check_resumable(path: Path, run: RunFiles, model: nn.Module) -> None:
+    """Raise an error unless a training can continue from a checkpoint.
 
     Args:
         path: The checkpoint.
-        run: Whose it is.
+        run: The run that it belongs to.
         model: About to be trained, with its masks.
 
     Raises:
@@ -33,10 +32,11 @@ def check_resumable(path: Path, run: Run, model: nn.Module) -> None:
             training that diverged.
     """
     other = run.previous_checkpoint
-    how = f"goes on from {other.name}" if path != other and other.exists() else "starts it again"
+    how = f"continues from {other.name}" if path != other and other.exists() else "starts it again"
     remedy = f"delete the file, and {resume_command(run.folder)} {how}"
     checkpoint = read_checkpoint(path, remedy)
-    found = model_state(checkpoint, path, "start again in another --out with a lower --lr")
+    diverged = "start again in another folder with a lower learning rate"
+    found = model_state(checkpoint, path, diverged)
     shapes = {name: value.shape for name, value in found.items()}
     if shapes != {name: value.shape for name, value in model.state_dict().items()}:
         raise InputError(f"{path}: does not fit the model of {run.folder}; {remedy}")

@@ -125,7 +125,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(
     run.last_checkpoint.write_bytes(content)
     message = (
         rf"last\.ckpt: damaged, its checksum differs; delete the file, and 'pyg-stgcn train "
-        rf"--resume --out {run.folder}' goes on from previous\.ckpt"
+        rf"--resume --out {run.folder}' continues from previous\.ckpt"
     )
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     # Of another version, which a resumed run would replace by that of now.
@@ -161,7 +161,7 @@ def test_checkpoints_that_a_training_cannot_go_on_from(run: Run) -> None:
         train(run.config, run.folder, resume=True)
     content["state_dict"]["model.head.linear.bias"][1] = float("nan")
     writer.save_checkpoint(content, run.last_checkpoint)
-    with pytest.raises(InputError, match=r"last\.ckpt: not finite: head\.linear\.bias .*--lr"):
+    with pytest.raises(InputError, match=r"last\.ckpt: not finite: head\.linear\.bias .*a lower"):
         train(run.config, run.folder, resume=True)
 
 
