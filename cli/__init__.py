@@ -1,4 +1,4 @@
-"""The command line: one file a command, loaded when it is called."""
+"""The command line: one file for each command, loaded when it is called."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class _Commands(click.Group):
             with stop_on("SIGINT", "SIGTERM", "SIGHUP"), logged_lines():
                 return super().invoke(ctx)
         except Stopped as stop:
-            # Of several processes of a training the first speaks for all.
+            # Of several processes of a training, only the first prints the error.
             if os.environ.get("LOCAL_RANK", "0") == "0":
-                with contextlib.suppress(OSError):  # Whoever has stopped it may be gone.
+                with contextlib.suppress(OSError):  # The terminal may be closed.
                     echo(f"Error: {stop}", err=True)
             raise
         except BrokenPipeError:
-            raise  # Whoever reads the output has seen enough; click ends quietly.
+            raise  # The reader of the output has closed it; click ends silently.
         except click.ClickException as error:
             # The same error, so that click shows the usage of its command.
             error.message = printable(error.message, keep="\n\t")  # type: ignore[misc]
@@ -75,6 +75,6 @@ class _Commands(click.Group):
 def main() -> None:
     """Skeleton action recognition with sparse spatial-temporal graph convolutions.
 
-    Train an ST-GCN, find out how few of its weights it needs, and judge what is left. Start with
+    Train an ST-GCN, find out how few weights it needs, and evaluate the sparse model. Start with
     'pyg-stgcn demo'.
     """

@@ -1,4 +1,4 @@
-"""Files that are complete or not there at all, and that can be read without waiting."""
+"""Atomic writes, and checks for special files such as pipes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pyg_stgcn.errors import InputError
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write`` on a temporary name beside ``path``, then rename it to ``path``.
 
-    The file has the permissions of any new file, whatever ``write`` gives it.
+    The file gets the permissions of a new file, even if ``write`` sets others.
 
     Raises:
-        OSError: The file cannot be written; names ``path``.
+        OSError: The file cannot be written; the error names ``path``.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
@@ -37,19 +37,19 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def is_special(path: Path) -> bool:
-    """Whether something is there that is neither a file nor a folder: a pipe, socket or device."""
+    """Whether a path is a pipe, socket or device."""
     try:
         mode = path.stat().st_mode
-    except (OSError, ValueError):  # Whoever opens it says what is wrong.
+    except (OSError, ValueError):  # The caller gets the error when it opens the file.
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def check_is_file(path: Path) -> None:
-    """Refuse a pipe, socket or device, from which a read could wait for ever.
+    """Refuse a pipe, socket or device: reading it could block for ever.
 
     Raises:
-        InputError: If there is one. A folder, and a file that is missing, pass.
+        InputError: The path is one of these. Folders and missing files pass.
     """
     if is_special(path):
         raise InputError(
@@ -61,14 +61,14 @@ def check_is_file(path: Path) -> None:
 def remove_leftovers(path: Path) -> None:
     """Delete the temporary files of killed calls of :func:`write_atomically` for ``path``.
 
-    Only while no other process writes the file.
+    Call it only while no other process writes the file.
     """
     for found in leftovers(path):
         found.unlink(missing_ok=True)
 
 
 def leftovers(path: Path) -> list[Path]:
-    """Temporary files of :func:`write_atomically` for ``path``, of whatever process."""
+    """Temporary files that calls of :func:`write_atomically` left for ``path``, in any process."""
     name = re.compile(rf"\.{re.escape(path.stem)}\.\d+{re.escape(path.suffix)}")
     folder = path.parent
     return [one for one in folder.iterdir() if name.fullmatch(one.name)] if folder.is_dir() else []

@@ -1,4 +1,4 @@
-"""A check of tensors for what a diverged training leaves in them."""
+"""Checks of tensors for NaN and infinity."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pyg_stgcn.errors import InputError
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """Name the first tensor that holds NaN or an infinity, with how many and which.
+    """Name the first tensor with NaN or infinite values, with their number and the first of them.
 
     Returns:
-        Such as ``"head.weight (3 of 64 values, the first is nan)"``; :obj:`None` if all values of
-        all tensors are finite.
+        A text such as ``"head.weight (3 of 64 values, the first is nan)"``; :obj:`None` if all
+        values are finite.
     """
     for name, tensor in tensors.items():
         if not (tensor.is_floating_point() or tensor.is_complex()):
@@ -28,12 +28,12 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: object, remedy: str) -> None:
-    """Refuse tensors that hold NaN or an infinity.
+    """Refuse tensors with NaN or infinite values.
 
     Args:
-        tensors: By their names.
-        source: The file or option they come from, named in the error.
-        remedy: What to do about it.
+        tensors: Tensors by name.
+        source: File or argument that they come from, named in the error.
+        remedy: The end of the error.
 
     Raises:
         InputError: A value is not finite.

@@ -1,4 +1,4 @@
-"""Small text and JSON files that somebody may have changed since they were written."""
+"""Small text and JSON files, read with limits on size and depth."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from pyg_stgcn.errors import InputError
 
-#: Far above the records of a run; what it is read into takes some thirty times as much.
+#: Far above the records of a run; in memory, the content takes about thirty times as much.
 MAX_BYTES = 32 << 20
 MAX_DEPTH = 64
 
 
 def read_text(path: Path, remedy: str) -> str:
-    """Reads a text file of a record's size.
+    """Read a small text file.
 
     Args:
         path: The file.
-        remedy: What to do where it cannot be used, the end of the error.
+        remedy: The end of the error.
 
     Raises:
-        InputError: If it is missing, no plain file, too large, or no UTF-8.
+        InputError: The file is missing, not a regular file, too large, or not UTF-8.
     """
     if not path.is_file():
         what = "is not a file" if path.exists() else "there is no such file"
@@ -38,28 +38,28 @@ def read_text(path: Path, remedy: str) -> str:
 
 
 def read_json(path: Path, remedy: str) -> Any:
-    """Reads a JSON file of a record's size.
+    """Read a small JSON file.
 
     Args:
         path: The file.
-        remedy: What to do where it cannot be used, the end of the error.
+        remedy: The end of the error.
 
     Raises:
-        InputError: If :func:`read_text` or :func:`parse_json` refuses it.
+        InputError: As :func:`read_text` and :func:`parse_json`.
     """
     return parse_json(read_text(path, remedy), str(path), remedy)
 
 
 def parse_json(text: str, where: str, remedy: str) -> Any:
-    """Reads JSON of unique keys and moderate depth.
+    """Parse JSON with unique keys and moderate depth.
 
     Args:
         text: The JSON.
-        where: What to call it in an error.
-        remedy: What to do where it cannot be used, the end of the error.
+        where: Name of the text in errors.
+        remedy: The end of the error.
 
     Raises:
-        InputError: If it is no such JSON.
+        InputError: The text is not JSON, repeats a key, or is nested too deeply.
     """
     try:
         content = json.loads(text, object_pairs_hook=_with_unique_keys)

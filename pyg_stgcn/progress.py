@@ -23,12 +23,12 @@ def tell(line: str) -> None:
 
 
 def with_progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yield the items, and show how many have been taken, where standard error is a terminal.
+    """Yield the items, with a progress bar if standard error is a terminal.
 
     Args:
-        items: Anything.
-        description: Stands before the bar.
-        total: How many items there are (default: their length, where they have one).
+        items: Items of any type.
+        description: Text before the bar.
+        total: Number of items (default: their length, if they have one).
     """
     if not sys.stderr.isatty():
         yield from items

@@ -10,21 +10,22 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
-#: Set for a process that has to end when its standard input does, see :func:`end_with_input`.
+#: Environment variable of processes that end with their standard input, see
+#: :func:`end_with_input`.
 END_WITH_INPUT = "PYG_STGCN_END_WITH_INPUT"
 
 
 class Stopped(SystemExit):
-    """A signal has asked this process to end; its exit code is that of a shell, 128 + number.
+    """A signal asked this process to end; the exit code is 128 + number, as in a shell.
 
     Args:
-        number: Of the signal.
+        number: Number of the signal.
     """
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
         self.signal = signal.Signals(number)
-        #: What the user can do to go on.
+        #: Advice to the user, the end of the message.
         self.remedy = "start the same command again"
 
     def __str__(self) -> str:
@@ -35,12 +36,12 @@ class Stopped(SystemExit):
 def stop_on(*names: str) -> Iterator[None]:
     """Within the context, signals raise :class:`Stopped` in the main thread.
 
-    So does any other error after such a signal: it may come from what the signal has cut short.
-    A signal that is ignored, as under nohup, or handled by the caller stays so. Does nothing
-    outside the main thread, which alone may set handlers.
+    Any other error after such a signal becomes :class:`Stopped` too: the signal may have caused it.
+    Signals that are ignored, as under nohup, or handled by the caller are left alone. Outside the
+    main thread, the function does nothing: only the main thread may set handlers.
 
     Args:
-        *names: Of the signals; those that the system lacks are left out.
+        *names: Names of the signals; names that the system does not know are left out.
     """
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     received = []
@@ -63,8 +64,8 @@ def stop_on(*names: str) -> Iterator[None]:
         yield
     except Exception as error:
         if received:
-            # Code in C can swallow the exception, as torch does while it imports numpy, and then
-            # fail for want of what was not finished.
+            # Code in C can swallow the exception, as torch does while it imports numpy, and fail
+            # later.
             raise Stopped(received[0]) from error
         raise
     finally:
@@ -75,8 +76,8 @@ def stop_on(*names: str) -> Iterator[None]:
 def end_with_input() -> None:
     """Terminate this process when its standard input ends, if :data:`END_WITH_INPUT` is set.
 
-    Whoever starts it holds the other end of that pipe, which the system closes however the holder
-    dies.
+    The parent process holds the other end of that pipe. The operating system closes it when the
+    parent ends, even by a kill.
     """
     if os.environ.get(END_WITH_INPUT):
         threading.Thread(target=_wait_for_end_of_input, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Tables and records of a run."""
+"""CSV tables and JSON records, written atomically."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ from pyg_stgcn.text import to_json
 
 
 def write_json(path: Path, content: object) -> None:
+    """Write indented JSON in printable characters, see :func:`~pyg_stgcn.text.to_json`.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     text = to_json(content) + "\n"
     write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one line a row; a missing value is an empty field."""
+    """Write a CSV table of rows by column name; a missing value is an empty field."""
     write_table(path, columns, ([row.get(name) for name in columns] for row in rows))
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows by position, so that columns may have any names, and two of them the same."""
+    """Write a CSV table of rows by position; column names need not be unique."""
 
     def write(file: Path) -> None:
-        # What UTF-8 cannot hold, half a surrogate pair, is written as an escape.
+        # Half a surrogate pair, which UTF-8 cannot encode, is written as an escape.
         with file.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
             writer = csv.writer(_LineFeeds(stream))
             writer.writerow(header)
@@ -35,7 +40,10 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]
 
 
 class _LineFeeds:
-    """A stream for a CSV writer, which quotes carriage returns only if they end its lines."""
+    """A stream that replaces the CRLF of a CSV writer by LF.
+
+    With another line ending, the writer would not quote carriage returns in fields.
+    """
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Text from outside the package, such as names of classes and files, made fit to be shown."""
+"""Text from outside, such as names of classes and files, made safe to show."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from collections.abc import Iterable
 
 #: Characters; the comparison of longer words takes long.
 _LONGEST_WORD = 100
-#: Joins letters of Persian and Indian words, and the parts of an emoji.
+#: Joiners of letters in Persian and Indian words, and of the parts of an emoji.
 _JOINERS = "\u200c\u200d"
-#: Control characters, line and paragraph separators, what changes the direction of a text or is not
-#: seen at all, and halves of surrogate pairs, which no file can hold.
+#: Categories of control characters, of line and paragraph separators, of invisible characters and
+#: those that change the direction of a text, and of halves of surrogate pairs.
 _UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def printable(text: object, *, keep: str = "") -> str:
-    r"""Write characters that would steer a terminal, or not be seen, as escapes such as ``\x1b``.
+    r"""Escape characters that control a terminal or are invisible, such as ``\x1b``.
 
     Args:
-        text: Anything; what ``str`` makes of it.
-        keep: Characters to leave alone, such as a line feed in a text of several lines.
+        text: Any object; converted by ``str``.
+        keep: Characters that are not escaped, such as line feeds.
     """
     text = str(text)
     if text.isprintable():
@@ -43,18 +43,18 @@ def _escape(char: str) -> str:
 
 
 def readable(text: object) -> str:
-    """As :func:`printable`, but a text of blanks alone is put in quotes, to be seen."""
+    """As :func:`printable`; a text of spaces alone is quoted, so that it can be seen."""
     shown = printable(text)
     return shown if shown.strip() else repr(shown)
 
 
 def joined(*parts: str | None) -> str:
-    """Parts with commas between them, without those that are ``None``."""
+    """Join parts with commas; leave out parts that are ``None``."""
     return ", ".join(part for part in parts if part is not None)
 
 
 def shorten(text: str, most: int) -> str:
-    """Leave out the middle of a text that is longer than so many characters."""
+    """Shorten a text to at most so many characters by leaving out its middle."""
     if len(text) <= most:
         return text
     head = most // 2
@@ -62,23 +62,23 @@ def shorten(text: str, most: int) -> str:
 
 
 def label(name: object, most: int = 40) -> str:
-    """Prepare a name from outside for a figure: no formula, readable, and not too long.
+    """Prepare a name for a figure: readable, not too long, and without mathematical markup.
 
     Args:
-        name: What to show.
-        most: Characters; of a longer name the middle is left out.
+        name: The name.
+        most: Maximum number of characters; a longer name loses its middle.
     """
     text = shorten(readable(name), most)
     if text.startswith("_"):
-        text = f" {text}"  # Else the legend would leave it out.
+        text = f" {text}"  # Matplotlib leaves names with an underscore out of legends.
     return text.replace("$", r"\$")
 
 
 def to_json(content: object) -> str:
-    r"""Write indented JSON that holds every text exactly, in printable characters.
+    r"""Write indented JSON in printable characters, from which every text can be read back.
 
-    Non-ASCII letters stay as they are; what :func:`printable` would escape is written as
-    ``\u001b``, which JSON reads back as the same character.
+    Non-ASCII letters are kept. Characters that :func:`printable` escapes are written as JSON
+    escapes such as ``\u001b``.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False)
     return re.sub(r"[^\x20-\x7e\n]", _escape_json, text)
@@ -108,7 +108,7 @@ def suggestion(word: str, choices: Iterable[str], most: int = 1) -> str:
 
 
 def shell_word(word: str) -> str:
-    """Quote a word for a shell: in one line of printable characters, for bash where need be."""
+    """Quote a word for a shell, in one line of printable characters; some need bash."""
     if printable(word) == word:
         return shlex.quote(word)
     shown = (

@@ -1,4 +1,4 @@
-"""The augmentations that a training may ask for by name."""
+"""Augmentations by name, as options of a training give them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from pyg_stgcn.transforms import (
 
 
 class Augmentation(NamedTuple):
-    """A transform with one number, and the number that is used if none is given."""
+    """A transform with one number, and the default of that number."""
 
     default: float
     make: Callable[[float, Skeleton], BaseTransform]
 
 
-#: In the order in which they are applied: losses last, so that no frame is made of lost ones.
+#: In the order in which they are applied: losses last, so that no frame is interpolated from lost
+#: ones.
 AUGMENTATIONS = {
     "mirror": Augmentation(0.5, lambda p, skeleton: RandomMirror(skeleton, p)),
-    "crop": Augmentation(0.5, lambda share, _: TemporalCrop(share)),
+    "crop": Augmentation(0.5, lambda fraction, _: TemporalCrop(fraction)),
     "speed": Augmentation(0.2, lambda change, _: RandomSpeed(change)),
     "noise": Augmentation(0.01, lambda std, _: GaussianNoise(std)),
     "joint-dropout": Augmentation(0.1, lambda ratio, _: JointDropout(ratio, seed=None)),
@@ -40,8 +41,12 @@ AUGMENTATIONS = {
 def parse_augmentations(words: Iterable[str]) -> dict[str, float]:
     """Read ``NAME`` or ``NAME=VALUE``, as in ``"mirror"`` and ``"noise=0.02"``.
 
+    Example:
+        >>> parse_augmentations(["mirror", "noise=0.02"])
+        {'mirror': 0.5, 'noise': 0.02}
+
     Raises:
-        InputError: There is no such augmentation, it comes twice, or its value is no number.
+        InputError: There is no such augmentation, it is named twice, or its value is not a number.
     """
     values: dict[str, float] = {}
     for word in words:

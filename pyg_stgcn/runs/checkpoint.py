@@ -1,4 +1,4 @@
-"""Checkpoints with a checksum, which a kill or a full disk cannot leave half-written."""
+"""Checkpoints with a checksum, written atomically: a kill or a full disk leaves the old file."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models.pyskl.foreign_checkpoint import load_tensors
 from pyg_stgcn.sparsity import fold_state_dict
 
-#: Stands at the end of a checkpoint, before the hexadecimal SHA-256 of all bytes before it.
+#: Precedes the hexadecimal SHA-256 of all bytes before it, at the end of a checkpoint.
 _TAG = b"pyg-stgcn sha256 "
 _DIGEST_LENGTH = 64
-#: The last record of a zip archive without a comment: its signature, its length, and how it ends.
+#: Last record of a zip archive without a comment: its signature, its length and its ending.
 _END, _END_LENGTH, _NO_COMMENT = b"PK\x05\x06", 22, b"\0\0"
-#: Of the model's tensors in a checkpoint of Lightning.
+#: Prefix of the names of the model's tensors in a checkpoint of Lightning.
 _PREFIX = "model."
 
 logger = logging.getLogger(__name__)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint with its checksum beside its place, and renames it.
+    """Writes checkpoints with a checksum, under a temporary name in the same folder.
 
-    Lightning's own writes to the system's temporary folder and moves the file, which is a copy
-    wherever that folder is on another disk.
+    Lightning's own class writes to the system's temporary folder and moves the file, which is no
+    atomic operation if that folder is on another disk.
 
     Args:
-        previous: Where the file that is replaced is kept, by the path of the checkpoint; others
-            are not kept.
+        previous: Path under which the replaced file is kept, by the path of a checkpoint (default:
+            replaced files are not kept).
     """
 
     def __init__(self, previous: dict[Path, Path] | None = None) -> None:
@@ -56,8 +56,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
         def write(file: Path) -> None:
             file.write_bytes(_sealed(content.getvalue()))
-            # Whatever happens between this and the renaming of the new file, one of the two is
-            # there, and a training goes on from it.
+            # If the process is killed between the two renamings, a training continues from the
+            # previous file.
             if path.resolve() in self._previous and path.exists():
                 path.replace(self._previous[path.resolve()])
 
@@ -75,9 +75,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def _move(state: dict[str, Any], folder: Path) -> None:
-    """Let the state of a ModelCheckpoint be that of a folder: that of the run may have been moved.
+    """Replace the folder in the state of a ModelCheckpoint: the run may have been moved.
 
-    Lightning would forget what was best, and replace it by whatever comes next.
+    With the old folder, Lightning would forget the best checkpoint and replace it by the next one.
     """
 
     def moved(path: str) -> str:
@@ -90,7 +90,7 @@ def _move(state: dict[str, Any], folder: Path) -> None:
 
 
 def _sealed(content: bytes) -> bytes:
-    """Put a checksum behind a zip archive, as its comment, which readers of archives skip."""
+    """Append a checksum to a zip archive as its comment, which readers of archives ignore."""
     assert content[-_END_LENGTH:].startswith(_END) and content.endswith(_NO_COMMENT)
     length = (len(_TAG) + _DIGEST_LENGTH).to_bytes(len(_NO_COMMENT), "little")
     content = content[: -len(_NO_COMMENT)] + length + _TAG
@@ -102,7 +102,7 @@ def _digest(content: bytes) -> bytes:
 
 
 def read_checkpoint(path: Path, remedy: str) -> dict[str, Any]:
-    """Read a checkpoint, onto the CPU, and compare its checksum.
+    """Read a checkpoint onto the CPU, and verify its checksum.
 
     Args:
         path: The file.
@@ -124,7 +124,8 @@ def read_checkpoint(path: Path, remedy: str) -> dict[str, Any]:
         intact = end.startswith(_END) and end.endswith(_NO_COMMENT)
         if intact:
             logger.warning(
-                "%s: has no checksum, as those of earlier versions; damage would not be noticed",
+                "%s: has no checksum, like checkpoints of earlier versions; damage would go "
+                "unnoticed",
                 path,
             )
     if not intact:
@@ -143,8 +144,8 @@ class TrainedState:
     """The model of a checkpoint.
 
     Args:
-        weights: State dict of the model without masks, with zeros where they were.
-        masks: Boolean tensors by the names of the weights, true where one is kept.
+        weights: State dict of the model without masks; pruned weights are zero.
+        masks: Boolean tensors by the names of the weights, true for kept weights.
     """
 
     weights: dict[str, Tensor]
@@ -167,10 +168,10 @@ def read_trained_state(path: Path, remedy: str) -> TrainedState:
 
 
 def model_state(checkpoint: dict[str, Any], path: Path, remedy: str) -> dict[str, Tensor]:
-    """The model's tensors in a checkpoint, with masks if it was trained with any.
+    """The model's tensors in a checkpoint, including masks.
 
     Raises:
-        InputError: There are none, or one is not finite.
+        InputError: The checkpoint has no tensors of a model, or one of them is not finite.
     """
     found = checkpoint.get("state_dict")
     if not isinstance(found, dict) or not all(isinstance(one, Tensor) for one in found.values()):

@@ -1,4 +1,4 @@
-"""The folder of a run belongs to one training at a time."""
+"""Exclusive use of a run directory: one training at a time."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from filelock import FileLock, Timeout
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import leftovers, remove_leftovers
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.run_files import RunFiles
+from pyg_stgcn.runs.run_files import RunFiles, resume_command
 
 _LOCK = ".lock"
-#: Seconds to wait for a training that is ending: processes that load its data outlive one that was
-#: killed for some seconds, and hold its lock.
+#: Seconds to wait for the lock: after a training was killed, its processes that load data hold the
+#: lock for some seconds.
 PATIENCE = 10.0
 
 
 def never_began(folder: Path) -> bool:
-    """Whether a folder is missing, empty, or as a training leaves it that was killed at its start.
+    """Whether a folder holds no run.
 
-    That is before its configuration was there: nothing in the folder is worth anything.
+    It is missing, empty, or was left by a training that was killed before it wrote its
+    configuration.
     """
     if not folder.is_dir():
         return not folder.exists()
@@ -36,17 +37,17 @@ def never_began(folder: Path) -> bool:
 
 @contextmanager
 def claimed(run: Run, *, resume: bool) -> Iterator[None]:
-    """Within the context the folder of a run exists, and no other training may use it.
+    """Lock the folder of a run against other trainings within the context; create it if needed.
 
-    The lock is the system's, and ends with the process that holds it, however it ends. Nothing else
-    is written to the folder, see :func:`prepare_folder`.
+    The operating system releases the lock when the process ends, even by a kill. Nothing else is
+    written to the folder, see :func:`prepare_folder`.
 
     Args:
         run: About to be trained.
-        resume: Whether the folder may hold a run.
+        resume: Whether the folder may already hold a run.
 
     Raises:
-        InputError: The folder is in use, cannot be written, or holds something.
+        InputError: The folder is in use, is not empty, or cannot be written.
     """
     _check_free(run.folder, resume)
     lock = FileLock(run.folder / _LOCK)
@@ -55,8 +56,8 @@ def claimed(run: Run, *, resume: bool) -> Iterator[None]:
         lock.acquire(timeout=PATIENCE)
     except Timeout:
         raise InputError(
-            f"{run.folder}: another training is running in this folder; wait for its end, or stop "
-            "it, or name another folder with --out"
+            f"{run.folder}: another training is running in this folder; wait for its end, "
+            "stop it, or name another folder"
         ) from None
     except OSError as error:
         raise _not_writable(run, error) from None
@@ -69,11 +70,11 @@ def claimed(run: Run, *, resume: bool) -> Iterator[None]:
 
 def _check_free(folder: Path, resume: bool) -> None:
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; name a folder with --out")
+        raise InputError(f"{folder}: is a file; name a folder")
     if not resume and not never_began(folder):
         raise InputError(
-            f"{folder}: is not empty; continue the run in it with --resume, "
-            "or name another folder with --out"
+            f"{folder}: is not empty; continue the run in it with "
+            f"{resume_command(folder)}, or name another folder"
         )
 
 
@@ -95,6 +96,4 @@ def prepare_folder(run: Run) -> None:
 
 
 def _not_writable(run: Run, error: OSError) -> InputError:
-    return InputError(
-        f"{run.folder}: cannot be written ({error.strerror}); name another folder with --out"
-    )
+    return InputError(f"{run.folder}: cannot be written ({error.strerror}); name another folder")

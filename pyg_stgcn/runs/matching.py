@@ -1,7 +1,7 @@
-"""Data and a run, or two runs, that meet: whether they have the same skeleton and classes.
+"""Comparison of data and runs: whether they have the same skeleton and the same classes.
 
-Classes are compared by name. The same names in another order are matched by name, other names are
-refused. Classes that are called by their numbers can only be counted.
+Classes are matched by name, in any order; unknown names are refused. Classes whose names are their
+numbers can only be counted.
 """
 
 from __future__ import annotations
@@ -20,18 +20,22 @@ logger = logging.getLogger(__name__)
 def class_numbers(
     found: Sequence[str], expected: Sequence[str], what: object, whose: object
 ) -> list[int]:
-    """For each class of some data, its number among the classes that are expected.
+    """Number of each class of some data among the expected classes.
 
-    The data may lack classes.
+    The data may lack some of the expected classes.
+
+    Example:
+        >>> class_numbers(["run", "walk"], ["walk", "run", "sit"], "mine.pkl", "the run")
+        [1, 0]
 
     Args:
         found: Class names of the data, in label order.
         expected: Class names to number them by.
-        what: The data, for messages.
-        whose: Whose classes are expected, for messages.
+        what: Name of the data, for messages.
+        whose: Owner of the expected classes, for messages.
 
     Raises:
-        InputError: Classes of the data are not among those expected.
+        InputError: Some classes of the data are not among the expected classes.
     """
     if list(found) == list(expected):
         return list(range(len(found)))
@@ -62,7 +66,7 @@ def _has_names(classes: Sequence[str]) -> bool:
 def _numbers_by_count(
     found: Sequence[str], expected: Sequence[str], what: object, whose: object
 ) -> list[int]:
-    # Without names there are as many classes as the highest label says, which need not be all.
+    # Without names, the highest label gives the number of classes, which can be too low.
     enough = len(found) == len(expected) or (len(found) < len(expected) and not _has_names(found))
     if not enough:
         raise InputError(
@@ -80,9 +84,9 @@ def _numbers_by_count(
 
 
 def same_skeleton(one: Skeleton, other: Skeleton) -> bool:
-    """Whether two skeletons are the same but for their names.
+    """Whether two skeletons are equal except for their names.
 
-    A skeleton that only a pickle knows has the name of the file.
+    A skeleton that is stored in a pickle has the name of the file.
     """
     return replace(one, name=other.name) == other
 
@@ -96,20 +100,19 @@ def match_dataset(
     what: object,
     whose: object,
 ) -> SkeletonDataset:
-    """A dataset with its labels as numbers of the classes that are expected.
+    """A dataset with its labels as numbers of the expected classes.
 
     Args:
         dataset: The clips.
-        skeleton: What they must have.
+        skeleton: Expected skeleton.
         classes: Class names to number them by.
-        num_channels: Channels that a joint must have.
-        has_score: Whether the last of them is the score of a 2-D joint; ``None`` if that is not
-            known.
-        what: The data, for messages.
-        whose: Whose skeleton and classes are expected, for messages.
+        num_channels: Expected channels of a joint.
+        has_score: Whether the last channel is the score of a 2-D joint; ``None`` if unknown.
+        what: Name of the data, for messages.
+        whose: Owner of the expected skeleton and classes, for messages.
 
     Raises:
-        InputError: The data do not fit.
+        InputError: Skeleton, channels or classes of the data differ from the expected ones.
     """
     if not same_skeleton(dataset.skeleton, skeleton):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Class probabilities of a finished run, kept so that runs can be fused without their models."""
+"""Class probabilities of a run, in a file from which runs are fused without their models."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pyg_stgcn.checked import brief
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 
-#: Kind of numbers and dimensions of each array.
+#: Kind of the values and number of dimensions of each array.
 _ARRAYS = {"names": ("U", 1), "labels": ("i", 1), "probabilities": ("f", 2)}
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# The arrays of a file of a few kilobytes must not be able to fill the memory. Probabilities and
-# names shrink to a tenth, seldom to less.
+# A file of a few kilobytes must not be able to fill the memory. Compression shrinks probabilities
+# and names to about a tenth.
 _FREE_BYTES = 64 << 20
 _MAX_RATIO = 100
-#: What damaged bytes can raise in an archive or in the header of an array.
+#: Errors that damaged bytes can raise in an archive or in the header of an array.
 _DAMAGED = (
     *(ArithmeticError, EOFError, LookupError, MemoryError, RuntimeError, SyntaxError),
     *(TypeError, ValueError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
@@ -34,7 +34,7 @@ _DAMAGED = (
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of some clips.
+    """Class probabilities that a model gives to some clips.
 
     Args:
         names: Names of the clips ``[N]``.
@@ -47,8 +47,14 @@ class Predictions:
     probabilities: NDArray[np.float32]
 
     def save(self, path: Path) -> None:
+        """Write a compressed NumPy file.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+
         def write(file: Path) -> None:
-            # savez would give a name without this ending another one.
+            # Given a path, savez would append ".npz" to a name without it.
             with file.open("wb") as stream:
                 np.savez_compressed(stream, **vars(self))
 
@@ -61,14 +67,13 @@ class Predictions:
         Sizes and types are checked before anything is decompressed.
 
         Raises:
-            InputError: The file is missing or damaged, or holds something else than probabilities
-                of clips.
+            InputError: The file is missing or damaged, or does not hold class probabilities.
         """
         again = f"write it with 'pyg-stgcn evaluate {path.parent}'"
         if not path.exists():
             raise InputError(f"{path.parent}: no {path.name}; {again}")
         if not path.is_file():
-            raise InputError(f"{path}: is not a file; take it away, then {again}")
+            raise InputError(f"{path}: is not a file; remove it, then {again}")
         try:
             found = cls(**_read_arrays(path))
             found._check()
@@ -98,10 +103,10 @@ class Predictions:
 
 
 def _check_letters(names: NDArray[np.str_]) -> None:
-    """Refuse numbers that are no characters: any bytes make an array, but not all make a text."""
+    """Refuse codes that are not Unicode characters; NumPy does not check them."""
     codes = names.astype(names.dtype.newbyteorder("=")).view(np.uint32)
     if ((codes > sys.maxunicode) | ((codes >= 0xD800) & (codes < 0xE000))).any():
-        raise ValueError("names that are no texts")
+        raise ValueError("names with invalid characters")
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -110,5 +110,5 @@ def test_predictions_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"{tmp_path}: no predictions\.npz; write it with"):
         Predictions.load(tmp_path / "predictions.npz")
     (tmp_path / "predictions.npz").mkdir()
-    with pytest.raises(InputError, match="is not a file; take it away"):
+    with pytest.raises(InputError, match="is not a file; remove it"):
         Predictions.load(tmp_path / "predictions.npz")
