@@ -71,8 +71,8 @@ def pruned(name: str, sparsity: float, options: argparse.Namespace) -> Backbone:
 
 def trained(run: Run, cut: float | None) -> Backbone:
     """The weights of a run on the graph of ntu25, or cut again by magnitude."""
-    name = run.config.model
-    options = {"base_channels": run.config.channels, "graph": GRAPHS[name]}
+    name = run.config.model.backbone
+    options = {"base_channels": run.config.model.channels, "graph": GRAPHS[name]}
     model = create_model(name, 60, "ntu25", **options)
     assert isinstance(model, Backbone)
     own = model.state_dict()
@@ -82,7 +82,7 @@ def trained(run: Run, cut: float | None) -> Backbone:
         {key: value for key, value in found.items() if value.shape == own[key].shape}, strict=False
     )
     if cut is not None:
-        how = {"allocation": run.config.allocation, "floor": run.config.floor}
+        how = {"allocation": run.config.sparsity.allocation, "floor": run.config.floor}
         schedule = make_schedule("constant", cut, 1)
         sparsify(
             model, cut, method="magnitude", exclude="head.*", schedule=schedule, **how
@@ -103,7 +103,7 @@ def candidates(options: argparse.Namespace) -> Iterator[tuple[str, str, Backbone
     """Name, what is pruned, the masked model and the usual form of all that is to be compared."""
     for folder in options.run:
         run = Run.open(folder)
-        name, width = run.config.model, run.config.channels
+        name, width = run.config.model.backbone, run.config.model.channels
         share = sparsity_summary(run.load_model(), run)["sparsity"]
         usual = ReferenceModel(name, 60, "ntu25", GRAPHS[name], width).eval()
         for cut in options.cut or [None]:

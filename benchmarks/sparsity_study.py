@@ -37,7 +37,7 @@ def commands(part: str) -> list[list[str]]:
     if part == "released":
         return [["sweep", "--sparsities", "0", *SPARSITIES, "--methods", "released", *SEEDS]]
     if part == "dgstgcn":
-        sweep = ["sweep", "--model", "dgstgcn", "--sparsities", "0", *SPARSITIES]
+        sweep = ["sweep", "--backbone", "dgstgcn", "--sparsities", "0", *SPARSITIES]
         return [[*sweep, "--methods", "score", *SEEDS]]
     if part == "lottery":
         return [["lottery", "--rounds", "2", "--final-sparsity", "0.95", *SEEDS]]

@@ -25,7 +25,7 @@ def main(folders: list[str]) -> None:
         result = json.loads(Path(folder, "summary.json").read_text(encoding="utf-8"))
         options = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))["options"]
         data = f"{Path(result['dataset']).name} {result['benchmark']}"
-        key = (data, options["model"], options["stream"], options["sparsity"])
+        key = (data, options["backbone"], options["stream"], options["sparsity"])
         groups[key].append(result)
     print(
         "| data | model | stream | sparsity | kept of all | top-1 by seed | top-1 | mean class "

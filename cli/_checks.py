@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pyg_stgcn.runs.options import TrainConfig
+    from pyg_stgcn.runs.options import TrainOptions
 
 
-def check_names(config: TrainConfig) -> None:
+def check_names(config: TrainOptions) -> None:
     """Refuse, as wrong usage, names that do not exist and experts that do not fit together."""
     from pyg_stgcn.errors import InputError
     from pyg_stgcn.models import list_models
     from pyg_stgcn.skeletons import get_skeleton
     from pyg_stgcn.transforms import parse_streams
 
-    named = [("--model", config.model), *(("--experts", name) for name in config.experts or ())]
+    named = [
+        ("--backbone", config.model.backbone),
+        *(("--experts", name) for name in config.model.experts or ()),
+    ]
     for option, name in named:
         if name not in list_models():
             raise click.BadParameter(
@@ -28,25 +31,25 @@ def check_names(config: TrainConfig) -> None:
     except InputError as error:
         raise click.UsageError(str(error)) from None
     try:
-        parse_streams(config.stream)
+        parse_streams(config.data.stream)
     except InputError as error:
         raise click.BadParameter(str(error), param_hint="--stream") from None
     try:
-        get_skeleton("ntu25").graph(config.graph)
+        get_skeleton("ntu25").graph(config.model.graph)
     except InputError as error:
         raise click.BadParameter(str(error), param_hint="--graph") from None
 
 
-def check_benchmark(config: TrainConfig) -> None:
+def check_benchmark(config: TrainOptions) -> None:
     """Refuse, as wrong usage, a benchmark that the dataset does not have."""
     from pyg_stgcn.runs.opening import open_dataset
 
-    if config.benchmark is None:
+    if config.data.benchmark is None:
         return
     benchmarks = open_dataset(config, "all", benchmark=None).benchmarks
-    if config.benchmark not in benchmarks:
+    if config.data.benchmark not in benchmarks:
         raise click.BadParameter(
-            f"{config.dataset} has no benchmark {config.benchmark!r}; "
+            f"{config.data.dataset} has no benchmark {config.data.benchmark!r}; "
             f"it has {', '.join(benchmarks) or 'none'}",
             param_hint="--benchmark",
         )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-from pyg_stgcn.ranges import TRAINING, Range
+from pyg_stgcn.ranges import Range
 
 
 def number(allowed: Range) -> click.IntRange | FiniteRange:
@@ -18,12 +17,6 @@ def number(allowed: Range) -> click.IntRange | FiniteRange:
     return FiniteRange(
         allowed.low, allowed.high, min_open=allowed.low_open, max_open=allowed.high_open
     )
-
-
-def training_option(flag: str, **attributes: Any) -> Callable[[Any], Any]:
-    """A click option with a number of a training, see :data:`pyg_stgcn.ranges.TRAINING`."""
-    allowed = TRAINING[flag.removeprefix("--").replace("-", "_")]
-    return click.option(flag, type=number(allowed), **attributes)
 
 
 class FiniteRange(click.FloatRange):

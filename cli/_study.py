@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from pyg_stgcn.cli._lists import WholeNumbers
 from pyg_stgcn.cli._numbers import number
@@ -62,15 +61,6 @@ def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
         return command
 
     return add
-
-
-def given_options(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
-    """Those of the options that stand on the command line, for the runs to be started with."""
-    return {
-        name: value
-        for name, value in options.items()
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
 
 
 def train_missing(

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from pyg_stgcn.cli import train
 from pyg_stgcn.cli._checks import check_names
-from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
+from pyg_stgcn.cli._lists import Names, Numbers
+from pyg_stgcn.cli._options import GroupedCommand, given_options, record_options
 from pyg_stgcn.cli._output import (
     difference,
     echo,
@@ -19,17 +19,17 @@ from pyg_stgcn.cli._output import (
     print_table,
     with_deviation,
 )
-from pyg_stgcn.cli._study import given_options, study_options, train_missing
-from pyg_stgcn.ranges import TRAINING
+from pyg_stgcn.cli._study import study_options, train_missing
+from pyg_stgcn.ranges import FRACTION
 
 #: Of 'train', what this command decides itself.
-_OWN = {"levels", "sparsity", "seed", "out", "resume", "as_json"}
+_OWN = {"levels", "sparsity", "seed"}
 
 
-@click.command("assemble", cls=ListsCommand)
+@click.command("assemble", cls=GroupedCommand, context_settings={"max_content_width": 100})
 @click.option(
     "--levels",
-    type=Numbers(TRAINING["levels"]),
+    type=Numbers(FRACTION),
     default=(0.6, 0.8, 0.95, 0.99),
     show_default="0.6 0.8 0.95 0.99",
     help="Sparsity of each expert.",
@@ -69,11 +69,11 @@ def command(
         raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
 
     from pyg_stgcn.errors import InputError
-    from pyg_stgcn.runs.options import TrainConfig
+    from pyg_stgcn.runs.options import TrainOptions
     from pyg_stgcn.studies.assemblies import plan_assemblies, summarise_assemblies
 
     given = given_options(ctx, options)
-    check_names(TrainConfig(**given, levels=list(levels)))
+    check_names(TrainOptions.of(**given, levels=list(levels)))
     try:
         planned = plan_assemblies(out, given, levels, controls, seeds)
     except InputError as error:
@@ -88,7 +88,7 @@ def command(
     print_result(result, title=str(options["dataset"]))
 
 
-command.params += [parameter for parameter in train.command.params if parameter.name not in _OWN]
+command.params += record_options(_OWN)
 
 
 def print_result(result: dict[str, Any], *, title: str) -> None:

@@ -57,9 +57,9 @@ def _open(
     skip_bad: bool = False,
 ) -> SkeletonDataset:
     from pyg_stgcn.runs.opening import open_dataset
-    from pyg_stgcn.runs.options import TrainConfig
+    from pyg_stgcn.runs.options import TrainOptions
 
-    config = TrainConfig(
+    config = TrainOptions.of(
         dataset=name,
         root=root,
         source=source,

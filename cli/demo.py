@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from pyg_stgcn.cli._numbers import training_option
+from pyg_stgcn.cli._options import RecordOption
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
+from pyg_stgcn.runs.options import OPTIONS
 
 _SPARSITIES = {"dense": 0.0, "sparse": 0.9}
 _OPTIONS: dict[str, object] = {
@@ -31,7 +32,6 @@ _OPTIONS: dict[str, object] = {
     show_default=True,
     help="Folder of the two runs.",
 )
-@training_option("--seed", default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(root: str, out: Path, seed: int, as_json: bool) -> None:
     """Train a dense and a 90 % sparse ST-GCN on embedded data; a few minutes on a CPU.
@@ -84,3 +84,6 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
         title="SyntheticActions, xsub",
     )
     echo(f"picture: {picture}")
+
+
+command.params.append(RecordOption(OPTIONS["seed"]))

@@ -114,7 +114,7 @@ def command(
     data = EvaluationData(**where)
     if corruption is None:
         result = evaluate_run(run, num_views=views, device=device, data=data, checkpoint=checkpoint)
-        if Run.open(run).config.levels and "top1" in result:
+        if Run.open(run).config.model.levels and "top1" in result:
             result["assembly"] = evaluate_assembly(
                 run, num_views=views, device=device, data=data, checkpoint=checkpoint
             )

@@ -24,11 +24,11 @@ def _preprocessing(run: Run) -> dict[str, Any]:
             "earlier version, train the run again"
         )
     return {
-        "stream": run.config.stream,
+        "stream": run.config.data.stream,
         "clip_frames": run.frames,
         "has_score": run.facts["data"]["has_score"],
-        "scale": run.config.scale,
-        "num_persons": run.config.pad_persons,
+        "scale": run.config.data.scale,
+        "num_persons": run.config.data.pad_persons,
     }
 
 

@@ -9,8 +9,9 @@ import click
 from click.core import ParameterSource
 
 from pyg_stgcn.cli import train
-from pyg_stgcn.cli._lists import ListsCommand, Names
-from pyg_stgcn.cli._numbers import number, training_option
+from pyg_stgcn.cli._lists import Names
+from pyg_stgcn.cli._numbers import number
+from pyg_stgcn.cli._options import GroupedCommand, given_options, record_options
 from pyg_stgcn.cli._output import (
     difference,
     echo,
@@ -19,14 +20,14 @@ from pyg_stgcn.cli._output import (
     print_table,
     with_deviation,
 )
-from pyg_stgcn.cli._study import given_options, study_options, train_missing
-from pyg_stgcn.ranges import PART, ROUNDS, TRAINING
+from pyg_stgcn.cli._study import study_options, train_missing
+from pyg_stgcn.ranges import PART, ROUNDS, whole
 
 #: Of 'train', what a lottery decides itself, and what moves masks, which those of a ticket do not.
-_OWN = train.MASKING - {"include", "exclude"}
+_OWN = train.MASKING - {"include", "exclude", "allocation", "min_density", "score_scale"}
 _OWN |= {"init", "freeze_backbone", "levels", "experts", "learned_weights"}
 _OWN |= {"ticket", "redraw", "save_epoch"}
-_OWN |= {"seed", "out", "resume", "as_json"}
+_OWN |= {"seed"}
 
 #: What says which masks are found and whose, and what --from takes from its runs instead.
 _SEARCH = (
@@ -38,7 +39,7 @@ _AS_THEY_ARE = ("rewind_epoch", "one_shot", "allocation", "min_density", "score_
 _LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seeds", "from")
 
 
-@click.command("lottery", cls=ListsCommand)
+@click.command("lottery", cls=GroupedCommand, context_settings={"max_content_width": 100})
 @click.option(
     "--rounds", type=number(ROUNDS), default=8, show_default=True, help="How often to prune."
 )
@@ -52,7 +53,7 @@ _LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seed
 )
 @click.option(
     "--rewind-epoch",
-    type=number(TRAINING["save_epoch"]),
+    type=number(whole(0, 1_000_000)),
     help="Epoch whose weights the tickets start from; 0: the initialisation.  "
     "[default: 1 % of the epochs, one at least]",
 )
@@ -70,26 +71,6 @@ _LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seed
     default=("random", "redrawn"),
     show_default="random redrawn",
     help="As many weights of each layer drawn by lot; the ticket's with new values; none.",
-)
-@click.option(
-    "--allocation",
-    type=click.Choice(["global", "uniform", "erk"]),
-    default="global",
-    show_default=True,
-    help="Prune by one threshold, all layers alike, or small layers less.",
-)
-@training_option(
-    "--min-density",
-    default=0.0,
-    show_default=True,
-    help="What each layer keeps at least, as a share of what it would keep if all kept alike.",
-)
-@click.option(
-    "--score-scale",
-    type=click.Choice(["fan_in", "none"]),
-    default="none",
-    show_default=True,
-    help="Compare magnitudes of different layers in units of where they start, or as they are.",
 )
 @study_options("runs/lottery", seeds=(0, 1, 2))
 @click.pass_context
@@ -161,7 +142,7 @@ def _make(ctx: click.Context, out: Path, options: dict[str, Any]) -> Any:
     if own["final_sparsity"] is not None:
         rate = rate_for(rounds, own["final_sparsity"])
     dense = planned_run(given, out)
-    epochs = dense.config.epochs
+    epochs = dense.config.optim.epochs
     assert epochs is not None
     if own["rewind_epoch"] is None:
         own["rewind_epoch"] = rewind_epoch(epochs)
@@ -184,7 +165,7 @@ def _make(ctx: click.Context, out: Path, options: dict[str, Any]) -> Any:
     )
 
 
-command.params += [parameter for parameter in train.command.params if parameter.name not in _OWN]
+command.params += record_options(_OWN, allocation="global", min_density=0.0, score_scale="none")
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:

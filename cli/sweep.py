@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from pyg_stgcn.cli import train
-from pyg_stgcn.cli._lists import ListsCommand, Names, Numbers
+from pyg_stgcn.cli._lists import Names, Numbers
+from pyg_stgcn.cli._options import GroupedCommand, given_options, record_options
 from pyg_stgcn.cli._output import (
     difference,
     echo,
@@ -17,22 +17,18 @@ from pyg_stgcn.cli._output import (
     print_table,
     with_deviation,
 )
-from pyg_stgcn.cli._study import given_options, study_options, train_missing
+from pyg_stgcn.cli._study import study_options, train_missing
 from pyg_stgcn.ranges import FRACTION
+from pyg_stgcn.runs.options import METHODS
 
-_METHODS = next(
-    parameter.type.choices
-    for parameter in train.command.params
-    if parameter.name == "method" and isinstance(parameter.type, click.Choice)
-)
 #: Of 'train', what a sweep varies or decides itself.
-_OWN = {"sparsity", "edge_sparsity", "method", "seed", "out", "resume", "as_json"}
+_OWN = {"sparsity", "edge_sparsity", "method", "seed"}
 _OWN |= {"ticket", "redraw", "save_epoch"}
 #: Of an assembly, which 'assemble' compares with its controls.
 _OWN |= {"levels", "experts", "learned_weights"}
 
 
-@click.command("sweep", cls=ListsCommand)
+@click.command("sweep", cls=GroupedCommand, context_settings={"max_content_width": 100})
 @click.option(
     "--sparsities",
     type=Numbers(FRACTION),
@@ -42,10 +38,10 @@ _OWN |= {"levels", "experts", "learned_weights"}
 )
 @click.option(
     "--methods",
-    type=Names(_METHODS),
+    type=Names(METHODS),
     default=("feedback",),
     show_default="feedback",
-    help=f"Any of {', '.join(_METHODS)}.",
+    help=f"Any of {', '.join(METHODS)}.",
 )
 @study_options("runs/sweep", seeds=(0, 1, 2))
 @click.pass_context
@@ -95,7 +91,7 @@ def command(
     echo(f"table: {result['csv']}\npicture: {result['png']}")
 
 
-command.params += [parameter for parameter in train.command.params if parameter.name not in _OWN]
+command.params += record_options(_OWN)
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pyg_stgcn import Skeleton
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.training.runner import train
 
 JOINTS = ("hip", "chest", "head", "elbow1", "hand1", "elbow2", "hand2", "foot1", "foot2", "tail")
@@ -32,7 +32,7 @@ def main(folder: Path, epochs: int = 30) -> float:
     Skeleton("mine10", JOINTS, BONES, center=1).to_json(folder / "mine.json")
     files = {"dataset": str(folder / "mine.pkl"), "skeleton": str(folder / "mine.json")}
     size = {"channels": 8, "clip_frames": 24, "batch_size": 8, "epochs": epochs, "graph": "spatial"}
-    return train(TrainConfig(**files, **size, sparsity=0.8), folder / "run")["top1"]
+    return train(TrainOptions.of(**files, **size, sparsity=0.8), folder / "run")["top1"]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -70,56 +69,8 @@ SEED = whole(0, 2**32 - 1)
 WEIGHT = Range(0, 1_000_000)
 #: Of a class in the loss; far from what single precision rounds to zero or infinity.
 CLASS_WEIGHT = Range(1e-6, 1_000_000)
-_DECAY = Range(0, 10)
+DECAY = Range(0, 10)
 _DEVICES = Range(1, 1_024)
-
-#: Of the options of a training, by their names in :class:`pyg_stgcn.training.TrainConfig`; of a
-#: list that of every entry.
-TRAINING: Mapping[str, Range] = {
-    "val_split": PART,
-    "hold_out": FRACTION,
-    "levels": FRACTION,
-    "save_epoch": whole(0, 1_000_000),
-    "partitions": whole(1, 100),
-    "channels": CHANNELS,
-    "clip_frames": FRAMES,
-    "pad_persons": PERSONS,
-    "rotation": Range(0, 6.2832),  # Two whole turns.
-    "scaling": FRACTION,
-    "sparsity": FRACTION,
-    "edge_sparsity": FRACTION,
-    "min_density": UP_TO_ALL,
-    "penalty": Range(0, 1_000),
-    "mask_update_every": whole(1, 1_000_000_000),
-    "freeze_after": UP_TO_ALL,
-    "warmup": FRACTION,
-    "ramp_end": UP_TO_ALL,
-    "score_lr": Range(0, 100_000),
-    "score_weight_decay": _DECAY,
-    "epochs": whole(1, 1_000_000),
-    "batch_size": BATCH,
-    "lr": Range(0, 1_000, low_open=True),
-    "weight_decay": _DECAY,
-    "dropout": FRACTION,
-    "label_smoothing": FRACTION,
-    "seed": SEED,
-    "eval_views": VIEWS,
-    "num_workers": whole(0, 1_024),
-    "num_nodes": whole(1, 100_000),
-}
-
-
-def check_ranges(values: Mapping[str, object], ranges: Mapping[str, Range]) -> None:
-    """Check numbers by name; ``None`` stands for a default.
-
-    Raises:
-        InputError: A number is not in its range.
-    """
-    for name, allowed in ranges.items():
-        value = values[name]
-        for number in value if isinstance(value, list | tuple) else [value]:
-            if number is not None and number not in allowed:
-                raise InputError(f"{name} {number!r}: out of range; choose from {allowed}")
 
 
 def check_devices(devices: str) -> None:

@@ -137,10 +137,14 @@ def make_run() -> Callable[[Path, Any], Path]:
         run.save_config()
         model = run.build_model()
         experts = list(model.experts) if isinstance(model, Assembly) else [model]
-        for expert, sparsity in zip(experts, config.levels or [config.sparsity], strict=True):
+        for expert, sparsity in zip(
+            experts, config.model.levels or [config.sparsity.sparsity], strict=True
+        ):
             if sparsity:
-                targets = {"sparsity": sparsity, "edge_sparsity": config.edge_sparsity}
-                sparsify(expert, **targets, method="random", exclude=config.exclude).finalize()
+                targets = {"sparsity": sparsity, "edge_sparsity": config.sparsity.edge_sparsity}
+                sparsify(
+                    expert, **targets, method="random", exclude=config.sparsity.exclude
+                ).finalize()
         run.save_weights(model, sparse=False)
         return folder
 

@@ -79,7 +79,7 @@ def words(tiny_pickle: Path, tmp_path: Path) -> list[object]:
 
 @pytest.mark.parametrize("name", list_models())
 def test_same_seed_same_weights(words: list[object], tmp_path: Path, name: str) -> None:
-    words = [*words, "--model", name, "--sparsity", 0.8, "--epochs", 3]
+    words = [*words, "--backbone", name, "--sparsity", 0.8, "--epochs", 3]
     for run in ("first", "second"):
         call("train", *words, "--out", tmp_path / run)
     weights = [load_file(tmp_path / run / "model.safetensors") for run in ("first", "second")]

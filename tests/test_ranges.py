@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 import numpy as np
 import pytest
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.ranges import TRAINING, Range, whole
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.ranges import BATCH, Range, whole
+from pyg_stgcn.runs.options import OPTIONS, TrainOptions
 
+TRAINING = {name: option.allowed for name, option in OPTIONS.items() if option.allowed}
 #: None of them is in any range.
 NEVER = [math.nan, math.inf, -math.inf, -1, -1.0, 1e30, -1e30, 5 * 10**400, "3", True]
 
@@ -22,12 +22,12 @@ def is_numeric(annotation: Any) -> bool:
 
 
 def test_every_number_of_a_training_has_a_range() -> None:
-    hints = get_type_hints(TrainConfig)
-    numbers = {option.name for option in fields(TrainConfig) if is_numeric(hints[option.name])}
+    numbers = {name for name, option in OPTIONS.items() if is_numeric(option.annotation)}
     # Those of augmentations are checked by their transforms.
     assert numbers == set(TRAINING)
     for name, allowed in TRAINING.items():
-        assert allowed.whole == (int in {hints[name], *get_args(hints[name])}), name
+        annotation = OPTIONS[name].annotation
+        assert allowed.whole == (int in {annotation, *get_args(annotation)}), name
         assert math.isfinite(allowed.low) and math.isfinite(allowed.high)
 
 
@@ -40,9 +40,9 @@ def test_trainings_refuse_numbers_out_of_range(name: str) -> None:
     for value in wrong:
         given = [value] if name == "levels" else value
         with pytest.raises(InputError, match=f"{name} .*out of range; choose from"):
-            TrainConfig("data", **{name: given})
+            TrainOptions.of(dataset="data", **{name: given})
         with pytest.raises(InputError, match=name):
-            replace(TrainConfig("data"), **{name: given})
+            TrainOptions.of(dataset="data").replace(**{name: given})
 
 
 @pytest.mark.parametrize("name", TRAINING)
@@ -53,27 +53,27 @@ def test_trainings_take_both_ends_of_a_range(name: str) -> None:
     high = math.nextafter(allowed.high, 0) if allowed.high_open else allowed.high
     for value in (kind(low), kind(high)):
         given = [value] if name == "levels" else value
-        assert getattr(TrainConfig("data", **{name: given}), name) == given
+        assert TrainOptions.of(dataset="data", **{name: given}).flat()[name] == given
 
 
-@pytest.mark.parametrize("batch_size", [1, TRAINING["batch_size"].high])
+@pytest.mark.parametrize("batch_size", [1, BATCH.high])
 @pytest.mark.parametrize("clips", [1, 4_999, 5_000, 10**6])
 def test_what_recipes_fill_in_is_in_range(batch_size: int, clips: int) -> None:
     for method in ("feedback", "score", "released", "rigl"):
-        config = TrainConfig("data", batch_size=batch_size, method=method)
-        assert config.with_recipe(clips, None).lr
+        config = TrainOptions.of(dataset="data", batch_size=batch_size, method=method)
+        assert config.with_recipe(clips, None).optim.lr
 
 
 def test_a_list_is_checked_number_by_number() -> None:
     with pytest.raises(InputError, match=r"levels 1\.2: out of range"):
-        TrainConfig("data", levels=[0.5, 1.2])
+        TrainOptions.of(dataset="data", levels=[0.5, 1.2])
 
 
 @pytest.mark.parametrize("devices", ["0", "5000000000", "9" * 5_000])
 def test_nobody_has_so_many_devices(devices: str) -> None:
     with pytest.raises(InputError, match=r"devices .*out of range"):
-        TrainConfig("data", devices=devices)
-    assert TrainConfig("data", devices="2").devices == "2"
+        TrainOptions.of(dataset="data", devices=devices)
+    assert TrainOptions.of(dataset="data", devices="2").hardware.devices == "2"
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

@@ -23,7 +23,7 @@ from pyg_stgcn.models import Assembly, load_pyskl, pyskl_state_dict
 from pyg_stgcn.runs.batches import clip_transform
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.runs.folder import Run, sparsity_summary
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.runtime.sparse_model import load as load_recognizer
 from pyg_stgcn.runtime.sparse_model import save as save_recognizer
@@ -70,7 +70,7 @@ def use_predictions(path: Path) -> None:
 
 
 def use_ticket(path: Path, dense: Run) -> None:
-    run = replace(dense, config=replace(dense.config, ticket=str(path)))
+    run = replace(dense, config=dense.config.replace(ticket=str(path)))
     ticket = open_ticket(run)
     first_epoch(run, ticket)
     start_from(ticket, run, run.build_model())
@@ -107,11 +107,13 @@ def make_kinds(folder: Path) -> dict[str, Kind]:
     """Runs and datasets in a folder, and what of them is mutated."""
     data = folder / "tiny.pkl"
     data.write_bytes(pickle.dumps(annotations(np.random.default_rng(0))))
-    config = TrainConfig(str(data), root=str(folder / "data"), channels=4, clip_frames=8, epochs=1)
-    config = replace(config, batch_size=6, eval_views=1, accelerator="cpu", hold_out=0.25)
-    train(replace(config, sparsity=0.9), folder / "sparse")
-    train(replace(config, save_epoch=0), folder / "dense")
-    train(replace(config, levels=[0.5, 0.8]), folder / "assembly")
+    config = TrainOptions.of(
+        dataset=str(data), root=str(folder / "data"), channels=4, clip_frames=8, epochs=1
+    )
+    config = config.replace(batch_size=6, eval_views=1, accelerator="cpu", hold_out=0.25)
+    train(config.replace(sparsity=0.9), folder / "sparse")
+    train(config.replace(save_epoch=0), folder / "dense")
+    train(config.replace(levels=[0.5, 0.8]), folder / "assembly")
     sparse, dense, assembly = (Run.open(folder / n) for n in ("sparse", "dense", "assembly"))
     kinds: dict[str, Kind] = {}
 
@@ -161,7 +163,7 @@ def add_models(add: Any, folder: Path, sparse: Run, dense: Run) -> None:
         for name, value in model.state_dict().items()
         if value.dim() > 1 and not name.startswith(("head.", "data_norm."))
     }
-    metadata = {name: getattr(dense.config, name) for name in ("model", "graph", "channels")}
+    metadata = {name: dense.config.flat()[name] for name in ("backbone", "graph", "channels")}
     metadata |= {"in_channels": dense.in_channels, "classes": dense.classes, "epoch": 0}
     metadata |= {"skeleton": dense.skeleton.to_dict(), "structure": "unstructured"}
     ticket = folder / "ticket.safetensors"

@@ -18,7 +18,7 @@ from pyg_stgcn.runs.batches import split_held_out
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.matching import match_dataset
 from pyg_stgcn.runs.opening import labelled_clips, open_dataset, open_other_file
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.paths import is_file, with_absolute_paths
 from pyg_stgcn.runs.run_files import RunFiles
 from pyg_stgcn.runs.same_data import are_clips_of, warn_of_changed_clips
@@ -64,7 +64,7 @@ class EvaluationClips:
 
     run: Run
     dataset: SkeletonDataset
-    config: TrainConfig
+    config: TrainOptions
     split: str
     ending: str
 
@@ -80,7 +80,7 @@ class EvaluationClips:
         Raises:
             InputError: No clip has a label.
         """
-        what = f"{self.config.dataset}, split {self.split!r}"
+        what = f"{self.config.data.dataset}, split {self.split!r}"
         return replace(self, dataset=labelled_clips(self.dataset, what))
 
 
@@ -99,19 +99,21 @@ def open_clips_for(run: Run, data: EvaluationData | None = None) -> EvaluationCl
     if data.dataset is None or _are_data_of(run, config):
         return _open_own(run, config, data)
     unset: dict[str, Any] = {"val": None, "val_split": None, "drop_leaks": False}
-    config = replace(config, benchmark=data.benchmark, **unset)
+    config = config.replace(benchmark=data.benchmark, **unset)
     dataset = _match(run, open_other_file(config, data.split, run.skeleton), config)
-    if run.config.val is not None and are_clips_of(run, dataset, "val"):
-        found = replace(run.config, val=config.dataset)
+    if run.config.data.val is not None and are_clips_of(run, dataset, "val"):
+        found = run.config.replace(val=config.data.dataset)
         return _open_own(run, found, replace(data, split="val", benchmark=None))
     if are_clips_of(run, dataset, "train"):
-        warn_once(logger, f"{config.dataset}: these are the clips that {run.folder} was trained on")
-    config = replace(config, benchmark=dataset.benchmark)
+        warn_once(
+            logger, f"{config.data.dataset}: these are the clips that {run.folder} was trained on"
+        )
+    config = config.replace(benchmark=dataset.benchmark)
     ending = _ending(run, config, data.benchmark, dataset.split)
     return EvaluationClips(run, dataset, config, dataset.split, ending)
 
 
-def open_part(run: Run, config: TrainConfig, split: str) -> SkeletonDataset:
+def open_part(run: Run, config: TrainOptions, split: str) -> SkeletonDataset:
     """Clips of a run's own data, with labels in the order of the run's classes.
 
     Args:
@@ -135,35 +137,35 @@ def open_part(run: Run, config: TrainConfig, split: str) -> SkeletonDataset:
     return _match(run, dataset, config)
 
 
-def _replace_data(config: TrainConfig, data: EvaluationData) -> TrainConfig:
+def _replace_data(config: TrainOptions, data: EvaluationData) -> TrainOptions:
     names = ("dataset", "root", "source", "skeleton")
     given: dict[str, Any] = {
         name: getattr(data, name) for name in names if getattr(data, name) is not None
     }
     if not given:
         return config
-    if data.dataset not in (None, config.dataset):
+    if data.dataset not in (None, config.data.dataset):
         # Options about the data of the run do not hold for other data.
         unset: dict[str, Any] = {"root": None, "source": None}
         given = unset | ({} if is_file(data.dataset) else {"skeleton": None}) | given
-    return with_absolute_paths(replace(config, **given))
+    return with_absolute_paths(config.replace(**given))
 
 
-def _are_data_of(run: Run, config: TrainConfig) -> bool:
+def _are_data_of(run: Run, config: TrainOptions) -> bool:
     """Whether these are the run's own data, under another path."""
     try:
         train = _match(run, open_dataset(config, "train"), config)
     except InputError:
         return False
-    if config.hold_out:
-        train, _ = split_held_out(train, config.hold_out)
+    if config.data.hold_out:
+        train, _ = split_held_out(train, config.data.hold_out)
     return are_clips_of(run, train, "train")
 
 
-def _open_own(run: Run, config: TrainConfig, data: EvaluationData) -> EvaluationClips:
-    other_benchmark = data.benchmark not in (None, config.benchmark)
+def _open_own(run: Run, config: TrainOptions, data: EvaluationData) -> EvaluationClips:
+    other_benchmark = data.benchmark not in (None, config.data.benchmark)
     if other_benchmark:
-        config = replace(config, benchmark=data.benchmark)
+        config = config.replace(benchmark=data.benchmark)
     split = data.split or "val"
     dataset = open_part(run, config, split)
     # Results on similar data must not overwrite those on the data of the run.
@@ -178,30 +180,30 @@ def _open_own(run: Run, config: TrainConfig, data: EvaluationData) -> Evaluation
     return EvaluationClips(run, dataset, config, split, ending)
 
 
-def _files(config: TrainConfig) -> list[str]:
-    named = [config.val] if config.val is not None else []
-    return [config.dataset, *named] if is_file(config.dataset) else named
+def _files(config: TrainOptions) -> list[str]:
+    named = [config.data.val] if config.data.val is not None else []
+    return [config.data.dataset, *named] if is_file(config.data.dataset) else named
 
 
-def _match(run: Run, dataset: SkeletonDataset, config: TrainConfig) -> SkeletonDataset:
+def _match(run: Run, dataset: SkeletonDataset, config: TrainOptions) -> SkeletonDataset:
     return match_dataset(
         dataset,
         run.skeleton,
         run.classes,
-        run.in_channels // len(parse_streams(run.config.stream)),
+        run.in_channels // len(parse_streams(run.config.data.stream)),
         run.facts["data"].get("has_score"),
-        config.dataset,
+        config.data.dataset,
         run.folder,
     )
 
 
-def _ending(run: Run, config: TrainConfig, benchmark: str | None, split: str) -> str:
-    parts = [Path(config.dataset).stem, *([] if benchmark is None else [benchmark]), split]
+def _ending(run: Run, config: TrainOptions, benchmark: str | None, split: str) -> str:
+    parts = [Path(config.data.dataset).stem, *([] if benchmark is None else [benchmark]), split]
     ending = "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts)
     # Another data file of the same name, in another folder.
     for path in run.folder.glob(f"*-{glob.escape(ending)}.json"):
-        if _dataset_of(path) not in (None, config.dataset):
-            return f"{ending}-{zlib.crc32(os.fsencode(config.dataset)):08x}"
+        if _dataset_of(path) not in (None, config.data.dataset):
+            return f"{ending}-{zlib.crc32(os.fsencode(config.data.dataset)):08x}"
     return ending
 
 

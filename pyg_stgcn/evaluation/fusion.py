@@ -122,7 +122,7 @@ def fuse_runs(
         {
             "run": str(run.folder),
             "model": run.config.architecture,
-            "stream": run.config.stream,
+            "stream": run.config.data.stream,
             "weight": weight,
             **classification_metrics(one.probabilities, labels),
         }
@@ -131,8 +131,8 @@ def fuse_runs(
     out = Path(out)
     accuracies = classification_metrics(fused, labels)
     result = {
-        "dataset": runs[0].config.dataset,
-        "benchmark": runs[0].config.benchmark,
+        "dataset": runs[0].config.data.dataset,
+        "benchmark": runs[0].config.data.benchmark,
         **accuracies,
         "samples": len(labels),
         "chosen_by": chosen_by,
@@ -152,13 +152,13 @@ def _choose_weights(
     if search:
         return _search(runs), "search on held-out training clips"
     if weights is None:
-        return published_weights([run.config.stream for run in runs]), "published"
+        return published_weights([run.config.data.stream for run in runs]), "published"
     return weights, "given"
 
 
 def _search(runs: Sequence[Run]) -> list[float]:
     for run in runs:
-        if run.config.hold_out == 0:
+        if run.config.data.hold_out == 0:
             raise InputError(
                 f"{run.folder}: was trained on all training clips, so none are held out for the "
                 "search of weights (test clips must not choose them); train with --hold-out 0.1"
@@ -181,9 +181,11 @@ def _matching(runs: Sequence[Run], predictions: list[Predictions]) -> list[Predi
         if not same:
             raise InputError(
                 f"{run.folder}: evaluated on other clips ({one.probabilities.shape[0]} of "
-                f"{joined(run.config.dataset, run.config.benchmark)}) than {runs[0].folder} "
+                f"{joined(run.config.data.dataset, run.config.data.benchmark)}) than "
+                f"{runs[0].folder} "
                 f"({first.probabilities.shape[0]} of "
-                f"{joined(runs[0].config.dataset, runs[0].config.benchmark)}); fuse runs on the "
+                f"{joined(runs[0].config.data.dataset, runs[0].config.data.benchmark)}); "
+                "fuse runs on the "
                 "same data"
             )
     return predictions

@@ -194,8 +194,8 @@ def _look_at(run: Run, backbone: nn.Module, masks: Masks, model: str, label: str
     maskable = run.maskable
     architecture = {
         "model": model,
-        "graph": run.config.graph,
-        "channels": run.config.channels,
+        "graph": run.config.model.graph,
+        "channels": run.config.model.channels,
         "input channels": run.in_channels,
         "skeleton": run.skeleton.name,
         "joints": run.skeleton.num_joints,

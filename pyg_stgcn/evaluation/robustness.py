@@ -114,10 +114,10 @@ def _write(
     write_csv(table, COLUMNS, rows)
     result = {
         "run": str(clips.run.folder),
-        "dataset": clips.config.dataset,
-        "benchmark": clips.config.benchmark,
+        "dataset": clips.config.data.dataset,
+        "benchmark": clips.config.data.benchmark,
         "split": clips.split,
-        "stream": clips.config.stream,
+        "stream": clips.config.data.stream,
         **settings,
         "rows": rows,
         "robustness_csv": str(table),

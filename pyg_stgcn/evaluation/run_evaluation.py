@@ -24,7 +24,7 @@ from pyg_stgcn.evaluation.metrics import classification_metrics, confusion
 from pyg_stgcn.plots.curves import plot_confusion
 from pyg_stgcn.runs.batches import clip_transform, make_loader, split_held_out
 from pyg_stgcn.runs.folder import DIVERGED, Run, sparsity_summary
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.tables import write_csv, write_json, write_table
 
@@ -76,9 +76,9 @@ def predict(
         InputError: The data are not there, or are not those of the run.
     """
     clips = clips or open_clips_for(run)
-    if run.config.hold_out and not clips.ending:
+    if run.config.data.hold_out and not clips.ending:
         train = open_part(run, clips.config, "train")
-        _, held_out = split_held_out(train, run.config.hold_out)
+        _, held_out = split_held_out(train, run.config.data.hold_out)
         held_out_predictions = evaluate_model(
             model, held_out, clips.config, num_views=num_views, device=device
         )
@@ -102,7 +102,7 @@ def open_validation(run: Run) -> SkeletonDataset:
 def evaluate_model(
     model: nn.Module,
     dataset: SkeletonDataset,
-    config: TrainConfig,
+    config: TrainOptions,
     *,
     num_views: int,
     device: torch.device | str = "cpu",
@@ -122,7 +122,7 @@ def evaluate_model(
         config, dataset, train=False, num_views=num_views, extra=extra
     )
     model = model.to(device)
-    loader = make_loader(dataset, _BATCH_SIZE, config.seed, shuffle=False)
+    loader = make_loader(dataset, _BATCH_SIZE, config.optim.seed, shuffle=False)
     parts = []
     with torch.inference_mode():
         for batch in loader:
@@ -178,8 +178,8 @@ def evaluate_run(
     labelled = predictions.labels >= 0
     result: dict[str, Any] = {
         "run": str(run.folder),
-        "dataset": clips.config.dataset,
-        "benchmark": clips.config.benchmark,
+        "dataset": clips.config.data.dataset,
+        "benchmark": clips.config.data.benchmark,
         "split": clips.split,
         **(_accuracies(clips, predictions) if labelled.any() else {}),
         "views": num_views,

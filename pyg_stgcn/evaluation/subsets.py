@@ -40,8 +40,8 @@ def assembly_summary(run: Run, model: Assembly, masks: Masks | None = None) -> d
         the same as a share of all parameters of a dense model like the first expert.
     """
     config = run.config
-    assert config.experts is not None
-    parts = zip(config.experts, config.levels, model.experts, strict=True)
+    assert config.model.experts is not None
+    parts = zip(config.model.experts, config.model.levels, model.experts, strict=True)
     experts: list[dict[str, Any]] = []
     params_kept = _numel(model) - sum(_numel(expert) for expert in model.experts)
     for number, (name, level, expert) in enumerate(parts):
@@ -151,8 +151,8 @@ def evaluate_subsets(
     files = {kind: clips.files.subsets(kind) for kind in ("json", "csv", "png")}
     write_subsets(files["csv"], rows)
     result = {
-        "dataset": clips.config.dataset,
-        "benchmark": clips.config.benchmark,
+        "dataset": clips.config.data.dataset,
+        "benchmark": clips.config.data.benchmark,
         "split": clips.split,
         **facts,
         "views": num_views,
@@ -175,7 +175,7 @@ def _rows(
     return [
         {
             "experts": [number + 1 for number in case],
-            "levels": [run.config.levels[number] for number in case],
+            "levels": [run.config.model.levels[number] for number in case],
             "head": head,
             **_kept_of_subset(model, experts, case, head),
             **classification_metrics(judged.probabilities[:, place], judged.labels),
@@ -242,7 +242,8 @@ def evaluate_assembly(
     model = run.load_model()
     if not isinstance(model, Assembly):
         raise InputError(
-            f"{folder}: is a single {run.config.model}; name the run of an assembly, such as "
+            f"{folder}: is a single {run.config.model.backbone}; name the run of an "
+            "assembly, such as "
             "'pyg-stgcn assemble' makes"
         )
     return evaluate_subsets(run, model, num_views=num_views, device=device, data=data)

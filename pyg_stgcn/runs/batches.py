@@ -20,7 +20,7 @@ from pyg_stgcn.runs.augmentation import make_augmentations
 from pyg_stgcn.transforms import standard_transform
 
 if TYPE_CHECKING:
-    from pyg_stgcn.runs.options import TrainConfig
+    from pyg_stgcn.runs.options import TrainOptions
 
 
 def split_held_out(
@@ -50,7 +50,7 @@ def split_held_out(
 
 
 def clip_transform(
-    config: TrainConfig,
+    config: TrainOptions,
     dataset: SkeletonDataset,
     *,
     train: bool,
@@ -60,7 +60,7 @@ def clip_transform(
     """The transform that turns a stored clip into the model's input.
 
     Args:
-        config: Complete, as :meth:`TrainConfig.with_recipe` leaves it.
+        config: Complete, as :meth:`TrainOptions.with_recipe` leaves it.
         dataset: The clips.
         train: Whether to augment, and to sample at random.
         num_views: How often to sample.
@@ -69,19 +69,19 @@ def clip_transform(
     Raises:
         InputError: The augmentations are wrong, or do not fit the skeleton.
     """
-    assert config.clip_frames is not None, "the configuration lacks its recipe"
-    augmentations = make_augmentations(config.augment, dataset.skeleton) if train else []
+    assert config.data.clip_frames is not None, "the configuration lacks its recipe"
+    augmentations = make_augmentations(config.data.augment, dataset.skeleton) if train else []
     return standard_transform(
         dataset.skeleton,
-        stream=config.stream,
-        clip_frames=config.clip_frames,
+        stream=config.data.stream,
+        clip_frames=config.data.clip_frames,
         train=train,
         num_views=num_views,
         has_score=dataset.has_score,
-        rotation=config.rotation,
-        scaling=config.scaling,
-        scale=config.scale,
-        num_persons=config.pad_persons,
+        rotation=config.data.rotation,
+        scaling=config.data.scaling,
+        scale=config.data.scale,
+        num_persons=config.data.pad_persons,
         extra=[*augmentations, *extra],
     )
 

@@ -16,8 +16,8 @@ from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.jsonfile import read_text
 from pyg_stgcn.ranges import CLASS_WEIGHT
+from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import load_config
 
 BALANCED = "balanced"
 
@@ -103,7 +103,8 @@ def check_same_weights(run: Run) -> None:
     _, facts = load_config(run.config_file)
     if facts.get("class_weights") != run.facts.get("class_weights"):
         raise InputError(
-            f"--class-weights {run.config.class_weights}: gives other weights than those that the "
+            f"--class-weights {run.config.optim.class_weights}: gives other weights than "
+            "those that the "
             f"run in {run.folder} was started with, see its {run.config_file.name}; put the file "
             "or the data back as they were, or start again in another --out"
         )

@@ -21,7 +21,8 @@ from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models import Assembly, Backbone, create_model
 from pyg_stgcn.models.weights import read_weights, with_weights
 from pyg_stgcn.runs.checkpoint import TrainedState, read_trained_state
-from pyg_stgcn.runs.options import RESTORE, TrainConfig, load_config, save_config
+from pyg_stgcn.runs.config_file import RESTORE, load_config, save_config
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.run_files import RunFiles, resume_command
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import (
@@ -127,7 +128,7 @@ def sparsity_summary(
     counts = _summary(model, run, masks)
     names = ["params_total", "params_maskable", "maskable_kept", "sparsity"]
     names += ["params_kept", "params_kept_fraction"]
-    if run.config.edge_sparsity:
+    if run.config.sparsity.edge_sparsity:
         names += ["edges_maskable", "edges_kept", "edge_sparsity"]
     return {name: getattr(counts, name) for name in names}
 
@@ -147,7 +148,7 @@ class Run(RunFiles):
             a run has before it is finished, and not those of its end; results are named after it.
     """
 
-    config: TrainConfig
+    config: TrainOptions
     skeleton: Skeleton
     classes: list[str]
     in_channels: int
@@ -156,20 +157,21 @@ class Run(RunFiles):
     @property
     def frames(self) -> int:
         """Frames of the clips that the model sees."""
-        assert self.config.clip_frames is not None, "the configuration lacks its recipe"
-        return self.config.clip_frames
+        assert self.config.data.clip_frames is not None, "the configuration lacks its recipe"
+        return self.config.data.clip_frames
 
     @property
     def mask_options(self) -> dict[str, Any]:
         """``include``, ``exclude`` and ``structure`` of the masks; a ticket brings its own."""
         ticket = self.facts.get("ticket", {})
+        own = self.config.flat()
         names = ("include", "exclude", "structure")
-        return {name: ticket.get(name, getattr(self.config, name)) for name in names}
+        return {name: ticket.get(name, own[name]) for name in names}
 
     @property
     def maskable(self) -> dict[str, Any]:
         """Which parameters are maskable, as arguments of :func:`pyg_stgcn.sparsity.report`."""
-        found = replace(self.config, **self.mask_options).maskable
+        found = self.config.replace(**self.mask_options).maskable
         left_out = self.facts.get("ticket", {}).get("unmasked", ())
         return {**found, "exclude": (*found["exclude"], *left_out)}
 
@@ -180,7 +182,7 @@ class Run(RunFiles):
         results = [self.metrics, self.curves, self.weights, self.sparse_weights, self.masks]
         results += [self.predictions, self.held_out_predictions, self.summary]
         results += [self.subsets(kind) for kind in ("json", "csv", "png")]
-        if (epoch := self.config.save_epoch) is not None:
+        if (epoch := self.config.sparsity.save_epoch) is not None:
             results.append(self.early_weights(epoch))
         return [self.config_file, *checkpoints, *results]
 
@@ -225,27 +227,27 @@ class Run(RunFiles):
             cast(Backbone, create_model(name, len(self.classes), self.skeleton, **self.options))
             for name in self.backbones
         ]
-        if not self.config.levels:
+        if not self.config.model.levels:
             return backbones[0]
-        return Assembly(backbones, learned_weights=self.config.learned_weights)
+        return Assembly(backbones, learned_weights=self.config.model.learned_weights)
 
     @property
     def backbones(self) -> list[str]:
         """The name of the model, or those of the experts."""
-        if not self.config.levels:
-            return [self.config.model]
-        assert self.config.experts is not None
-        return list(self.config.experts)
+        if not self.config.model.levels:
+            return [self.config.model.backbone]
+        assert self.config.model.experts is not None
+        return list(self.config.model.experts)
 
     @property
     def options(self) -> dict[str, Any]:
         """The options of all backbones."""
-        partitions = self.config.partitions
+        partitions = self.config.model.partitions
         return {
             "in_channels": self.in_channels,
-            "base_channels": self.config.channels,
-            "graph": self.config.graph,
-            "dropout": self.config.dropout,
+            "base_channels": self.config.model.channels,
+            "graph": self.config.model.graph,
+            "dropout": self.config.model.dropout,
             **({} if partitions is None else {"num_partitions": partitions}),
         }
 
@@ -333,7 +335,7 @@ class Run(RunFiles):
         return f"train the run again, or mend {self.config_file} if that was changed"
 
     def _fitted(self, path: Path, found: Mapping[str, Tensor]) -> nn.Module:
-        experts, where = len(self.config.levels), f"{path} with {self.config_file.name}"
+        experts, where = len(self.config.model.levels), f"{path} with {self.config_file.name}"
         model = with_weights(self.build_model, found, experts, where, self._remedy)
         check_finite(found, path, DIVERGED)
         return model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +16,12 @@ from pyg_stgcn.runs.paths import DEFAULT_ROOT, is_file
 from pyg_stgcn.skeletons import Skeleton
 
 if TYPE_CHECKING:
-    from pyg_stgcn.runs.options import TrainConfig
+    from pyg_stgcn.runs.options import TrainOptions
 
 logger = logging.getLogger(__name__)
 
 
-def open_dataset(config: TrainConfig, split: str, **options: Any) -> SkeletonDataset:
+def open_dataset(config: TrainOptions, split: str, **options: Any) -> SkeletonDataset:
     """The dataset that a configuration names.
 
     Args:
@@ -36,55 +35,58 @@ def open_dataset(config: TrainConfig, split: str, **options: Any) -> SkeletonDat
     """
     if split not in ("train", "val"):
         return _open_source(config, split, **options)
-    if config.val_split is None and config.val is None:
+    if config.data.val_split is None and config.data.val is None:
         return _all_labelled(_open_source(config, split, **options), config, split)
     train = _clips_without_validation(config, options)
-    if config.val_split is not None:
-        kept, held = divide_by_class(train, config.val_split)
+    if config.data.val_split is not None:
+        kept, held = divide_by_class(train, config.data.val_split)
         return kept if split == "train" else held
     return train if split == "train" else _open_validation_file(config, train)
 
 
-def _all_labelled(dataset: SkeletonDataset, config: TrainConfig, split: str) -> SkeletonDataset:
+def _all_labelled(dataset: SkeletonDataset, config: TrainOptions, split: str) -> SkeletonDataset:
     """The dataset, if all its clips have a label; those of a split for tests need not."""
     missing = int((dataset.labels < 0).sum())
     if missing:
         raise InputError(
-            f"{config.dataset}: {missing} of the {len(dataset)} {split} clips have no label, the "
+            f"{config.data.dataset}: {missing} of the {len(dataset)} {split} clips have no "
+            "label, the "
             f"first is {dataset.names[int(np.argmin(dataset.labels))]!r}; take other clips for "
             "validation with --val-split 0.2 or --val FILE, or label them"
         )
     return dataset
 
 
-def _clips_without_validation(config: TrainConfig, options: dict[str, Any]) -> SkeletonDataset:
+def _clips_without_validation(config: TrainOptions, options: dict[str, Any]) -> SkeletonDataset:
     """The training clips of data that have none for validation; all if there are no splits."""
-    if config.val_split is not None and config.val is not None:
+    if config.data.val_split is not None and config.data.val is not None:
         raise InputError("--val-split and --val exclude each other; leave one out")
-    option = "--val" if config.val_split is None else "--val-split"
+    option = "--val" if config.data.val_split is None else "--val-split"
     everything = _open_source(config, "all", **options)
     if everything.benchmark is None:
         if everything.splits:
             raise InputError(
-                f"{config.dataset}: none of its splits ({', '.join(everything.splits)}) is called "
+                f"{config.data.dataset}: none of its splits "
+                f"({', '.join(everything.splits)}) is called "
                 f"'train', so {option} cannot tell which clips to train on; add a split 'train'"
             )
-        return labelled_clips(everything, config.dataset)
+        return labelled_clips(everything, config.data.dataset)
     own = everything.validation_split(everything.benchmark)
     if own is not None:
         raise InputError(
-            f"{option}: {config.dataset} has validation clips of its own, the split {own!r}; leave "
+            f"{option}: {config.data.dataset} has validation clips of its own, the split "
+            f"{own!r}; leave "
             "the option out, or rename the split to 'test' to keep it for tests"
         )
     return _open_source(config, "train", **options)
 
 
-def _open_validation_file(config: TrainConfig, train: SkeletonDataset) -> SkeletonDataset:
+def _open_validation_file(config: TrainOptions, train: SkeletonDataset) -> SkeletonDataset:
     """The clips of another pickle, labelled as the training clips are."""
-    assert config.val is not None
+    assert config.data.val is not None
     # Its store must not take the place of that of a file of the same name.
     place: dict[str, Any] = {"root": None, "source": None, "val": None, "benchmark": None}
-    other = replace(config, dataset=config.val, **place)
+    other = config.replace(dataset=config.data.val, **place)
     found = open_other_file(other, None, train.skeleton)
     found = match_dataset(
         found,
@@ -92,29 +94,31 @@ def _open_validation_file(config: TrainConfig, train: SkeletonDataset) -> Skelet
         train.classes,
         train.num_channels,
         train.has_score,
-        f"--val {config.val}",
-        config.dataset,
+        f"--val {config.data.val}",
+        config.data.dataset,
     )
-    found = labelled_clips(found, config.val)
+    found = labelled_clips(found, config.data.val)
     copied = copies_across(found, train)
     if copied.any():
-        remedy = " and left out" if config.drop_leaks else "; leave them out with --drop-leaks"
+        remedy = " and left out" if config.data.drop_leaks else "; leave them out with --drop-leaks"
         warn_once(
             logger,
-            f"{config.val}: {copied.sum()} of its {len(found)} clips are exact copies of training "
+            f"{config.data.val}: {copied.sum()} of its {len(found)} clips are exact copies "
+            "of training "
             f"clips{remedy}",
         )
-    if config.drop_leaks:
+    if config.data.drop_leaks:
         if copied.all():
             raise InputError(
-                f"--val {config.val}: all clips are copies of training clips; name another file"
+                f"--val {config.data.val}: all clips are copies of training clips; name "
+                "another file"
             )
         found = found.copy(np.flatnonzero(~copied))
     return found
 
 
 def open_other_file(
-    config: TrainConfig, split: str | None, skeleton: Skeleton | None
+    config: TrainOptions, split: str | None, skeleton: Skeleton | None
 ) -> SkeletonDataset:
     """Clips of data that a run was not set up for.
 
@@ -126,7 +130,7 @@ def open_other_file(
     Raises:
         InputError: The data cannot be read, or have no such split.
     """
-    options = {"default_skeleton": skeleton} if is_file(config.dataset) else {}
+    options = {"default_skeleton": skeleton} if is_file(config.data.dataset) else {}
     everything = _open_source(config, "all", **options)
     if split is None:
         split = "val" if everything.splits else "all"
@@ -148,29 +152,31 @@ def labelled_clips(dataset: SkeletonDataset, what: object) -> SkeletonDataset:
     return dataset.copy(np.flatnonzero(labelled))
 
 
-def _open_source(config: TrainConfig, split: str, **options: Any) -> SkeletonDataset:
+def _open_source(config: TrainOptions, split: str, **options: Any) -> SkeletonDataset:
     options = {
-        "benchmark": config.benchmark,
+        "benchmark": config.data.benchmark,
         "split": split,
-        "strict": config.strict,
-        "drop_leaks": config.drop_leaks,
-        "skip_bad": config.skip_bad,
+        "strict": config.data.strict,
+        "drop_leaks": config.data.drop_leaks,
+        "skip_bad": config.data.skip_bad,
         **options,
     }
-    if config.dataset in DATASETS:
-        if config.skeleton is not None:
+    if config.data.dataset in DATASETS:
+        if config.data.skeleton is not None:
             raise InputError(
-                f"--skeleton {config.skeleton}: {config.dataset} has its own skeleton; "
+                f"--skeleton {config.data.skeleton}: {config.data.dataset} has its own skeleton; "
                 "leave the option out"
             )
-        root = config.root or DEFAULT_ROOT
-        return DATASETS[config.dataset](root, source=config.source, **options)
-    path = Path(config.dataset)
-    if not is_file(config.dataset):
+        root = config.data.root or DEFAULT_ROOT
+        return DATASETS[config.data.dataset](root, source=config.data.source, **options)
+    path = Path(config.data.dataset)
+    if not is_file(config.data.dataset):
         raise InputError(
-            f"{config.dataset}: neither a dataset nor a pickle file; "
+            f"{config.data.dataset}: neither a dataset nor a pickle file; "
             f"datasets are {', '.join(DATASETS)}"
         )
-    if config.source is not None:
-        raise InputError(f"--source {config.source}: {path} is a file itself; leave the option out")
-    return SkeletonPickle(path, root=config.root, skeleton=config.skeleton, **options)
+    if config.data.source is not None:
+        raise InputError(
+            f"--source {config.data.source}: {path} is a file itself; leave the option out"
+        )
+    return SkeletonPickle(path, root=config.data.root, skeleton=config.data.skeleton, **options)

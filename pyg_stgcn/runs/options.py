@@ -1,306 +1,340 @@
-"""What a run is asked to do: one flat, JSON-able record, and defaults that depend on the data."""
+"""The options of a training: one record, from which the command line, ``config.toml``, the table in
+the documents and all checks are made."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any
 
-from pyg_stgcn.checked import check_entries, shown
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.jsonfile import read_json
-from pyg_stgcn.ranges import TRAINING, check_devices, check_ranges
-from pyg_stgcn.runs.recipe import Recipe, default_recipe
-from pyg_stgcn.sparsity.allocation import MIN_DENSITY
-from pyg_stgcn.tables import write_json
+from pyg_stgcn.ranges import (
+    BATCH,
+    CHANNELS,
+    DECAY,
+    FRACTION,
+    FRAMES,
+    PART,
+    PERSONS,
+    SEED,
+    UP_TO_ALL,
+    VIEWS,
+    Range,
+    check_devices,
+    whole,
+)
+from pyg_stgcn.runs.option_fields import Option, option, options_of
 
-
-class MaskPlan(NamedTuple):
-    """When the masks of a method move, and how they are chosen."""
-
-    schedule: str = "cubic"
-    warmup: float = 0.0
-    #: Steps from one change to the next, at most.
-    mask_update_every: int = 1
-    freeze_after: float | None = None
-    allocation: str = "erk"
-    min_density: float = MIN_DENSITY
-    score_scale: str = "fan_in"
-
-
-#: What to do about a ``config.json`` that somebody has changed.
-RESTORE = "put the file back as the run wrote it, or train the run again"
 #: Parameters that the masks leave alone, as in the paper: the classifier.
 UNMASKED = "head.*"
-#: Where and with how much of the machine a run computes, and where what it reads lies now; its
-#: result does not depend on it.
-PLACEMENT = {
-    "root",
-    "source",
-    "ticket",
-    "num_workers",
-    "accelerator",
-    "devices",
-    "num_nodes",
-    "strategy",
-}
-
-
-#: Learning rate of the scores of method "score", for a learning rate of one.
-SCORE_LR = 10.0
 #: Method "score" as the paper's release trains it.
 RELEASED = "released"
-#: Share of the training after the warm-up in which a ramp reaches its target.
-RAMP = 0.3
-_DYNAMIC = MaskPlan("constant", mask_update_every=100, freeze_after=0.75)
-#: How each method moves and chooses its masks, where the user does not say. Dynamic methods are
-#: sparse from the start, and keep what they have found for the last quarter, as published.
-MASK_PLANS: dict[str, MaskPlan] = {
-    "rigl": _DYNAMIC,
-    "set": _DYNAMIC,
-    "random": MaskPlan("constant"),
-    RELEASED: MaskPlan("step", 0.6, allocation="global", min_density=0.0, score_scale="none"),
-}
-#: Methods that change their masks seldom do so at least so often in a training, however short.
-MASK_UPDATES = 30
-
-#: Options that a run fills in where they are None.
-FILLED_IN = {*Recipe._fields, *MaskPlan._fields}
-FILLED_IN |= {"benchmark", "experts", "score_lr", "score_weight_decay"}
+METHODS = ("feedback", "magnitude", "score", RELEASED, "rigl", "set", "random")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides the outcome of a run.
+class DataOptions:
+    """Clips, and what the model sees of them."""
 
-    ``None`` in :attr:`channels`, :attr:`clip_frames`, :attr:`epochs`, :attr:`batch_size`,
-    :attr:`lr` or :attr:`weight_decay` asks for :func:`default_recipe`, in the options of
-    :class:`MaskPlan`, :attr:`score_lr` or :attr:`score_weight_decay` for what the :attr:`method`
-    wants (:data:`MASK_PLANS`), and in :attr:`benchmark` for the dataset's first one; the
-    ``config.json`` of a run holds the values that were used.
+    dataset: str = option("Dataset, or a pickle in PYSKL's format.", metavar="NAME|FILE.pkl")
+    root: str | None = option(
+        "Folder of the datasets.", None, auto="data; of a pickle: its own folder", metavar="DIR"
+    )
+    source: str | None = option(
+        "Local copy of the dataset's archive or raw files.",
+        None,
+        auto="download",
+        metavar="FILE|DIR",
+    )
+    skeleton: str | None = option(
+        "Skeleton of a pickle.", None, auto="what the pickle says", metavar="NAME|FILE.json"
+    )
+    benchmark: str | None = option(
+        "Training and validation split, such as xsub.", None, auto="the dataset's first"
+    )
+    val_split: float | None = option(
+        "Fraction of each class's training clips to validate on, such as 0.2.",
+        None,
+        allowed=PART,
+        auto="the dataset's own split",
+    )
+    val: str | None = option(
+        "Pickle with validation clips.", None, auto="the dataset's own split", metavar="FILE.pkl"
+    )
+    hold_out: float = option(
+        "Fraction of the training clips to hold out for 'fuse --search'.", 0.0, allowed=FRACTION
+    )
+    strict: bool = option("Stop at the first clip that cannot be used.", False)
+    skip_bad: bool = option("Skip all clips that cannot be used, however many.", False)
+    drop_leaks: bool = option("Drop validation clips that are copies of training clips.", False)
+    stream: str = option("joint, bone, joint-motion, bone-motion; join several by '+'.", "joint")
+    clip_frames: int | None = option(
+        "Frames sampled from each clip.", None, allowed=FRAMES, auto="100; small data: 48"
+    )
+    pad_persons: int | None = option(
+        "Persons of every clip; pads with zeros and drops further ones.",
+        None,
+        allowed=PERSONS,
+        auto="those in the clip",
+    )
+    scale: bool = option("Divide 3-D clips by their mean bone length.", True)
+    rotation: float = option(
+        "Largest random rotation about each axis, in radians.", 0.3, allowed=Range(0, 6.2832)
+    )
+    scaling: float = option(
+        "Largest random change of the length of each axis.", 0.1, allowed=FRACTION
+    )
+    augment: dict[str, float] = option(
+        "Augmentation: mirror, crop, speed, noise, joint-dropout, frame-loss. Repeatable.",
+        {},
+        metavar="NAME[=VALUE]",
+    )
 
-    Args:
-        dataset: A name from :data:`pyg_stgcn.datasets.DATASETS` or the path of a pickle in PYSKL's
-            annotation form.
-        root: Folder of the datasets' files (default: ``data``; beside the file for a pickle).
-        source: A local copy of the dataset's archive or raw files, used instead of the download.
-        skeleton: Built-in name or JSON file; only for pickles.
-        benchmark: Name of the train/validation split, such as ``"xsub"``.
-        strict: Whether a clip that cannot be used is an error instead of being left out.
-        drop_leaks: Whether to leave out validation clips that are copies of training clips.
-        skip_bad: Whether to leave out any number of clips that cannot be used.
-        val_split: Fraction of every class's training clips to take for validation, in (0, 1).
-        val: A pickle with validation clips, for data that have none.
-        hold_out: Share of every class's training clips that is not trained on, so that fusion
-            weights can be chosen on it.
-        model: A name from :func:`pyg_stgcn.models.list_models`.
-        levels: Sparsity of each expert of an assembly
-            (:class:`~pyg_stgcn.models.Assembly`); empty for a single model.
-        experts: The experts' backbones, one a level (default: ``model`` for all).
-        learned_weights: Whether the experts' factors in the mean of their features are learned.
-        init: Weights to start from: a run's folder, its ``model.safetensors`` or a checkpoint of
-            PYSKL. A classifier for another number of classes is left out.
-        freeze_backbone: Whether to train nothing but the classifier.
-        skip_zeros: Whether training steps of a pruned model leave out the pruned weights, see
-            :class:`pyg_stgcn.runtime.experimental.SparseTraining`.
-        ticket: Lottery ticket to train, a file of :func:`pyg_stgcn.sparsity.save_ticket`: its
-            masks, from its weights and its epoch on. On data of other classes or another skeleton
-            what belongs to these is drawn again, and the training starts at its first epoch.
-        redraw: Whether all weights of the ticket are drawn again, so that its masks are left.
-        save_epoch: Epoch after which the weights of a dense run are kept, to start a ticket from; 0
-            for the initialisation (default: none).
-        graph: A partition of the skeleton, or ``"random"`` for a learnable graph over all joints.
-        partitions: Of the ``"random"`` graph (default: the backbone's, 8 of DG-STGCN and 3 of the
-            others).
-        stream: ``"joint"``, ``"bone"``, ``"joint-motion"``, ``"bone-motion"``, or several joined
-            by ``"+"``.
-        channels: Width of the first stage.
-        clip_frames: Frames sampled from each clip.
-        pad_persons: Fill every clip up to so many persons with zeros, and drop further ones, as
-            older toolboxes do with 2 (default: every clip has the persons that are in it).
-        scale: Whether 3-D clips are divided by their mean bone length, which differs between
-            subjects and sensors.
-        rotation: Random rotations are drawn from ``[-rotation, rotation]`` radians an axis.
-        scaling: Random factors of the axes are drawn from ``[1 - scaling, 1 + scaling]``.
-        augment: Further augmentations and the number of each, such as ``{"mirror": 0.5}``; see
-            :data:`pyg_stgcn.runs.augmentation.AUGMENTATIONS`.
-        sparsity: Share of the maskable weights to prune, in ``[0, 1)``.
-        edge_sparsity: Share of the graph's edges to prune, in ``[0, 1)``.
-        method: What is kept: the largest weights, while pruned ones are trained along
-            (``"feedback"``) or left alone (``"magnitude"``); those with the highest learned
-            scores (``"score"``, the generator of the paper, and ``"released"``, the same with the
-            settings of its release); a few that are exchanged now and then (``"rigl"``,
-            ``"set"``); or any (``"random"``).
-        include: Which parameters are maskable, as comma-separated structures of :mod:`fnmatch` on
-            their names (default: all weights of convolutions and linear maps).
-        exclude: Which of them are not; the default is the classifier, as in the paper.
-        structure: Which weights are kept or pruned together: ``"unstructured"``, ``"block8"``,
-            ``"channel"`` or ``"2:4"``.
-        allocation: How many weights each layer loses: ``"global"``, ``"uniform"`` or ``"erk"``
-            (default: ``"global"`` for ``"released"``, ``"erk"`` for the others).
-        min_density: What every layer keeps at least, as a share of what it would keep under
-            ``"uniform"``, in ``[0, 1]`` (default: 0 for ``"released"``, 0.25 for the others).
-        score_scale: How layers compare under ``"global"``: ``"fan_in"`` or ``"none"`` (default:
-            ``"none"`` for ``"released"``, ``"fan_in"`` for the others).
-        penalty: Strength of the group lasso on weights that are about to be pruned, until the
-            schedule has reached its target.
-        penalty_groups: Its groups: ``"filter"``, ``"input"``, ``"layer"`` or ``"all"``.
-        schedule: How the sparsity grows: ``"constant"``, ``"step"``, ``"linear"``, ``"cubic"``
-            (default: ``"constant"`` for ``"rigl"``, ``"set"`` and ``"random"``, ``"step"`` for
-            ``"released"``, ``"cubic"`` for the others).
-        mask_update_every: Optimiser steps from one change of the masks to the next (default: 100
-            for ``"rigl"`` and ``"set"``, fewer if the training is so short that there would be
-            fewer than 30 changes; 1 for the others).
-        freeze_after: Share of the training steps after which the masks no longer change (default:
-            0.75 for ``"rigl"`` and ``"set"``, never for the others).
-        warmup: Share of the training steps before the sparsity starts to grow (default: 0.6 for
-            ``"released"``, 0 for the others).
-        ramp_end: Share of the training steps after which a linear or cubic schedule has reached
-            the full sparsity (default: 0.3 of the way between the warm-up and the end).
-        score_lr: Learning rate of the scores of method ``"score"`` at the start (default: ten times
-            ``lr``; ``lr`` for ``"released"``).
-        score_weight_decay: Weight decay of the scores (default: 0; ``weight_decay`` for
-            ``"released"``).
-        epochs: Passes over the training clips.
-        batch_size: Clips an optimiser step, over all devices together.
-        lr: Learning rate at the start; it falls to zero along a cosine (default: that of the
-            recipe, in proportion to the batch size).
-        weight_decay: Of all parameters but the masks' scores.
-        dropout: Share of the features that are dropped before the classifier, in training.
-        label_smoothing: Share of the target that is spread over all classes.
-        class_weights: Weights of the classes in the training loss: ``"balanced"`` or a CSV file,
-            see :func:`pyg_stgcn.runs.class_weights.class_weights` (default: all alike).
-        balanced_sampler: Whether training clips are drawn so that every class comes equally often,
-            see :class:`pyg_stgcn.runs.batches.BalancedSampler`.
-        seed: Of the initialisation, the order of the clips and the augmentation.
-        eval_views: Views of each clip over which the final evaluation averages probabilities.
-        num_workers: Processes that prepare batches; the result does not depend on it.
-        accelerator: As in Lightning: ``"auto"``, ``"cpu"``, ``"gpu"``, ...
-        devices: As in Lightning: a number, or ``"auto"``.
-        num_nodes: Machines taking part.
-        strategy: As in Lightning: ``"auto"``, ``"ddp"``, ...
-        precision: As in Lightning: ``"32-true"``, ``"16-mixed"``, ``"bf16-mixed"``, ``"64-true"``.
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The network, and the weights that it starts from."""
+
+    backbone: str = option("Backbone of the network.", "stgcn", metavar="NAME")
+    channels: int | None = option(
+        "Channels of the first stage.", None, allowed=CHANNELS, auto="64; small data: 16"
+    )
+    graph: str = option("'random' (learnable), or a partition such as 'spatial'.", "random")
+    partitions: int | None = option(
+        "Partitions of the random graph.",
+        None,
+        allowed=whole(1, 100),
+        auto="8 for dgstgcn, else 3",
+    )
+    dropout: float = option(
+        "Fraction of the features dropped before the classifier.", 0.0, allowed=FRACTION
+    )
+    init: str | None = option(
+        "Weights to start from: a run, a checkpoint or a PYSKL file.",
+        None,
+        auto="random weights",
+        metavar="RUN|FILE",
+    )
+    freeze_backbone: bool = option("Train the classifier only.", False)
+    levels: list[float] = option(
+        "Train an assembly: the sparsity of each expert, such as 0.6 0.9.", [], allowed=FRACTION
+    )
+    experts: list[str] | None = option("Backbone of each expert.", None, auto="--backbone for all")
+    learned_weights: bool = option("Learn the weight of each expert in the mean.", False)
+
+
+@dataclass(frozen=True)
+class SparsityOptions:
+    """The weights that are pruned, and when."""
+
+    sparsity: float = option("Fraction of the maskable weights to prune.", 0.0, allowed=FRACTION)
+    edge_sparsity: float = option("Fraction of the graph's edges to prune.", 0.0, allowed=FRACTION)
+    method: str = option("Method of pruning.", "feedback", choices=METHODS)
+    structure: str = option(
+        "Weights that are pruned together.",
+        "unstructured",
+        choices=("unstructured", "block8", "channel", "2:4"),
+    )
+    include: str | None = option(
+        "Names of the parameters to mask, such as 'stages.*.tcn.*'.",
+        None,
+        auto="all weights",
+        metavar="PATTERN,...",
+    )
+    exclude: str = option(
+        "Names of the parameters to leave dense.", UNMASKED, metavar="PATTERN,..."
+    )
+    allocation: str | None = option(
+        "Division of the zeros among the layers.",
+        None,
+        choices=("global", "uniform", "erk"),
+        auto="erk; released: global",
+    )
+    min_density: float | None = option(
+        "Least density of a layer, relative to the mean density.",
+        None,
+        allowed=UP_TO_ALL,
+        auto="0.25; released: 0",
+    )
+    score_scale: str | None = option(
+        "Scale of the scores of different layers under 'global'.",
+        None,
+        choices=("fan_in", "none"),
+        auto="fan_in; released: none",
+    )
+    schedule: str | None = option(
+        "Growth of the sparsity over the steps.",
+        None,
+        choices=("constant", "step", "linear", "cubic"),
+        auto="cubic; rigl, set, random: constant; released: step",
+    )
+    warmup: float | None = option(
+        "Fraction of the training before the sparsity grows.",
+        None,
+        allowed=FRACTION,
+        auto="0; released: 0.6",
+    )
+    ramp_end: float | None = option(
+        "Fraction of the training at which the full sparsity is reached.",
+        None,
+        allowed=UP_TO_ALL,
+        auto="0.3, counted from the warm-up",
+    )
+    freeze_after: float | None = option(
+        "Fraction of the training after which the masks are fixed.",
+        None,
+        allowed=UP_TO_ALL,
+        auto="never; rigl, set: 0.75",
+    )
+    mask_update_every: int | None = option(
+        "Steps between two changes of the masks.",
+        None,
+        allowed=whole(1, 1_000_000_000),
+        auto="1; rigl, set: 100, or 30 changes in all",
+    )
+    score_lr: float | None = option(
+        "Learning rate of learned scores.",
+        None,
+        allowed=Range(0, 100_000),
+        auto="10 times --lr; released: --lr",
+    )
+    score_weight_decay: float | None = option(
+        "Weight decay of learned scores.", None, allowed=DECAY, auto="0; released: --weight-decay"
+    )
+    penalty: float = option(
+        "Strength of a group lasso on weights to prune, such as 0.0001.",
+        0.0,
+        allowed=Range(0, 1_000),
+    )
+    penalty_groups: str = option(
+        "Groups of the lasso.", "filter", choices=("filter", "input", "layer", "all")
+    )
+    ticket: str | None = option("Lottery ticket to train.", None, auto="none", metavar="FILE")
+    redraw: bool = option("Keep the masks of the ticket only, with new weights.", False)
+    save_epoch: int | None = option(
+        "Epoch whose dense weights are kept for tickets; 0: the initialisation.",
+        None,
+        allowed=whole(0, 1_000_000),
+        auto="none",
+    )
+    skip_zeros: bool = option("Skip pruned weights in training steps (stgcn on a CPU).", False)
+
+
+@dataclass(frozen=True)
+class OptimOptions:
+    """The optimisation, and the final evaluation."""
+
+    epochs: int | None = option(
+        "Passes over the training clips.",
+        None,
+        allowed=whole(1, 1_000_000),
+        auto="80; small data: 100 to 400",
+    )
+    batch_size: int | None = option(
+        "Clips of a step, over all devices.", None, allowed=BATCH, auto="128; small data: 16"
+    )
+    lr: float | None = option(
+        "Learning rate at the start; a cosine takes it to zero.",
+        None,
+        allowed=Range(0, 1_000, low_open=True),
+        auto="0.1; small data: 0.025; in proportion to --batch-size",
+    )
+    weight_decay: float | None = option(
+        "Weight decay.", None, allowed=DECAY, auto="0.0005; small data: 0.01"
+    )
+    label_smoothing: float = option("Label smoothing.", 0.1, allowed=FRACTION)
+    class_weights: str | None = option(
+        "Class weights in the loss: 'balanced', or a CSV file of class,weight.",
+        None,
+        auto="equal",
+        metavar="balanced|FILE.csv",
+    )
+    balanced_sampler: bool = option("Draw training clips of all classes equally often.", False)
+    seed: int = option("Seed of weights, order and augmentation.", 0, allowed=SEED)
+    eval_views: int = option("Views averaged in the final evaluation.", 10, allowed=VIEWS)
+
+
+@dataclass(frozen=True)
+class HardwareOptions:
+    """Devices and processes."""
+
+    accelerator: str = option("auto, cpu, gpu, ...", "auto")
+    devices: str = option("Number of devices or processes of a machine, or auto.", "auto")
+    num_nodes: int = option("Machines.", 1, allowed=whole(1, 100_000))
+    strategy: str = option("auto, ddp, ...", "auto")
+    precision: str = option("32-true, 16-mixed, bf16-mixed or 64-true.", "32-true")
+    num_workers: int = option("Processes that load the clips.", 0, allowed=whole(0, 1_024))
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """All options of a training, in five groups.
+
+    An option has the value ``None`` where it depends on the data or on other options;
+    :meth:`with_recipe` fills it in.
+
+    Example:
+        >>> options = TrainOptions.of(dataset="ntu60", sparsity=0.95)
+        >>> options.data.dataset, options.sparsity.sparsity
+        ('ntu60', 0.95)
+
+    Raises:
+        InputError: A number is out of its range.
     """
 
-    dataset: str
-    root: str | None = None
-    source: str | None = None
-    skeleton: str | None = None
-    benchmark: str | None = None
-    strict: bool = False
-    drop_leaks: bool = False
-    skip_bad: bool = False
-    val_split: float | None = None
-    val: str | None = None
-    hold_out: float = 0.0
-    model: str = "stgcn"
-    levels: list[float] = field(default_factory=list)
-    experts: list[str] | None = None
-    learned_weights: bool = False
-    init: str | None = None
-    freeze_backbone: bool = False
-    skip_zeros: bool = False
-    ticket: str | None = None
-    redraw: bool = False
-    save_epoch: int | None = None
-    graph: str = "random"
-    partitions: int | None = None
-    stream: str = "joint"
-    channels: int | None = None
-    clip_frames: int | None = None
-    pad_persons: int | None = None
-    scale: bool = True
-    rotation: float = 0.3
-    scaling: float = 0.1
-    augment: dict[str, float] = field(default_factory=dict)
-    sparsity: float = 0.0
-    edge_sparsity: float = 0.0
-    method: str = "feedback"
-    include: str | None = None
-    exclude: str = UNMASKED
-    structure: str = "unstructured"
-    allocation: str | None = None
-    min_density: float | None = None
-    score_scale: str | None = None
-    penalty: float = 0.0
-    penalty_groups: str = "filter"
-    schedule: str | None = None
-    mask_update_every: int | None = None
-    freeze_after: float | None = None
-    warmup: float | None = None
-    ramp_end: float | None = None
-    score_lr: float | None = None
-    score_weight_decay: float | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
-    dropout: float = 0.0
-    label_smoothing: float = 0.1
-    class_weights: str | None = None
-    balanced_sampler: bool = False
-    seed: int = 0
-    eval_views: int = 10
-    num_workers: int = 0
-    accelerator: str = "auto"
-    devices: str = "auto"
-    num_nodes: int = 1
-    strategy: str = "auto"
-    precision: str = "32-true"
+    data: DataOptions
+    model: ModelOptions = field(default_factory=ModelOptions)
+    sparsity: SparsityOptions = field(default_factory=SparsityOptions)
+    optim: OptimOptions = field(default_factory=OptimOptions)
+    hardware: HardwareOptions = field(default_factory=HardwareOptions)
 
     def __post_init__(self) -> None:
-        """Check the range of every number.
+        check_ranges(self)
+
+    @classmethod
+    def of(cls, **values: Any) -> TrainOptions:
+        """Build the record from options by name; those left out have their default.
 
         Raises:
-            InputError: One is out of its range.
+            InputError: There is no such option, or no dataset.
         """
-        check_ranges(vars(self), TRAINING)
-        check_devices(self.devices)
+        return cls(**{group: part(**own) for group, part, own in _by_group(values)})
 
-    def with_recipe(self, num_training_clips: int, benchmark: str | None) -> TrainConfig:
-        """Fill in what the user left open."""
-        recipe = default_recipe(num_training_clips)
-        if self.batch_size is not None:
-            recipe = recipe._replace(lr=recipe.lr * self.batch_size / recipe.batch_size)
-        config = replace(self, benchmark=benchmark)._filled_in(recipe._asdict())
-        assert config.epochs and config.batch_size and config.lr and config.weight_decay is not None
-        plan = MASK_PLANS.get(self.method, MaskPlan())
-        if self.schedule == "constant":  # It has no time before it.
-            plan = plan._replace(warmup=0.0)
-        steps = config.epochs * -(-num_training_clips // config.batch_size)
-        seldom = max(1, min(plan.mask_update_every, steps // MASK_UPDATES))
-        released = self.method == RELEASED
-        return config._filled_in(
-            {
-                "experts": [self.model] * len(self.levels) if self.levels else None,
-                **plan._asdict(),
-                "mask_update_every": seldom,
-                "score_lr": config.lr * (1 if released else SCORE_LR),
-                "score_weight_decay": config.weight_decay if released else 0.0,
-            }
-        )
+    def replace(self, **values: Any) -> TrainOptions:
+        """A copy with other values of some options, by name."""
+        parts = {
+            group: dataclasses.replace(getattr(self, group), **own)
+            for group, _, own in _by_group(values)
+        }
+        return dataclasses.replace(self, **parts)
 
-    def _filled_in(self, defaults: dict[str, Any]) -> TrainConfig:
-        return replace(
-            self, **{name: value for name, value in defaults.items() if getattr(self, name) is None}
-        )
+    def flat(self) -> dict[str, Any]:
+        """All values by the names of the options."""
+        return {name: getattr(getattr(self, o.group), name) for name, o in OPTIONS.items()}
+
+    def with_recipe(self, num_training_clips: int, benchmark: str | None) -> TrainOptions:
+        """Fill in what depends on the amount of data and on the method."""
+        from pyg_stgcn.runs.recipe import complete  # Torch, which no record needs.
+
+        return complete(self, num_training_clips, benchmark)
 
     @property
     def maskable(self) -> dict[str, Any]:
         """Which parameters are maskable, as arguments of :func:`pyg_stgcn.sparsity.report`."""
+        own = self.sparsity
         return {
-            "include": None if self.include is None else tuple(self.include.split(",")),
-            "exclude": tuple(self.exclude.split(",")) if self.exclude else (),
-            "edges": self.edge_sparsity > 0,
+            "include": None if own.include is None else tuple(own.include.split(",")),
+            "exclude": tuple(own.exclude.split(",")) if own.exclude else (),
+            "edges": own.edge_sparsity > 0,
         }
 
     @property
     def architecture(self) -> str:
-        """What is trained: the backbone, or those of the experts with their numbers."""
-        if not self.levels:
-            return self.model
-        counts = Counter(self.experts or [self.model] * len(self.levels))
+        """The backbone, or those of the experts with their numbers."""
+        if not self.model.levels:
+            return self.model.backbone
+        counts = Counter(self.model.experts or [self.model.backbone] * len(self.model.levels))
         return " + ".join(f"{count} {name}" for name, count in counts.items())
 
     def check_model(self) -> None:
@@ -309,88 +343,75 @@ class TrainConfig:
         Raises:
             InputError: They do not.
         """
-        if self.partitions is not None and self.graph != "random":
+        model = self.model
+        if model.partitions is not None and model.graph != "random":
             raise InputError(
-                f"--partitions {self.partitions}: the graph {self.graph!r} has its own; "
+                f"--partitions {model.partitions}: the graph {model.graph!r} has its own; "
                 "leave it out, or choose --graph random"
             )
-        if self.balanced_sampler and self.class_weights == "balanced":
+        if self.optim.balanced_sampler and self.optim.class_weights == "balanced":
             raise InputError(
                 "--balanced-sampler: classes come equally often with it, and need no "
                 "--class-weights balanced; leave out either"
             )
-        if not self.levels:
-            if self.experts is not None or self.learned_weights:
-                option = "--learned-weights" if self.experts is None else "--experts"
+        if not model.levels:
+            if model.experts is not None or model.learned_weights:
+                option = "--learned-weights" if model.experts is None else "--experts"
                 raise InputError(f"{option}: needs --levels, the sparsity of each expert")
             return
-        if self.experts is not None and len(self.experts) != len(self.levels):
+        if model.experts is not None and len(model.experts) != len(model.levels):
             raise InputError(
-                f"--experts: {len(self.experts)} backbones for {len(self.levels)} levels; "
+                f"--experts: {len(model.experts)} backbones for {len(model.levels)} levels; "
                 "name one a level"
             )
-        if self.sparsity:
+        if self.sparsity.sparsity:
             raise InputError(
-                f"--sparsity {self.sparsity:g}: the experts of an assembly have their own; "
-                "leave it out, or leave --levels out"
+                f"--sparsity {self.sparsity.sparsity:g}: the experts of an assembly have their "
+                "own; leave it out, or leave --levels out"
             )
         for name in ("freeze_backbone", "ticket", "save_epoch"):
-            value = getattr(self, name)
+            value = self.flat()[name]
             if value is not None and value is not False:
-                option = f"--{name.replace('_', '-')}"
-                raise InputError(f"{option}: is for a single model; leave it or --levels out")
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any], source: Path) -> TrainConfig:
-        """Rebuild a configuration that :meth:`to_dict` made; ``source`` is named in errors.
-
-        Raises:
-            InputError: An option is unknown, missing or of another type.
-        """
-        types_of = get_type_hints(cls)
-        if unknown := sorted(set(values) - set(types_of)):
-            listed = ", ".join(shown(name)[1:-1] for name in unknown[:5])
-            raise InputError(
-                f"{source}: unknown options {listed}; "
-                "the run was written by another version of pyg-stgcn"
-            )
-        needed = {"dataset": types_of.pop("dataset")}
-        check_entries(values, needed, source, RESTORE, "options.")
-        check_entries(values, types_of, source, RESTORE, "options.", all_needed=False)
-        for name, value in values.items():
-            if isinstance(value, str) and "\0" in value:  # No name and no path has one.
-                raise InputError(f"{source}: options.{name} is {shown(value)}; {RESTORE}")
-        try:
-            return cls(**values)
-        except InputError as error:
-            raise InputError(f"{source}: options: {error}") from None
+                raise InputError(
+                    f"{OPTIONS[name].flag}: is for a single model; leave it or --levels out"
+                )
 
 
-def save_config(path: Path, config: TrainConfig, facts: dict[str, Any]) -> None:
-    """Write ``config.json``: the options, and facts about the data and the software."""
-    write_json(path, {"options": config.to_dict(), **facts})
+#: All options, by name.
+OPTIONS: dict[str, Option] = options_of(TrainOptions)
+#: Where and with how much of the machine a run computes, and where its files are now; the result
+#: does not depend on it.
+PLACEMENT = {"root", "source", "ticket"}
+PLACEMENT |= {"num_workers", "accelerator", "devices", "num_nodes", "strategy"}
 
 
-def load_config(path: Path) -> tuple[TrainConfig, dict[str, Any]]:
-    """Read ``config.json``.
+def _by_group(values: dict[str, Any]) -> list[tuple[str, Any, dict[str, Any]]]:
+    if unknown := sorted(values.keys() - OPTIONS.keys()):
+        raise TypeError(f"there is no option {', '.join(unknown)}")
+    return [
+        (group, part, {name: values[name] for name in values if OPTIONS[name].group == group})
+        for group, part in _PARTS.items()
+    ]
+
+
+_PARTS = {
+    "data": DataOptions,
+    "model": ModelOptions,
+    "sparsity": SparsityOptions,
+    "optim": OptimOptions,
+    "hardware": HardwareOptions,
+}
+
+
+def check_ranges(options: TrainOptions) -> None:
+    """Check the range of every number; ``None`` stands for a default.
 
     Raises:
-        InputError: The file is missing or is not the configuration of a run.
+        InputError: A number is not in its range.
     """
-    if not path.exists():
-        raise InputError(f"{path.parent}: no config.json; name the folder of a training run")
-    content = read_json(path, RESTORE)
-    check_entries(content, {"options": dict}, path, RESTORE)
-    config = TrainConfig.from_dict(content.pop("options"), path)
-    # A run fills them in before it is written down.
-    needed = [*Recipe._fields, *(["experts"] if config.levels else [])]
-    if missing := [name for name in needed if getattr(config, name) is None]:
-        raise InputError(f"{path}: options.{missing[0]} has no value; {RESTORE}")
-    try:
-        config.check_model()
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    return config, content
+    for name, value in options.flat().items():
+        allowed = OPTIONS[name].allowed
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if allowed is not None and number is not None and number not in allowed:
+                raise InputError(f"{name} {number!r}: out of range; choose from {allowed}")
+    check_devices(options.hardware.devices)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from pyg_stgcn.datasets import DATASETS
 from pyg_stgcn.runs.class_weights import BALANCED
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.skeletons import list_skeletons
 
 #: Folder of the datasets that have a name, where no other is given.
@@ -44,7 +43,6 @@ def with_root(options: Mapping[str, Any]) -> dict[str, Any]:
     return absolute_options({**options, "root": DEFAULT_ROOT} if needs_root else options)
 
 
-def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+def with_absolute_paths(config: TrainOptions) -> TrainOptions:
     """A configuration that means the same from any working directory."""
-    values = {option.name: getattr(config, option.name) for option in fields(config)}
-    return replace(config, **with_root(values))
+    return config.replace(**with_root(config.flat()))

@@ -1,12 +1,18 @@
-"""Width, length and pace of a training, for the amount of data."""
+"""Values of options that depend on the amount of data and on the method of pruning."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pyg_stgcn.runs.options import RELEASED
+from pyg_stgcn.sparsity.allocation import MIN_DENSITY
+
+if TYPE_CHECKING:
+    from pyg_stgcn.runs.options import TrainOptions
 
 
 class Recipe(NamedTuple):
-    """What suits an amount of training data; the learning rate is that for the batch size."""
+    """Width, length and optimisation of a training; the learning rate is for the batch size."""
 
     channels: int
     clip_frames: int
@@ -35,6 +41,41 @@ SMALL_DATA_VIEWS = 43_000
 SMALL_DATA_MAX_EPOCHS = 400
 
 
+class MaskPlan(NamedTuple):
+    """When the masks of a method change, and how they are chosen."""
+
+    schedule: str = "cubic"
+    warmup: float = 0.0
+    #: Steps from one change to the next, at most.
+    mask_update_every: int = 1
+    freeze_after: float | None = None
+    allocation: str = "erk"
+    min_density: float = MIN_DENSITY
+    score_scale: str = "fan_in"
+
+
+#: Learning rate of the scores of method "score", for a learning rate of one.
+SCORE_LR = 10.0
+#: Fraction of the training after the warm-up in which a ramp reaches its target.
+RAMP = 0.3
+
+_DYNAMIC = MaskPlan("constant", mask_update_every=100, freeze_after=0.75)
+#: How each method changes and chooses its masks, where the user does not say. Dynamic methods are
+#: sparse from the start, and keep what they have found for the last quarter, as published.
+MASK_PLANS: dict[str, MaskPlan] = {
+    "rigl": _DYNAMIC,
+    "set": _DYNAMIC,
+    "random": MaskPlan("constant"),
+    RELEASED: MaskPlan("step", 0.6, allocation="global", min_density=0.0, score_scale="none"),
+}
+#: Methods that change their masks seldom do so at least so often in a training, however short.
+MASK_UPDATES = 30
+
+#: Options that a run fills in where they are None.
+FILLED_IN = {*Recipe._fields, *MaskPlan._fields}
+FILLED_IN |= {"benchmark", "experts", "score_lr", "score_weight_decay"}
+
+
 def default_recipe(num_training_clips: int) -> Recipe:
     """The recipe used for the options that the user leaves open."""
     if num_training_clips >= SMALL_DATA_CLIPS:
@@ -43,3 +84,33 @@ def default_recipe(num_training_clips: int) -> Recipe:
     epochs = 10 * round(SMALL_DATA_VIEWS / max(num_training_clips, 1) / 10)
     epochs = min(max(epochs, SMALL_DATA_RECIPE.epochs), SMALL_DATA_MAX_EPOCHS)
     return SMALL_DATA_RECIPE._replace(epochs=epochs)
+
+
+def complete(options: TrainOptions, num_training_clips: int, benchmark: str | None) -> TrainOptions:
+    """Fill in the options that are ``None`` and depend on the data or on other options."""
+    recipe = default_recipe(num_training_clips)
+    if options.optim.batch_size is not None:
+        recipe = recipe._replace(lr=recipe.lr * options.optim.batch_size / recipe.batch_size)
+    options = _filled_in(options.replace(benchmark=benchmark), recipe._asdict())
+    optim = options.optim
+    assert optim.epochs and optim.batch_size and optim.lr and optim.weight_decay is not None
+    method = options.sparsity.method
+    plan = MASK_PLANS.get(method, MaskPlan())
+    if options.sparsity.schedule == "constant":  # It has no time before it.
+        plan = plan._replace(warmup=0.0)
+    steps = optim.epochs * -(-num_training_clips // optim.batch_size)
+    seldom = max(1, min(plan.mask_update_every, steps // MASK_UPDATES))
+    levels = len(options.model.levels)
+    values = {
+        "experts": [options.model.backbone] * levels if levels else None,
+        **plan._asdict(),
+        "mask_update_every": seldom,
+        "score_lr": optim.lr * (1 if method == RELEASED else SCORE_LR),
+        "score_weight_decay": optim.weight_decay if method == RELEASED else 0.0,
+    }
+    return _filled_in(options, values)
+
+
+def _filled_in(options: TrainOptions, defaults: dict[str, Any]) -> TrainOptions:
+    given = options.flat()
+    return options.replace(**{name: v for name, v in defaults.items() if given[name] is None})

@@ -9,9 +9,9 @@ from typing import Any
 
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError, warn_once
+from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.matching import same_skeleton
-from pyg_stgcn.runs.options import load_config
 from pyg_stgcn.skeletons import Skeleton
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def warn_of_changed_clips(run: Run, dataset: SkeletonDataset) -> None:
     what = "coordinates" if found["clips"] == recorded["clips"] else "names or classes"
     warn_once(
         logger,
-        f"{run.config.dataset}: has changed since {run.folder} was trained: the {what} of the "
+        f"{run.config.data.dataset}: has changed since {run.folder} was trained: the {what} of the "
         f"{len(dataset)} validation clips are not those of then",
     )
 
@@ -72,14 +72,16 @@ def check_same_data(run: Run) -> None:
     change = find_change(then, now)
     if change is not None:
         raise InputError(
-            f"{run.config.dataset}: since the run in {run.folder} was started, {change}; restore "
+            f"{run.config.data.dataset}: since the run in {run.folder} was started, "
+            f"{change}; restore "
             "the data to resume it, or start again in another --out"
         )
     for part in ("train", "val"):
         if _recorded(then, part) not in ({}, now[part]):
             warn_once(
                 logger,
-                f"{run.config.dataset}: coordinates of the {part} clips have changed since the run "
+                f"{run.config.data.dataset}: coordinates of the {part} clips have changed "
+                "since the run "
                 f"in {run.folder} was started",
             )
 

@@ -72,9 +72,9 @@ def plan_assemblies(
         dense = {name: value for name, value in single.items() if name not in _OF_PRUNING}
         for name in backbones or [None]:
             label = "dense" if len(backbones) < 2 else f"dense-{name}"
-            variants[label] = dense if name is None else {**dense, "model": name}
+            variants[label] = dense if name is None else {**dense, "backbone": name}
     if "sparse" in controls:
-        only = {"model": backbones[0]} if backbones else {}
+        only = {"backbone": backbones[0]} if backbones else {}
         variants["sparse"] = {**single, **only, "sparsity": total_sparsity(levels)}
     if "equal" in controls:
         mean = round(sum(levels) / len(levels), 12)
@@ -142,7 +142,7 @@ def summarise_assemblies(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     Raises:
         InputError: The runs differ in options that should be the same.
     """
-    varied = {"model", "sparsity", "seed", *_OF_ASSEMBLIES}
+    varied = {"backbone", "sparsity", "seed", *_OF_ASSEMBLIES}
     dense = [job for job in jobs if job.label.startswith("dense")]
     check_alike([job for job in jobs if job not in dense], varied)
     check_alike([jobs[0], *dense], varied | set(_OF_PRUNING))

@@ -16,8 +16,10 @@ from typing import IO, Any
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.progress import tell
-from pyg_stgcn.runs.options import FILLED_IN, PLACEMENT, TrainConfig, load_config
+from pyg_stgcn.runs.config_file import load_config
+from pyg_stgcn.runs.options import OPTIONS, PLACEMENT, TrainOptions
 from pyg_stgcn.runs.paths import with_absolute_paths, with_root
+from pyg_stgcn.runs.recipe import FILLED_IN
 from pyg_stgcn.runs.run_files import RunFiles
 from pyg_stgcn.signals import END_WITH_INPUT, stop_on
 from pyg_stgcn.text import shell_word
@@ -30,7 +32,7 @@ class Job:
     Args:
         label: Prefix of its lines of progress.
         folder: The run directory.
-        options: Values of the command's options, by their names in :class:`TrainConfig`.
+        options: Values of the command's options, by their names in :class:`TrainOptions`.
     """
 
     label: str
@@ -79,13 +81,13 @@ class Job:
         """
         if not self.files.is_started:
             return False
-        config = with_absolute_paths(load_config(self.files.config_file)[0])
-        for name, value in with_absolute_paths(TrainConfig(**self.options)).to_dict().items():
+        found = with_absolute_paths(load_config(self.files.config_file)[0]).flat()
+        for name, value in with_absolute_paths(TrainOptions.of(**self.options)).flat().items():
             if name in PLACEMENT or (value is None and name in FILLED_IN):
                 continue
-            if (found := getattr(config, name)) != value:
+            if found[name] != value:
                 raise InputError(
-                    f"{self.folder}: holds a run with --{name.replace('_', '-')} {found}, not "
+                    f"{self.folder}: holds a run with {OPTIONS[name].flag} {found[name]}, not "
                     f"{value}; name another folder with --out"
                 )
         return self.files.is_finished

@@ -12,7 +12,7 @@ import torch
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.plots.curves import plot_sweep
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.sparsity import (
     Ticket,
     full_masks,
@@ -40,7 +40,7 @@ from pyg_stgcn.training.runner import describe_run, open_clips
 
 def planned_run(options: Mapping[str, Any], folder: Path) -> Run:
     """The dense run that options of ``train`` describe, before its training; opens its data."""
-    return describe_run(folder, *open_clips(TrainConfig(**options)))
+    return describe_run(folder, *open_clips(TrainOptions.of(**options)))
 
 
 def rewind_epoch(epochs: int) -> int:
@@ -62,18 +62,18 @@ def runs_by_seed(folders: Iterable[Path], dense: Run) -> dict[int, Run]:
     runs: dict[int, Run] = {}
     for folder in folders:
         run = Run.open(folder)
-        if run.config.levels:
+        if run.config.model.levels:
             raise InputError(
                 f"{folder}: is an assembly, whose experts have masks of their own; name a run of a "
                 "single model"
             )
-        if run.config.sparsity == 0 and run.config.edge_sparsity > 0:
+        if run.config.sparsity.sparsity == 0 and run.config.sparsity.edge_sparsity > 0:
             raise InputError(f"{folder}: has pruned edges only; name a run with --sparsity")
-        if run.config.sparsity == 0 and run.config.ticket is None:
+        if run.config.sparsity.sparsity == 0 and run.config.sparsity.ticket is None:
             raise InputError(f"{folder}: is a dense run, which has no masks; name a sparse one")
-        if (other := runs.setdefault(run.config.seed, run)) is not run:
+        if (other := runs.setdefault(run.config.optim.seed, run)) is not run:
             raise InputError(
-                f"{folder}: has the seed {run.config.seed}, as {other.folder} has; "
+                f"{folder}: has the seed {run.config.optim.seed}, as {other.folder} has; "
                 "name one run of each seed"
             )
         learned_masks(run, dense)

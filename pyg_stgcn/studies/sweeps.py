@@ -10,7 +10,9 @@ import numpy as np
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.plots.curves import plot_sweep
-from pyg_stgcn.runs.options import PLACEMENT, MaskPlan, load_config
+from pyg_stgcn.runs.config_file import load_config
+from pyg_stgcn.runs.options import OPTIONS, PLACEMENT
+from pyg_stgcn.runs.recipe import MaskPlan
 from pyg_stgcn.runs.same_data import find_change
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.studies.over_seeds import NO_DIFFERENCE, means, paired_difference
@@ -105,7 +107,7 @@ def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
 def check_alike(jobs: Sequence[Job], varied: set[str]) -> None:
     """Raise an error if runs differ in other options than the varied ones and the hardware."""
     loaded = [load_config(job.files.config_file) for job in jobs]
-    configs = [config.to_dict() for config, _ in loaded]
+    configs = [config.flat() for config, _ in loaded]
     for job, (_, facts) in zip(jobs, loaded, strict=True):
         change = find_change(loaded[0][1].get("data", {}), facts.get("data", {}))
         if change is not None:
@@ -117,7 +119,7 @@ def check_alike(jobs: Sequence[Job], varied: set[str]) -> None:
         for name, value in config.items():
             if name not in varied | PLACEMENT and value != configs[0][name]:
                 raise InputError(
-                    f"{job.folder}: has --{name.replace('_', '-')} {value}, {jobs[0].folder} has "
+                    f"{job.folder}: has {OPTIONS[name].flag} {value}, {jobs[0].folder} has "
                     f"{configs[0][name]}; they cannot be compared, name another folder with --out"
                 )
 

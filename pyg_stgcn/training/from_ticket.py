@@ -19,9 +19,10 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.finite import check_finite
 from pyg_stgcn.progress import tell
+from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.matching import class_numbers, same_skeleton
-from pyg_stgcn.runs.options import UNMASKED, TrainConfig, load_config
+from pyg_stgcn.runs.options import UNMASKED, TrainOptions
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import SparsityController, Ticket, kept_weights, load_ticket, put_masks
 from pyg_stgcn.sparsity.mask import is_edge_weight
@@ -29,46 +30,48 @@ from pyg_stgcn.training.recognizer import ActionRecognizer
 
 #: Types of what a ticket says, as far as it does.
 _FACTS = {
-    **{"model": str, "graph": str, "channels": int, "in_channels": int, "epoch": int},
+    **{"backbone": str, "graph": str, "channels": int, "in_channels": int, "epoch": int},
     **{"skeleton": dict, "classes": list[str]},
     **{"include": str | None, "exclude": str, "structure": str},
 }
 #: What makes two backbones the same, whatever the data.
-_BACKBONE = ("model", "graph", "channels", "in_channels")
+_BACKBONE = ("backbone", "graph", "channels", "in_channels")
 # Of the same shape on two skeletons with equally many joints, and yet worth nothing on the other.
 _OF_SKELETON = re.compile(r"(^data_norm\.|\.adjacency\.)")
 _OF_CLASSES = re.compile(r"^head\.")
 
 
-def check_ticket_options(config: TrainConfig) -> None:
+def check_ticket_options(config: TrainOptions) -> None:
     """Raise an error where options contradict a ticket, or the weights to keep for one."""
-    if config.redraw and config.ticket is None:
+    if config.sparsity.redraw and config.sparsity.ticket is None:
         raise InputError(
             "--redraw: draws the weights of a ticket again; name its file with --ticket"
         )
-    sparse = config.sparsity > 0 or config.edge_sparsity > 0
+    sparse = config.sparsity.sparsity > 0 or config.sparsity.edge_sparsity > 0
     contradicting = {
-        "--init": config.init is not None,
-        "--penalty": config.penalty > 0,
-        "--include": config.include is not None,
-        "--exclude": config.exclude != UNMASKED,
+        "--init": config.model.init is not None,
+        "--penalty": config.sparsity.penalty > 0,
+        "--include": config.sparsity.include is not None,
+        "--exclude": config.sparsity.exclude != UNMASKED,
         "a sparsity": sparse,
     }
     for option, given in contradicting.items():
-        if config.ticket is not None and given:
+        if config.sparsity.ticket is not None and given:
             raise InputError(
-                f"--ticket {config.ticket}: has its own masks and weights; leave {option} out"
+                f"--ticket {config.sparsity.ticket}: has its own masks and weights; leave "
+                f"{option} out"
             )
-    if config.save_epoch is None:
+    if config.sparsity.save_epoch is None:
         return
-    if sparse or config.ticket is not None:
+    if sparse or config.sparsity.ticket is not None:
         raise InputError(
             "--save-epoch: keeps weights of a dense network; leave sparsity and ticket out"
         )
-    assert config.epochs is not None
-    if not 0 <= config.save_epoch < config.epochs:
+    assert config.optim.epochs is not None
+    if not 0 <= config.sparsity.save_epoch < config.optim.epochs:
         raise InputError(
-            f"--save-epoch {config.save_epoch}: the run has {config.epochs} epochs; choose one "
+            f"--save-epoch {config.sparsity.save_epoch}: the run has {config.optim.epochs} "
+            "epochs; choose one "
             f"before the last, or 0"
         )
 
@@ -84,11 +87,12 @@ def check_same_ticket(run: Run) -> None:
     if not run.is_started:
         return
     _, facts = load_config(run.config_file)
-    assert run.config.ticket is not None
+    assert run.config.sparsity.ticket is not None
     started = facts.get("ticket", {}).get("checksum")
-    if started != load_ticket(run.config.ticket).checksum:
+    if started != load_ticket(run.config.sparsity.ticket).checksum:
         raise InputError(
-            f"--ticket {run.config.ticket}: is not the ticket that the run in {run.folder} was "
+            f"--ticket {run.config.sparsity.ticket}: is not the ticket that the run in "
+            f"{run.folder} was "
             "started with; name that one, or start again in another --out"
         )
 
@@ -108,8 +112,10 @@ def start_ticket(
         InputError: The file holds no ticket, or one that does not fit the run.
     """
     ticket = open_ticket(run)
-    if not run.config.redraw:
-        check_finite(ticket.weights, f"--ticket {run.config.ticket}", "make the ticket again")
+    if not run.config.sparsity.redraw:
+        check_finite(
+            ticket.weights, f"--ticket {run.config.sparsity.ticket}", "make the ticket again"
+        )
     fitting = _with_classes_of(run, ticket)
     epoch = first_epoch(run, fitting)
     controller, left = start_from(fitting, run, model)
@@ -132,10 +138,10 @@ def open_ticket(run: Run) -> Ticket:
     Raises:
         InputError: The file holds no ticket, or one whose facts are of other types.
     """
-    assert run.config.ticket is not None
-    ticket = load_ticket(run.config.ticket)
+    assert run.config.sparsity.ticket is not None
+    ticket = load_ticket(run.config.sparsity.ticket)
     remedy = "make it with 'pyg-stgcn lottery'"
-    where = f"--ticket {run.config.ticket}"
+    where = f"--ticket {run.config.sparsity.ticket}"
     check_entries(ticket.facts, _FACTS, where, remedy, all_needed=False)
     return ticket
 
@@ -145,7 +151,9 @@ def _with_classes_of(run: Run, ticket: Ticket) -> Ticket:
     theirs = ticket.facts.get("classes", run.classes)
     if theirs == run.classes or sorted(theirs) != sorted(run.classes):
         return ticket
-    numbers = class_numbers(theirs, run.classes, f"--ticket {run.config.ticket}", "the data")
+    numbers = class_numbers(
+        theirs, run.classes, f"--ticket {run.config.sparsity.ticket}", "the data"
+    )
     rows = [numbers.index(number) for number in range(len(numbers))]
     masks, weights = (
         {name: value[rows] if _OF_CLASSES.search(name) else value for name, value in part.items()}
@@ -165,13 +173,14 @@ def ticket_metadata(run: Run, epoch: int) -> dict[str, Any]:
     """
     backbone = {name: _backbone_of(run)[name] for name in _BACKBONE}
     data = {"skeleton": run.skeleton.to_dict(), "classes": run.classes}
-    options = ("dataset", "benchmark", "stream", "epochs", "seed")
-    origin = {name: getattr(run.config, name) for name in options}
+    options = run.config.flat()
+    names = ("dataset", "benchmark", "stream", "epochs", "seed")
+    origin = {name: options[name] for name in names}
     return {**backbone, **data, **origin, **run.mask_options, "epoch": epoch}
 
 
 def _backbone_of(run: Run) -> dict[str, Any]:
-    return {**run.config.to_dict(), "in_channels": run.in_channels}
+    return {**run.config.flat(), "in_channels": run.in_channels}
 
 
 def first_epoch(run: Run, ticket: Ticket) -> int:
@@ -180,19 +189,21 @@ def first_epoch(run: Run, ticket: Ticket) -> int:
     Raises:
         InputError: The ticket lacks facts, or its weights come from after the end of the run.
     """
-    if run.config.redraw or not all(_is_at_home(run, ticket)):
+    if run.config.sparsity.redraw or not all(_is_at_home(run, ticket)):
         return 0
     epoch: int = _fact(run, ticket, "epoch")
     if epoch < 0:
         raise InputError(
-            f"--ticket {run.config.ticket}: its weights are of epoch {epoch}; make it with "
+            f"--ticket {run.config.sparsity.ticket}: its weights are of epoch {epoch}; make "
+            "it with "
             "'pyg-stgcn lottery'"
         )
-    assert run.config.epochs is not None
-    if epoch >= run.config.epochs:
+    assert run.config.optim.epochs is not None
+    if epoch >= run.config.optim.epochs:
         raise InputError(
-            f"--ticket {run.config.ticket}: its weights are of epoch {epoch}, and the run ends "
-            f"after {run.config.epochs}; give more --epochs"
+            f"--ticket {run.config.sparsity.ticket}: its weights are of epoch {epoch}, and "
+            "the run ends "
+            f"after {run.config.optim.epochs}; give more --epochs"
         )
     return epoch
 
@@ -203,14 +214,16 @@ def _is_at_home(run: Run, ticket: Ticket) -> tuple[bool, bool]:
     try:
         skeleton = Skeleton.from_dict(description)
     except InputError as error:
-        raise InputError(f"--ticket {run.config.ticket}: skeleton: {brief(error)}") from None
+        raise InputError(
+            f"--ticket {run.config.sparsity.ticket}: skeleton: {brief(error)}"
+        ) from None
     return same_skeleton(skeleton, run.skeleton), _fact(run, ticket, "classes") == run.classes
 
 
 def _fact(run: Run, ticket: Ticket, name: str) -> Any:
     if name not in ticket.facts:
         raise InputError(
-            f"--ticket {run.config.ticket}: does not say its {name}; make it with "
+            f"--ticket {run.config.sparsity.ticket}: does not say its {name}; make it with "
             "'pyg-stgcn lottery'"
         )
     return ticket.facts[name]
@@ -238,8 +251,9 @@ def start_from(ticket: Ticket, run: Run, model: nn.Module) -> tuple[SparsityCont
     for name in _BACKBONE:
         if (theirs := _fact(run, ticket, name)) != backbone[name]:
             raise InputError(
-                f"--ticket {run.config.ticket}: is one of {name} {theirs}, not {backbone[name]}; "
-                "train with the --model, --graph, --channels and --stream of the ticket"
+                f"--ticket {run.config.sparsity.ticket}: is one of {name} {theirs}, not "
+                f"{backbone[name]}; "
+                "train with the --backbone, --graph, --channels and --stream of the ticket"
             )
     ours = model.state_dict()
     left = []
@@ -252,10 +266,11 @@ def start_from(ticket: Ticket, run: Run, model: nn.Module) -> tuple[SparsityCont
             left.append(name)
         elif not fits:
             raise InputError(
-                f"--ticket {run.config.ticket}: {name} does not fit this {type(model).__name__}; "
+                f"--ticket {run.config.sparsity.ticket}: {name} does not fit this "
+                f"{type(model).__name__}; "
                 "make the ticket again with this version of pyg-stgcn"
             )
-    if not run.config.redraw:
+    if not run.config.sparsity.redraw:
         found = {name: value for name, value in ticket.weights.items() if name not in left}
         model.load_state_dict({**ours, **found})
     masks = {name: mask for name, mask in ticket.masks.items() if name not in left}

@@ -8,7 +8,8 @@ from torch import nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly
-from pyg_stgcn.runs.options import RAMP, RELEASED, TrainConfig
+from pyg_stgcn.runs.options import RELEASED, TrainOptions
+from pyg_stgcn.runs.recipe import RAMP
 from pyg_stgcn.sparsity import (
     ControllerGroup,
     GroupLasso,
@@ -20,13 +21,13 @@ from pyg_stgcn.sparsity import (
 
 
 def mask_model(
-    model: nn.Module, config: TrainConfig, total_steps: int
+    model: nn.Module, config: TrainOptions, total_steps: int
 ) -> SparsityController | ControllerGroup | None:
     """Put the masks that a configuration asks for on a model, those of an assembly on its experts.
 
     Args:
         model: A backbone or an assembly, with its first weights.
-        config: Complete, as :meth:`TrainConfig.with_recipe` leaves it.
+        config: Complete, as :meth:`TrainOptions.with_recipe` leaves it.
         total_steps: Of the optimiser, in the whole training.
 
     Returns:
@@ -36,10 +37,10 @@ def mask_model(
         InputError: The configuration contradicts itself.
     """
     if not isinstance(model, Assembly):
-        return _mask(model, config.sparsity, config, total_steps)
+        return _mask(model, config.sparsity.sparsity, config, total_steps)
     masked = [
         _mask(expert, level, config, total_steps)
-        for expert, level in zip(model.experts, config.levels, strict=True)
+        for expert, level in zip(model.experts, config.model.levels, strict=True)
     ]
     controllers = [controller for controller in masked if controller is not None]
     dense = [
@@ -51,27 +52,35 @@ def mask_model(
 
 
 def _mask(
-    model: nn.Module, sparsity: float, config: TrainConfig, total_steps: int
+    model: nn.Module, sparsity: float, config: TrainOptions, total_steps: int
 ) -> SparsityController | None:
-    if sparsity == 0 and config.edge_sparsity == 0:
+    if sparsity == 0 and config.sparsity.edge_sparsity == 0:
         return None
-    if config.freeze_backbone:
+    if config.model.freeze_backbone:
         raise InputError(
             "--freeze-backbone: leaves nothing to prune; leave it out, or give no sparsity"
         )
-    assert config.schedule and config.mask_update_every and config.allocation
-    assert config.warmup is not None and config.min_density is not None and config.score_scale
-    ramp_end = config.ramp_end
-    if ramp_end is None and config.schedule in ("linear", "cubic"):
-        ramp_end = config.warmup + RAMP * (1 - config.warmup)
+    assert (
+        config.sparsity.schedule
+        and config.sparsity.mask_update_every
+        and config.sparsity.allocation
+    )
+    assert (
+        config.sparsity.warmup is not None
+        and config.sparsity.min_density is not None
+        and config.sparsity.score_scale
+    )
+    ramp_end = config.sparsity.ramp_end
+    if ramp_end is None and config.sparsity.schedule in ("linear", "cubic"):
+        ramp_end = config.sparsity.warmup + RAMP * (1 - config.sparsity.warmup)
     schedule = make_schedule(
-        config.schedule,
+        config.sparsity.schedule,
         sparsity,
         total_steps,
-        warmup=round(config.warmup * total_steps),
+        warmup=round(config.sparsity.warmup * total_steps),
         ramp_end=None if ramp_end is None else math.ceil(ramp_end * total_steps),
     )
-    freeze_after = config.freeze_after
+    freeze_after = config.sparsity.freeze_after
     if freeze_after is not None:
         freeze_after = round(freeze_after * total_steps)
     maskable = config.maskable
@@ -79,21 +88,21 @@ def _mask(
     return sparsify(
         model,
         sparsity,
-        method="score" if config.method == RELEASED else config.method,
+        method="score" if config.sparsity.method == RELEASED else config.sparsity.method,
         **maskable,
-        structure=config.structure,
-        score_scale=config.score_scale,
-        allocation=config.allocation,
-        min_density=config.min_density,
-        edge_sparsity=config.edge_sparsity,
+        structure=config.sparsity.structure,
+        score_scale=config.sparsity.score_scale,
+        allocation=config.sparsity.allocation,
+        min_density=config.sparsity.min_density,
+        edge_sparsity=config.sparsity.edge_sparsity,
         schedule=schedule,
-        update_every=config.mask_update_every,
+        update_every=config.sparsity.mask_update_every,
         freeze_after=freeze_after,
     )
 
 
 def make_penalties(
-    controller: SparsityController | ControllerGroup | None, config: TrainConfig
+    controller: SparsityController | ControllerGroup | None, config: TrainOptions
 ) -> list[GroupLasso]:
     """The penalties that a configuration asks for, of an assembly one an expert.
 
@@ -104,17 +113,20 @@ def make_penalties(
     Raises:
         InputError: There is nothing to penalise, or no time for it.
     """
-    if config.penalty == 0:
+    if config.sparsity.penalty == 0:
         return []
     if controller is None:
         raise InputError(
-            f"--penalty {config.penalty}: acts on what is about to be pruned; give a sparsity"
+            f"--penalty {config.sparsity.penalty}: acts on what is about to be pruned; give "
+            "a sparsity"
         )
     parts = controller.controllers if isinstance(controller, ControllerGroup) else [controller]
-    penalties = [GroupLasso(part, config.penalty, config.penalty_groups) for part in parts]
+    penalties = [
+        GroupLasso(part, config.sparsity.penalty, config.sparsity.penalty_groups) for part in parts
+    ]
     if penalties[0].ramp_end == 0:
         raise InputError(
-            f"--penalty {config.penalty}: a constant schedule leaves it no time; "
+            f"--penalty {config.sparsity.penalty}: a constant schedule leaves it no time; "
             "choose --schedule cubic, linear or step"
         )
     return penalties

@@ -15,8 +15,8 @@ from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models import Assembly, load_pyskl
 from pyg_stgcn.models.weights import read_weights
 from pyg_stgcn.runs.checkpoint import read_trained_state
+from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.matching import class_numbers
-from pyg_stgcn.runs.options import load_config
 from pyg_stgcn.runs.run_files import RunFiles, resume_command, run_folder_of
 
 logger = logging.getLogger(__name__)
@@ -150,5 +150,5 @@ def _refuse(model: nn.Module, path: Path, unfit: Mapping[str, list[str]]) -> Non
     if told:
         raise InputError(
             f"--init {path}: does not fit this {type(model).__name__}: {'; '.join(told)}; "
-            "train with the --model, --graph, --channels, --stream and skeleton of the weights"
+            "train with the --backbone, --graph, --channels, --stream and skeleton of the weights"
         )

@@ -30,7 +30,7 @@ from pyg_stgcn.runs.claim import claimed, prepare_folder
 from pyg_stgcn.runs.class_weights import check_same_weights, class_weights
 from pyg_stgcn.runs.folder import Run, software_versions, sparsity_summary
 from pyg_stgcn.runs.opening import open_dataset
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.paths import with_absolute_paths
 from pyg_stgcn.runs.resume import check_resumable, checkpoint_to_resume
 from pyg_stgcn.runs.same_data import check_same_data, describe_clips
@@ -63,25 +63,25 @@ class ClipData(pl.LightningDataModule):
     Args:
         train: Training clips.
         val: Validation clips.
-        config: Complete, as :meth:`TrainConfig.with_recipe` leaves it.
+        config: Complete, as :meth:`TrainOptions.with_recipe` leaves it.
     """
 
-    def __init__(self, train: SkeletonDataset, val: SkeletonDataset, config: TrainConfig) -> None:
+    def __init__(self, train: SkeletonDataset, val: SkeletonDataset, config: TrainOptions) -> None:
         super().__init__()
         self.train = train
         self.val = val
         self.config = config
 
     def _loader(self, dataset: SkeletonDataset, *, shuffle: bool) -> Any:
-        assert self.trainer is not None and self.config.batch_size is not None
+        assert self.trainer is not None and self.config.optim.batch_size is not None
         world_size = self.trainer.world_size
         return make_loader(
             dataset,
-            self.config.batch_size // world_size,
-            self.config.seed,
+            self.config.optim.batch_size // world_size,
+            self.config.optim.seed,
             shuffle=shuffle,
-            balanced=shuffle and self.config.balanced_sampler,
-            num_workers=self.config.num_workers,
+            balanced=shuffle and self.config.optim.balanced_sampler,
+            num_workers=self.config.hardware.num_workers,
             rank=self.trainer.global_rank,
             world_size=world_size,
         )
@@ -93,14 +93,14 @@ class ClipData(pl.LightningDataModule):
         return self._loader(self.val, shuffle=False)
 
 
-def open_clips(config: TrainConfig) -> tuple[SkeletonDataset, SkeletonDataset, TrainConfig]:
+def open_clips(config: TrainOptions) -> tuple[SkeletonDataset, SkeletonDataset, TrainOptions]:
     """Training and validation clips with their transforms, and the completed configuration."""
     config.check_model()
     config = with_absolute_paths(config)
     train = open_dataset(config, "train")
     config = config.with_recipe(len(train), train.benchmark)
-    if config.hold_out:
-        train, _ = split_held_out(train, config.hold_out)
+    if config.data.hold_out:
+        train, _ = split_held_out(train, config.data.hold_out)
     _check_classes(train, config)
     val = open_dataset(config, "val")
     train.transform = clip_transform(config, train, train=True, num_views=1)
@@ -108,21 +108,21 @@ def open_clips(config: TrainConfig) -> tuple[SkeletonDataset, SkeletonDataset, T
     return train, val, config
 
 
-def _check_classes(clips: SkeletonDataset, config: TrainConfig) -> None:
+def _check_classes(clips: SkeletonDataset, config: TrainOptions) -> None:
     found = set(clips.labels.tolist())
     if len(found) < 2:
         names = ", ".join(repr(clips.classes[label]) for label in found)
         raise InputError(
-            f"{config.dataset}: all {len(clips)} training clips are of one class ({names}); a "
+            f"{config.data.dataset}: all {len(clips)} training clips are of one class ({names}); a "
             "classifier needs two classes or more, add clips of another one"
         )
 
 
 def describe_run(
-    folder: Path, train: SkeletonDataset, val: SkeletonDataset, config: TrainConfig
+    folder: Path, train: SkeletonDataset, val: SkeletonDataset, config: TrainOptions
 ) -> Run:
     """A run that has not begun; data and configuration as :func:`open_clips` returns them."""
-    in_channels = train.num_channels * len(parse_streams(config.stream))
+    in_channels = train.num_channels * len(parse_streams(config.data.stream))
     facts: dict[str, Any] = {
         "data": {
             "skeleton": train.skeleton.to_dict(),
@@ -136,18 +136,20 @@ def describe_run(
         },
         "versions": software_versions(),
     }
-    if config.class_weights is not None:
-        facts["class_weights"] = class_weights(config.class_weights, train.labels, train.classes)
+    if config.optim.class_weights is not None:
+        facts["class_weights"] = class_weights(
+            config.optim.class_weights, train.labels, train.classes
+        )
     return Run(folder, config, train.skeleton, list(train.classes), in_channels, facts)
 
 
 def _new_model(run: Run, *, resumed: bool) -> nn.Module:
     model = run.build_model()
-    if run.config.redraw:
+    if run.config.sparsity.redraw:
         # The first draw of this seed is that of the dense run that the ticket was found in.
         model = run.build_model()
-    if run.config.init is not None and not resumed:
-        load_pretrained(model, run.config.init, run.classes)
+    if run.config.model.init is not None and not resumed:
+        load_pretrained(model, run.config.model.init, run.classes)
     return model
 
 
@@ -155,9 +157,9 @@ def _put_masks(
     run: Run, model: nn.Module, trainer: pl.Trainer, steps_per_epoch: int, *, resume: bool
 ) -> SparsityController | ControllerGroup | None:
     """The masks that the configuration or its ticket asks for."""
-    if run.config.ticket is None:
-        assert run.config.epochs is not None
-        return mask_model(model, run.config, steps_per_epoch * run.config.epochs)
+    if run.config.sparsity.ticket is None:
+        assert run.config.optim.epochs is not None
+        return mask_model(model, run.config, steps_per_epoch * run.config.optim.epochs)
     if resume:
         check_same_ticket(run)
     return start_ticket(run, model, trainer, steps_per_epoch)
@@ -169,7 +171,7 @@ def _validation_interval(epochs: int) -> int:
 
 
 def _callbacks(run: Run, table: EpochTable) -> list[Callback]:
-    epoch = run.config.save_epoch
+    epoch = run.config.sparsity.save_epoch
     keepers = [] if epoch is None else [WeightKeeper(run.early_weights(epoch), epoch)]
     progress = RichProgressBar() if sys.stderr.isatty() else EpochLines(table)
     last = ModelCheckpoint(
@@ -196,18 +198,20 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
     warnings.filterwarnings("ignore", r".*does not have many workers")
     warnings.filterwarnings("ignore", r".*exists and is not empty")
     warnings.filterwarnings("ignore", r".*LeafSpec")  # Lightning 2.6 on torch 2.13
-    assert config.epochs is not None and config.batch_size is not None
+    assert config.optim.epochs is not None and config.optim.batch_size is not None
     try:
         trainer = pl.Trainer(
-            accelerator=config.accelerator,
-            devices=int(config.devices) if config.devices.isdigit() else config.devices,
-            num_nodes=config.num_nodes,
-            strategy=config.strategy,
-            precision=config.precision,  # type: ignore[arg-type]
-            max_epochs=config.epochs,
-            check_val_every_n_epoch=_validation_interval(config.epochs),
+            accelerator=config.hardware.accelerator,
+            devices=int(config.hardware.devices)
+            if config.hardware.devices.isdigit()
+            else config.hardware.devices,
+            num_nodes=config.hardware.num_nodes,
+            strategy=config.hardware.strategy,
+            precision=config.hardware.precision,  # type: ignore[arg-type]
+            max_epochs=config.optim.epochs,
+            check_val_every_n_epoch=_validation_interval(config.optim.epochs),
             callbacks=_callbacks(run, table),
-            gradient_clip_val=ASSEMBLY_CLIP if config.levels else None,
+            gradient_clip_val=ASSEMBLY_CLIP if config.model.levels else None,
             plugins=[AtomicCheckpointIO({run.last_checkpoint: run.previous_checkpoint})],
             default_root_dir=run.folder,
             deterministic="warn" if torch.cuda.is_available() else None,
@@ -219,18 +223,20 @@ def _trainer(run: Run, table: EpochTable) -> pl.Trainer:
         )
     except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
         raise InputError(
-            f"{error} (--accelerator {config.accelerator}, --devices {config.devices}, "
-            f"--strategy {config.strategy}, --precision {config.precision})"
+            f"{error} (--accelerator {config.hardware.accelerator}, --devices "
+            f"{config.hardware.devices}, "
+            f"--strategy {config.hardware.strategy}, --precision {config.hardware.precision})"
         ) from None
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
         # What they have trained would not come back to this process.
         raise InputError(
-            f"--strategy {config.strategy}: trains in copies of this process, which is not "
+            f"--strategy {config.hardware.strategy}: trains in copies of this process, "
+            "which is not "
             "supported; choose --strategy ddp"
         )
-    if config.batch_size % trainer.world_size:
+    if config.optim.batch_size % trainer.world_size:
         raise InputError(
-            f"--batch-size {config.batch_size}: cannot be shared equally by "
+            f"--batch-size {config.optim.batch_size}: cannot be shared equally by "
             f"{trainer.world_size} processes; choose a multiple of {trainer.world_size}"
         )
     return trainer
@@ -263,27 +269,32 @@ def _finish(
     # Whatever it was trained in: from here on a run is what is in its file.
     model.float()
     # Before the weights are written: those of a model without answers are no result.
-    judged = predict(run, model.eval(), num_views=run.config.eval_views, device=device)
-    sparse = bool(config.sparsity or config.edge_sparsity or config.ticket or any(config.levels))
+    judged = predict(run, model.eval(), num_views=run.config.optim.eval_views, device=device)
+    sparse = bool(
+        config.sparsity.sparsity
+        or config.sparsity.edge_sparsity
+        or config.sparsity.ticket
+        or any(config.model.levels)
+    )
     run.save_weights(model, sparse=sparse)
     validated = [row for row in table.rows if "val_top1" in row]
     result = {
-        "dataset": run.config.dataset,
-        "benchmark": run.config.benchmark,
+        "dataset": run.config.data.dataset,
+        "benchmark": run.config.data.benchmark,
         "model": run.config.architecture,
-        "stream": run.config.stream,
+        "stream": run.config.data.stream,
         **classification_metrics(judged.probabilities, judged.labels),
-        "views": run.config.eval_views,
+        "views": run.config.optim.eval_views,
         "val_top1_last": validated[-1]["val_top1"],
         "val_top1_best": max(row["val_top1"] for row in validated),
         **counts,
-        "epochs": run.config.epochs,
+        "epochs": run.config.optim.epochs,
         "seconds": round(sum(row["seconds"] for row in table.rows), 1),
-        "seed": run.config.seed,
+        "seed": run.config.optim.seed,
     }
     if isinstance(model, Assembly):
         result["assembly"] = assembly_summary(run, model, run.load_masks(model))
-        evaluate_subsets(run, model, num_views=run.config.eval_views, device=device)
+        evaluate_subsets(run, model, num_views=run.config.optim.eval_views, device=device)
     write_json(run.summary, result)
     plot_curves(run.curves, {"": table.rows})
     return result
@@ -291,16 +302,16 @@ def _finish(
 
 def _training_form(
     model: nn.Module,
-    config: TrainConfig,
+    config: TrainOptions,
     controller: SparsityController | ControllerGroup | None,
     device: torch.device,
 ) -> nn.Module | None:
-    if not config.skip_zeros:
+    if not config.sparsity.skip_zeros:
         return None
     # The model has not been moved or converted yet.
-    if device.type != "cpu" or config.precision != "32-true":
+    if device.type != "cpu" or config.hardware.precision != "32-true":
         raise InputError(
-            f"--skip-zeros: trains in float32 on the CPU, not in {config.precision} on a "
+            f"--skip-zeros: trains in float32 on the CPU, not in {config.hardware.precision} on a "
             f"{device.type} device; add --accelerator cpu --precision 32-true, or leave it out"
         )
     # Without zeros there is nothing to skip: in the dense runs of a sweep or of a lottery.
@@ -312,7 +323,7 @@ def _training_form(
         raise InputError(f"--skip-zeros: {error}") from None
 
 
-def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> dict[str, Any]:
+def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> dict[str, Any]:
     """Train, prune and judge one model; everything is left in ``folder``.
 
     Args:
@@ -328,9 +339,9 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         TrainingDivergedError: The loss is no longer a finite number.
     """
     clips, val, config = open_clips(config)
-    assert config.batch_size and config.epochs and config.lr
-    assert config.weight_decay is not None
-    assert config.score_lr is not None and config.score_weight_decay is not None
+    assert config.optim.batch_size and config.optim.epochs and config.optim.lr
+    assert config.optim.weight_decay is not None
+    assert config.sparsity.score_lr is not None and config.sparsity.score_weight_decay is not None
     check_ticket_options(config)
     run = describe_run(Path(folder), clips, val, config)
     weights = run.facts.get("class_weights")
@@ -339,25 +350,25 @@ def train(config: TrainConfig, folder: str | Path, *, resume: bool = False) -> d
         check_same_weights(run)
     table = EpochTable(run.metrics)
     trainer = _trainer(run, table)
-    pl.seed_everything(config.seed, verbose=False)
+    pl.seed_everything(config.optim.seed, verbose=False)
     model = _new_model(run, resumed=resume and checkpoint_to_resume(run) is not None)
     sparsity_summary(model, run)  # Names that match nothing are found now, not in the end.
-    steps_per_epoch = -(-len(clips) // config.batch_size)
+    steps_per_epoch = -(-len(clips) // config.optim.batch_size)
     controller = _put_masks(run, model, trainer, steps_per_epoch, resume=resume)
     penalties = make_penalties(controller, config)
     training_form = _training_form(model, config, controller, trainer.strategy.root_device)
     recognizer = ActionRecognizer(
         model,
         len(run.classes),
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        score_lr=config.score_lr,
-        score_weight_decay=config.score_weight_decay,
-        label_smoothing=config.label_smoothing,
+        lr=config.optim.lr,
+        weight_decay=config.optim.weight_decay,
+        score_lr=config.sparsity.score_lr,
+        score_weight_decay=config.sparsity.score_weight_decay,
+        label_smoothing=config.optim.label_smoothing,
         class_weights=None if weights is None else list(weights.values()),
-        freeze_backbone=config.freeze_backbone,
+        freeze_backbone=config.model.freeze_backbone,
         training_form=training_form,
-        seed=config.seed,
+        seed=config.optim.seed,
         controller=controller,
         penalties=penalties,
     )

@@ -141,12 +141,12 @@ def test_other_commands_take_its_runs(out: Path) -> None:
 
 def test_controls_of_the_same_total(tmp_path: Path) -> None:
     levels = (0.6, 0.8, 0.95, 0.99)
-    options = {"model": "dgstgcn", "learned_weights": True, "epochs": 2}
+    options = {"backbone": "dgstgcn", "learned_weights": True, "epochs": 2}
     jobs = plan_assemblies(tmp_path, options, levels, ("dense", "sparse", "equal"), (0, 1))
     made = {job.label: job.options for job in jobs}
     assert len(made) == len({job.folder for job in jobs}) == 8
     assert made["assembly-seed1"] == {**options, "levels": list(levels), "seed": 1}
-    assert made["dense-seed0"] == {"model": "dgstgcn", "epochs": 2, "seed": 0}
+    assert made["dense-seed0"] == {"backbone": "dgstgcn", "epochs": 2, "seed": 0}
     assert made["sparse-seed0"] == {**made["dense-seed0"], "sparsity": 0.34}
     assert made["equal-seed0"] == {**options, "levels": [0.835] * 4, "seed": 0}
 
@@ -167,7 +167,7 @@ def test_controls_of_a_mixture(tmp_path: Path) -> None:
     assert [job.label for job in jobs] == [
         *("assembly-seed0", "dense-stgcn-seed0", "dense-ctrgcn-seed0")
     ]
-    assert jobs[2].options == {"model": "ctrgcn", "seed": 0}
+    assert jobs[2].options == {"backbone": "ctrgcn", "seed": 0}
     for control in ("sparse", "equal"):
         with pytest.raises(InputError, match=f"'{control}': the experts are of different"):
             plan_assemblies(tmp_path, options, (0.5, 0.9, 0.9), (control,), (0,))

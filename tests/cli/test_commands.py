@@ -171,7 +171,7 @@ def test_wrong_usage_is_exit_code_2(tiny_pickle: Path, tmp_path: Path) -> None:
     train = options(tiny_pickle, tmp_path / "run")
     assert "--dataset" in failed(call("train"), 2)
     assert "1.2" in failed(call(*train, "--sparsity", 1.2), 2)
-    assert "stgcn" in failed(call(*train, "--model", "resnet"), 2)
+    assert "stgcn" in failed(call(*train, "--backbone", "resnet"), 2)
     assert "bone-motion" in failed(call(*train, "--stream", "muscle"), 2)
     assert "'xview'; it has xsub" in failed(call(*train, "--benchmark", "xview"), 2)
     assert "spatial" in failed(call(*train, "--graph", "spiral"), 2)

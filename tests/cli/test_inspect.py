@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from pyg_stgcn.cli import main
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 
-MakeRun = Callable[[Path, TrainConfig], Path]
+MakeRun = Callable[[Path, TrainOptions], Path]
 
-CONFIG = TrainConfig(dataset="synthetic", benchmark="xsub", channels=4, method="random")
+CONFIG = TrainOptions.of(dataset="synthetic", benchmark="xsub", channels=4, method="random")
 
 
 def call(*words: object) -> Result:
@@ -25,8 +24,8 @@ def call(*words: object) -> Result:
 @pytest.fixture(scope="module")
 def runs(make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("runs")
-    config = replace(CONFIG, sparsity=0.8, edge_sparsity=0.9)
-    sparser = replace(config, sparsity=0.95)
+    config = CONFIG.replace(sparsity=0.8, edge_sparsity=0.9)
+    sparser = config.replace(sparsity=0.95)
     named = {"seed0": config, "seed1": config, "sparser": sparser}
     return [make_run(folder / name, config) for name, config in named.items()]
 
@@ -71,7 +70,7 @@ def test_several_runs_are_compared(runs: list[Path], tmp_path: Path) -> None:
 def test_other_architectures_are_refused_by_name(
     runs: list[Path], make_run: MakeRun, tmp_path: Path
 ) -> None:
-    other = make_run(tmp_path / "other", replace(CONFIG, channels=6, graph="spatial"))
+    other = make_run(tmp_path / "other", CONFIG.replace(channels=6, graph="spatial"))
     result = call(runs[0], other)
     assert result.exit_code == 1
     message = " ".join(result.stderr.split())
@@ -81,7 +80,7 @@ def test_other_architectures_are_refused_by_name(
 
 def test_experts_of_one_backbone_are_compared(make_run: MakeRun, tmp_path: Path) -> None:
     models = ["stgcn", "stgcn", "stgcnpp"]
-    config = replace(CONFIG, levels=[0.6, 0.9, 0.9], experts=models)
+    config = CONFIG.replace(levels=[0.6, 0.9, 0.9], experts=models)
     run = make_run(tmp_path / "one", config)
     result = call(run, "--json", "--figure")
     assert result.exit_code == 0, result.output

@@ -201,7 +201,7 @@ def test_masks_of_a_sparse_run(words: list[object], out: Path, tmp_path: Path) -
     for words_, message in (
         ([out / f"dense-seed{SEED}"], "is a dense run, which has no masks"),
         ([source, "--channels", 8], "is a run with --channels 4, not 8"),
-        ([source, "--model", "stgcnpp"], "is a run with --model stgcn, not stgcnpp"),
+        ([source, "--backbone", "stgcnpp"], "is a run with --backbone stgcn, not stgcnpp"),
         ([unfinished], "the run is not finished"),
         ([assembly], "is an assembly, whose experts have masks of their own"),
     ):

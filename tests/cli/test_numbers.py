@@ -14,9 +14,9 @@ from click.types import FloatParamType, IntParamType
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.cli._lists import Numbers
-from pyg_stgcn.ranges import TRAINING
 from pyg_stgcn.runs.augmentation import AUGMENTATIONS
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import OPTIONS as RECORD
+from pyg_stgcn.runs.options import TrainOptions
 
 WORDS = ["nan", "-nan", "inf", "-inf", "-1", "0", "-0.5", "0.5", "1", "1e30", "-1e30", "1e400"]
 WORDS += ["5000000000", "5e9", "1e-400", "9" * 5_000, "", " ", "0x10", "1_000", "٣", "²", "1,5"]
@@ -59,10 +59,10 @@ def test_any_word_is_a_good_number_or_wrong_usage(name: str, option: click.Param
             continue
         for number in value if isinstance(value, tuple) else [value]:
             assert math.isfinite(number) and 0 <= number <= 1e9, word
-        if option.name in TRAINING:
+        if option.name in RECORD:
             # What the command line takes, the library takes too.
             given = list(value) if isinstance(value, tuple) else value
-            assert TrainConfig("data", **{option.name: given})
+            assert TrainOptions.of(dataset="data", **{option.name: given})
 
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS)

@@ -64,7 +64,7 @@ def test_warnings_of_the_package_cannot_either(capsys: pytest.CaptureFixture[str
     [
         ["evaluate", "no\x1b[2J"],
         ["train", "--dataset", "no\x1b[2J.pkl"],
-        ["train", "--dataset", "a.pkl", "--model", "no\x1b[2J"],
+        ["train", "--dataset", "a.pkl", "--backbone", "no\x1b[2J"],
         ["profile", "no\x1b[2J"],
         ["datasets", "info", "no\x1b[2J"],
         ["datasets", "no\x1b[2J"],

@@ -16,7 +16,7 @@ from pyg_stgcn.evaluation.evaluation_data import EvaluationData
 from pyg_stgcn.evaluation.robustness import evaluate_robustness
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.training.runner import train
 
@@ -51,7 +51,7 @@ def trained(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         content["split"] = {split: names[part] for split, part in splits.items()}
 
     data = rewrite(tiny_pickle, add_test, folder / "mine.pkl")
-    config = TrainConfig(
+    config = TrainOptions.of(
         dataset=str(data),
         channels=4,
         clip_frames=12,
@@ -247,7 +247,7 @@ def test_a_run_with_clips_taken_for_validation(trained: Path, tmp_path: Path) ->
         del content["split"]
 
     data = rewrite(trained / "mine.pkl", remove_splits, tmp_path / "list.pkl")
-    config = TrainConfig(
+    config = TrainOptions.of(
         dataset=str(data),
         val_split=0.2,
         channels=4,

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.fusion import fuse, fuse_runs, published_weights, search_weights
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.training.runner import train
 
@@ -66,7 +65,7 @@ def test_search_beats_every_other_weight_on_its_clips() -> None:
 @pytest.fixture(scope="module")
 def runs(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("runs")
-    config = TrainConfig(
+    config = TrainOptions.of(
         dataset=str(tiny_pickle),
         root=str(folder / "data"),
         channels=4,
@@ -79,7 +78,7 @@ def runs(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Pa
     )
     streams = ["joint", "bone-motion"]
     for seed, stream in enumerate(streams):
-        train(replace(config, stream=stream, seed=seed), folder / stream)
+        train(config.replace(stream=stream, seed=seed), folder / stream)
     return [folder / stream for stream in streams]
 
 
@@ -155,7 +154,7 @@ def test_runs_that_do_not_match(runs: list[Path], tmp_path: Path) -> None:
         fuse_runs(runs[:1], tmp_path / "out")
     config = Run.open(runs[0]).config
     other = tmp_path / "other"
-    train(replace(config, hold_out=0.0, epochs=1), other)
+    train(config.replace(hold_out=0.0, epochs=1), other)
     with pytest.raises(InputError, match="--hold-out"):
         fuse_runs([runs[0], other], tmp_path / "out", search=True)
     predictions = Predictions.load(other / "predictions.npz")
@@ -168,7 +167,7 @@ def test_runs_that_do_not_match(runs: list[Path], tmp_path: Path) -> None:
 
 
 def test_a_fraction_that_leaves_a_class_empty(runs: list[Path], tmp_path: Path) -> None:
-    config = replace(Run.open(runs[0]).config, hold_out=0.01)
+    config = Run.open(runs[0]).config.replace(hold_out=0.01)
     with pytest.raises(InputError, match=r"--hold-out 0\.01 of"):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,12 @@ from safetensors.torch import load_file, save_file
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.inspection import Group, compare, inspect_run, networks_of, plot_groups
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 
-MakeRun = Callable[[Path, TrainConfig], Path]
+MakeRun = Callable[[Path, TrainOptions], Path]
 
-CONFIG = TrainConfig(dataset="synthetic", benchmark="xsub", channels=4, method="random")
-SPARSE = replace(CONFIG, sparsity=0.8, edge_sparsity=0.9)
+CONFIG = TrainOptions.of(dataset="synthetic", benchmark="xsub", channels=4, method="random")
+SPARSE = CONFIG.replace(sparsity=0.8, edge_sparsity=0.9)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +57,7 @@ def test_graphs_are_those_of_the_masked_adjacency(run: Path) -> None:
 def test_runs_of_the_same_name_go_by_their_paths(
     run: Path, make_run: MakeRun, tmp_path: Path
 ) -> None:
-    other = make_run(tmp_path / "seed0", replace(CONFIG, sparsity=0.8))
+    other = make_run(tmp_path / "seed0", CONFIG.replace(sparsity=0.8))
     (pair,) = group_of(run, other).comparisons
     assert (pair.first, pair.second) == (str(run), str(other))
     # One of the two prunes edges, so the other keeps all of them.
@@ -101,7 +100,7 @@ def test_the_overlap_is_that_of_the_files(run: Path, make_run: MakeRun, tmp_path
 
 def test_experts_are_grouped_by_backbone(make_run: MakeRun, tmp_path: Path) -> None:
     models = ["stgcn", "stgcn", "stgcnpp"]
-    config = replace(CONFIG, levels=[0.6, 0.9, 0.9], experts=models)
+    config = CONFIG.replace(levels=[0.6, 0.9, 0.9], experts=models)
     runs = [make_run(tmp_path / name, config) for name in ("one", "other")]
     groups = compare(networks_of([inspect_run(run) for run in runs]))
     labels = [[network.label for network in group.networks] for group in groups]
@@ -111,6 +110,6 @@ def test_experts_are_grouped_by_backbone(make_run: MakeRun, tmp_path: Path) -> N
 
 
 def test_other_architectures_are_refused(run: Path, make_run: MakeRun, tmp_path: Path) -> None:
-    other = make_run(tmp_path / "other", replace(CONFIG, channels=6))
+    other = make_run(tmp_path / "other", CONFIG.replace(channels=6))
     with pytest.raises(InputError, match=r"channels \(6, not 4\)"):
         group_of(run, other)

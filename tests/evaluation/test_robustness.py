@@ -14,7 +14,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.robustness import SEED, evaluate_robustness
 from pyg_stgcn.evaluation.run_evaluation import evaluate_model, evaluate_run, open_validation
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.training.runner import train
 from pyg_stgcn.transforms import (
     MODES,
@@ -34,7 +34,7 @@ def run(
     request: pytest.FixtureRequest, tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     folder = tmp_path_factory.mktemp("robustness")
-    config = TrainConfig(
+    config = TrainOptions.of(
         dataset=str(tiny_pickle),
         root=str(folder / "data"),
         stream=request.param,
@@ -86,7 +86,7 @@ def test_rows_are_those_of_the_pipeline_step_by_step(run: Path, repair: str | No
     dataset, model = open_validation(opened), opened.load_model()
     steps = [PreNormalize3D(opened.skeleton, scale=True), TemporalCorruption(0.6, "block", SEED)]
     steps += [Interpolate()] if repair else []
-    steps += [ToStream(opened.config.stream, opened.skeleton), UniformSample(16, train=False)]
+    steps += [ToStream(opened.config.data.stream, opened.skeleton), UniformSample(16, train=False)]
     dataset.transform = Compose(steps)
     with torch.inference_mode():
         logits = model(next(iter(DataLoader(dataset, batch_size=len(dataset)))))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.batches import BalancedSampler, EpochSampler, SeededClips
 from pyg_stgcn.runs.class_weights import class_weights
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.runner import train
 
@@ -25,8 +24,8 @@ NAMES = ["walk", "fall, then rise", "wave"]
 
 
 @pytest.fixture
-def config(tiny_pickle: Path, tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
+def config(tiny_pickle: Path, tmp_path: Path) -> TrainOptions:
+    return TrainOptions.of(
         dataset=str(tiny_pickle),
         root=str(tmp_path / "data"),
         channels=4,
@@ -164,13 +163,13 @@ def test_a_clip_drawn_twice_is_augmented_in_two_ways() -> None:
 
 @pytest.mark.parametrize("options", [{"class_weights": "FILE"}, {"balanced_sampler": True}])
 def test_a_resumed_run_ends_as_the_undisturbed_one(
-    config: TrainConfig, tmp_path: Path, options: dict[str, object]
+    config: TrainOptions, tmp_path: Path, options: dict[str, object]
 ) -> None:
     path = tmp_path / "weights.csv"
     path.write_text("head moves,1\ntail moves,2\nneck moves,3\n")
     if "class_weights" in options:
         options = {"class_weights": str(path)}
-    config = replace(config, **options)
+    config = config.replace(**options)
     train(config, tmp_path / "whole")
     stopped = tmp_path / "cut"
 
@@ -192,20 +191,20 @@ def test_a_resumed_run_ends_as_the_undisturbed_one(
         load_file(run / "model.safetensors") for run in (tmp_path / "whole", stopped)
     )
     assert all(torch.equal(found[name], expected[name]) for name in expected)
-    train(replace(config, class_weights=None, balanced_sampler=False), tmp_path / "plain")
+    train(config.replace(class_weights=None, balanced_sampler=False), tmp_path / "plain")
     plain = load_file(tmp_path / "plain" / "model.safetensors")
     assert not all(torch.equal(plain[name], expected[name]) for name in expected)
 
 
 def test_weights_are_recorded_and_may_not_change_on_the_way(
-    config: TrainConfig, tmp_path: Path
+    config: TrainOptions, tmp_path: Path
 ) -> None:
     path = tmp_path / "weights.csv"
     path.write_text("head moves,1\ntail moves,2\nneck moves,3\n")
-    config = replace(config, class_weights=str(path), epochs=1)
+    config = config.replace(class_weights=str(path), epochs=1)
     train(config, tmp_path / "run")
     run = Run.open(tmp_path / "run")
-    assert run.config.class_weights == str(path)
+    assert run.config.optim.class_weights == str(path)
     assert run.facts["class_weights"] == {"head moves": 1, "tail moves": 2, "neck moves": 3}
     path.write_text("head moves,1\ntail moves,2\nneck moves,4\n")
     (run.folder / "summary.json").unlink()
@@ -213,21 +212,21 @@ def test_weights_are_recorded_and_may_not_change_on_the_way(
         train(config, tmp_path / "run", resume=True)
 
 
-def test_one_of_the_two_is_enough(config: TrainConfig, tmp_path: Path) -> None:
-    config = replace(config, class_weights="balanced", balanced_sampler=True)
+def test_one_of_the_two_is_enough(config: TrainOptions, tmp_path: Path) -> None:
+    config = config.replace(class_weights="balanced", balanced_sampler=True)
     with pytest.raises(InputError, match="leave out either"):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_mistakes_leave_no_folder_behind(config: TrainConfig, tmp_path: Path) -> None:
+def test_mistakes_leave_no_folder_behind(config: TrainOptions, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no such file"):
-        train(replace(config, class_weights="balance"), tmp_path / "run")
+        train(config.replace(class_weights="balance"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_the_command_line_and_a_sweep_take_them(config: TrainConfig, tmp_path: Path) -> None:
-    words = ["sweep", "--dataset", config.dataset, "--root", config.root, "--channels", 4]
+def test_the_command_line_and_a_sweep_take_them(config: TrainOptions, tmp_path: Path) -> None:
+    words = ["sweep", "--dataset", config.data.dataset, "--root", config.data.root, "--channels", 4]
     words += ["--clip-frames", 8, "--epochs", 1, "--eval-views", 1, "--accelerator", "cpu"]
     words += ["--batch-size", 12, "--sparsities", "0", "--seeds", "0", "--out", tmp_path / "sweep"]
     words += ["--class-weights", "balanced", "--json"]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.opening import open_dataset
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -31,11 +30,11 @@ def write(tiny_pickle: Path, tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def config_of(dataset: Path, **options: Any) -> TrainConfig:
-    return TrainConfig(dataset=str(dataset), **options)
+def config_of(dataset: Path, **options: Any) -> TrainOptions:
+    return TrainOptions.of(dataset=str(dataset), **options)
 
 
-def names(config: TrainConfig, split: str) -> list[str]:
+def names(config: TrainOptions, split: str) -> list[str]:
     return open_dataset(config, split).names
 
 
@@ -48,7 +47,7 @@ def test_a_list_is_divided(write: Callable[..., Path]) -> None:
     # A fifth of the 18 clips of each of three classes, to the nearest clip.
     assert [(val.labels == label).sum() for label in range(3)] == [4, 4, 4]
     assert sorted([*train.names, *val.names]) == names(config, "all")
-    assert names(replace(config, seed=7), "val") == val.names
+    assert names(config.replace(seed=7), "val") == val.names
 
 
 def test_clips_without_a_label_are_not_divided(
@@ -111,7 +110,7 @@ def test_labels_of_another_file_are_matched_by_name(write: Callable[..., Path]) 
 
     train, val = write("a.pkl", slice(36)), write("b.pkl", slice(36, None))
     config = config_of(train, val=str(val))
-    other = replace(config, val=str(write("c.pkl", slice(36, None), reorder)))
+    other = config.replace(val=str(write("c.pkl", slice(36, None), reorder)))
     expected, found = open_dataset(config, "val"), open_dataset(other, "val")
     assert len(expected) == 18 and len(open_dataset(config, "train")) == 36
     assert found.names == expected.names
@@ -155,10 +154,10 @@ def test_copies_in_another_file(
     config = config_of(write("a.pkl", slice(36)), val=str(write("b.pkl", slice(33, None))))
     assert len(open_dataset(config, "val")) == 21
     assert "3 of its 21 clips are exact copies of training clips; leave them out" in caplog.text
-    clean = replace(config, drop_leaks=True)
+    clean = config.replace(drop_leaks=True)
     assert names(clean, "val") == [f"clip{i}" for i in range(36, 54)]
     with pytest.raises(InputError, match="all clips are copies of training clips"):
-        open_dataset(replace(clean, val=config.dataset), "val")
+        open_dataset(clean.replace(val=config.data.dataset), "val")
 
 
 def test_test_clips_without_labels_cannot_validate(write: Callable[..., Path]) -> None:
@@ -171,4 +170,4 @@ def test_test_clips_without_labels_cannot_validate(write: Callable[..., Path]) -
     config = config_of(write("a.pkl", change=change))
     with pytest.raises(InputError, match=r"9 of the 14 val clips have no label, .*'clip45'; take"):
         open_dataset(config, "val")
-    assert len(open_dataset(replace(config, val_split=0.2), "val")) == 9
+    assert len(open_dataset(config.replace(val_split=0.2), "val")) == 9

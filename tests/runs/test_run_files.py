@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.run_files import RunFiles, resume_command, run_folder_of
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.studies.records import (
@@ -36,7 +36,7 @@ def runs(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     options: dict[str, Any] = {"channels": 4, "clip_frames": 8, "epochs": 1, "batch_size": 12}
     options |= {"root": str(folder / "data"), "eval_views": 1, "accelerator": "cpu"}
     for name, more in (("sparse", {"sparsity": 0.8}), ("assembly", {"levels": [0.5, 0.8]})):
-        train(TrainConfig(str(tiny_pickle), **options, **more), folder / name)
+        train(TrainOptions.of(dataset=str(tiny_pickle), **options, **more), folder / name)
     return folder
 
 
@@ -117,7 +117,7 @@ def test_entries_that_a_configuration_needs(run: Path, place: str) -> None:
 
 def test_whole_numbers_may_stand_for_others(run: Path) -> None:
     change(run / "config.json", "options.rotation", 0)
-    assert Run.open(run).config.rotation == 0
+    assert Run.open(run).config.data.rotation == 0
 
 
 @pytest.mark.parametrize(

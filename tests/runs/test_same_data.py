@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,18 @@ import numpy as np
 import pytest
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.training.runner import train
 
 Change = Callable[[dict[str, Any]], object]
 
 
 @pytest.fixture
-def started(tiny_pickle: Path, tmp_path: Path) -> TrainConfig:
+def started(tiny_pickle: Path, tmp_path: Path) -> TrainOptions:
     """Of a run in ``tmp_path / "run"`` that lacks its end, on a pickle of its own."""
     data = tmp_path / "mine.pkl"
     data.write_bytes(tiny_pickle.read_bytes())
-    config = TrainConfig(
+    config = TrainOptions.of(
         dataset=str(data),
         channels=2,
         clip_frames=8,
@@ -82,9 +81,9 @@ def move_center(content: dict[str, Any]) -> None:
     ],
 )
 def test_a_run_is_not_resumed_on_other_data(
-    started: TrainConfig, tmp_path: Path, change: Change, message: str
+    started: TrainOptions, tmp_path: Path, change: Change, message: str
 ) -> None:
-    rewrite(Path(started.dataset), change)
+    rewrite(Path(started.data.dataset), change)
     before = (tmp_path / "run/config.json").read_bytes()
     expected = rf"mine.pkl: since .* was started, {message}.* start again in another --out"
     with pytest.raises(InputError, match=expected):
@@ -93,22 +92,22 @@ def test_a_run_is_not_resumed_on_other_data(
 
 
 def test_changed_coordinates_are_told(
-    started: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    started: TrainOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def shift(content: dict[str, Any]) -> None:
         content["annotations"][3]["keypoint"] += np.float32(0.5)
 
-    rewrite(Path(started.dataset), shift)
+    rewrite(Path(started.data.dataset), shift)
     train(started, tmp_path / "run", resume=True)
     assert "coordinates of the train clips have changed since the run in" in caplog.text
     assert "coordinates of the val clips" not in caplog.text
 
 
 def test_the_same_data_in_another_place(
-    started: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    started: TrainOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    moved = Path(started.dataset).rename(tmp_path / "moved.pkl")
-    train(replace(started, dataset=str(moved)), tmp_path / "run", resume=True)
+    moved = Path(started.data.dataset).rename(tmp_path / "moved.pkl")
+    train(started.replace(dataset=str(moved)), tmp_path / "run", resume=True)
     assert "changed" not in caplog.text
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert config["options"]["dataset"] == str(moved)

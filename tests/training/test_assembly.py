@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from pyg_stgcn.evaluation.subsets import SubsetLogits, assembly_summary, evaluat
 from pyg_stgcn.models import Assembly, create_model
 from pyg_stgcn.runs.batches import clip_transform, make_loader
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import UNMASKED, TrainConfig
+from pyg_stgcn.runs.options import UNMASKED, TrainOptions
 from pyg_stgcn.sparsity import sparsify
 from pyg_stgcn.training.callbacks import EpochTable
 from pyg_stgcn.training.recognizer import ActionRecognizer
@@ -32,8 +31,8 @@ from pyg_stgcn.training.runner import train
 LEVELS = [0.5, 0.9]
 
 
-def make_config(data: Path, root: Path) -> TrainConfig:
-    return TrainConfig(
+def make_config(data: Path, root: Path) -> TrainOptions:
+    return TrainOptions.of(
         dataset=str(data),
         root=str(root),
         experts=["stgcn", "stgcnpp"],
@@ -51,12 +50,12 @@ def make_config(data: Path, root: Path) -> TrainConfig:
 
 
 @pytest.fixture(scope="module")
-def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOptions:
     return make_config(tiny_pickle, tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
-def folder(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(config: TrainOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
     train(config, folder)
     return folder
@@ -101,7 +100,7 @@ def test_each_expert_ends_at_its_level(folder: Path) -> None:
 
 def test_the_papers_assembly_keeps_two_thirds_of_one_expert(tmp_path: Path) -> None:
     levels, maskable, total, head = [0.6, 0.8, 0.95, 0.99], 1_038_436, 1_078_762, 256 * 60 + 60
-    config = TrainConfig("none", experts=["dgstgcn"] * 4, levels=levels)
+    config = TrainOptions.of(dataset="none", experts=["dgstgcn"] * 4, levels=levels)
     model = Assembly([create_model("dgstgcn", 60, "ntu25", num_partitions=3) for _ in levels])
     for expert, level in zip(model.experts, levels, strict=True):
         sparsify(expert, level, exclude=UNMASKED).finalize()
@@ -120,7 +119,9 @@ def test_the_papers_assembly_keeps_two_thirds_of_one_expert(tmp_path: Path) -> N
 def test_only_what_a_prediction_needs_is_counted(
     tmp_path: Path, levels: list[float], exclude: str
 ) -> None:
-    config = TrainConfig("none", experts=["stgcn"] * len(levels), levels=levels, exclude=exclude)
+    config = TrainOptions.of(
+        dataset="none", experts=["stgcn"] * len(levels), levels=levels, exclude=exclude
+    )
     model = Assembly([create_model("stgcn", 9, "coco17", base_channels=4) for _ in levels])
     # No parameter is zero by chance.
     for parameter in model.parameters():
@@ -155,7 +156,7 @@ def test_every_subset_by_brute_force(folder: Path) -> None:
     run = Run.open(folder)
     model, dataset = run.load_model(), open_validation(run)
     dataset.transform = clip_transform(run.config, dataset, train=False, num_views=2)
-    (batch,) = make_loader(dataset, 64, run.config.seed, shuffle=False)
+    (batch,) = make_loader(dataset, 64, run.config.optim.seed, shuffle=False)
     views, found = batch.x.chunk(2, dim=1), {}
     for members in [(0,), (1,), (0, 1)]:
         found[members, "shared"] = found[members, "own"] = 0
@@ -205,7 +206,7 @@ def test_every_subset_by_brute_force(folder: Path) -> None:
 
 
 def test_goes_on_as_if_it_had_never_stopped(
-    config: TrainConfig, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: TrainOptions, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = EpochTable.on_train_epoch_start
 
@@ -227,17 +228,19 @@ def test_goes_on_as_if_it_had_never_stopped(
         assert torch.equal(expected[name], found[name]), name
 
 
-def test_starts_from_another_assembly(config: TrainConfig, folder: Path, tmp_path: Path) -> None:
-    again = replace(config, init=str(folder), lr=1e-12, score_lr=1e-12, epochs=1, weight_decay=0.0)
-    train(replace(again, levels=[0.0, 0.0]), tmp_path / "run")
+def test_starts_from_another_assembly(config: TrainOptions, folder: Path, tmp_path: Path) -> None:
+    again = config.replace(init=str(folder), lr=1e-12, score_lr=1e-12, epochs=1, weight_decay=0.0)
+    train(again.replace(levels=[0.0, 0.0]), tmp_path / "run")
     expected, found = (load_file(run / "model.safetensors") for run in (folder, tmp_path / "run"))
     for name in expected:
         if name.endswith("weight"):
             torch.testing.assert_close(expected[name], found[name])
 
 
-def test_the_sparsity_of_an_epoch_counts_dense_experts(config: TrainConfig, tmp_path: Path) -> None:
-    short = replace(config, experts=["stgcn"] * 2, levels=[0.0, 0.9], epochs=1)
+def test_the_sparsity_of_an_epoch_counts_dense_experts(
+    config: TrainOptions, tmp_path: Path
+) -> None:
+    short = config.replace(experts=["stgcn"] * 2, levels=[0.0, 0.9], epochs=1)
     summary = train(short, tmp_path / "run")
     with (tmp_path / "run" / "metrics.csv").open() as stream:
         (row,) = csv.DictReader(stream)
@@ -259,15 +262,15 @@ def test_the_sparsity_of_an_epoch_counts_dense_experts(config: TrainConfig, tmp_
     ],
 )
 def test_options_that_do_not_fit(
-    config: TrainConfig, tmp_path: Path, options: dict[str, object], message: str
+    config: TrainOptions, tmp_path: Path, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        train(replace(config, **options), tmp_path / "run")
+        train(config.replace(**options), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_single_model_has_no_experts(tmp_path: Path, config: TrainConfig) -> None:
-    single = replace(config, levels=[], experts=None, learned_weights=False, epochs=1)
+def test_a_single_model_has_no_experts(tmp_path: Path, config: TrainOptions) -> None:
+    single = config.replace(levels=[], experts=None, learned_weights=False, epochs=1)
     train(single, tmp_path / "run")
     with pytest.raises(InputError, match="is a single stgcn"):
         evaluate_assembly(tmp_path / "run")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from pyg_stgcn.evaluation.robustness import evaluate_robustness
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.finite import check_finite, first_not_finite
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.sparsity import Ticket, full_masks, save_ticket
 from pyg_stgcn.studies.lotteries import Lottery
@@ -33,8 +32,8 @@ NORM = "data_norm.running_var"
 
 
 @pytest.fixture(scope="module")
-def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    return TrainConfig(
+def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOptions:
+    return TrainOptions.of(
         dataset=str(tiny_pickle),
         root=str(tmp_path_factory.mktemp("data")),
         channels=2,
@@ -48,7 +47,7 @@ def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Train
 
 
 @pytest.fixture(scope="module")
-def trained(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(config: TrainOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
     train(config, folder)
     return folder
@@ -65,13 +64,12 @@ def spoil(path: Path, name: str, value: float) -> None:
     save_file(weights, path)
 
 
-def growing(config: TrainConfig, trained: Path, folder: Path, *, weight: float) -> TrainConfig:
+def growing(config: TrainOptions, trained: Path, folder: Path, *, weight: float) -> TrainOptions:
     """One step, which multiplies the weights by about -19,000; the classifier's are large."""
     weights = load_file(trained / "model.safetensors")
     weights["head.linear.weight"].fill_(weight)
     save_file(weights, folder / "large.safetensors")
-    return replace(
-        config,
+    return config.replace(
         init=str(folder / "large.safetensors"),
         batch_size=36,
         lr=1000,
@@ -96,11 +94,11 @@ def test_the_first_tensor_is_named_with_its_values() -> None:
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.5])
 def test_divergence_in_the_last_step(
-    config: TrainConfig, trained: Path, tmp_path: Path, sparsity: float
+    config: TrainOptions, trained: Path, tmp_path: Path, sparsity: float
 ) -> None:
     """The loss of the only step is finite; what the step makes of the weights is not."""
     config = growing(config, trained, tmp_path, weight=1e36)
-    config = replace(config, sparsity=sparsity)
+    config = config.replace(sparsity=sparsity)
     with pytest.raises(TrainingDivergedError, match=r"epoch 1, batch 1 .*lower --lr"):
         train(config, tmp_path / "run")
     # Nothing that could pass for a result.
@@ -109,7 +107,7 @@ def test_divergence_in_the_last_step(
 
 
 def test_statistics_of_batch_norms_count_too(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end = ActionRecognizer.on_train_batch_end
 
@@ -124,7 +122,7 @@ def test_statistics_of_batch_norms_count_too(
 
 
 def test_finite_weights_without_answers_leave_no_result(
-    config: TrainConfig, trained: Path, tmp_path: Path
+    config: TrainOptions, trained: Path, tmp_path: Path
 ) -> None:
     config = growing(config, trained, tmp_path, weight=1e34)
     with pytest.raises(InputError, match=r"18 of 18 clips have probabilities .*lower --lr"):
@@ -153,7 +151,7 @@ def test_weights_of_a_run(run: Run, use: str, name: str) -> None:
 def test_weights_to_start_from(run: Run, tmp_path: Path) -> None:
     spoil(run.weights, "head.linear.bias", torch.inf)
     for path in (run.folder, run.weights):
-        config = replace(run.config, init=str(path), save_epoch=None)
+        config = run.config.replace(init=str(path), save_epoch=None)
         with pytest.raises(InputError, match=r"--init .*: not finite: head\.linear\.bias .*inf"):
             train(config, tmp_path / "next")
     assert not (tmp_path / "next").exists()
@@ -164,10 +162,10 @@ def test_tickets(run: Run, tmp_path: Path) -> None:
     early["head.linear.bias"][0] = torch.nan
     masks = full_masks(run.build_model(), exclude=("head.*",))
     save_ticket(tmp_path / "ticket", Ticket(masks, early, ticket_metadata(run, 0)))
-    config = replace(run.config, ticket=str(tmp_path / "ticket"), save_epoch=None)
+    config = run.config.replace(ticket=str(tmp_path / "ticket"), save_epoch=None)
     with pytest.raises(InputError, match=r"--ticket .*: not finite: head\.linear\.bias"):
         train(config, tmp_path / "next")
-    train(replace(config, redraw=True), tmp_path / "redrawn")  # Takes its masks only.
+    train(config.replace(redraw=True), tmp_path / "redrawn")  # Takes its masks only.
 
 
 @pytest.mark.parametrize("name", ["epoch0.safetensors", "model.safetensors"])
@@ -202,7 +200,7 @@ def test_probabilities_that_are_fused(run: Run, trained: Path, tmp_path: Path) -
 
 
 def test_a_validation_that_is_not_finite_is_no_best_one(
-    config: TrainConfig,
+    config: TrainOptions,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -215,7 +213,7 @@ def test_a_validation_that_is_not_finite_is_no_best_one(
             recognizer.val_loss.update(torch.nan)
 
     monkeypatch.setattr(ActionRecognizer, "validation_step", spoiling)
-    train(replace(config, epochs=2), tmp_path / "run")
+    train(config.replace(epochs=2), tmp_path / "run")
     assert "epoch 2: the loss of the validation clips is nan" in caplog.text
     best = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
     assert best["epoch"] == 0

@@ -16,7 +16,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.inspection import inspect_run
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.sparsity import (
     Ticket,
     full_masks,
@@ -37,7 +37,7 @@ EPOCH = 2
 def dense(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A dense run that has kept its weights of epoch 2."""
     folder = tmp_path_factory.mktemp("dense")
-    config = TrainConfig(
+    config = TrainOptions.of(
         dataset=str(tiny_pickle),
         root=str(folder / "data"),
         channels=4,
@@ -63,8 +63,8 @@ def ticket_file(dense: Run) -> Path:
     return path
 
 
-def config_of(dense: Run, ticket_file: Path) -> TrainConfig:
-    return replace(dense.config, save_epoch=None, ticket=str(ticket_file))
+def config_of(dense: Run, ticket_file: Path) -> TrainOptions:
+    return dense.config.replace(save_epoch=None, ticket=str(ticket_file))
 
 
 def table(folder: Path) -> list[dict[str, str]]:
@@ -76,8 +76,8 @@ def test_weights_of_an_epoch_are_those_of_a_training_up_to_it(dense: Run, tmp_pa
     # The learning rate falls over four epochs, so stop the same training after two.
     early = load_file(dense.early_weights(EPOCH))
     assert early.keys() == load_file(dense.weights).keys()
-    first = replace(dense.config, save_epoch=0)
-    train(replace(first, epochs=1), tmp_path / "run")
+    first = dense.config.replace(save_epoch=0)
+    train(first.replace(epochs=1), tmp_path / "run")
     again = load_file(tmp_path / "run" / "epoch0.safetensors")
     torch.manual_seed(0)
     drawn = dense.build_model().state_dict()
@@ -109,7 +109,7 @@ def test_a_ticket_that_keeps_everything_is_the_dense_run(dense: Run, tmp_path: P
     early = load_file(dense.early_weights(EPOCH))
     path = tmp_path / "all.safetensors"
     save_ticket(path, Ticket(masks, early, ticket_metadata(dense, EPOCH)))
-    config = replace(config_of(dense, path), epochs=EPOCH + 1)
+    config = config_of(dense, path).replace(epochs=EPOCH + 1)
     train(config, tmp_path / "run")
     first = float(table(tmp_path / "run")[0]["train_loss"])
     # The first step sees the batch and the weights that the dense run saw; later ones have less
@@ -131,7 +131,7 @@ def test_rewinding_is_exact(dense: Run, ticket_file: Path) -> None:
 
 
 def test_redrawn_weights_are_others(dense: Run, ticket_file: Path, tmp_path: Path) -> None:
-    config = replace(config_of(dense, ticket_file), redraw=True, lr=1e-12, epochs=1)
+    config = config_of(dense, ticket_file).replace(redraw=True, lr=1e-12, epochs=1)
     train(config, tmp_path / "run")
     trained = load_file(tmp_path / "run" / "model.safetensors")
     torch.manual_seed(0)
@@ -167,11 +167,11 @@ def test_resumed(
     with pytest.raises(
         InputError, match=r"is not the ticket that the run in .*cut was started with"
     ):
-        train(replace(config, ticket=str(tmp_path / "other")), tmp_path / "cut", resume=True)
+        train(config.replace(ticket=str(tmp_path / "other")), tmp_path / "cut", resume=True)
     assert (tmp_path / "cut/config.json").read_bytes() == before
     # Another place is not another ticket.
     save_ticket(tmp_path / "moved", ticket)
-    train(replace(config, ticket=str(tmp_path / "moved")), tmp_path / "cut", resume=True)
+    train(config.replace(ticket=str(tmp_path / "moved")), tmp_path / "cut", resume=True)
     expected, found = (
         load_file(tmp_path / f"{name}/model.safetensors") for name in ("whole", "cut")
     )
@@ -254,7 +254,7 @@ def test_the_same_classes_in_another_order(
         item["label"] = order.index(item["label"])
     path = tmp_path / "reordered.pkl"
     path.write_bytes(pickle.dumps(content))
-    config = replace(config_of(dense, ticket_file), dataset=str(path), root=None, lr=1e-12)
+    config = config_of(dense, ticket_file).replace(dataset=str(path), root=None, lr=1e-12)
     train(config, tmp_path / "run")
     ticket = load_ticket(ticket_file)
     trained = load_file(tmp_path / "run" / "model.safetensors")
@@ -272,7 +272,7 @@ def test_other_classes_and_another_skeleton(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    config = replace(config_of(dense, ticket_file), dataset=str(other_pickle), epochs=1, lr=1e-12)
+    config = config_of(dense, ticket_file).replace(dataset=str(other_pickle), epochs=1, lr=1e-12)
     with caplog.at_level("INFO", "pyg_stgcn.progress"):
         summary = train(config, tmp_path / "run")
     said = caplog.text
@@ -292,8 +292,8 @@ def test_other_classes_and_another_skeleton(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": 8}, r"is one of channels 4, not 8; train with the --model"),
-        ({"model": "stgcnpp"}, "is one of model stgcn, not stgcnpp"),
+        ({"channels": 8}, r"is one of channels 4, not 8; train with the --backbone"),
+        ({"backbone": "stgcnpp"}, "is one of backbone stgcn, not stgcnpp"),
         ({"graph": "stgcn_spatial"}, "is one of graph random"),
         ({"stream": "joint+bone"}, "is one of in_channels 3, not 6"),
         ({"epochs": EPOCH}, "its weights are of epoch 2, and the run ends after 2"),
@@ -310,7 +310,7 @@ def test_other_classes_and_another_skeleton(
 def test_what_does_not_fit_is_refused(
     dense: Run, ticket_file: Path, tmp_path: Path, options: dict[str, object], message: str
 ) -> None:
-    config = replace(config_of(dense, ticket_file), **options)  # type: ignore[arg-type]
+    config = config_of(dense, ticket_file).replace(**options)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=message):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()

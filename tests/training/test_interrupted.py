@@ -9,7 +9,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from pyg_stgcn.files import write_atomically
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO, read_checkpoint
 from pyg_stgcn.runs.claim import claimed, never_began
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.runner import train
@@ -30,8 +29,8 @@ EPOCHS = 5
 
 
 @pytest.fixture(scope="module")
-def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    return TrainConfig(
+def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOptions:
+    return TrainOptions.of(
         dataset=str(tiny_pickle),
         root=str(tmp_path_factory.mktemp("data")),
         channels=2,
@@ -49,14 +48,14 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(config: TrainOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "undisturbed"
     train(config, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def cut_off(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cut_off(config: TrainOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was stopped in its fourth epoch."""
     folder = tmp_path_factory.mktemp("runs") / "cut-off"
 
@@ -109,10 +108,10 @@ def test_a_run_that_was_moved_knows_what_was_best(
 
 
 def test_two_checkpoints_are_kept_in_a_relative_folder(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    train(replace(config, epochs=2), "run")
+    train(config.replace(epochs=2), "run")
     found = sorted(path.name for path in Path("run/checkpoints").iterdir())
     assert found == ["best.ckpt", "last.ckpt", "previous.ckpt"]
 
@@ -192,7 +191,7 @@ STATES: dict[str, list[str]] = {
 
 @pytest.mark.parametrize("state", STATES)
 def test_killed_before_the_configuration_was_written(
-    config: TrainConfig, tmp_path: Path, state: str
+    config: TrainOptions, tmp_path: Path, state: str
 ) -> None:
     for name in STATES[state]:
         path = tmp_path / name
@@ -203,20 +202,20 @@ def test_killed_before_the_configuration_was_written(
             path.write_text("")
     folder = tmp_path / "run"
     assert never_began(folder)
-    job = Job("one", folder, {"dataset": config.dataset})
+    job = Job("one", folder, {"dataset": config.data.dataset})
     assert not job.is_finished() and "--resume" not in job.words
-    train(replace(config, epochs=1), folder)
+    train(config.replace(epochs=1), folder)
     assert (folder / "summary.json").exists()
 
 
 def test_killed_after_the_configuration_was_written(
-    config: TrainConfig, tmp_path: Path, undisturbed: Path
+    config: TrainOptions, tmp_path: Path, undisturbed: Path
 ) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / ".lock").touch()
     shutil.copy(undisturbed / "config.json", folder)
-    assert "--resume" in Job("one", folder, {"dataset": config.dataset}).words
+    assert "--resume" in Job("one", folder, {"dataset": config.data.dataset}).words
     with pytest.raises(InputError, match="--resume"):
         train(config, folder)
     train(Run.open(folder).config, folder, resume=True)
@@ -224,7 +223,7 @@ def test_killed_after_the_configuration_was_written(
 
 
 def test_the_configuration_comes_before_everything_else(
-    config: TrainConfig, tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+    config: TrainOptions, tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kill the training at each of its first writes: the folder is empty, or can be continued."""
     folder = tmp_path / "run"
@@ -273,7 +272,7 @@ def test_a_folder_has_one_training_at_a_time(
     assert_same_weights(run.folder, undisturbed)
 
 
-def command_line(config: TrainConfig, *words: str) -> list[str]:
+def command_line(config: TrainOptions, *words: str) -> list[str]:
     names = (
         "dataset",
         "root",
@@ -283,7 +282,7 @@ def command_line(config: TrainConfig, *words: str) -> list[str]:
         "eval_views",
         "accelerator",
     )
-    pairs = [(f"--{name.replace('_', '-')}", str(getattr(config, name))) for name in names]
+    pairs = [(f"--{name.replace('_', '-')}", str(config.flat()[name])) for name in names]
     flat = [word for pair in pairs for word in pair]
     return [sys.executable, "-m", "pyg_stgcn.cli", *words, *flat, "--epochs", "1000000"]
 
@@ -305,7 +304,7 @@ def started(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     [("SIGTERM", 143, "1"), ("SIGINT", 130, "1"), ("SIGHUP", 129, "1"), ("SIGTERM", 143, "2")],
 )
 def test_a_signal_ends_a_training_and_says_how_to_go_on(
-    config: TrainConfig, tmp_path: Path, wait_for: WaitFor, name: str, code: int, devices: str
+    config: TrainOptions, tmp_path: Path, wait_for: WaitFor, name: str, code: int, devices: str
 ) -> None:
     folder = tmp_path / "the run"
     words = command_line(config, "train", "--out", str(folder), "--devices", devices)
@@ -326,7 +325,7 @@ def test_a_signal_ends_a_training_and_says_how_to_go_on(
 
 @pytest.mark.timeout(1800)
 def test_trainings_of_a_killed_sweep_end_and_are_not_started_twice(
-    config: TrainConfig, tmp_path: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
+    config: TrainOptions, tmp_path: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     folder = out / "dense-seed0"

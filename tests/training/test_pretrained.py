@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from pyg_stgcn import Skeleton, create_model
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, pyskl_state_dict
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.training.runner import train
 
@@ -21,7 +20,7 @@ from pyg_stgcn.training.runner import train
 def source(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run."""
     folder = tmp_path_factory.mktemp("source")
-    config = TrainConfig(
+    config = TrainOptions.of(
         dataset=str(tiny_pickle),
         root=str(folder / "data"),
         channels=4,
@@ -140,18 +139,18 @@ def test_weights_that_do_not_fit(source: Path, tmp_path: Path) -> None:
 
 def test_a_frozen_backbone_stays_as_it_is(source: Path, tmp_path: Path) -> None:
     weights = load_file(source / "model.safetensors")
-    config = replace(Run.open(source).config, init=str(source), freeze_backbone=True, seed=1)
+    config = Run.open(source).config.replace(init=str(source), freeze_backbone=True, seed=1)
     train(config, tmp_path / "run")
     after = load_file(tmp_path / "run" / "model.safetensors")
     assert_backbone_is(Run.open(tmp_path / "run").load_model(), weights)
     assert not after["head.linear.weight"].equal(weights["head.linear.weight"])
     with pytest.raises(InputError, match="leaves nothing to prune"):
-        train(replace(config, sparsity=0.5), tmp_path / "sparse")
+        train(config.replace(sparsity=0.5), tmp_path / "sparse")
     assert not (tmp_path / "sparse").exists()
 
 
 def test_fine_tuning_starts_from_the_weights(source: Path, tmp_path: Path) -> None:
-    config = replace(Run.open(source).config, init=str(source), epochs=1, lr=1e-12)
+    config = Run.open(source).config.replace(init=str(source), epochs=1, lr=1e-12)
     train(config, tmp_path / "run")
     weights = load_file(source / "model.safetensors")
     after = load_file(tmp_path / "run" / "model.safetensors")

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from pyg_stgcn.evaluation.inspection import inspect_run
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.models import list_models
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runs.options import TrainConfig
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runtime import kernels
 from pyg_stgcn.runtime.experimental.sparse_training import _StagePlan
 from pyg_stgcn.runtime.native import why_not
@@ -33,8 +32,8 @@ from pyg_stgcn.training.runner import train
 
 
 @pytest.fixture
-def config(tiny_pickle: Path, tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
+def config(tiny_pickle: Path, tmp_path: Path) -> TrainOptions:
+    return TrainOptions.of(
         dataset=str(tiny_pickle),
         root=str(tmp_path / "data"),
         channels=4,
@@ -56,9 +55,9 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("method", ["rigl", "set", "random"])
 def test_methods_that_are_sparse_from_the_start(
-    config: TrainConfig, tmp_path: Path, method: str
+    config: TrainOptions, tmp_path: Path, method: str
 ) -> None:
-    config = replace(config, sparsity=0.8, method=method, mask_update_every=2, epochs=2)
+    config = config.replace(sparsity=0.8, method=method, mask_update_every=2, epochs=2)
     summary = train(config, tmp_path / "run")
     options = json.loads((tmp_path / "run" / "config.json").read_text())["options"]
     assert options["schedule"] == "constant"
@@ -87,11 +86,11 @@ def test_methods_that_are_sparse_from_the_start(
     ],
     ids=lambda options: "-".join(map(str, options.values())),
 )
-def test_ways_to_mask(config: TrainConfig, tmp_path: Path, options: dict[str, Any]) -> None:
-    config = replace(config, **{"sparsity": 0.8, "epochs": 2} | options)
+def test_ways_to_mask(config: TrainOptions, tmp_path: Path, options: dict[str, Any]) -> None:
+    config = config.replace(**{"sparsity": 0.8, "epochs": 2} | options)
     summary = train(config, tmp_path / "run")
-    slack = 2 / summary["params_maskable"] if config.structure == "unstructured" else 0.05
-    assert summary["sparsity"] == pytest.approx(config.sparsity, abs=slack)
+    slack = 2 / summary["params_maskable"] if config.sparsity.structure == "unstructured" else 0.05
+    assert summary["sparsity"] == pytest.approx(config.sparsity.sparsity, abs=slack)
     total = summary["params_total"]
     pruned = summary["params_maskable"] - summary["maskable_kept"]
     assert summary["params_kept_fraction"] == pytest.approx((total - pruned) / total)
@@ -99,17 +98,17 @@ def test_ways_to_mask(config: TrainConfig, tmp_path: Path, options: dict[str, An
     run = Run.open(tmp_path / "run")
     layers = report(run.load_model(), **run.config.maskable)
     assert sum(layer.kept for layer in layers) == summary["maskable_kept"]
-    if config.include:
+    if config.sparsity.include:
         assert all(".gcn." in layer.name for layer in layers)
 
 
 def test_a_sparsity_that_is_missed_is_said_in_the_end(
-    config: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    config: TrainOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = replace(config, sparsity=0.97, epochs=1)
+    config = config.replace(sparsity=0.97, epochs=1)
     train(config, tmp_path / "exact")
     assert "asked for" not in caplog.text
-    summary = train(replace(config, structure="channel"), tmp_path / "rough")
+    summary = train(config.replace(structure="channel"), tmp_path / "rough")
     assert summary["sparsity"] < 0.965
     assert (
         f"sparsity 0.97 asked for, {summary['sparsity']:.4g} reached: structure channel"
@@ -119,15 +118,15 @@ def test_a_sparsity_that_is_missed_is_said_in_the_end(
 
 @pytest.mark.parametrize("options", [{"include": "typo.*"}, {"exclude": "haed.*"}])
 def test_names_that_match_nothing_are_found_before_the_training(
-    config: TrainConfig, tmp_path: Path, options: dict[str, Any]
+    config: TrainOptions, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     with pytest.raises(InputError, match="matches no parameter"):
-        train(replace(config, **options), tmp_path / "run")
+        train(config.replace(**options), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_dropout_acts_in_training_only(config: TrainConfig, tmp_path: Path) -> None:
-    train(replace(config, dropout=0.5, epochs=1), tmp_path / "run")
+def test_dropout_acts_in_training_only(config: TrainOptions, tmp_path: Path) -> None:
+    train(config.replace(dropout=0.5, epochs=1), tmp_path / "run")
     model = Run.open(tmp_path / "run").load_model()
     assert model.head.dropout.p == 0.5
     features = torch.randn(64, model.num_features)
@@ -136,17 +135,17 @@ def test_dropout_acts_in_training_only(config: TrainConfig, tmp_path: Path) -> N
     assert not model.head(features).equal(model.head(features))
 
 
-def test_a_penalty_needs_something_to_prune_and_time(config: TrainConfig, tmp_path: Path) -> None:
+def test_a_penalty_needs_something_to_prune_and_time(config: TrainOptions, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give a sparsity"):
-        train(replace(config, penalty=0.1), tmp_path / "a")
+        train(config.replace(penalty=0.1), tmp_path / "a")
     with pytest.raises(InputError, match="choose --schedule cubic"):
-        train(replace(config, penalty=0.1, sparsity=0.5, method="random"), tmp_path / "b")
+        train(config.replace(penalty=0.1, sparsity=0.5, method="random"), tmp_path / "b")
     assert not (tmp_path / "b").exists()
 
 
 @pytest.mark.parametrize("method", ["random", "rigl"])
 def test_skipping_zeros_changes_nothing(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+    config: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     if kernels() is None:
         pytest.skip(why_not())
@@ -154,29 +153,31 @@ def test_skipping_zeros_changes_nothing(
     run = _StagePlan.run
     monkeypatch.setattr(_StagePlan, "run", lambda *words: steps.append(1) or run(*words))
     monkeypatch.setattr("pyg_stgcn.runtime.experimental.sparse_training.DENSE_FROM", 1.0)
-    config = replace(config, sparsity=0.8, method=method, epochs=2)
+    config = config.replace(sparsity=0.8, method=method, epochs=2)
     train(config, tmp_path / "dense")
     assert not steps
-    train(replace(config, skip_zeros=True), tmp_path / "sparse")
+    train(config.replace(skip_zeros=True), tmp_path / "sparse")
     assert steps
     weights = [Run.open(tmp_path / name).load_model().state_dict() for name in ("dense", "sparse")]
     for name, expected in weights[0].items():
         torch.testing.assert_close(weights[1][name], expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("options", [{"method": "score"}, {"model": "aagcn", "graph": "spatial"}])
+@pytest.mark.parametrize(
+    "options", [{"method": "score"}, {"backbone": "aagcn", "graph": "spatial"}]
+)
 def test_zeros_that_cannot_be_skipped(
-    config: TrainConfig, tmp_path: Path, options: dict[str, Any]
+    config: TrainOptions, tmp_path: Path, options: dict[str, Any]
 ) -> None:
-    config = replace(config, **{"sparsity": 0.8, "method": "random", "skip_zeros": True, **options})
+    config = config.replace(**{"sparsity": 0.8, "method": "random", "skip_zeros": True, **options})
     with pytest.raises(InputError, match=r"--skip-zeros: .*train the model itself"):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_run_directory(config: TrainConfig, tmp_path: Path) -> None:
+def test_run_directory(config: TrainOptions, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    config = replace(config, sparsity=0.8)
+    config = config.replace(sparsity=0.8)
     summary = train(config, folder)
     assert summary == json.loads((folder / "summary.json").read_text())
     maskable, kept = summary["params_maskable"], summary["maskable_kept"]
@@ -203,47 +204,47 @@ def test_run_directory(config: TrainConfig, tmp_path: Path) -> None:
     assert sum(1 for _ in (folder / "confusion.csv").open()) == 1 + 3
 
 
-def test_learns(config: TrainConfig, tmp_path: Path) -> None:
-    summary = train(replace(config, epochs=15, batch_size=6, channels=8, lr=0.03), tmp_path / "run")
+def test_learns(config: TrainOptions, tmp_path: Path) -> None:
+    summary = train(config.replace(epochs=15, batch_size=6, channels=8, lr=0.03), tmp_path / "run")
     assert summary["top1"] > 0.9
     assert summary["params_kept"] == summary["params_total"]
 
 
-def test_same_seed_same_result(config: TrainConfig, tmp_path: Path) -> None:
-    config = replace(config, epochs=2, sparsity=0.5)
+def test_same_seed_same_result(config: TrainOptions, tmp_path: Path) -> None:
+    config = config.replace(epochs=2, sparsity=0.5)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        train(replace(config, seed=seed), tmp_path / name)
+        train(config.replace(seed=seed), tmp_path / name)
     a, b, c = (load_file(tmp_path / name / "model.safetensors") for name in "abc")
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert not all(torch.equal(a[name], c[name]) for name in a)
     assert table(tmp_path / "a") == table(tmp_path / "b")
 
 
-def command_line(config: TrainConfig, folder: Path, *more: str) -> list[str]:
+def command_line(config: TrainOptions, folder: Path, *more: str) -> list[str]:
     options: dict[str, Any] = {
-        "dataset": config.dataset,
-        "root": config.root,
-        "channels": config.channels,
-        "clip-frames": config.clip_frames,
-        "epochs": config.epochs,
-        "batch-size": config.batch_size,
-        "eval-views": config.eval_views,
-        "accelerator": config.accelerator,
-        "sparsity": config.sparsity,
-        "edge-sparsity": config.edge_sparsity,
+        "dataset": config.data.dataset,
+        "root": config.data.root,
+        "channels": config.model.channels,
+        "clip-frames": config.data.clip_frames,
+        "epochs": config.optim.epochs,
+        "batch-size": config.optim.batch_size,
+        "eval-views": config.optim.eval_views,
+        "accelerator": config.hardware.accelerator,
+        "sparsity": config.sparsity.sparsity,
+        "edge-sparsity": config.sparsity.edge_sparsity,
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    words += [f"--augment={name}={value}" for name, value in config.augment.items()]
+    words += [f"--augment={name}={value}" for name, value in config.data.augment.items()]
     start = [sys.executable, "-m", "pyg_stgcn.cli", "train"]
     return [*start, *words, "--out", str(folder), *more]
 
 
 @pytest.mark.timeout(1800)
 def test_killed_and_resumed(
-    config: TrainConfig, tmp_path: Path, wait_for: Callable[[Callable[[], object]], None]
+    config: TrainOptions, tmp_path: Path, wait_for: Callable[[Callable[[], object]], None]
 ) -> None:
     augment = {"crop": 0.8, "speed": 0.2, "noise": 0.01, "joint-dropout": 0.1, "frame-loss": 0.1}
-    config = replace(config, epochs=12, sparsity=0.8, edge_sparsity=0.5, augment=augment)
+    config = config.replace(epochs=12, sparsity=0.8, edge_sparsity=0.5, augment=augment)
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     train(config, undisturbed)
     process = subprocess.Popen(command_line(config, killed), stderr=subprocess.DEVNULL)
@@ -253,7 +254,7 @@ def test_killed_and_resumed(
     time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert 3 <= len(table(killed)) < config.epochs and not (killed / "summary.json").exists()
+    assert 3 <= len(table(killed)) < config.optim.epochs and not (killed / "summary.json").exists()
     resume = [*command_line(config, killed)[:4], "--resume", "--out", str(killed)]
     subprocess.run(resume, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert table(killed) == table(undisturbed)
@@ -277,29 +278,29 @@ def test_two_processes_share_a_step(tmp_path: Path) -> None:
     assert any(not torch.equal(start[name], end[name]) for name in end)
 
 
-def test_divergence_is_reported(config: TrainConfig, tmp_path: Path) -> None:
+def test_divergence_is_reported(config: TrainOptions, tmp_path: Path) -> None:
     with pytest.raises(TrainingDivergedError, match=r"epoch \d+.*lower --lr"):
-        train(replace(config, lr=1000.0, weight_decay=10.0), tmp_path / "run")
+        train(config.replace(lr=1000.0, weight_decay=10.0), tmp_path / "run")
 
 
-def test_one_class_is_not_enough(config: TrainConfig, tmp_path: Path) -> None:
-    content = pickle.loads(Path(config.dataset).read_bytes())
+def test_one_class_is_not_enough(config: TrainOptions, tmp_path: Path) -> None:
+    content = pickle.loads(Path(config.data.dataset).read_bytes())
     for annotation in content["annotations"]:
         annotation["label"] = 0 if annotation["frame_dir"] < "clip36" else 1
     data = tmp_path / "two.pkl"
     data.write_bytes(pickle.dumps(content))
     message = r"two\.pkl: all 36 training clips are of one class \('head moves'\); .* two classes"
     with pytest.raises(InputError, match=message):
-        train(replace(config, dataset=str(data)), tmp_path / "run")
+        train(config.replace(dataset=str(data)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("model", list_models())
 def test_single_poses_with_one_clip_left_for_the_last_batch(
-    config: TrainConfig, tmp_path: Path, model: str
+    config: TrainOptions, tmp_path: Path, model: str
 ) -> None:
     # Of 36 clips 35 are one batch; every third clip shows a second person.
-    config = replace(config, model=model, clip_frames=1, batch_size=35, epochs=2, eval_views=1)
+    config = config.replace(backbone=model, clip_frames=1, batch_size=35, epochs=2, eval_views=1)
     summary = train(config, tmp_path / "run")
     assert [row["step"] for row in table(tmp_path / "run")] == ["2", "4"]
     weights = load_file(tmp_path / "run/model.safetensors")
@@ -307,7 +308,7 @@ def test_single_poses_with_one_clip_left_for_the_last_batch(
     assert 0 <= summary["top1"] <= 1
 
 
-def test_a_folder_in_use_is_refused(config: TrainConfig, tmp_path: Path) -> None:
+def test_a_folder_in_use_is_refused(config: TrainOptions, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "thesis.tex").write_text("do not overwrite")
@@ -326,9 +327,9 @@ def test_unfinished_and_foreign_folders(tmp_path: Path) -> None:
         Run.open(tmp_path)
 
 
-def test_batch_must_be_shared_equally(config: TrainConfig, tmp_path: Path) -> None:
+def test_batch_must_be_shared_equally(config: TrainOptions, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="multiple of 2"):
-        train(replace(config, devices="2", strategy="ddp", batch_size=5), tmp_path / "run")
+        train(config.replace(devices="2", strategy="ddp", batch_size=5), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -342,19 +343,19 @@ def test_batch_must_be_shared_equally(config: TrainConfig, tmp_path: Path) -> No
     ],
 )
 def test_what_cannot_train_is_refused_before_the_folder_is_made(
-    config: TrainConfig, tmp_path: Path, option: dict[str, str], message: str
+    config: TrainOptions, tmp_path: Path, option: dict[str, str], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        train(replace(config, **option), tmp_path / "run")
+        train(config.replace(**option), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
-def test_another_precision(config: TrainConfig, tmp_path: Path, precision: str) -> None:
+def test_another_precision(config: TrainOptions, tmp_path: Path, precision: str) -> None:
     # With seed 0 an activation lies so close to zero that rounding decides on its gradient.
-    config = replace(config, epochs=1, seed=1)
+    config = config.replace(epochs=1, seed=1)
     train(config, tmp_path / "single")
-    train(replace(config, precision=precision), tmp_path / "other")
+    train(config.replace(precision=precision), tmp_path / "other")
     single, other = (load_file(tmp_path / run / "model.safetensors") for run in ("single", "other"))
     close = {"rtol": 0, "atol": 1e-4 if precision == "64-true" else 0.02}
     for name, weight in single.items():
@@ -364,9 +365,9 @@ def test_another_precision(config: TrainConfig, tmp_path: Path, precision: str) 
 
 @pytest.mark.parametrize("sparsity", [0.8, 0.0])  # the dense run of a lottery, too
 def test_skipping_zeros_wants_single_precision(
-    config: TrainConfig, tmp_path: Path, sparsity: float
+    config: TrainOptions, tmp_path: Path, sparsity: float
 ) -> None:
-    config = replace(config, sparsity=sparsity, method="magnitude", skip_zeros=True)
+    config = config.replace(sparsity=sparsity, method="magnitude", skip_zeros=True)
     with pytest.raises(InputError, match="not in 64-true on a cpu device; add --acc"):
-        train(replace(config, precision="64-true"), tmp_path / "run")
+        train(config.replace(precision="64-true"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

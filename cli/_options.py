@@ -1,0 +1,130 @@
+"""The options of a training on the command line, made from the record of options."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import MISSING, replace
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from pyg_stgcn.cli._lists import ListsCommand, Numbers, Words
+from pyg_stgcn.cli._numbers import number
+from pyg_stgcn.runs.option_fields import Option
+from pyg_stgcn.runs.options import OPTIONS
+
+#: Titles of the groups of options in a help text.
+_TITLES = {
+    "data": "Data",
+    "model": "Model",
+    "sparsity": "Sparsity",
+    "optim": "Optimisation",
+    "hardware": "Hardware",
+}
+
+
+class RecordOption(click.Option):
+    """An option of the record; its help has one sentence, its default and no range.
+
+    Args:
+        option: The option.
+    """
+
+    def __init__(self, option: Option) -> None:
+        self.section = _TITLES[option.group]
+        kind: Any = option.kind
+        flags, more = option.flag, dict[str, Any]()
+        default = None if option.default is MISSING else option.default
+        if kind is bool:
+            flags = f"{flags}/--no-{flags.removeprefix('--')}"
+        elif kind == dict[str, float]:
+            more = {"multiple": True, "callback": _augmentations}
+        elif kind in (list[float], list[str]):
+            assert kind == list[str] or option.allowed is not None
+            more["type"] = Words() if option.allowed is None else Numbers(option.allowed)
+            more["callback"] = _as_list
+        elif option.choices:
+            more["type"] = click.Choice(option.choices)
+        elif option.allowed is not None:
+            more["type"] = number(option.allowed)
+        told = option.auto or (None if default in (None, False, [], {}, "") else default)
+        told = "on" if told is True else told
+        text = option.help if told is None else f"{option.help}  [default: {told}]"
+        super().__init__(
+            [flags],
+            default=default or None if kind in (dict[str, float], list[float]) else default,
+            help=text,
+            metavar=option.metavar,
+            **more,
+        )
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Leave out ranges, which are in the documents."""
+        return {}
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Show of a switch the flag that changes the default."""
+        found = super().get_help_record(ctx)
+        if found is None or not self.secondary_opts:
+            return found
+        return (self.secondary_opts[0] if self.default else self.opts[0]), found[1]
+
+
+class GroupedCommand(ListsCommand):
+    """Shows the options of the record in sections, after its own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                title = getattr(parameter, "section", "Options")
+                sections.setdefault(title, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def record_options(leave_out: Collection[str] = (), **defaults: Any) -> list[click.Parameter]:
+    """Options of the command line for the record.
+
+    Args:
+        leave_out: Names of options to leave out.
+        **defaults: Other defaults of some of them.
+    """
+    changed = {
+        name: replace(OPTIONS[name], default=value, auto=None) for name, value in defaults.items()
+    }
+    options = {**OPTIONS, **changed}
+    return [RecordOption(option) for name, option in options.items() if name not in leave_out]
+
+
+def given_options(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options that are on the command line."""
+    return {
+        name: value
+        for name, value in options.items()
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+
+
+def _as_list(ctx: click.Context, param: click.Parameter, value: Any) -> list[Any] | None:
+    return None if value is None else list(value)
+
+
+def _augmentations(
+    ctx: click.Context, param: click.Parameter, words: tuple[str, ...]
+) -> dict[str, float]:
+    if not words:
+        return {}
+    from pyg_stgcn.errors import InputError
+    from pyg_stgcn.runs.augmentation import make_augmentations, parse_augmentations
+    from pyg_stgcn.skeletons import get_skeleton
+
+    try:
+        values = parse_augmentations(words)
+        make_augmentations(values, get_skeleton("ntu25"))
+    except InputError as error:
+        raise click.BadParameter(str(error)) from None
+    return values
