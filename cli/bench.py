@@ -65,6 +65,7 @@ def command(
     from pyg_stgcn.evaluation.run_backends import bench_run
     from pyg_stgcn.profiling.measure import Setting
     from pyg_stgcn.runs.folder import Run
+    from pyg_stgcn.runs.run_files import RunFiles
 
     check_device(device)
     trained = Run.open(run)
@@ -89,7 +90,7 @@ def command(
         title=f"{run}, {rounds} rounds",
         texts=2,
     )
-    echo(f"figure: {folder / 'bench.png'}")
+    echo(f"figure: {RunFiles(folder).bench('png')}")
 
 
 def _row(entry: Measurement) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _from_run(folder: Path) -> tuple[Backbone, dict[str, Any]]:
-    """The model of a run, and what is left of its weights."""
+    """The model of a run, and a summary of its kept weights."""
     from pyg_stgcn.runs.folder import Run, sparsity_summary
 
     run = Run.open(folder)
@@ -69,12 +69,11 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Parameters, multiply-accumulates, time and memory of a MODEL, or of a trained RUN, of which
-    it also tells what is left of the weights.
+    """Parameters, multiply-accumulates (MACs), time and memory of a MODEL or of a trained RUN.
 
-    Dense counts all weights and all pairs of joints, effective only those that are not zero. The
-    classifier is counted, and named apart in the totals. Time is the median of repeated forward
-    passes, memory what one of them allocates at most.
+    Dense MACs count all weights and all pairs of joints; effective MACs only those that are not
+    zero. Time is the median of repeated forward passes, memory the peak of one pass. A RUN also
+    shows its sparsity.
     """
     from pyg_stgcn.cli._device import check_device
     from pyg_stgcn.runtime.random_clips import random_batch
@@ -120,7 +119,7 @@ def command(
 
 
 def _measure(backbone: Backbone, clips: Batch) -> tuple[list[LayerCost], dict[str, Any]]:
-    """What each layer costs, and all together."""
+    """The cost of each layer, and the totals."""
     from pyg_stgcn.profiling.cost import count_macs, measure_forward
 
     layers = count_macs(backbone, clips)

@@ -14,6 +14,7 @@ from pyg_stgcn.plots.curves import plot_bench
 from pyg_stgcn.profiling.backends import BACKENDS, why_not_backend
 from pyg_stgcn.profiling.measure import Measurement, Setting, compare_backends
 from pyg_stgcn.runs.folder import Run, software_versions
+from pyg_stgcn.runs.run_files import RunFiles
 from pyg_stgcn.tables import write_csv, write_json
 
 
@@ -43,6 +44,7 @@ def bench_run(
     """
     chosen = _chosen(backends, torch.device(device), tell)
     model = cast(Backbone, run.load_model().to(device))
+    files = RunFiles(folder)
     folder.mkdir(parents=True, exist_ok=True)
     metadata = {"run": str(run.folder), "device": device, "rounds": rounds}
     metadata["versions"] = software_versions()
@@ -52,9 +54,9 @@ def bench_run(
         if len(found) % len(chosen):
             continue
         rows = [entry.to_dict() for entry in found]
-        write_csv(folder / "bench.csv", list(rows[0]), rows)
-        write_json(folder / "bench.json", {**metadata, "measurements": rows})
-        plot_bench(folder / "bench.png", rows)
+        write_csv(files.bench("csv"), list(rows[0]), rows)
+        write_json(files.bench("json"), {**metadata, "measurements": rows})
+        plot_bench(files.bench("png"), rows)
     return found
 
 

@@ -149,6 +149,10 @@ class RunFiles:
         """
         return self._result(f"robustness{variant}", kind)
 
+    def bench(self, kind: str) -> Path:
+        """Time and memory by several backends, as ``csv``, ``json`` or ``png``."""
+        return self.folder / f"bench.{kind}"
+
     @property
     def is_started(self) -> bool:
         """Whether the folder holds a run that can be continued."""
