@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from pyg_stgcn import __version__
+from pyg_stgcn.cli._messages import flags_of, with_flags
 from pyg_stgcn.cli._output import echo, logged_lines
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.signals import Stopped, end_with_input, stop_on
@@ -60,7 +61,10 @@ class _Commands(click.Group):
             error.message = printable(error.message, keep="\n\t")  # type: ignore[misc]
             raise
         except InputError as error:
-            raise click.ClickException(printable(error, keep="\n\t")) from error
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            flags = {} if command is None else flags_of(command)
+            message = printable(with_flags(str(error), flags), keep="\n\t")
+            raise click.ClickException(message) from error
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             message = (
