@@ -18,8 +18,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from train_step import resident
 
-from pyg_stgcn.models import Assembly, Backbone, create_model
-from pyg_stgcn.runtime.random_clips import random_batch
+from pyg_stgcn.models import Assembly, Backbone, create_model, random_clips
 from pyg_stgcn.sparsity import ControllerGroup, sparsify
 
 LEVELS = (0.6, 0.8, 0.95, 0.99)
@@ -45,11 +44,11 @@ def train(levels: Sequence[float], options: argparse.Namespace, result: Any) -> 
     )
     model = Assembly(experts)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
-    batch = random_batch(experts[0], options.clips, 1, options.frames)
+    clips = random_clips(experts[0], options.clips, 1, options.frames)
     target = torch.zeros(options.clips, dtype=torch.long)
     for _ in range(3):
         optimizer.zero_grad()
-        shared, auxiliary = model.forward_all(batch)
+        shared, auxiliary = model.forward_all(*clips)
         sum(cross_entropy(logits, target) for logits in (shared, *auxiliary)).backward()
         optimizer.step()
         group.step(optimizer)

@@ -15,9 +15,8 @@ from collections.abc import Callable
 import torch
 from spatial_conv import forward_and_train
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
 
-from pyg_stgcn.models import create_model, list_models
+from pyg_stgcn.models import create_model, list_models, random_clips
 from pyg_stgcn.nn import AAGraphConv, CTRGraphConv, DGGraphConv
 
 V, PERSONS = 25, 8
@@ -110,11 +109,11 @@ def compare_convs(rounds: int) -> None:
 
 def time_models(rounds: int, clips: int = 4) -> None:
     """Prints the milliseconds per clip of every model."""
-    samples = [Data(x=torch.randn(2 * V, 100, 3), num_persons=2) for _ in range(clips)]
-    batch = Batch.from_data_list(samples)
     for name in list_models():
         model = create_model(name, 60, "ntu25")
-        times = forward_and_train({name: (lambda m=model: m(batch), [*model.parameters()])}, rounds)
+        batch = random_clips(model, clips, 2, 100)
+        runs = {name: (lambda m=model, b=batch: m(*b), [*model.parameters()])}
+        times = forward_and_train(runs, rounds)
         per_clip = {name: (times[name][0] / clips, times[name][1] / clips)}
         print(*_shown(per_clip))
 

@@ -329,7 +329,7 @@ def time_loading(root: Path, rounds: int, threads: int) -> None:
     def train(batch: Any) -> None:
         for _ in range(STEPS):
             optimizer.zero_grad()
-            cross_entropy(model(batch), batch.y).backward()
+            cross_entropy(model(batch.x, batch.batch, batch.num_graphs), batch.y).backward()
             optimizer.step()
 
     train(next(batches))

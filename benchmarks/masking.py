@@ -56,7 +56,7 @@ class Trainer:
 
     def step(self, batch: Batch) -> None:
         self.optimizer.zero_grad()
-        cross_entropy(self.model(batch), batch.y).backward()
+        cross_entropy(self.model(batch.x, batch.batch, batch.num_graphs), batch.y).backward()
         self.optimizer.step()
         if self.controller is not None:
             self.controller.step(self.optimizer)

@@ -17,22 +17,21 @@ import argparse
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch_geometric.data import Batch
 from usual import ReferenceModel
 
-from pyg_stgcn.models import create_model
+from pyg_stgcn.models import create_model, random_clips
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.profiling.cost import measure_forward
 from pyg_stgcn.runs.folder import Run, sparsity_summary
 from pyg_stgcn.runtime import SparseBackbone, compile_sparse, kernels
 from pyg_stgcn.runtime.experimental import SparseTraining
-from pyg_stgcn.runtime.random_clips import random_batch
 from pyg_stgcn.sparsity import make_schedule, sparsify
 
 GRAPHS = {
@@ -136,12 +135,12 @@ def compare(options: argparse.Namespace, clock: Callable[[], float]) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, zeros, masked, usual in candidates(options):
         clips, frames = options.clips or 1, options.frames
-        two, one = (random_batch(masked, clips, persons, frames) for persons in (2, 1))
+        two, one = (random_clips(masked, clips, persons, frames) for persons in (2, 1))
         padded = torch.randn(clips, 2, frames, masked.skeleton.num_joints, 3)
         model = compile_sparse(masked)
         passes = [
-            lambda form=form, x=x: form(x)
-            for form, x in ((usual, padded), (model, two), (model, one))
+            lambda form=form, given=given: form(*given)
+            for form, given in ((usual, (padded,)), (model, two), (model, one))
         ]
         dense, both, single = paired(passes, options.rounds, clock)
         cells = [f"{statistics.median(dense):.1f}"]
@@ -156,14 +155,14 @@ def compare(options: argparse.Namespace, clock: Callable[[], float]) -> None:
 
 
 def training_step(
-    forward: nn.Module, model: nn.Module, batch: Tensor | Batch, target: Tensor
+    forward: nn.Module, model: nn.Module, clips: Sequence[Any], target: Tensor
 ) -> Callable[[], None]:
     """A step of SGD by a form of a model."""
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
 
     def step() -> None:
         optimizer.zero_grad()
-        cross_entropy(forward(batch), target).backward()
+        cross_entropy(forward(*clips), target).backward()
         optimizer.step()
 
     return step
@@ -178,9 +177,9 @@ def training(options: argparse.Namespace, clock: Callable[[], float]) -> None:
     size = {"graph": GRAPHS["stgcn"], "base_channels": options.width}
     dense = create_model("stgcn", 60, "ntu25", **size)
     assert isinstance(dense, Backbone)
-    batch = random_batch(dense, clips, 2, options.frames)
+    batch = random_clips(dense, clips, 2, options.frames)
     steps = [
-        training_step(usual, usual, padded, target),
+        training_step(usual, usual, (padded,), target),
         training_step(dense, dense, batch, target),
     ]
     for sparsity in options.sparsity:
@@ -215,8 +214,8 @@ def scaling(options: argparse.Namespace, clock: Callable[[], float]) -> None:
         compiled = compile_sparse(model)
         for clips, persons, factor in ((1, 1, 1), (1, 2, 1), (1, 2, 2), (4, 2, 1)):
             frames = factor * options.frames
-            batch = random_batch(model, clips, persons, frames)
-            (times,) = paired([lambda b=batch, c=compiled: c(b)], options.rounds, clock)
+            batch = random_clips(model, clips, persons, frames)
+            (times,) = paired([lambda b=batch, c=compiled: c(*b)], options.rounds, clock)
             peak, dense_peak = (
                 measure_forward(form, batch, 0.01)[1] / 2**20 for form in (compiled, model)
             )

@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import cross_entropy
-from torch_geometric.data import Batch, Data
 from usual import ReferenceModel
 
 from pyg_stgcn.models import create_model, list_models, pyskl_state_dict
@@ -49,24 +48,24 @@ def make_models(name: str, device: str) -> dict[str, nn.Module]:
     return {"usual": usual.to(device), "ours": ours.to(device)}
 
 
-def make_batches(
-    persons: Sequence[Sequence[int]], device: str
-) -> dict[str, list[Tensor] | list[Batch]]:
-    """The same clips in the two forms; the usual one has two persons in each."""
-    usual, ours = [], []
+def make_batches(persons: Sequence[Sequence[int]], device: str) -> dict[str, list[tuple[Any, ...]]]:
+    """The arguments of both for the same clips; the reference has two persons in each."""
+    usual: list[tuple[Any, ...]] = []
+    ours: list[tuple[Any, ...]] = []
     for numbers in persons:
         clips = torch.randn(CLIPS, 2, FRAMES, JOINTS, 3)
-        samples = []
+        parts, nodes = [], []
         for clip, number in zip(clips, numbers, strict=True):
             clip[number:] = 0
-            x = clip[:number].transpose(1, 2).flatten(0, 1).contiguous()
-            samples.append(Data(x=x, num_persons=number))
-        usual.append(clips.to(device))
-        ours.append(Batch.from_data_list(samples).to(device))
+            parts.append(clip[:number].transpose(1, 2).flatten(0, 1))
+            nodes.append(number * JOINTS)
+        usual.append((clips.to(device),))
+        batch = torch.arange(CLIPS).repeat_interleave(torch.tensor(nodes))
+        ours.append((torch.cat(parts).to(device), batch.to(device), CLIPS))
     return {"usual": usual, "ours": ours}
 
 
-def make_step(model: nn.Module, batches: Sequence[Tensor | Batch]) -> Callable[[], None]:
+def make_step(model: nn.Module, batches: Sequence[Sequence[Any]]) -> Callable[[], None]:
     """A training step on every batch."""
     target = torch.arange(CLIPS, device=next(model.parameters()).device)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
@@ -75,20 +74,20 @@ def make_step(model: nn.Module, batches: Sequence[Tensor | Batch]) -> Callable[[
         model.train()
         for batch in batches:
             optimizer.zero_grad()
-            cross_entropy(model(batch), target).backward()
+            cross_entropy(model(*batch), target).backward()
             optimizer.step()
 
     return step
 
 
-def make_forward(model: nn.Module, batches: Sequence[Tensor | Batch]) -> Callable[[], None]:
+def make_forward(model: nn.Module, batches: Sequence[Sequence[Any]]) -> Callable[[], None]:
     """A forward pass on every batch."""
 
     @torch.inference_mode()
     def forward() -> None:
         model.eval()
         for batch in batches:
-            model(batch)
+            model(*batch)
 
     return forward
 
@@ -111,7 +110,7 @@ def check_equal(models: dict[str, nn.Module], device: str) -> None:
     """Raises an error unless both forms give the same logits for two persons."""
     batches = make_batches(PERSONS["two"], device)
     with torch.inference_mode():
-        usual, ours = (models[form].eval()(batches[form][0]) for form in VARIANTS)
+        usual, ours = (models[form].eval()(*batches[form][0]) for form in VARIANTS)
     close = 1e-4 if device == "cpu" else 1e-3
     torch.testing.assert_close(ours, usual, rtol=close, atol=close)
 
@@ -145,7 +144,7 @@ def peak_memory(name: str, form: str, persons: str, threads: int) -> float:
     return kib / 1024
 
 
-def peak_gpu_memory(model: nn.Module, batches: Sequence[Tensor | Batch]) -> float:
+def peak_gpu_memory(model: nn.Module, batches: Sequence[Sequence[Any]]) -> float:
     """MiB that training steps add to what is allocated, at most."""
     step = make_step(model, batches[:1])
     model.zero_grad(set_to_none=True)

@@ -12,7 +12,7 @@ from pyg_stgcn.cli._output import print_json, print_table, sparsity_rows
 from pyg_stgcn.ranges import BATCH, CHANNELS, FRAMES, PERSONS
 
 if TYPE_CHECKING:
-    from torch_geometric.data import Batch
+    from torch import Tensor
 
     from pyg_stgcn.models.backbone import Backbone
     from pyg_stgcn.profiling.cost import LayerCost
@@ -76,7 +76,7 @@ def command(
     shows its sparsity.
     """
     from pyg_stgcn.cli._device import check_device
-    from pyg_stgcn.runtime.random_clips import random_batch
+    from pyg_stgcn.models import random_clips
 
     check_device(device)
     folder = Path(model)
@@ -86,7 +86,7 @@ def command(
     else:
         backbone = _from_name(model, skeleton, channels, graph)
     backbone = backbone.to(device)
-    layers, totals = _measure(backbone, random_batch(backbone, batch, persons, frames))
+    layers, totals = _measure(backbone, random_clips(backbone, batch, persons, frames))
     if as_json:
         print_json({"model": model, **totals, **kept, "layers": [vars(layer) for layer in layers]})
         return
@@ -118,7 +118,9 @@ def command(
     )
 
 
-def _measure(backbone: Backbone, clips: Batch) -> tuple[list[LayerCost], dict[str, Any]]:
+def _measure(
+    backbone: Backbone, clips: tuple[Tensor, Tensor, int]
+) -> tuple[list[LayerCost], dict[str, Any]]:
     """The cost of each layer, and the totals."""
     from pyg_stgcn.profiling.cost import count_macs, measure_forward
 

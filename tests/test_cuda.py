@@ -16,8 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
-from pyg_stgcn.models import create_model, list_models
-from pyg_stgcn.runtime.random_clips import random_batch
+from pyg_stgcn.models import create_model, list_models, random_clips
 from pyg_stgcn.sparsity import SparsityController, make_schedule, masked_parameters, sparsify
 
 pytestmark = pytest.mark.cuda
@@ -42,7 +41,7 @@ def make(name: str, method: str | None) -> tuple[nn.Module, SparsityController |
 
 def step(model: Any, controller: SparsityController | None, number: int) -> Tensor:
     torch.manual_seed(number)
-    logits: Tensor = model(random_batch(model, 3, 2, 12))
+    logits: Tensor = model(*random_clips(model, 3, 2, 12))
     model.zero_grad()
     cross_entropy(logits, torch.arange(3, device=logits.device)).backward()
     with torch.no_grad():

@@ -60,7 +60,7 @@ def use_run(folder: Path) -> None:
     validation = open_validation(run)
     validation.transform = clip_transform(run.config, validation, train=False, num_views=1)
     with torch.inference_mode():
-        model(validation[0])
+        model(validation[0].x)
 
 
 def use_predictions(path: Path) -> None:

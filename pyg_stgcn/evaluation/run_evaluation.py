@@ -35,17 +35,17 @@ def mean_probabilities(model: nn.Module, batch: Batch, num_views: int) -> torch.
     """Class probabilities, averaged over the views of each clip.
 
     Args:
-        model: Maps a batch to logits.
+        model: Maps ``x``, ``batch`` and ``batch_size`` to logits.
         batch: ``x`` is ``[P*V, num_views*T, C]``, the views one after the other.
         num_views: Views of each clip.
 
     Shapes:
         - **output:** ``[N, num_classes]``
     """
-    probabilities = []
-    for view in batch.x.chunk(num_views, dim=1):
-        batch.x = view.contiguous()
-        probabilities.append(model(batch).softmax(dim=-1))
+    probabilities = [
+        model(view.contiguous(), batch.batch, batch.num_graphs).softmax(dim=-1)
+        for view in batch.x.chunk(num_views, dim=1)
+    ]
     return torch.stack(probabilities).mean(dim=0)
 
 

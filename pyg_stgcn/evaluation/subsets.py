@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.evaluation_data import EvaluationData, open_clips_for
@@ -102,9 +101,11 @@ class SubsetLogits(nn.Module):
         self.assembly = assembly
         self.subsets = subsets(len(assembly.experts))
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Maps a batch to the logits of all subsets and experts."""
-        features = self.assembly.expert_features(batch)
+    def forward(
+        self, x: Tensor, batch: Tensor | None = None, batch_size: int | None = None
+    ) -> Tensor:
+        """Maps clips to the logits of all subsets and experts."""
+        features = self.assembly.expert_features(x, batch, batch_size)
         shared = [
             self.assembly.head(self.assembly.mean_features(features, members))
             for members in self.subsets

@@ -7,6 +7,7 @@ from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.ctrgcn import CTRGCN
 from pyg_stgcn.models.dgstgcn import DGSTGCN
+from pyg_stgcn.models.example_clips import random_clips
 from pyg_stgcn.models.pyskl.pyskl_weights import PysklReport, load_pyskl, pyskl_state_dict
 from pyg_stgcn.models.registry import create_model, list_models, register_model
 from pyg_stgcn.models.stgcn import STGCN
@@ -25,5 +26,6 @@ __all__ = [
     "list_models",
     "load_pyskl",
     "pyskl_state_dict",
+    "random_clips",
     "register_model",
 ]

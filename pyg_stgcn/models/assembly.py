@@ -7,7 +7,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
@@ -43,9 +42,8 @@ class Assembly(nn.Module):
             (default: :obj:`False`)
 
     Shapes:
-        - **input:** a :class:`~torch_geometric.data.Data` or a
-          :class:`~torch_geometric.data.Batch` with **x** :math:`(P V, T, C)`, the joints of a
-          person together, and **num_persons**
+        - **x:** :math:`(P V, T, C)`, the joints of a person together
+        - **batch:** the clip of every node, ascending, :math:`(P V)` *(optional)*
         - **output:** logits of the shared classifier :math:`(N, \mathrm{classes})`
 
     Raises:
@@ -105,25 +103,63 @@ class Assembly(nn.Module):
             head = ClassifierHead(self.num_features, num_classes, old.dropout.p)
             self.shared_head = head.to(old.linear.weight).train(self.training)
 
-    def forward(self, batch: Data | Batch) -> Tensor:
-        """Maps a batch to the logits of the shared classifier."""
-        return self.head(self.forward_features(batch))
+    def forward(
+        self, x: Tensor, batch: Tensor | None = None, batch_size: int | None = None
+    ) -> Tensor:
+        """Maps clips to the logits of the shared classifier, see :meth:`Backbone.forward`."""
+        return self.forward_head(self.forward_features(x, batch, batch_size), batch, batch_size)
 
-    def forward_features(self, batch: Data | Batch) -> Tensor:
-        """Maps a batch to the mean of the experts' features, shape :math:`(N, C')`."""
-        return self.mean_features(self.expert_features(batch))
+    def forward_features(
+        self, x: Tensor, batch: Tensor | None = None, batch_size: int | None = None
+    ) -> list[Tensor]:
+        """Maps clips to the feature maps of their persons, of every expert.
 
-    def forward_all(self, batch: Data | Batch) -> tuple[Tensor, list[Tensor]]:
-        """Maps a batch to the logits of the shared classifier, and those of each expert's own.
+        Experts may differ in the number of frames that they leave, so these are a list.
+        """
+        return [expert.forward_features(x, batch, batch_size) for expert in self._backbones]
+
+    def forward_head(
+        self,
+        maps: Sequence[Tensor],
+        batch: Tensor | None = None,
+        batch_size: int | None = None,
+        pre_logits: bool = False,
+    ) -> Tensor:
+        """Maps the feature maps of all experts to the logits of the shared classifier.
+
+        Args:
+            maps (sequence of torch.Tensor): Of all experts, see :meth:`forward_features`.
+            batch (torch.Tensor, optional): The clip of every node.
+            batch_size (int, optional): The number of clips.
+            pre_logits (bool): If set to :obj:`True`, returns the mean of the experts' features,
+                shape :math:`(N, C')`, instead of the logits. (default: :obj:`False`)
+        """
+        features = self.mean_features(self._pool(maps, batch, batch_size))
+        return features if pre_logits else self.head(features)
+
+    def forward_all(
+        self, x: Tensor, batch: Tensor | None = None, batch_size: int | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Maps clips to the logits of the shared classifier, and those of each expert's own.
 
         A single expert has none of its own.
         """
-        features = self.expert_features(batch)
+        features = self.expert_features(x, batch, batch_size)
         return self.head(self.mean_features(features)), self.expert_logits(features)
 
-    def expert_features(self, batch: Data | Batch) -> Tensor:
-        """Maps a batch to the features of every expert, shape :math:`(E, N, C')`."""
-        return torch.stack([expert.forward_features(batch) for expert in self._backbones])
+    def expert_features(
+        self, x: Tensor, batch: Tensor | None = None, batch_size: int | None = None
+    ) -> Tensor:
+        """Maps clips to the features of every expert, shape :math:`(E, N, C')`."""
+        return self._pool(self.forward_features(x, batch, batch_size), batch, batch_size)
+
+    def _pool(self, maps: Sequence[Tensor], batch: Tensor | None, batch_size: int | None) -> Tensor:
+        return torch.stack(
+            [
+                expert.forward_head(part, batch, batch_size, pre_logits=True)
+                for expert, part in zip(self._backbones, maps, strict=True)
+            ]
+        )
 
     def expert_logits(self, features: Tensor) -> list[Tensor]:
         """Maps the features of all experts to the logits of each one's own classifier."""

@@ -7,11 +7,11 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
+from torch_geometric.nn import global_mean_pool
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.blocks import Block, Stage
-from pyg_stgcn.nn import ClassifierHead, PersonNorm, person_pool
+from pyg_stgcn.nn import ClassifierHead, PersonNorm
 from pyg_stgcn.nn.input_norm import normalize_rows
 from pyg_stgcn.skeletons import Skeleton, SkeletonGraph, get_skeleton
 
@@ -41,9 +41,8 @@ class Backbone(nn.Module):
             ones share the last. (default: :obj:`1`)
 
     Shapes:
-        - **input:** a :class:`~torch_geometric.data.Data` or a
-          :class:`~torch_geometric.data.Batch` with **x** :math:`(P V, T, C)`, the joints of a
-          person together, and **num_persons**
+        - **x:** :math:`(P V, T, C)`, the joints of a person together
+        - **batch:** the clip of every node, ascending, :math:`(P V)` *(optional)*
         - **output:** logits :math:`(N, \mathrm{classes})`
 
     Raises:
@@ -140,69 +139,97 @@ class Backbone(nn.Module):
         head = ClassifierHead(self.num_features, num_classes, self.dropout)
         self.head = head.to(self.head.linear.weight).train(self.training)
 
-    def forward(self, batch: Data | Batch) -> Tensor:
-        """Maps a batch to logits."""
-        return self.head(self.forward_features(batch))
+    def forward(
+        self, x: Tensor, batch: Tensor | None = None, batch_size: int | None = None
+    ) -> Tensor:
+        """Maps clips to logits.
 
-    def forward_features(self, batch: Data | Batch) -> Tensor:
-        """Maps a batch to one vector per sample, shape :math:`(N, C')`."""
-        x, num_persons = static_batch(batch, self.skeleton, self.in_channels)
-        return person_pool(self._maps(x, num_persons).mean(dim=(1, 2)), num_persons)
+        Args:
+            x (torch.Tensor): The features of all nodes.
+            batch (torch.Tensor, optional): The clip of every node, as PyG's loaders give it
+                (default: all nodes belong to one clip).
+            batch_size (int, optional): The number of clips; without it, it is read from
+                :obj:`batch`, which synchronises with a GPU.
 
-    def forward_maps(self, batch: Data | Batch) -> Tensor:
-        """Maps a batch to the feature maps of its persons, shape :math:`(P, T', V, C')`."""
-        return self._maps(*static_batch(batch, self.skeleton, self.in_channels))
+        Raises:
+            InputError: If the shapes do not fit the model.
+        """
+        return self.forward_head(self.forward_features(x, batch, batch_size), batch, batch_size)
 
-    def normalize(self, x: Tensor, num_persons: Tensor) -> Tensor:
-        """Normalises the persons of a batch, see :func:`static_batch`, before the first stage."""
-        if isinstance(self.data_norm, PersonNorm):
-            return cast(Tensor, self.data_norm(x, num_persons))
-        return normalize_rows(self.data_norm, x.flatten(2).flatten(0, 1)).view(x.shape)
-
-    def _maps(self, x: Tensor, num_persons: Tensor) -> Tensor:
-        x = self.normalize(x, num_persons)
+    def forward_features(
+        self, x: Tensor, batch: Tensor | None = None, batch_size: int | None = None
+    ) -> Tensor:
+        """Maps clips to the feature maps of their persons, shape :math:`(P, T', V, C')`."""
+        x, clips = split_persons(x, batch, self.skeleton, self.in_channels)
+        x = self.normalize(x, clips)
         for block in self.stages:
             x = block(x)
         return x
 
+    def forward_head(
+        self,
+        maps: Tensor,
+        batch: Tensor | None = None,
+        batch_size: int | None = None,
+        pre_logits: bool = False,
+    ) -> Tensor:
+        """Maps the feature maps of persons to logits.
 
-def static_batch(
-    batch: Data | Batch, skeleton: Skeleton, in_channels: int
-) -> tuple[Tensor, Tensor]:
-    """The persons of a batch as ``[P, T, V, C]``, and how many of them every sample has.
+        Args:
+            maps (torch.Tensor): The feature maps, see :meth:`forward_features`.
+            batch (torch.Tensor, optional): The clip of every node, see :meth:`forward`.
+            batch_size (int, optional): The number of clips.
+            pre_logits (bool): If set to :obj:`True`, returns the features of the clips, shape
+                :math:`(N, C')`, instead of their logits. (default: :obj:`False`)
+        """
+        clips = None if batch is None else batch[:: self.skeleton.num_joints]
+        features = global_mean_pool(maps.mean(dim=(1, 2)), clips, batch_size)
+        return features if pre_logits else self.head(features)
+
+    def normalize(self, x: Tensor, batch: Tensor | None = None) -> Tensor:
+        """Normalises persons ``[P, T, V, C]``, of the clips ``[P]``, before the first stage."""
+        if isinstance(self.data_norm, PersonNorm):
+            return cast(Tensor, self.data_norm(x, batch))
+        return normalize_rows(self.data_norm, x.flatten(2).flatten(0, 1)).view(x.shape)
+
+
+def split_persons(
+    x: Tensor, batch: Tensor | None, skeleton: Skeleton, in_channels: int
+) -> tuple[Tensor, Tensor | None]:
+    """The persons of a batch as ``[P, T, V, C]``, and the clip of each, ``[P]``.
 
     Args:
-        batch: The batch, see :class:`Backbone`.
+        x: The features of all nodes, see :class:`Backbone`.
+        batch: The clip of every node.
         skeleton: The skeleton of the model.
         in_channels: Channels that the model was made for.
 
     Raises:
-        InputError: If the batch does not fit the two.
+        InputError: If the shapes do not fit the model.
     """
-    x, num_joints = batch.get("x"), skeleton.num_joints
-    if x is None or x.dim() != 3:
-        shape = None if x is None else tuple(x.shape)
+    num_joints = skeleton.num_joints
+    if x.dim() != 3:
         raise InputError(
-            f"x: expected joints, frames and channels [M*V, T, C], got {shape}; see "
-            f"pyg_stgcn.datasets for the form of a sample"
+            f"x: expected joints, frames and channels [P*V, T, C], got {tuple(x.shape)}; see "
+            f"pyg_stgcn.datasets for the format of a clip"
         )
     if x.size(2) != in_channels:
         raise InputError(
             f"x: the data has {x.size(2)} channels, but the model was made for "
             f"{in_channels}; use the same streams, or a model with in_channels={x.size(2)}"
         )
-    if batch.get("num_persons") is None:
-        raise InputError("num_persons: missing; give the number of persons of every sample")
-    num_persons = torch.as_tensor(batch.num_persons, device=x.device).view(-1)
-    total = int(num_persons.sum())
-    if x.size(0) != total * num_joints:
-        joints = x.size(0) / max(total, 1)
+    if x.size(0) % num_joints:
         raise InputError(
-            f"x: the data has {joints:g} joints per person ({x.size(0)} nodes, {total} "
-            f"persons), but the skeleton {skeleton.name!r} of the model has {num_joints}; "
-            f"use the skeleton of the data"
+            f"x: the data has {x.size(0)} nodes, which is no multiple of the {num_joints} joints "
+            f"of the skeleton {skeleton.name!r} of the model; use the skeleton of the data"
         )
-    return x.view(total, num_joints, *x.shape[1:]).transpose(1, 2), num_persons
+    if batch is not None and batch.shape != x.shape[:1]:
+        raise InputError(
+            f"batch: expected the clip of every node, shape {tuple(x.shape[:1])}, got "
+            f"{tuple(batch.shape)}; give the batch vector of a PyG loader"
+        )
+    persons = x.view(-1, num_joints, *x.shape[1:]).transpose(1, 2)
+    return persons, None if batch is None else batch[::num_joints]
 
 
 def _check_counts(**counts: int) -> None:

@@ -39,9 +39,8 @@ class STGCNPP(Backbone):
             (default: :obj:`(5, 8)`)
 
     Shapes:
-        - **input:** a :class:`~torch_geometric.data.Data` or a
-          :class:`~torch_geometric.data.Batch` with **x** :math:`(P V, T, C)`, the joints of a
-          person together, and **num_persons**
+        - **x:** :math:`(P V, T, C)`, the joints of a person together
+        - **batch:** the clip of every node, ascending, :math:`(P V)` *(optional)*
         - **output:** logits :math:`(N, \mathrm{classes})`
 
     Raises:

@@ -1,4 +1,4 @@
-"""Layers: graph convolutions over joints, convolutions over time, learnt graphs, pooling."""
+"""Layers: graph convolutions over joints, convolutions over time, learnt graphs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pyg_stgcn.nn.conv import AAGraphConv, CTRGraphConv, DGGraphConv, STGraphCon
 from pyg_stgcn.nn.head import ClassifierHead
 from pyg_stgcn.nn.input_norm import PersonNorm
 from pyg_stgcn.nn.multi_scale import CTRMSTCN, DGMSTCN, MSTCN
-from pyg_stgcn.nn.pool import person_pool
 from pyg_stgcn.nn.temporal import TemporalConv
 
 __all__ = [
@@ -25,5 +24,4 @@ __all__ = [
     "STGraphConv",
     "TemporalConv",
     "edge_strength",
-    "person_pool",
 ]

@@ -26,6 +26,20 @@ def normalize_rows(norm: nn.BatchNorm1d, rows: Tensor) -> Tensor:
     return cast(Tensor, norm(rows))
 
 
+def person_positions(num_persons: int, batch: Tensor | None, device: torch.device) -> Tensor:
+    """The number of each person within its clip, counted from 0, shape :math:`(P)`.
+
+    Args:
+        num_persons: The number of persons :math:`P`.
+        batch: The clip of every person, ascending; all belong to one clip if it is not given.
+        device: Where the result is put.
+    """
+    positions = torch.arange(num_persons, device=device)
+    if batch is None:
+        return positions
+    return positions - torch.searchsorted(batch.contiguous(), batch.contiguous())
+
+
 class PersonNorm(nn.Module):
     r"""A batch norm per person slot, joint and channel.
 
@@ -43,7 +57,7 @@ class PersonNorm(nn.Module):
         num_slots (int): Number of person slots. (default: :obj:`2`)
 
     Shapes:
-        - **x:** :math:`(P, T, V, C)`, **num_persons:** :math:`(N)` with sum :math:`P`
+        - **x:** :math:`(P, T, V, C)`, **batch:** :math:`(P)`
         - **output:** :math:`(P, T, V, C)`
     """
 
@@ -67,10 +81,15 @@ class PersonNorm(nn.Module):
         last = torch.where(batches > 0, slots, -1).cummax(0).values
         return torch.where(last < 0, slots, last)
 
-    def forward(self, x: Tensor, num_persons: Tensor) -> Tensor:
-        """Normalises the persons of a batch."""
-        first = (num_persons.cumsum(0) - num_persons).repeat_interleave(num_persons)
-        position = torch.arange(x.size(0), device=x.device) - first
+    def forward(self, x: Tensor, batch: Tensor | None = None) -> Tensor:
+        """Normalises the persons of a batch.
+
+        Args:
+            x (torch.Tensor): The persons.
+            batch (torch.Tensor, optional): The clip of every person, ascending (default: all
+                belong to one clip).
+        """
+        position = person_positions(x.size(0), batch, x.device)
         slot = position.clamp(max=len(self.slots) - 1)
         if not self.training:
             slot = self.trained_slots()[slot]

@@ -9,42 +9,41 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.models.example_clips import random_clips
 from pyg_stgcn.runtime.compiler import compile_sparse
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels, why_not
 from pyg_stgcn.runtime.portable import PortableModel, missing_packages, save_onnx
 from pyg_stgcn.runtime.products import SparseProducts, has_products
-from pyg_stgcn.runtime.random_clips import random_batch
 
 BACKENDS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
 
 
 @dataclass(frozen=True)
 class Clips:
-    """The same clips of noise as a batch of this package and as one tensor.
+    """The same clips of noise as the arguments of a backbone and as one tensor.
 
     Args:
-        batch: For :class:`~pyg_stgcn.models.backbone.Backbone`.
+        tensors: For :class:`~pyg_stgcn.models.backbone.Backbone`.
         x: For :class:`~pyg_stgcn.runtime.PortableModel`, ``[N, M, T, V, C]``.
         num_persons: How many there are of each, ``[N]``.
     """
 
-    batch: Batch
+    tensors: tuple[Tensor, Tensor, int]
     x: Tensor
     num_persons: Tensor
 
     @classmethod
     def of(cls, model: Backbone | Assembly, clips: int, persons: int, frames: int) -> Clips:
         """Clips that a model accepts."""
-        batch = random_batch(model, clips, persons, frames)
+        tensors = random_clips(model, clips, persons, frames)
         joints = model.skeleton.num_joints
-        x = batch.x.view(clips, persons, joints, frames, -1).transpose(2, 3).contiguous()
-        return cls(batch, x, torch.as_tensor(batch.num_persons, device=x.device))
+        x = tensors[0].view(clips, persons, joints, frames, -1).transpose(2, 3).contiguous()
+        return cls(tensors, x, torch.full((clips,), persons, device=x.device))
 
 
 Runner = Callable[[Clips], Tensor]
@@ -97,7 +96,7 @@ def make_runner(backend: str, model: nn.Module, frames: int, keep_memory: bool =
         module = compile_sparse(model)
     else:
         raise InputError(f"backend {backend!r} is unknown; use one of {', '.join(BACKENDS)}")
-    return lambda clips: module(clips.batch)
+    return lambda clips: module(*clips.tensors)
 
 
 def _compiled(model: nn.Module) -> Runner:

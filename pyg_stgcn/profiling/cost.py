@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -14,7 +14,6 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.benchmark import Timer
-from torch_geometric.data import Batch
 from torch_geometric.typing import SparseTensor
 
 from pyg_stgcn.errors import InputError
@@ -53,7 +52,7 @@ class LayerCost:
 
 
 @torch.no_grad()
-def count_macs(model: Backbone, batch: Batch) -> list[LayerCost]:
+def count_macs(model: Backbone, clips: Sequence[Any]) -> list[LayerCost]:
     """Count the multiply-accumulates of a forward pass, layer by layer.
 
     Counted are convolutions, linear maps and all operations on pairs of joints: products with a
@@ -63,7 +62,8 @@ def count_macs(model: Backbone, batch: Batch) -> list[LayerCost]:
 
     Args:
         model: The backbone, with masks or without.
-        batch: The input; the count does not depend on its values.
+        clips: The arguments of the model, see :func:`~pyg_stgcn.models.random_clips`; the count
+            does not depend on their values.
 
     Returns:
         The layers that multiply anything, in the order of their execution.
@@ -88,7 +88,7 @@ def count_macs(model: Backbone, batch: Batch) -> list[LayerCost]:
     was_training = model.training
     model.eval()
     try:
-        model(batch)
+        model(*clips)
     finally:
         model.train(was_training)
         for handle in handles:
@@ -102,12 +102,14 @@ def count_macs(model: Backbone, batch: Batch) -> list[LayerCost]:
 
 
 @torch.inference_mode()
-def measure_forward(model: Backbone, batch: Batch, min_seconds: float = 1.0) -> tuple[float, int]:
+def measure_forward(
+    model: Backbone, clips: Sequence[Any], min_seconds: float = 1.0
+) -> tuple[float, int]:
     """Time and memory of a forward pass in evaluation mode.
 
     Args:
         model: The backbone.
-        batch: The input.
+        clips: The arguments of the model.
         min_seconds: Time for repeating the pass.
 
     Returns:
@@ -120,15 +122,15 @@ def measure_forward(model: Backbone, batch: Batch, min_seconds: float = 1.0) -> 
     if min_seconds <= 0:
         raise InputError(f"min_seconds {min_seconds} is not above 0; give a second or so")
     model.eval()
-    model(batch)
+    model(*clips)
     timer = Timer(
-        "model(batch)",
-        globals={"model": model, "batch": batch},
+        "model(*clips)",
+        globals={"model": model, "clips": clips},
         num_threads=torch.get_num_threads(),
     )
     seconds = timer.blocked_autorange(min_run_time=min_seconds).median
     with _LiveTensors() as tensors:
-        model(batch)
+        model(*clips)
     return 1000 * seconds, tensors.peak
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
+from torch_geometric.nn import global_mean_pool
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models.backbone import Backbone, static_batch
+from pyg_stgcn.models.backbone import Backbone, split_persons
 from pyg_stgcn.models.blocks import Block
-from pyg_stgcn.nn import TemporalConv, person_pool
+from pyg_stgcn.nn import TemporalConv
+from pyg_stgcn.nn.input_norm import person_positions
 from pyg_stgcn.runtime.compiled_spatial import Spatial
 from pyg_stgcn.runtime.compiled_temporal import compile_conv, compile_temporal
 from pyg_stgcn.runtime.fold import copy_plain, input_norm
@@ -53,7 +56,7 @@ class SparseBackbone(nn.Module):
         model (Backbone): The backbone, with masks or without.
 
     Shapes:
-        - **input:** a batch as for the backbone, float32 on the CPU
+        - **x**, **batch:** as for the backbone, float32 on the CPU
         - **output:** logits :math:`(N, \mathrm{classes})`
     """
 
@@ -87,22 +90,40 @@ class SparseBackbone(nn.Module):
             )
         return super().train(False)
 
-    def forward(self, batch: Data | Batch) -> Tensor:
-        """Maps a batch to logits."""
-        logits: Tensor = self.head(self.forward_features(batch))
-        return logits
+    def forward(
+        self, x: Tensor, batch: Tensor | None = None, batch_size: int | None = None
+    ) -> Tensor:
+        """Maps clips to logits, see :meth:`~pyg_stgcn.models.Backbone.forward`."""
+        return self.forward_head(self.forward_features(x, batch, batch_size), batch, batch_size)
 
     @torch.no_grad()
-    def forward_features(self, batch: Data | Batch) -> Tensor:
-        """Maps a batch to one vector per sample, shape :math:`(N, C')`."""
-        x, num_persons = static_batch(batch, self.skeleton, self.in_channels)
+    def forward_features(
+        self, x: Tensor, batch: Tensor | None = None, batch_size: int | None = None
+    ) -> Tensor:
+        """Maps clips to the features of their persons, shape :math:`(P, C')`.
+
+        The kernels average over frames and joints, so there are no maps.
+        """
+        persons, clips = split_persons(x, batch, self.skeleton, self.in_channels)
         if x.device.type != "cpu" or x.dtype != torch.float32:
             raise InputError(
                 f"x: {x.dtype} on {x.device}, but the model is compiled for float32 on the CPU; "
                 "move the batch there, or compile a model that is where the batch is"
             )
-        x = self._normalized(x, num_persons)
-        return person_pool(self.forward_persons(x), num_persons)
+        return self.forward_persons(self._normalized(persons, clips))
+
+    @torch.no_grad()
+    def forward_head(
+        self,
+        features: Tensor,
+        batch: Tensor | None = None,
+        batch_size: int | None = None,
+        pre_logits: bool = False,
+    ) -> Tensor:
+        """Maps the features of persons to logits; with :obj:`pre_logits` to those of clips."""
+        clips = None if batch is None else batch[:: self.skeleton.num_joints]
+        pooled = global_mean_pool(features, clips, batch_size)
+        return pooled if pre_logits else cast(Tensor, self.head(pooled))
 
     def forward_persons(self, x: Tensor) -> Tensor:
         """Maps normalised persons ``[P, T, V, C]`` to one vector each, ``[P, C']``."""
@@ -124,7 +145,6 @@ class SparseBackbone(nn.Module):
             x = stage(x)
         return frame_mean(x, self.skeleton.num_joints).mean(1)
 
-    def _normalized(self, x: Tensor, num_persons: Tensor) -> Tensor:
-        first = (num_persons.cumsum(0) - num_persons).repeat_interleave(num_persons)
-        slot = (torch.arange(x.size(0)) - first).clamp(max=self.input_scale.size(0) - 1)
+    def _normalized(self, x: Tensor, batch: Tensor | None) -> Tensor:
+        slot = person_positions(x.size(0), batch, x.device).clamp(max=self.input_scale.size(0) - 1)
         return torch.addcmul(self.input_shift[slot], self.input_scale[slot], x)

@@ -9,16 +9,15 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch_geometric.data import Batch
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.models.example_clips import random_clips
 from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels
 from pyg_stgcn.runtime.products import SparseProducts, faster_weights, has_products, is_sparse
-from pyg_stgcn.runtime.random_clips import random_batch
 from pyg_stgcn.runtime.single import fits, is_faster, sparse_layer
 from pyg_stgcn.runtime.supported import unsupported
 
@@ -52,8 +51,8 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
 
     Args:
         model (torch.nn.Module): The trained model, with masks or with zeros.
-        example: An input of a realistic size, for timing (default: for the models of this package
-            one clip of two persons and 100 frames; others stay dense on a GPU).
+        example: Arguments of the model, of a realistic size, for timing (default: for the models of
+            this package one clip of two persons and 100 frames; others stay dense on a GPU).
 
     Returns:
         torch.nn.Module: A module with the same ``forward``, in evaluation mode, without gradients.
@@ -85,16 +84,16 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
 
 def _on_gpu(plain: nn.Module, example: tuple[Any, ...]) -> nn.Module:
     if not example and isinstance(plain, Backbone | Assembly):
-        example = (_clip(plain),)
+        example = _clip(plain)
     if not example or not has_products(next(plain.parameters()).device):
         return plain
     names = faster_weights(plain, *example)
     return SparseProducts(plain, names) if names else plain
 
 
-def _clip(model: Backbone | Assembly) -> Batch:
+def _clip(model: Backbone | Assembly) -> tuple[Any, ...]:
     with torch.random.fork_rng(devices=[]):
-        return random_batch(model, CLIPS, PERSONS, FRAMES)
+        return random_clips(model, CLIPS, PERSONS, FRAMES)
 
 
 def _backbone(model: Backbone, example: tuple[Any, ...], dense: list[str]) -> nn.Module:
@@ -108,7 +107,7 @@ def _backbone(model: Backbone, example: tuple[Any, ...], dense: list[str]) -> nn
     weights = [parameter for parameter in parameters if parameter.dim() > 1]
     kept = sum(int(weight.count_nonzero()) for weight in weights)
     is_dense = kept > TIMED_FROM * sum(weight.numel() for weight in weights)
-    if is_dense and _is_slower(compiled, model, example or (_clip(model),)):
+    if is_dense and _is_slower(compiled, model, example or _clip(model)):
         return model
     return compiled
 

@@ -38,7 +38,7 @@ _LAYERS: set[type] = {
     nn.ModuleList,
 }
 #: Methods that a compiled backbone replaces by its own.
-_METHODS = ("forward", "forward_features", "normalize")
+_METHODS = ("forward", "forward_features", "forward_head", "normalize")
 
 
 def num_lanes(model: Backbone) -> int:

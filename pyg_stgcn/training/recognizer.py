@@ -47,7 +47,8 @@ class ActionRecognizer(pl.LightningModule):
     up; the metrics are those of the shared one.
 
     Args:
-        model: Maps a batch to logits ``[N, num_classes]``.
+        model: Maps ``x``, ``batch`` and ``batch_size`` to logits ``[N, num_classes]``, see
+            :meth:`~pyg_stgcn.models.Backbone.forward`.
         num_classes: Number of classes.
         lr: Learning rate at the start.
         weight_decay: Of all parameters but the scores.
@@ -115,7 +116,7 @@ class ActionRecognizer(pl.LightningModule):
         return 0.0 if self.controller is None else self.controller.sparsity
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.model(batch)
+        return self.model(*_tensors(batch))
 
     def on_train_epoch_start(self) -> None:
         if self.freeze_backbone:
@@ -147,10 +148,10 @@ class ActionRecognizer(pl.LightningModule):
     def _all_logits(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
         """What is predicted, and what only serves the training."""
         if isinstance(self.model, Assembly):
-            return self.model.forward_all(batch)
+            return self.model.forward_all(*_tensors(batch))
         if self._training_form is not None:
-            return self._training_form(batch), []
-        return self.model(batch), []
+            return self._training_form(*_tensors(batch)), []
+        return self.model(*_tensors(batch)), []
 
     def _in_precision(self, batch: Batch) -> Batch:
         # Lightning converts the model and tensors, but knows no PyG batches.
@@ -171,7 +172,7 @@ class ActionRecognizer(pl.LightningModule):
             raise self._diverged(f"{found} after the step", batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        logits = self.model(self._in_precision(batch))
+        logits = self.model(*_tensors(self._in_precision(batch)))
         self.val_loss.update(cross_entropy(logits, batch.y), weight=len(batch.y))
         self.val_metrics.update(logits, batch.y)
 
@@ -231,3 +232,8 @@ class ActionRecognizer(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.controller is not None:
             self.controller.load_state_dict(checkpoint["sparsity_controller"])
+
+
+def _tensors(batch: Batch) -> tuple[Tensor, Tensor, int]:
+    """The arguments of a model."""
+    return batch.x, batch.batch, batch.num_graphs

@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.cli import main
+from pyg_stgcn.models import random_clips
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runtime import load
-from pyg_stgcn.runtime.random_clips import random_batch
 from pyg_stgcn.skeletons import Skeleton
 
 
@@ -41,9 +41,9 @@ def test_a_run_in_one_file(run: Path, tmp_path: Path) -> None:
     assert found.skeleton == trained.skeleton
     assert found.preprocessing["clip_frames"] == 12
     model = trained.load_model()
-    batch = random_batch(model, 3, 2, 12)
+    batch = random_clips(model, 3, 2, 12)
     with torch.no_grad():
-        torch.testing.assert_close(found.model(batch), model(batch), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found.model(*batch), model(*batch), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])

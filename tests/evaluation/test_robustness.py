@@ -89,7 +89,8 @@ def test_rows_are_those_of_the_pipeline_step_by_step(run: Path, repair: str | No
     steps += [ToStream(opened.config.data.stream, opened.skeleton), UniformSample(16, train=False)]
     dataset.transform = Compose(steps)
     with torch.inference_mode():
-        logits = model(next(iter(DataLoader(dataset, batch_size=len(dataset)))))
+        batch = next(iter(DataLoader(dataset, batch_size=len(dataset))))
+        logits = model(batch.x, batch.batch)
     row = evaluate_robustness(run, 0.6, mode="block", repair=repair, num_views=1)["rows"][1]
     assert row["top1"] == pytest.approx((logits.argmax(1).numpy() == dataset.labels).mean())
     found = evaluate_model(

@@ -10,7 +10,6 @@ from typing import cast
 import pytest
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, Backbone, create_model
@@ -24,9 +23,13 @@ def make(names: Sequence[str], **options: object) -> list[Backbone]:
     return cast(list[Backbone], made)
 
 
-def clips(*persons: int) -> Batch:
-    samples = [Data(x=torch.randn(m * 17, 9, 3), num_persons=m) for m in persons]
-    return Batch.from_data_list(samples)
+def clips(*persons: int) -> tuple[Tensor, Tensor]:
+    nodes = 17 * torch.tensor(persons)
+    return torch.randn(int(nodes.sum()), 9, 3), torch.arange(len(persons)).repeat_interleave(nodes)
+
+
+def features_of(model: Assembly | Backbone, clips: tuple[Tensor, Tensor]) -> Tensor:
+    return model.forward_head(model.forward_features(*clips), clips[1], pre_logits=True)
 
 
 def linear(head: torch.nn.Module, features: Tensor) -> Tensor:
@@ -35,33 +38,33 @@ def linear(head: torch.nn.Module, features: Tensor) -> Tensor:
 
 def test_the_shared_classifier_reads_the_mean_of_the_features() -> None:
     assembly, batch = Assembly(make(MIXTURE)).eval(), clips(1, 2)
-    features = [expert.forward_features(batch) for expert in assembly.experts]
+    features = [features_of(expert, batch) for expert in assembly.experts]
     mean = (features[0] + features[1] + features[2]) / 3
-    torch.testing.assert_close(assembly.forward_features(batch), mean)
-    torch.testing.assert_close(assembly(batch), linear(assembly.head, mean))
-    logits, auxiliary = assembly.forward_all(batch)
-    torch.testing.assert_close(logits, assembly(batch))
+    torch.testing.assert_close(features_of(assembly, batch), mean)
+    torch.testing.assert_close(assembly(*batch), linear(assembly.head, mean))
+    logits, auxiliary = assembly.forward_all(*batch)
+    torch.testing.assert_close(logits, assembly(*batch))
     for one, expert, part in zip(auxiliary, assembly.experts, features, strict=True):
         torch.testing.assert_close(one, linear(expert.head, part))
-        torch.testing.assert_close(one, expert(batch))
+        torch.testing.assert_close(one, expert(*batch))
 
 
 def test_the_mean_of_pooled_features_is_the_pooled_mean_of_the_maps() -> None:
     assembly, batch = Assembly(make(("stgcnpp", "aagcn"))).eval(), clips(1, 1)
-    maps = [expert.forward_maps(batch) for expert in assembly.experts]
+    maps = assembly.forward_features(*batch)
     pooled = ((maps[0] + maps[1]) / 2).mean(dim=(1, 2))
-    torch.testing.assert_close(assembly.forward_features(batch), pooled)
+    torch.testing.assert_close(features_of(assembly, batch), pooled)
 
 
 def test_learned_weights_start_at_one_and_scale_the_features() -> None:
     experts, batch = make(("stgcn", "stgcn")), clips(2, 1)
     plain, weighted = Assembly(experts).eval(), Assembly(experts, learned_weights=True).eval()
-    torch.testing.assert_close(weighted.forward_features(batch), plain.forward_features(batch))
+    torch.testing.assert_close(features_of(weighted, batch), features_of(plain, batch))
     with torch.no_grad():
         weighted.expert_factors.copy_(torch.tensor([3.0, -0.5]))
-    first, second = (expert.forward_features(batch) for expert in experts)
-    torch.testing.assert_close(weighted.forward_features(batch), (3 * first - 0.5 * second) / 2)
-    weighted(batch).square().sum().backward()
+    first, second = (features_of(expert, batch) for expert in experts)
+    torch.testing.assert_close(features_of(weighted, batch), (3 * first - 0.5 * second) / 2)
+    weighted(*batch).square().sum().backward()
     assert weighted.expert_factors.grad.isfinite().all()
     assert (weighted.expert_factors.grad != 0).all()
 
@@ -69,10 +72,10 @@ def test_learned_weights_start_at_one_and_scale_the_features() -> None:
 def test_a_single_expert_is_its_backbone() -> None:
     (backbone,) = make(("stgcn",))
     assembly, batch = Assembly([backbone]), clips(1, 2)
-    assert torch.equal(assembly.eval()(batch), backbone.eval()(batch))
-    logits, auxiliary = assembly.forward_all(batch)
+    assert torch.equal(assembly.eval()(*batch), backbone.eval()(*batch))
+    logits, auxiliary = assembly.forward_all(*batch)
     assert auxiliary == []
-    assert torch.equal(logits, backbone(batch))
+    assert torch.equal(logits, backbone(*batch))
     assert {f"experts.0.{name}" for name in backbone.state_dict()} == assembly.state_dict().keys()
 
 
@@ -95,7 +98,7 @@ def test_new_weights_and_a_new_classifier() -> None:
     for name in ("shared_head", "experts.0.head", "experts.1.head"):
         assert not torch.equal(before[f"{name}.linear.weight"], after[f"{name}.linear.weight"])
     assembly.reset_classifier(9)
-    logits, auxiliary = assembly.forward_all(batch)
+    logits, auxiliary = assembly.forward_all(*batch)
     assert [part.shape for part in (logits, *auxiliary)] == [(2, 9)] * 3
 
 

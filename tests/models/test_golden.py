@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.models import Backbone, create_model, load_pyskl, pyskl_state_dict
 
@@ -58,13 +57,14 @@ def record(request: pytest.FixtureRequest, shared_data: Path) -> Record:
     return Record(shared_data / "golden" / "models" / f"{request.param}.npz")
 
 
-def as_batch(x: Tensor) -> Batch:
-    """Samples ``[N, M, T, V, C]``, all with M persons, as a batch."""
-    samples = [
-        Data(x=sample.transpose(1, 2).flatten(0, 1).contiguous(), num_persons=sample.size(0))
-        for sample in x
-    ]
-    return Batch.from_data_list(samples)
+def as_batch(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Clips ``[N, M, T, V, C]``, all with M persons, as the arguments of a model."""
+    nodes = x.size(1) * x.size(3)
+    return x.transpose(2, 3).flatten(0, 2), torch.arange(x.size(0)).repeat_interleave(nodes)
+
+
+def features_of(model: Backbone, clips: tuple[Tensor, Tensor]) -> Tensor:
+    return model.forward_head(model.forward_features(*clips), clips[1], pre_logits=True)
 
 
 def assert_equal(actual: Tensor, expected: Tensor) -> None:
@@ -75,7 +75,7 @@ def assert_equal(actual: Tensor, expected: Tensor) -> None:
 
 def test_recorded_features_and_gradients(record: Record) -> None:
     x = record.input.clone().requires_grad_()
-    features = record.model.eval().forward_features(as_batch(x))
+    features = features_of(record.model.eval(), as_batch(x))
     torch.testing.assert_close(features, record.values["features"], rtol=0, atol=1e-8)
     features.square().sum().backward()
     assert_equal(x.grad, record.values["grad_input"])
@@ -84,8 +84,8 @@ def test_recorded_features_and_gradients(record: Record) -> None:
 def test_recorded_feature_maps_without_gradients(record: Record) -> None:
     batch = as_batch(record.input)
     with torch.no_grad():
-        maps = record.model.eval().forward_maps(batch).mean(dim=1)
-        features = record.model.forward_features(batch)
+        maps = record.model.eval().forward_features(*batch).mean(dim=1)
+        features = features_of(record.model, batch)
     expected = record.values["feature_map_mean"]
     torch.testing.assert_close(
         maps.transpose(1, 2).reshape(expected.shape), expected, rtol=0, atol=1e-8
@@ -94,7 +94,7 @@ def test_recorded_feature_maps_without_gradients(record: Record) -> None:
 
 
 def test_recorded_features_with_batch_statistics(record: Record) -> None:
-    features = record.model.train().forward_features(as_batch(record.input))
+    features = features_of(record.model.train(), as_batch(record.input))
     expected = record.values["features_train_mode"]
     torch.testing.assert_close(features, expected, rtol=0, atol=1e-8)
     record.model.eval()
@@ -206,7 +206,7 @@ def test_closed_form_weights_of_full_width(name: str, tensors: int, expected: li
     load_pyskl(model, closed_form_state(name, published), head=False, strict=False)
     x = closed_form(0, 2 * 16 * 25 * 3).view(1, 2, 16, 25, 3)
     with torch.no_grad():
-        features = model.forward_features(as_batch(x))[0]
+        features = features_of(model, as_batch(x))[0]
     found = torch.stack([features[0], features[100], features.sum(), features.square().sum()])
     wanted = torch.tensor(expected, dtype=torch.float64)
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-8)
@@ -243,11 +243,12 @@ def guarded_outputs(options: dict[str, object]) -> dict[str, Tensor]:
             state[name] = 0.3 * u + is_scale
     model.load_state_dict(state)
     joints, channels = model.skeleton.num_joints, model.in_channels
-    samples = [
-        Data(x=closed_form(i, m * joints * 11 * channels).view(-1, 11, channels), num_persons=m)
+    clips = [
+        closed_form(i, m * joints * 11 * channels).view(-1, 11, channels)
         for i, m in enumerate((1, 3, 2))
     ]
-    logits = model(Batch.from_data_list(samples))
+    batch = torch.arange(3).repeat_interleave(torch.tensor([len(clip) for clip in clips]))
+    logits = model(torch.cat(clips), batch)
     logits.square().sum().backward()
     gradients = [p.grad.norm() for _, p in sorted(model.named_parameters())]
     return {"logits": logits.detach(), "gradients": torch.stack(gradients)}

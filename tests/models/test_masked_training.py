@@ -69,7 +69,7 @@ def step(model: nn.Module, controller: SparsityController, optimizer: Any, numbe
     data = batch(number)
     torch.manual_seed(number)
     optimizer.zero_grad()
-    cross_entropy(model(data), data.y).backward()
+    cross_entropy(model(data.x, data.batch), data.y).backward()
     optimizer.step()
     # What the next forward pass would see, before the controller has a say.
     assert all(not seen(entry)[~entry.mask].any() for entry in masked_parameters(model))
@@ -101,11 +101,12 @@ def test_pruned_weights_are_gone_after_every_step(name: str, method: str) -> Non
         zeros = sum(int((~e.mask).sum()) for e in masked_parameters(model) if e.is_edge)
         assert zeros == num_pruned(share * EDGES / SPARSITY, sizes[True])
     model.eval()
-    masked_logits = model(batch(99))
+    clips = batch(99)
+    masked_logits = model(clips.x, clips.batch)
     counts = summary(model)
     plain = create_model(name, 4, SIX_JOINTS, base_channels=4, graph="spatial").eval()
     plain.load_state_dict(controller.finalize().state_dict())
-    torch.testing.assert_close(plain(batch(99)), masked_logits, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(plain(clips.x, clips.batch), masked_logits, rtol=1e-5, atol=1e-6)
     dense = [entry for entry in plain.parameters() if entry.requires_grad]
     assert counts.params_total == sum(entry.numel() for entry in dense)
 

@@ -43,9 +43,12 @@ def name(request: pytest.FixtureRequest) -> str:
 def test_forward_and_backward(name: str, in_channels: int, graph: str) -> None:
     model = make(name, in_channels=in_channels, graph=graph)
     batch = Batch.from_data_list([sample(m, in_channels) for m in (1, 3, 2)])
-    logits = model(batch)
+    logits = model(batch.x, batch.batch)
     assert logits.shape == (3, 6)
-    assert model.forward_features(batch).shape == (3, model.num_features)
+    maps = model.forward_features(batch.x, batch.batch)
+    assert maps.shape == (6, 4, 10, model.num_features)
+    assert torch.equal(model.forward_head(maps, batch.batch).isfinite(), logits.isfinite())
+    assert model.forward_head(maps, batch.batch, pre_logits=True).shape == (3, model.num_features)
     logits.square().sum().backward()
     for key, parameter in model.named_parameters():
         assert parameter.grad is not None, key
@@ -56,16 +59,16 @@ def test_forward_and_backward(name: str, in_channels: int, graph: str) -> None:
 def test_any_skeleton_and_width(name: str, skeleton: str, width: int) -> None:
     model = create_model(name, 2, skeleton, base_channels=width)
     joints = model.skeleton.num_joints
-    batch = Data(x=torch.randn(2 * joints, 9, 3), num_persons=torch.tensor([1, 1]))
+    x, batch = torch.randn(2 * joints, 9, 3), torch.arange(2).repeat_interleave(joints)
     assert model.num_features == 4 * width
-    assert model.forward_maps(batch).shape == (2, 3, joints, 4 * width)
-    assert model(batch).isfinite().all()
+    assert model.forward_features(x, batch).shape == (2, 3, joints, 4 * width)
+    assert model(x, batch).isfinite().all()
 
 
 def test_a_single_person_alone(name: str) -> None:
     model = make(name)
-    assert model(sample()).isfinite().all()
-    assert model.eval()(sample()).shape == (1, 6)
+    assert model(sample().x).isfinite().all()
+    assert model.eval()(sample().x).shape == (1, 6)
 
 
 def test_learns(name: str) -> None:
@@ -75,7 +78,7 @@ def test_learns(name: str) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     for _ in range(40):
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(batch), target)
+        loss = nn.functional.cross_entropy(model(batch.x, batch.batch), target)
         loss.backward()
         optimizer.step()
     assert loss < 0.9
@@ -85,39 +88,38 @@ def test_neighbours_in_the_batch_make_no_difference(name: str) -> None:
     model = make(name).eval()
     samples = [sample(m) for m in (2, 1, 3, 1)]
     with torch.no_grad():
-        together = model(Batch.from_data_list(samples))
-        alone = torch.cat([model(s) for s in samples])
+        batch = Batch.from_data_list(samples)
+        together = model(batch.x, batch.batch)
+        alone = torch.cat([model(s.x) for s in samples])
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
 
 
 def test_gradients_or_none_give_the_same_result(name: str) -> None:
     model = make(name, graph="random").eval()
     data = sample(2)
-    with_gradients = model(data)
+    with_gradients = model(data.x)
     with torch.no_grad():
-        torch.testing.assert_close(model(data), with_gradients)
+        torch.testing.assert_close(model(data.x), with_gradients)
 
 
 def test_float64(name: str) -> None:
     model = make(name).eval()
     data = sample(2)
-    single = model(data)
-    data.x = data.x.double()
-    double = model.double()(data)
+    single = model(data.x)
+    double = model.double()(data.x.double())
     assert double.dtype == torch.float64
     torch.testing.assert_close(single.double(), double, rtol=1e-4, atol=1e-6)
 
 
 def test_reset_classifier(name: str) -> None:
     model = make(name).double().eval()
-    data = sample()
-    data.x = data.x.double()
-    features = model.forward_features(data)
+    x = sample().x.double()
+    maps = model.forward_features(x)
     model.reset_classifier(9)
-    assert model(data).shape == (1, 9)
+    assert model(x).shape == (1, 9)
     assert model.num_classes == 9
     assert not model.head.training
-    assert torch.equal(model.forward_features(data), features)
+    assert torch.equal(model.forward_features(x), maps)
     with pytest.raises(InputError, match="num_classes: 0"):
         model.reset_classifier(0)
 
@@ -126,12 +128,12 @@ def test_reset_classifier(name: str) -> None:
 def test_state_dict_round_trip(name: str, graph: str) -> None:
     model, other = make(name, graph=graph), make(name, graph=graph)
     batch = Batch.from_data_list([sample() for _ in range(4)])
-    model(batch).sum().backward()
+    model(batch.x, batch.batch).sum().backward()
     torch.optim.SGD(model.parameters(), lr=0.1).step()
     with torch.no_grad():
-        expected, before = model.eval()(batch), other.eval()(batch)
+        expected, before = model.eval()(batch.x, batch.batch), other.eval()(batch.x, batch.batch)
         other.load_state_dict(model.state_dict())
-        assert torch.equal(other(batch), expected)
+        assert torch.equal(other(batch.x, batch.batch), expected)
     assert not torch.equal(before, expected)
 
 
@@ -139,13 +141,13 @@ def test_deepcopy_is_independent(name: str) -> None:
     model = make(name, graph="random").eval()
     data = sample()
     with torch.no_grad():
-        expected = model(data)
+        expected = model(data.x)
         replica = copy.deepcopy(model)
-        assert torch.equal(replica(data), expected)
+        assert torch.equal(replica(data.x), expected)
         for parameter in replica.parameters():
             parameter.mul_(2)
-        assert not torch.equal(replica(data), expected)
-        assert torch.equal(model(data), expected)
+        assert not torch.equal(replica(data.x), expected)
+        assert torch.equal(model(data.x), expected)
 
 
 def test_reset_parameters_makes_a_new_model(name: str) -> None:
@@ -156,7 +158,8 @@ def test_reset_parameters_makes_a_new_model(name: str) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(1)
-    model(Batch.from_data_list([sample() for _ in range(4)]))
+    batch = Batch.from_data_list([sample() for _ in range(4)])
+    model(batch.x, batch.batch)
     model.reset_parameters()
     assert any(key.endswith("edge_weight") for key in drawn)
     for key, value in model.state_dict().items():
@@ -212,21 +215,22 @@ def test_same_seed_same_model(name: str) -> None:
 def test_the_input_is_left_alone(name: str) -> None:
     data = sample()
     before = data.x.clone()
-    make(name)(Batch.from_data_list([data, sample()]))
-    make(name, in_channels=3).eval()(data)
+    batch = Batch.from_data_list([data, sample()])
+    make(name)(batch.x, batch.batch)
+    make(name, in_channels=3).eval()(data.x)
     assert torch.equal(data.x, before)
 
 
 def test_wrong_input_gets_one_clear_error(name: str) -> None:
     model = make(name)
-    with pytest.raises(InputError, match=r"12 joints per person .* 'crawler' of the model has 10"):
-        model(Data(x=torch.randn(24, FRAMES, 3), num_persons=2))
+    with pytest.raises(InputError, match=r"24 nodes.* no multiple of the 10 joints .* 'crawler'"):
+        model(torch.randn(24, FRAMES, 3))
     with pytest.raises(InputError, match="data has 2 channels, but the model was made for 3"):
-        model(Data(x=torch.randn(10, FRAMES, 2), num_persons=1))
+        model(torch.randn(10, FRAMES, 2))
     with pytest.raises(InputError, match=r"expected joints, frames and channels.*got \(10, 3\)"):
-        model(Data(x=torch.randn(10, 3), num_persons=1))
-    with pytest.raises(InputError, match="num_persons: missing"):
-        model(Data(x=torch.randn(10, FRAMES, 3)))
+        model(torch.randn(10, 3))
+    with pytest.raises(InputError, match=r"batch: expected the clip of every node, shape \(20,\)"):
+        model(torch.randn(20, FRAMES, 3), torch.tensor([0, 1]))
 
 
 def test_wrong_options_get_one_clear_error(name: str) -> None:

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from pyg_stgcn import create_model
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models import STGCN, Assembly
+from pyg_stgcn.models import STGCN, Assembly, random_clips
 from pyg_stgcn.nn import STGraphConv
 from pyg_stgcn.profiling.cost import count_macs, measure_forward
-from pyg_stgcn.runtime.random_clips import random_batch
 from pyg_stgcn.sparsity import sparsify
 
 # PYSKL's numbers for a clip of two persons, 100 frames, ntu25, width 64, without a head.
@@ -31,7 +30,7 @@ PUBLISHED_GMACS = {
 @pytest.mark.parametrize("name", PUBLISHED_GMACS)
 def test_published_counts(name: str) -> None:
     model = create_model(name, 60, "ntu25")
-    layers = count_macs(model, random_batch(model, 1, 2, 100))
+    layers = count_macs(model, random_clips(model, 1, 2, 100))
     without_head = sum(layer.macs for layer in layers if not layer.name.startswith("head"))
     assert without_head / 1e9 == pytest.approx(PUBLISHED_GMACS[name], abs=0.0051)
     assert all(layer.effective_macs <= layer.macs for layer in layers)
@@ -40,9 +39,9 @@ def test_published_counts(name: str) -> None:
 @pytest.mark.parametrize("name", PUBLISHED_GMACS)
 def test_counts_grow_with_persons_and_ignore_values(name: str) -> None:
     model = create_model(name, 5, "coco17", base_channels=8)
-    one = count_macs(model, random_batch(model, 1, 1, 16))
-    two = count_macs(model, random_batch(model, 1, 2, 16))
-    four = count_macs(model, random_batch(model, 2, 2, 16))
+    one = count_macs(model, random_clips(model, 1, 1, 16))
+    two = count_macs(model, random_clips(model, 1, 2, 16))
+    four = count_macs(model, random_clips(model, 2, 2, 16))
     assert [layer.name for layer in one] == [layer.name for layer in two]
     for single, double, quadruple in zip(one, two, four, strict=True):
         if single.name.startswith("head"):
@@ -55,7 +54,7 @@ def test_counts_grow_with_persons_and_ignore_values(name: str) -> None:
 def test_pruned_weights_and_edges_do_not_count() -> None:
     torch.manual_seed(0)
     model = create_model("stgcn", 5, "coco17", base_channels=8, graph="random")
-    batch = random_batch(model, 1, 1, 10)
+    batch = random_clips(model, 1, 1, 10)
     dense = {layer.name: layer for layer in count_macs(model, batch)}
     controller = sparsify(model, 0.9, edge_sparsity=0.8, exclude="head.*")
     sparse = {layer.name: layer for layer in count_macs(model, batch)}
@@ -96,7 +95,7 @@ class Mixed(nn.Module):
 
 def test_unknown_layers_with_parameters_are_named() -> None:
     model = create_model("stgcn", 5, "coco17", base_channels=8)
-    batch = random_batch(model, 1, 1, 12)
+    batch = random_clips(model, 1, 1, 12)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         count_macs(model, batch)
@@ -121,21 +120,21 @@ def test_parameters_outside_of_layers_are_named() -> None:
 
     model = Shifted()
     with pytest.warns(UserWarning, match=r"not counted: the model \(Shifted\)"):
-        count_macs(model, random_batch(model, 1, 1, 12))
+        count_macs(model, random_clips(model, 1, 1, 12))
 
 
 def test_the_unused_classifiers_of_an_assembly_are_not_named() -> None:
     model = Assembly([create_model("stgcn", 5, "coco17", base_channels=8) for _ in range(2)])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        layers = count_macs(model, random_batch(model, 1, 1, 12))
+        layers = count_macs(model, random_clips(model, 1, 1, 12))
     assert sum(layer.kind == "STGraphConv" for layer in layers) == 20
 
 
 def test_counting_leaves_the_model_as_it_was() -> None:
     model = create_model("aagcn", 5, "coco17", base_channels=8).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    count_macs(model, random_batch(model, 2, 2, 12))
+    count_macs(model, random_clips(model, 2, 2, 12))
     assert model.training
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
@@ -143,7 +142,7 @@ def test_counting_leaves_the_model_as_it_was() -> None:
 
 def test_time_and_memory() -> None:
     model = create_model("stgcn", 5, "coco17", base_channels=8)
-    small, large = (random_batch(model, clips, 1, 32) for clips in (1, 8))
+    small, large = (random_clips(model, clips, 1, 32) for clips in (1, 8))
     milliseconds, peak = measure_forward(model, small, min_seconds=0.05)
     assert milliseconds > 0
     # Input and output of the widest stages of one person, and eight times as much for eight.

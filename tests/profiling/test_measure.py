@@ -39,7 +39,7 @@ def test_all_backends_give_the_same_outputs(backend: str) -> None:
     clips = Clips.of(model, 3, 2, 12)
     with torch.inference_mode():
         torch.testing.assert_close(
-            make_runner(backend, model, 12)(clips), model(clips.batch), rtol=1e-4, atol=1e-5
+            make_runner(backend, model, 12)(clips), model(*clips.tensors), rtol=1e-4, atol=1e-5
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,6 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model, list_models
@@ -62,7 +61,7 @@ def trained(model: nn.Module, sparsity: float = 0.0, structure: str = "single") 
         # Without statistics that fit, activations grow until rounding errors do (those of fewer
         # frames do not: the last stages see one or two); so do those of channels that pruning has
         # left constant, divided by a deviation of next to nothing.
-        model.train()(batch_of(model, (2, 2), 12))
+        model.train()(*batch_of(model, (2, 2), 12))
         for module in model.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.running_var.clamp_(min=0.1)
@@ -83,20 +82,21 @@ def prune(model: nn.Module, sparsity: float, structure: str) -> None:
             weight.mul_(kept)
 
 
-def batch_of(model: Backbone, persons: Iterable[int], frames: int) -> Batch:
-    joints, channels = model.skeleton.num_joints, model.in_channels
-    return Batch.from_data_list(
-        [Data(x=torch.randn(m * joints, frames, channels), num_persons=m) for m in persons]
-    )
+Clips = tuple[Tensor, Tensor, int]
 
 
-def check(model: Backbone, batch: Batch, compiled: nn.Module | None = None) -> Tensor:
+def batch_of(model: Backbone, persons: Sequence[int], frames: int) -> Clips:
+    nodes = model.skeleton.num_joints * torch.tensor(persons)
+    x = torch.randn(int(nodes.sum()), frames, model.in_channels)
+    return x, torch.arange(len(persons)).repeat_interleave(nodes), len(persons)
+
+
+def check(model: Backbone, batch: Clips, compiled: nn.Module | None = None) -> Tensor:
     """Compares the logits of a compiled model with the dense one's in double precision."""
-    found = (compile_sparse(model) if compiled is None else compiled)(batch)
-    exact, wide = copy.deepcopy(model).double(), copy.copy(batch)
-    wide.x = batch.x.double()
+    found = (compile_sparse(model) if compiled is None else compiled)(*batch)
+    exact = copy.deepcopy(model).double()
     with torch.no_grad():
-        expected = exact(wide)
+        expected = exact(batch[0].double(), *batch[1:])
     assert found.dtype == torch.float32
     assert not found.requires_grad
     scale = float(expected.abs().max()) if expected.numel() else 1.0
@@ -123,7 +123,7 @@ def test_a_person_slot_that_was_never_trained(name: str) -> None:
     model = create_model(name, 5, "ntu25", base_channels=16)
     with torch.no_grad():
         for _ in range(5):
-            model(batch_of(model, (1, 1, 1), 12))
+            model(*batch_of(model, (1, 1, 1), 12))
     model.eval()
     assert model.data_norm.trained_slots().tolist() == [0, 0]
     check(model, batch_of(model, (2, 1), 21))
@@ -151,8 +151,8 @@ def test_odd_sizes(
 @NATIVE  # the dense models want at least one
 def test_no_persons(name: str) -> None:
     model = trained(create_model(name, 3, "coco17", base_channels=4))
-    empty = Data(x=torch.zeros(0, 4, 3), num_persons=torch.zeros(0, dtype=torch.long))
-    assert compile_sparse(model)(empty).shape == (0, 3)
+    empty = torch.zeros(0, dtype=torch.long)
+    assert compile_sparse(model)(torch.zeros(0, 4, 3), empty).shape == (0, 3)
 
 
 @pytest.mark.parametrize("graph", ["spatial", "random"])
@@ -164,7 +164,7 @@ def test_masks_and_edges(name: str, graph: str) -> None:
     masked = check(model, batch)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     controller.finalize()
-    assert torch.equal(compile_sparse(model)(batch), masked)
+    assert torch.equal(compile_sparse(model)(*batch), masked)
 
 
 @settings(max_examples=10, deadline=None, phases=[Phase.generate])
@@ -213,7 +213,7 @@ def test_an_assembly() -> None:
     batch = batch_of(experts[0], (1, 2), 6)
     with torch.no_grad():
         torch.testing.assert_close(
-            compile_sparse(assembly)(batch), assembly(batch), rtol=1e-4, atol=1e-5
+            compile_sparse(assembly)(*batch), assembly(*batch), rtol=1e-4, atol=1e-5
         )
 
 
@@ -228,9 +228,9 @@ def test_thread_counts_make_no_difference(
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        alone = compiled(batch)
+        alone = compiled(*batch)
         torch.set_num_threads(3)
-        torch.testing.assert_close(compiled(batch), alone, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(compiled(*batch), alone, rtol=1e-6, atol=1e-6)
     finally:
         torch.set_num_threads(threads)
 
@@ -242,17 +242,17 @@ def test_refuses_what_it_cannot_do(name: str) -> None:
     with pytest.raises(InputError, match="cannot be trained"):
         compiled.train()
     with pytest.raises(InputError, match="float64"):
-        compiled(Data(x=torch.zeros(10, 4, 3).double(), num_persons=1))
-    with pytest.raises(InputError, match=r"12 joints per person .* 'chain' of the model has 10"):
-        compiled(Data(x=torch.zeros(24, 4, 3), num_persons=2))
+        compiled(torch.zeros(10, 4, 3).double())
+    with pytest.raises(InputError, match=r"24 nodes.* no multiple of the 10 joints .* 'chain'"):
+        compiled(torch.zeros(24, 4, 3))
 
 
 def test_other_types_stay_dense(name: str) -> None:
     model = trained(create_model(name, 3, chain(10), base_channels=4)).double()
     compiled, batch = compile_sparse(model), batch_of(model, (2,), 6)
-    batch.x = batch.x.double()
+    x = batch[0].double()
     with torch.no_grad():
-        torch.testing.assert_close(compiled(batch), model(batch))
+        torch.testing.assert_close(compiled(x, *batch[1:]), model(x, *batch[1:]))
 
 
 class Persons(nn.Module):
@@ -317,14 +317,14 @@ def test_torch_compile_of_a_compiled_model() -> None:
 def test_state_dict_round_trip(name: str) -> None:
     model = trained(create_model(name, 3, chain(10), base_channels=8), 0.8)
     compiled, batch = compile_sparse(model), batch_of(model, (2,), 6)
-    expected = compiled(batch)
+    expected = compiled(*batch)
     state = {key: value.clone() for key, value in compiled.state_dict().items()}
     replica = copy.deepcopy(compiled)
     for buffer in replica.buffers():
         if buffer.is_floating_point():
             buffer.zero_()
     replica.load_state_dict(state)
-    assert torch.equal(replica(batch), expected)
+    assert torch.equal(replica(*batch), expected)
 
 
 @NATIVE
@@ -344,7 +344,7 @@ def test_dense_where_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     found, batch = compile_sparse(dense), batch_of(dense, (2, 1), 5)
     assert isinstance(asked[0], SparseBackbone) and not isinstance(found, SparseBackbone)
     with torch.no_grad():
-        torch.testing.assert_close(found(batch), dense(batch))
+        torch.testing.assert_close(found(*batch), dense(*batch))
 
 
 @NATIVE
@@ -354,7 +354,7 @@ def test_the_faster_of_two(monkeypatch: pytest.MonkeyPatch, first_seconds: float
     model = trained(create_model("stgcn", 3, chain(10), base_channels=4))
     clock = itertools.accumulate(itertools.cycle([0.0, first_seconds, 0.0, 2.0]))
     monkeypatch.setattr("pyg_stgcn.runtime.compiler.time.perf_counter", lambda: next(clock))
-    example = (batch_of(model, (2,), 5),)
+    example = batch_of(model, (2,), 5)
     assert _is_slower(SparseBackbone(model), model, example) == (first_seconds > 2)
 
 

@@ -67,18 +67,19 @@ def test_says_what_the_model_says(name: str) -> None:
     model = trained(name, **({"person_slots": 2} if name in ("aagcn", "ctrgcn") else {}))
     portable = PortableModel(model)
     for given in (clips(1, 3, 2), clips(1), clips(2, 1, places=4, frames=1)):
-        close(portable(*given[1:]), model(given[0]))
+        close(portable(*given[1:]), model(given[0].x, given[0].batch))
 
 
 @pytest.mark.parametrize("name", ["aagcn", "ctrgcn"])
 @torch.no_grad()
 def test_a_slot_that_was_never_trained(name: str) -> None:
     model = trained(name, person_slots=3).train()
-    model(clips(1, 1, 1)[0])
+    batch = clips(1, 1, 1)[0]
+    model(batch.x, batch.batch)
     model.eval()
     assert model.data_norm.trained_slots().tolist() == [0, 0, 0]
     batch, x, num_persons = clips(1, 3, 2)
-    close(PortableModel(model)(x, num_persons), model(batch))
+    close(PortableModel(model)(x, num_persons), model(batch.x, batch.batch))
 
 
 @torch.no_grad()
@@ -87,7 +88,7 @@ def test_assemblies() -> None:
     assert model.expert_factors is not None
     model.expert_factors.copy_(torch.tensor([0.4, 1.7]))
     batch, x, num_persons = clips(1, 2)
-    close(PortableModel(model)(x, num_persons), model(batch))
+    close(PortableModel(model)(x, num_persons), model(batch.x, batch.batch))
 
 
 def test_of_other_models_nothing_is_made() -> None:
@@ -105,7 +106,7 @@ def test_pt2(name: str, tmp_path: Path) -> None:
     program = torch.export.load(path, extra_files=about)
     assert json.loads(about["pyg_stgcn"]) == {"classes": ["ä"]}
     for given in (clips(1, 3, 2), clips(1), clips(1, places=2)):
-        close(program.module()(*given[1:]), model(given[0]))
+        close(program.module()(*given[1:]), model(given[0].x, given[0].batch))
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -121,7 +122,7 @@ def test_onnx(name: str, tmp_path: Path) -> None:
     for batch, x, num_persons in (clips(1, 3, 2), clips(1), clips(1, places=2)):
         (out,) = session.run(["logits"], {"x": x.numpy(), "num_persons": num_persons.numpy()})
         with torch.no_grad():
-            close(torch.from_numpy(out), model(batch))
+            close(torch.from_numpy(out), model(batch.x, batch.batch))
 
 
 def test_onnx_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

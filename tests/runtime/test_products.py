@@ -8,12 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyg_stgcn.models import create_model, list_models
+from pyg_stgcn.models import create_model, list_models, random_clips
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.runtime import compile_sparse
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.products import SparseProducts, faster_weights, sparse_candidates
-from pyg_stgcn.runtime.random_clips import random_batch
 from pyg_stgcn.sparsity import sparsify
 
 pytest.importorskip("torch_sparse")
@@ -34,10 +33,10 @@ def test_backbones(name: str, sparsity: float) -> None:
     model = create_model(name, 5, "hand21", base_channels=8).double().eval()
     assert isinstance(model, Backbone)
     sparsify(model, sparsity, exclude="head.*", allocation="uniform")
-    batch = random_batch(model, 2, 2, 9)
+    batch = random_clips(model, 2, 2, 9)
     products = SparseProducts(copy_plain(model))
     assert len(products.names) >= 18
-    torch.testing.assert_close(products(batch), model(batch))
+    torch.testing.assert_close(products(*batch), model(*batch))
 
 
 LAYERS = [
@@ -93,7 +92,7 @@ def test_times_every_product_of_a_backbone(monkeypatch: pytest.MonkeyPatch) -> N
     countdown = itertools.count(0, -1)  # so that the sparse product is always faster
     monkeypatch.setattr("pyg_stgcn.runtime.products._seconds", lambda product: next(countdown))
     linear = [name for name in sparse_candidates(model) if "data_norm" not in name]
-    assert faster_weights(model, random_batch(model, 1, 1, 5)) == linear
+    assert faster_weights(model, *random_clips(model, 1, 1, 5)) == linear
 
 
 @torch.no_grad()
@@ -156,8 +155,8 @@ def test_compiled_on_cuda(name: str) -> None:
     model = create_model(name, 5, "ntu25", base_channels=16).eval().cuda()
     assert isinstance(model, Backbone)
     sparsify(model, 0.99, exclude="head.*")
-    batch = random_batch(model, 2, 2, 20)
-    expected: Tensor = model(batch)
+    batch = random_clips(model, 2, 2, 20)
+    expected: Tensor = model(*batch)
     close = {"rtol": 1e-3, "atol": 1e-4}
-    torch.testing.assert_close(compile_sparse(model)(batch), expected, **close)
-    torch.testing.assert_close(SparseProducts(copy_plain(model))(batch), expected, **close)
+    torch.testing.assert_close(compile_sparse(model)(*batch), expected, **close)
+    torch.testing.assert_close(SparseProducts(copy_plain(model))(*batch), expected, **close)

@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyg_stgcn.models import STGCN, create_model, registry
+from pyg_stgcn.models import STGCN, create_model, random_clips, registry
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.nn import TemporalConv
 from pyg_stgcn.runtime import SparseBackbone, compile_sparse
-from pyg_stgcn.runtime.random_clips import random_batch
 from pyg_stgcn.runtime.supported import unsupported
 from pyg_stgcn.sparsity import sparsify
 
@@ -60,9 +59,9 @@ def make(name: str) -> Backbone:
 
 
 def same_outputs(compiled: nn.Module, model: Backbone | Assembly) -> None:
-    clips = random_batch(model, 2, 2, 12)
+    clips = random_clips(model, 2, 2, 12)
     with torch.no_grad():
-        torch.testing.assert_close(compiled(clips), model(clips), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(compiled(*clips), model(*clips), rtol=1e-4, atol=1e-5)
 
 
 def test_an_own_backbone_with_an_own_layer(name: str) -> None:

@@ -73,7 +73,7 @@ def test_a_step_follows_the_sum_of_all_losses() -> None:
     ]
     batch = Batch.from_data_list(samples)
     by_hand = copy.deepcopy(model)
-    features = [expert.forward_features(batch) for expert in by_hand.experts]
+    features = by_hand.expert_features(batch.x, batch.batch)
     logits = [by_hand.shared_head((features[0] + features[1]) / 2)]
     logits += [expert.head(part) for expert, part in zip(by_hand.experts, features, strict=True)]
     sum(cross_entropy(part, batch.y, label_smoothing=0.1) for part in logits).backward()
@@ -163,12 +163,12 @@ def test_every_subset_by_brute_force(folder: Path) -> None:
         for view in views:
             batch.x = view.contiguous()
             with torch.no_grad():
-                mean = sum(
-                    model.expert_factors[e] * model.experts[e].forward_features(batch)
-                    for e in members
-                ) / len(members)
+                features = model.expert_features(batch.x, batch.batch)
+                mean = sum(model.expert_factors[e] * features[e] for e in members) / len(members)
                 found[members, "shared"] += model.shared_head(mean).softmax(-1) / 2
-                found[members, "own"] += model.experts[members[0]](batch).softmax(-1) / 2
+                found[members, "own"] += (
+                    model.experts[members[0]](batch.x, batch.batch).softmax(-1) / 2
+                )
     judged = evaluate_model(SubsetLogits(model), dataset, run.config, num_views=2).probabilities
     assert len(rows) == judged.shape[1] == 2**2 - 1 + 2
     for place, row in enumerate(rows):

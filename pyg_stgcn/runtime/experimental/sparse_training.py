@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
-from torch_geometric.data import Batch, Data
+from torch_geometric.nn import global_mean_pool
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models.backbone import Backbone, static_batch
+from pyg_stgcn.models.backbone import Backbone, split_persons
 from pyg_stgcn.models.blocks import Block
-from pyg_stgcn.nn import STGraphConv, TemporalConv, person_pool
+from pyg_stgcn.nn import STGraphConv, TemporalConv
 from pyg_stgcn.runtime.experimental.gradients import (
     Conv,
     ConvPlan,
@@ -48,7 +48,8 @@ class SparseTraining(nn.Module):
         fast = SparseTraining(model)
         for batch in loader:
             optimizer.zero_grad()
-            cross_entropy(fast(batch), batch.y).backward()
+            logits = fast(batch.x, batch.batch, batch.num_graphs)
+            cross_entropy(logits, batch.y).backward()
             optimizer.step()
             controller.step(optimizer)
 
@@ -60,7 +61,7 @@ class SparseTraining(nn.Module):
         model (Backbone): An ST-GCN, float32 on the CPU.
 
     Shapes:
-        - **input:** a batch as for the model
+        - **x**, **batch:** as for the model
         - **output:** logits :math:`(N, \mathrm{classes})`
 
     Raises:
@@ -77,10 +78,12 @@ class SparseTraining(nn.Module):
         self._plans = [_StagePlan() for _ in model.stages]
         self._check_parameters()
 
-    def forward(self, batch: Data | Batch) -> Tensor:
-        """Maps a batch to logits."""
+    def forward(
+        self, x: Tensor, batch: Tensor | None = None, batch_size: int | None = None
+    ) -> Tensor:
+        """Maps clips to logits."""
         masks = self._check_parameters()
-        x, num_persons = static_batch(batch, self.model.skeleton, self.model.in_channels)
+        persons, clips = split_persons(x, batch, self.model.skeleton, self.model.in_channels)
         if x.device.type != "cpu" or x.dtype != torch.float32:
             raise InputError(
                 f"x: {x.dtype} on {x.device}, but sparse training is for float32 on the CPU; "
@@ -89,12 +92,13 @@ class SparseTraining(nn.Module):
         listening = any(isinstance(mask, RigLMask) and mask.listening for mask in masks)
         wanted = listening and torch.is_grad_enabled()
         if x.numel() == 0 or wanted or self._kept_fraction(masks) > DENSE_FROM:
-            return cast(Tensor, self.model(batch))
-        x = cast(Tensor, Pack.apply(self.model.normalize(x, num_persons)))
+            return cast(Tensor, self.model(x, batch, batch_size))
+        x = cast(Tensor, Pack.apply(self.model.normalize(persons, clips)))
         for block, plan in zip(self.model.stages, self._plans, strict=True):
             x = plan.run(cast(Block, block), x)
         positions = x.size(2) * self.model.skeleton.num_joints
-        return self.model.head(person_pool(x.sum((1, 2, 4)) / positions, num_persons))
+        features = global_mean_pool(x.sum((1, 2, 4)) / positions, clips, batch_size)
+        return self.model.head(features)
 
     def _kept_fraction(self, masks: list[Mask]) -> float:
         weights = sum(parameter.numel() for parameter in self.model.parameters())

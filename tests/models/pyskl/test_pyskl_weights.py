@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import (
@@ -33,7 +32,7 @@ def make(name: str = "stgcn", **options: object) -> Backbone:
 def output(model: nn.Module) -> Tensor:
     torch.manual_seed(0)
     with torch.no_grad():
-        return model(Data(x=torch.randn(34, 9, 3), num_persons=2))
+        return model(torch.randn(34, 9, 3))
 
 
 @pytest.mark.parametrize("kind", ["aagcn", "ctrgcn"])
@@ -42,7 +41,7 @@ def test_a_person_slot_that_was_never_trained_is_written_as_the_one_that_stands_
 ) -> None:
     model, other = make(kind).train(), make(kind)
     torch.manual_seed(1)
-    model(Data(x=torch.randn(17, 9, 3) + 4, num_persons=1))
+    model(torch.randn(17, 9, 3) + 4)
     model.eval()
     load_pyskl(other, pyskl_state_dict(model))
     assert other.data_norm.trained_slots().tolist() == [0, 1]

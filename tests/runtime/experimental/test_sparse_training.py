@@ -64,12 +64,6 @@ def make_batch(num_joints: int, frames: int, persons: list[int], seed: int = 0) 
     )
 
 
-def in_double(batch: Batch) -> Batch:
-    exact = batch.clone()
-    exact.x = batch.x.double()
-    return exact
-
-
 def chain(num_joints: int) -> Skeleton:
     return Skeleton(
         name=f"chain{num_joints}",
@@ -89,9 +83,9 @@ def assert_same_step(model: Backbone, batch: Batch) -> None:
     """Logits, gradients and running statistics are those of the model in double precision."""
     exact = copy.deepcopy(model).double()
     torch.manual_seed(1)
-    logits = SparseTraining(model)(batch)
+    logits = SparseTraining(model)(batch.x, batch.batch)
     torch.manual_seed(1)
-    expected = exact(in_double(batch))
+    expected = exact(batch.x.double(), batch.batch)
     torch.testing.assert_close(logits.double(), expected, rtol=1e-4, atol=1e-5)
     cross_entropy(logits, batch.y).backward()
     cross_entropy(expected, batch.y).backward()
@@ -147,7 +141,7 @@ def test_where_little_is_pruned_a_step_is_the_models_own(
     sparsify(model, sparsity, method="random", exclude="head.*")
     calls: list[nn.Module] = []
     model.stages[0].register_forward_hook(lambda module, *_: calls.append(module))
-    SparseTraining(model)(make_batch(25, 4, [1]))
+    SparseTraining(model)(make_batch(25, 4, [1]).x)
     assert bool(calls) == own
 
 
@@ -162,7 +156,7 @@ def test_pruned_weights_get_no_gradient() -> None:
     model = make_model()
     sparsify(model, 0.9, method="magnitude")
     batch = make_batch(25, 8, [2])
-    cross_entropy(SparseTraining(model)(batch), batch.y).backward()
+    cross_entropy(SparseTraining(model)(batch.x, batch.batch), batch.y).backward()
     for entry in masked_parameters(model):
         assert entry.weight.grad is not None
         assert not entry.weight.grad[~entry.mask].any()
@@ -190,12 +184,12 @@ def test_training_with_masks_that_change(method: str) -> None:
     masks = [entry.mask.clone() for entry in masked_parameters(model)]
     for step in range(8):
         batch = make_batch(25, 8, [1, 2, 1], seed=step)
-        batches = [batch, in_double(batch)]
+        inputs = [batch.x, batch.x.double()]
         for module, optimizer, control, own in zip(
-            models, optimizers, controllers, batches, strict=True
+            models, optimizers, controllers, inputs, strict=True
         ):
             optimizer.zero_grad()
-            cross_entropy(module(own), batch.y).backward()
+            cross_entropy(module(own, batch.batch), batch.y).backward()
             optimizer.step()
             control.step(optimizer)
     changed = [
@@ -248,7 +242,7 @@ def test_what_is_refused() -> None:
     fast = SparseTraining(model)
     batch = make_batch(25, 4, [1])
     with pytest.raises(InputError, match=r"x: torch\.float64"):
-        fast(in_double(batch))
+        fast(batch.x.double())
     with pytest.raises(InputError, match=r"torch\.float64 on cpu.*train the model itself"):
         SparseTraining(make_model().double())
     other = create_model("ctrgcn", CLASSES, "ntu25", base_channels=8)
@@ -262,7 +256,7 @@ def test_what_is_refused() -> None:
     # Masks that were put on later, too.
     sparsify(model, 0.5, method="feedback")
     with pytest.raises(InputError, match=r'FeedbackMask: .*"magnitude"'):
-        fast(batch)
+        fast(batch.x)
 
 
 def test_a_strided_convolution_by_brute_force() -> None:
