@@ -1,4 +1,4 @@
-"""The form that the benchmarks compare with is the published one, and equals ours."""
+"""The reference implementation is the published one, and equals the models of this package."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ GRAPHS = {"stgcn": "stgcn_spatial", "dgstgcn": "random"}
 
 
 @pytest.fixture(scope="module")
-def usual() -> ModuleType:
-    file = Path(__file__).parents[2] / "benchmarks" / "usual.py"
-    spec = importlib.util.spec_from_file_location("usual_form", file)
+def reference() -> ModuleType:
+    file = Path(__file__).with_name("reference_models.py")
+    spec = importlib.util.spec_from_file_location("reference_models", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -28,14 +28,14 @@ def usual() -> ModuleType:
 
 @pytest.mark.parametrize("name", list_models())
 @pytest.mark.parametrize("training", [False, True])
-def test_equals_ours(usual: ModuleType, name: str, training: bool) -> None:
+def test_equals_ours(reference: ModuleType, name: str, training: bool) -> None:
     torch.manual_seed(0)
     graph = GRAPHS.get(name, "spatial")
     ours = create_model(name, 5, "coco17", base_channels=8, graph=graph)
     with torch.no_grad():
         for parameter in ours.parameters():
             parameter.add_(0.1 * torch.rand_like(parameter))
-    dense = usual.ReferenceModel(name, 5, "coco17", graph, width=8)
+    dense = reference.ReferenceModel(name, 5, "coco17", graph, width=8)
     dense.load_state_dict(pyskl_state_dict(ours))
     clips = torch.randn(3, 2, 12, 17, 3, dtype=torch.float64)
     batch = torch.arange(3).repeat_interleave(2 * 17)
@@ -56,7 +56,7 @@ def test_equals_ours(usual: ModuleType, name: str, training: bool) -> None:
     ],
 )
 def test_equals_the_records(
-    usual: ModuleType, shared_data: Path, record: str, name: str, skeleton: str, graph: str
+    reference: ModuleType, shared_data: Path, record: str, name: str, skeleton: str, graph: str
 ) -> None:
     with np.load(shared_data / "golden" / "models" / f"{record}.npz") as content:
         width = json.loads(str(content["meta"]))["base_channels"]
@@ -66,7 +66,7 @@ def test_equals_the_records(
         for part, value in values.items()
         if part.startswith("state/")
     }
-    dense = usual.ReferenceBackbone(name, skeleton, graph, width)
+    dense = reference.ReferenceBackbone(name, skeleton, graph, width)
     dense.load_state_dict(state)
     x = values["input"].double()
     evaluated = dense.double().eval()(x)
