@@ -1,4 +1,4 @@
-"""The sparsity study of docs/results.md on UTD-MHAD, cross-subject, joint stream.
+"""The sparsity study of docs/measurements/results.md on UTD-MHAD, cross-subject, joint stream.
 
     python benchmarks/sparsity_study.py --source Skeleton.zip --jobs 2 methods lottery assembly
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -10,30 +11,82 @@ import pytest
 from pyg_stgcn.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+README = REPOSITORY / "README.md"
+PAGES = [README, *sorted((REPOSITORY / "docs").rglob("*.md"))]
+#: Loops and file names of a shell, which no command line takes.
+SHELL = re.compile(r"[$*{|]")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
-def test_python_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def title(page: Path) -> str:
+    return str(page.relative_to(REPOSITORY))
+
+
+def run(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """The names that the Python blocks of a page define, run one after the other."""
+    monkeypatch.chdir(folder)
     names: dict[str, object] = {}
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), names)
+    for block in blocks(page, "python"):
+        exec(compile(block, title(page), "exec"), names)
+    return names
+
+
+def test_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run(README, tmp_path, monkeypatch)
+    assert names["logits"].shape == (3, 60)
+    maskable = [p for n, p in names["model"].named_parameters() if n.endswith(".weight")]
+    maskable = [p for p in maskable if p.dim() > 1]
+    zeros = sum(int((weight == 0).sum()) for weight in maskable)
+    assert zeros == pytest.approx(0.9 * sum(weight.numel() for weight in maskable), abs=2)
+
+
+def test_python_of_the_training_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run(REPOSITORY / "docs/guide-train.md", tmp_path, monkeypatch)
     assert names["logits"].shape == (4, 2)
-    assert names["out"].shape == (2, 50, 10, 32)
-    weights = [p for n, p in names["net"].named_parameters() if n.endswith("weight")]
-    zeros = sum(int((weight == 0).sum()) for weight in weights)
-    assert abs(zeros - 0.9 * sum(weight.numel() for weight in weights)) <= 1
+    assert len(names["arrays"]) == 14
 
 
-COMMANDS = re.findall(r"^pyg-stgcn .*$", "\n".join(blocks("sh")), flags=re.MULTILINE)
+def test_python_of_the_models_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_ = blocks(REPOSITORY / "docs/reference/models.md", "python")
+    names: dict[str, object] = {}
+    exec(compile(first, "models.md", "exec"), names)
+    assert names["maps"].shape[:1] + names["maps"].shape[2:3] == (3, 20)
+    assert names["features"].shape == (2, names["model"].num_features)
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_command_line_is_understood(line: str) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_imports_of_python_blocks_exist(page: Path) -> None:
+    for block in blocks(page, "python"):
+        pattern = r"^from (pyg_stgcn[\w.]*) import (?:\(([^)]*)\)|(.*))$"
+        for module, several, one in re.findall(pattern, block, flags=re.MULTILINE):
+            for name in re.findall(r"\w+", several or one.split("#")[0]):
+                assert hasattr(import_module(module), name), f"{module}.{name}"
+
+
+COMMANDS = sorted(
+    {
+        (title(page), line)
+        for page in PAGES
+        for block in blocks(page, "sh")
+        for line in re.findall(r"^ *(pyg-stgcn .*)$", block.replace("\\\n", ""), flags=re.MULTILINE)
+        if not SHELL.search(line)
+    }
+)
+
+
+assert len(COMMANDS) > 30
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_command_line_is_understood(page: str, line: str) -> None:
     arguments = shlex.split(line, comments=True)[1:]
     command: click.Command = main
     context = click.Context(main)
@@ -45,21 +98,50 @@ def test_command_line_is_understood(line: str) -> None:
     command.make_context(name, arguments)
 
 
-def test_options_in_the_table_exist() -> None:
-    train = main.get_command(click.Context(main), "train")
-    assert train is not None
-    offered = {
-        option
-        for parameter in train.params
-        for option in (*parameter.opts, *parameter.secondary_opts)
-    }
-    table = "\n".join(line for line in README.splitlines() if line.startswith("| `--"))
-    named = set(re.findall(r"`(--[a-z-]+)`", table))
-    assert named and named <= offered
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_options_exist(page: Path) -> None:
+    """Options in the text of a page are those of a command, of a benchmark or of pip."""
+    offered = {"--no-build-isolation", "--index-url", "--help"}
+    todo: list[click.Command] = [main]
+    while todo:
+        command = todo.pop()
+        if isinstance(command, click.Group):
+            context = click.Context(main)
+            found = (command.get_command(context, n) for n in command.list_commands(context))
+            todo += [each for each in found if each is not None]
+        for parameter in command.params:
+            offered |= {*parameter.opts, *parameter.secondary_opts}
+    for script in (REPOSITORY / "benchmarks").glob("*.py"):
+        offered |= set(re.findall(r'"(--[\w-]+)"', script.read_text(encoding="utf-8")))
+    named = set(re.findall(r"`[^`\n]*?(--[a-z][a-z-]+)", page.read_text(encoding="utf-8")))
+    assert named <= offered
 
 
-def test_links_into_the_repository_lead_somewhere() -> None:
-    targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
-    assert "docs/results.md" in targets
-    missing = [target for target in targets if not (REPOSITORY / target).exists()]
-    assert not missing
+def anchors(page: Path) -> set[str]:
+    """Anchors of the headings of a page, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text("utf-8"))
+    for path, anchor in links:
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_every_page_is_linked() -> None:
+    """The README leads to all pages, directly or from one to the other."""
+    seen: set[Path] = set()
+    todo = [README]
+    while todo:
+        page = todo.pop().resolve()
+        if page in seen or page.suffix != ".md" or not page.exists():
+            continue
+        seen.add(page)
+        links = re.findall(r"\]\((?!https?://)([^)#\s]+)", page.read_text("utf-8"))
+        todo += [page.parent / link for link in links]
+    assert {page.resolve() for page in PAGES} <= seen
