@@ -63,7 +63,7 @@ def pruned(name: str, sparsity: float, options: argparse.Namespace) -> Backbone:
         allocation=options.masks,
         min_density=0,
         score_scale=scale,
-        pattern=options.pattern,
+        structure=options.structure,
     ).finalize()
     return model.eval()
 
@@ -81,7 +81,10 @@ def trained(run: Run, cut: float | None) -> Backbone:
         {key: value for key, value in found.items() if value.shape == own[key].shape}, strict=False
     )
     if cut is not None:
-        how = {"allocation": run.config.sparsity.allocation, "floor": run.config.floor}
+        how = {
+            "allocation": run.config.sparsity.allocation,
+            "min_density": run.config.sparsity.min_density,
+        }
         schedule = make_schedule("constant", cut, 1)
         sparsify(
             model, cut, method="magnitude", exclude="head.*", schedule=schedule, **how
@@ -191,7 +194,7 @@ def training(options: argparse.Namespace, clock: Callable[[], float]) -> None:
             method="random",
             exclude="head.*",
             allocation="erk" if options.masks == "erk" else "uniform",
-            pattern=options.pattern,
+            structure=options.structure,
         )
         steps.append(training_step(SparseTraining(model), model, batch, target))
     old, own, *sparse = paired(steps, options.rounds, clock)
@@ -260,7 +263,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=list(GRAPHS), default=list(GRAPHS))
     parser.add_argument("--sparsity", nargs="+", type=float, default=[0.8, 0.9, 0.95, 0.99])
     parser.add_argument("--masks", choices=("uniform", "erk", "global"), default="uniform")
-    parser.add_argument("--pattern", default="unstructured", help="a pattern of the masks")
+    parser.add_argument(
+        "--structure", default="unstructured", help="weights that are pruned together"
+    )
     parser.add_argument(
         "--run", nargs="+", type=Path, default=[], help="folders of trained single models"
     )
