@@ -3,8 +3,8 @@
     python benchmarks/assembly.py --model dgstgcn --channels 16 --frames 48 --clips 16
 
 One process trains all experts jointly; four processes train one expert each. All are fresh, take
-three steps on the same noise, one person a clip, and tell the most memory they have had (Linux
-only): in all, and without what the imports take.
+three steps on the same noise, one person a clip, and report their peak memory (Linux only): in
+total, and without the imports.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CLASSES, SKELETON = 60, "ntu25"
 
 
 def train(levels: Sequence[float], options: argparse.Namespace, result: Any) -> None:
-    """Takes three steps, and puts the memory in all and that of the training into the queue."""
+    """Take three steps, and put the total memory and that of the training into the queue."""
     torch.set_num_threads(1)
     start = resident()
     experts = [
@@ -56,7 +56,7 @@ def train(levels: Sequence[float], options: argparse.Namespace, result: Any) -> 
 
 
 def measure(trainings: Sequence[Sequence[float]], options: argparse.Namespace) -> tuple[int, int]:
-    """MiB of trainings side by side: in all, and without what the imports take."""
+    """MiB of parallel trainings: in total, and without the imports."""
     context = multiprocessing.get_context("spawn")
     result = context.Queue()
     processes = [
@@ -71,7 +71,7 @@ def measure(trainings: Sequence[Sequence[float]], options: argparse.Namespace) -
 
 
 def main() -> None:
-    """Runs the comparison."""
+    """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="dgstgcn")
     parser.add_argument("--channels", type=int, default=16)

@@ -2,12 +2,12 @@
 
     python benchmarks/sparsity_study.py --source Skeleton.zip --jobs 2 methods lottery assembly
 
-Width 16, 24 frames, 40 epochs and five clips a sample in the evaluation, so that several seeds fit
-on two cores; --epochs changes that. Parts: "methods" (five sparsities, four methods, three seeds),
+Width 16, 24 frames, 40 epochs and five views a clip in the evaluation, so that several seeds fit on
+two cores; --epochs changes that. Parts: "methods" (five sparsities, four methods, three seeds),
 "released" (the settings of the paper's release), "dgstgcn" (the generator on another backbone),
 "lottery" (tickets and their controls), "assembly" (several sparsities and its controls), and
-"dense" (what a dense network does with other regularisation). What is finished is not trained
-again; every part prints its table and leaves it, with a figure, in a folder of --out.
+"dense" (dense networks with other regularisation). Finished runs are not trained again. Every part
+prints its table and writes it, with a figure, into a folder of --out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 SEEDS = ("--seeds", "0", "1", "2")
 SPARSITIES = ("0.8", "0.9", "0.95", "0.99")
-#: Ways in which a dense network may be kept from overfitting: less of it, or more of something.
+#: Regularisation of a dense network: fewer channels, dropout, weight decay or learning rate.
 DENSE = {
     "narrow": ("--channels", "6"),
     "dropout": ("--dropout", "0.5"),
@@ -48,7 +48,7 @@ def commands(part: str) -> list[list[str]]:
 
 
 def folders(part: str, out: Path) -> list[Path]:
-    """Where each call of a part leaves its result."""
+    """The folder of each result of a part."""
     return [out / name for name in (DENSE if part == "dense" else [part])]
 
 

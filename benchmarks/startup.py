@@ -1,4 +1,4 @@
-"""What starting costs: ``import pyg_stgcn`` beyond PyG, and ``pyg-stgcn --help``.
+"""Start-up times: ``import pyg_stgcn`` beyond PyG, and ``pyg-stgcn --help``.
 
 Usage: python benchmarks/startup.py [REPEATS]
 """

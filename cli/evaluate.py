@@ -102,39 +102,39 @@ def command(
     With --checkpoint, the names contain the checkpoint: evaluation-best.json.
     """
     _check_corruption(corruption, mode, repair)
-
-    from pyg_stgcn.cli._device import check_device
-    from pyg_stgcn.evaluation.evaluation_data import EvaluationData
-    from pyg_stgcn.evaluation.robustness import evaluate_robustness
-    from pyg_stgcn.evaluation.run_evaluation import evaluate_run
-    from pyg_stgcn.evaluation.subsets import evaluate_assembly
-    from pyg_stgcn.runs.folder import Run
-
-    check_device(device)
-    data = EvaluationData(**where)
-    if corruption is None:
-        result = evaluate_run(run, num_views=views, device=device, data=data, checkpoint=checkpoint)
-        if Run.open(run).config.model.levels and "top1" in result:
-            result["assembly"] = evaluate_assembly(
-                run, num_views=views, device=device, data=data, checkpoint=checkpoint
-            )
-    else:
-        result = evaluate_robustness(
-            run,
-            corruption,
-            mode=mode or "random",
-            repair=repair,
-            num_views=views,
-            device=device,
-            data=data,
-            checkpoint=checkpoint,
-        )
+    result = _evaluate(run, corruption, mode, repair, views, device, checkpoint, where)
     if as_json:
         print_json(result)
     elif corruption is None:
         _print_evaluation(result)
     else:
         _print_robustness(result)
+
+
+def _evaluate(
+    run: Path,
+    corruption: str | None,
+    mode: str | None,
+    repair: str | None,
+    views: int,
+    device: str,
+    checkpoint: str | None,
+    where: dict[str, str | None],
+) -> dict[str, Any]:
+    from pyg_stgcn.cli._device import check_device
+    from pyg_stgcn.evaluation import evaluate_assembly, evaluate_robustness, evaluate_run
+    from pyg_stgcn.evaluation.evaluation_data import EvaluationData
+    from pyg_stgcn.runs.folder import Run
+
+    check_device(device)
+    options: dict[str, Any] = {"num_views": views, "device": device, "checkpoint": checkpoint}
+    options["data"] = EvaluationData(**where)
+    if corruption is not None:
+        return evaluate_robustness(run, corruption, mode=mode or "random", repair=repair, **options)
+    result = evaluate_run(run, **options)
+    if Run.open(run).config.model.levels and "top1" in result:
+        result["assembly"] = evaluate_assembly(run, **options)
+    return result
 
 
 def _check_corruption(corruption: str | None, mode: str | None, repair: str | None) -> None:

@@ -59,7 +59,7 @@ class EvaluationClips:
         dataset: The clips, with labels in the order of the run's classes.
         config: The run's configuration, except for the data.
         split: Name of the split of the data.
-        ending: What the names of result files end in; empty for the run's own validation clips.
+        ending: End of the names of result files; empty for the run's own validation clips.
     """
 
     run: Run
@@ -80,8 +80,8 @@ class EvaluationClips:
         Raises:
             InputError: No clip has a label.
         """
-        what = f"{self.config.data.dataset}, split {self.split!r}"
-        return replace(self, dataset=labelled_clips(self.dataset, what))
+        name = f"{self.config.data.dataset}, split {self.split!r}"
+        return replace(self, dataset=labelled_clips(self.dataset, name))
 
 
 def open_clips_for(run: Run, data: EvaluationData | None = None) -> EvaluationClips:

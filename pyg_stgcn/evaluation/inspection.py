@@ -1,4 +1,4 @@
-"""What the masks of finished runs have left, and what they have in common."""
+"""Inspection of the masks of finished runs: kept weights, dead channels, overlaps, graphs."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from pyg_stgcn.sparsity import (
 
 @dataclass(frozen=True)
 class Network:
-    """What is left of one trained backbone: that of a run, or an expert of its assembly.
+    """The masks of one trained backbone: that of a run, or an expert of its assembly.
 
     Args:
-        label: How tables and pictures call it.
-        architecture: What two networks must share for their masks to be comparable.
+        label: Its name in tables and figures.
+        architecture: Properties that must be equal for masks of two networks to be comparable.
         skeleton: The skeleton of the data.
         prunes_edges: Whether the run pruned edges too.
-        layers: What is left of each layer.
+        layers: Report of each layer.
         masks: Boolean masks of all maskable parameters, edge weights included, by name.
         graphs: The learnt graph of each stage, ``[K, V, V]`` from joint to joint, by the name of
             the stage.
@@ -54,12 +54,12 @@ class Network:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is left of a run's model.
+    """The masks of a run's model.
 
     Args:
         folder: The run directory.
         totals: See :func:`pyg_stgcn.runs.folder.sparsity_summary`.
-        layers: What is left of each layer, of an assembly expert by expert.
+        layers: Report of each layer; those of an assembly expert by expert.
         networks: The backbone, or the experts of an assembly.
         assembly: See :func:`~pyg_stgcn.evaluation.subsets.assembly_summary`; ``None`` for one
             backbone.
@@ -78,17 +78,17 @@ class Inspection:
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """That of the networks; an assembly may have several backbones."""
+        """The architecture of the networks; an assembly may have several backbones."""
         models = sorted({str(network.architecture["model"]) for network in self.networks})
         return {**self.networks[0].architecture, "model": "+".join(models)}
 
     @property
     def empty(self) -> list[str]:
-        """Names of the layers that have lost all their weights."""
+        """Names of the layers without kept weights."""
         return [layer.name for layer in self.layers if layer.empty]
 
     def to_dict(self) -> dict[str, Any]:
-        """Totals and layers, as JSON holds them."""
+        """Totals and layers, for JSON."""
         rows = [{**asdict(layer), "sparsity": layer.sparsity} for layer in self.layers]
         more = {} if self.assembly is None else {"assembly": self.assembly}
         totals = {"run": str(self.folder), **self.totals, **more}
@@ -97,11 +97,11 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the masks of two networks have in common.
+    """The overlap of the masks of two networks.
 
     Args:
-        first: Label of the one.
-        second: Label of the other.
+        first: Label of the first network.
+        second: Label of the second.
         layers: Their overlap, layer by layer.
     """
 
@@ -121,7 +121,7 @@ class Comparison:
         return total_overlap(edges) if edges else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON holds it."""
+        """All numbers, for JSON."""
         content = {"first": self.first, "second": self.second, **_numbers(self.weights)}
         if self.edges is not None:
             content["edges"] = _numbers(self.edges)
@@ -135,7 +135,7 @@ class Group:
 
     Args:
         networks: At least one.
-        comparisons: The overlap of every two of them.
+        comparisons: The overlap of every pair of them.
     """
 
     networks: list[Network]
@@ -160,15 +160,15 @@ class Group:
 def _numbers(part: Overlap) -> dict[str, Any]:
     names = ("numel", "first", "second", "shared", "jaccard", "chance", "ratio")
     numbers = {name: getattr(part, name) for name in names}
-    # The counts of the two, beside their labels.
+    # "first" and "second" are the labels; the counts need other names.
     return {f"kept_{k}" if k in ("first", "second") else k: v for k, v in numbers.items()}
 
 
 def inspect_run(folder: str | Path) -> Inspection:
-    """Look at the trained model of a run.
+    """Inspect the trained model of a run.
 
     Raises:
-        InputError: The folder holds no run, or none that is finished.
+        InputError: The folder holds no finished run.
     """
     run = Run.open(folder)
     model = run.load_model()
@@ -185,12 +185,14 @@ def inspect_run(folder: str | Path) -> Inspection:
         folder=run.folder,
         totals=sparsity_summary(model, run, masks),
         layers=layer_reports(model, run, masks),
-        networks=[_look_at(run, *part) for part in parts],
+        networks=[_inspect_network(run, *part) for part in parts],
         assembly=assembly_summary(run, model, masks) if isinstance(model, Assembly) else None,
     )
 
 
-def _look_at(run: Run, backbone: nn.Module, masks: Masks, model: str, label: str) -> Network:
+def _inspect_network(
+    run: Run, backbone: nn.Module, masks: Masks, model: str, label: str
+) -> Network:
     maskable = run.maskable
     architecture = {
         "model": model,
@@ -213,7 +215,7 @@ def _look_at(run: Run, backbone: nn.Module, masks: Masks, model: str, label: str
         skeleton=run.skeleton,
         prunes_edges=maskable["edges"],
         layers=report(backbone, masks, **maskable),
-        # Graphs that keep all their edges have no masks, and yet others are compared with them.
+        # Graphs without masks keep all their edges, and are compared with those of other runs.
         masks=kept_weights(backbone, **{**maskable, "edges": True})
         | kept_weights(backbone, masks, **maskable),
         graphs=graphs,
@@ -221,9 +223,9 @@ def _look_at(run: Run, backbone: nn.Module, masks: Masks, model: str, label: str
 
 
 def networks_of(found: Sequence[Inspection]) -> list[Network]:
-    """The networks of several runs, under labels that tell them apart.
+    """The networks of several runs, with distinct labels.
 
-    Runs go by the names of their folders, or by their paths if two names are the same.
+    A run is labelled by the name of its folder, or by its path if two names are the same.
 
     Raises:
         InputError: Two runs differ in their architecture.
@@ -243,7 +245,7 @@ def networks_of(found: Sequence[Inspection]) -> list[Network]:
 
 
 def compare(networks: Sequence[Network]) -> list[Group]:
-    """The networks of each architecture, and what their masks have in common."""
+    """Group networks by architecture, and compute the overlap of every pair in a group."""
     groups: list[list[Network]] = []
     for network in networks:
         fitting = (group for group in groups if group[0].architecture == network.architecture)

@@ -53,8 +53,8 @@ def evaluate_robustness(
         num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
         data: The clips (default: the validation clips of the run).
-        checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
-            before it is finished; the names of the files say so (default: those of its end).
+        checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, also of an
+            unfinished run; the names of the files contain it (default: the final weights).
 
     Returns:
         ``rows``, one of the intact clips and one of each corruption, with ``dropped`` (the fraction
@@ -71,22 +71,18 @@ def evaluate_robustness(
     name += "" if repair is None else f"-{repair}"
     run = Run.open(folder, checkpoint)
     model, clips = run.load_model(), open_clips_for(run, data).labelled()
-    left = sparsity_summary(model, run, run.load_masks(model))
-    rows: list[dict[str, Any]] = []
+    counts = sparsity_summary(model, run, run.load_masks(model))
+    rows = []
     for step in with_progress([None, *corruptions], "Evaluating"):
         extra = repairs if step is None else [step, *repairs]
         predictions = evaluate_model(
             model, clips.dataset, clips.config, num_views=num_views, device=device, extra=extra
         )
-        rows.append(
-            {
-                "dropped": 0.0 if step is None else step.ratio,
-                "mode": None if step is None else step.mode,
-                **classification_metrics(predictions.probabilities, predictions.labels),
-            }
-        )
+        row: dict[str, Any] = {"dropped": 0.0, "mode": None}
+        row |= {} if step is None else {"dropped": step.ratio, "mode": step.mode}
+        rows.append(row | classification_metrics(predictions.probabilities, predictions.labels))
     settings = {"repair": repair, "views": num_views, "samples": len(clips.dataset), "seed": SEED}
-    return _write(clips, name, rows, settings | left)
+    return _write(clips, name, rows, settings | counts)
 
 
 def _repairs(repair: str | None) -> list[BaseTransform]:

@@ -1,4 +1,4 @@
-"""Evaluate a trained model: probabilities averaged over views, accuracies and confusion matrix."""
+"""Evaluation of a trained model: mean probabilities, accuracies and confusion matrix."""
 
 from __future__ import annotations
 
@@ -59,21 +59,21 @@ def predict(
 ) -> Predictions:
     """Evaluate a model on the validation clips, and on the held-out training clips of its run.
 
-    Both are kept in the run's folder, for :func:`~pyg_stgcn.evaluation.fusion.fuse_runs`; the
-    predictions for other clips are kept under another name.
+    The predictions are written into the run, for :func:`~pyg_stgcn.evaluation.fusion.fuse_runs`;
+    those of other clips get another name.
 
     Args:
-        run: Names the data and how they are prepared.
+        run: Defines the data and their preparation.
         model: In evaluation mode; moved to ``device``.
         num_views: Views drawn from each clip.
         device: Where to compute.
-        clips: What to evaluate it on instead of the validation clips.
+        clips: Other clips than the validation clips.
 
     Returns:
-        Of the validation clips, or of the others.
+        Predictions of the validation clips, or of ``clips``.
 
     Raises:
-        InputError: The data are not there, or are not those of the run.
+        InputError: The data are missing, or are not those of the run.
     """
     clips = clips or open_clips_for(run)
     if run.config.data.hold_out and not clips.ending:
@@ -94,7 +94,7 @@ def open_validation(run: Run) -> SkeletonDataset:
     """The validation clips of a run.
 
     Raises:
-        InputError: The data are not there, or are not those of the run.
+        InputError: The data are missing, or are not those of the run.
     """
     return open_clips_for(run).dataset
 
@@ -113,10 +113,10 @@ def evaluate_model(
     Args:
         model: In evaluation mode; moved to ``device``.
         dataset: The clips; their transform is replaced.
-        config: Of the model's run.
+        config: Configuration of the model's run.
         num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
-        extra: Steps after the normalisation, such as losses of frames.
+        extra: Steps after the normalisation, such as corruptions.
     """
     dataset.transform = clip_transform(
         config, dataset, train=False, num_views=num_views, extra=extra
@@ -128,11 +128,11 @@ def evaluate_model(
         for batch in loader:
             parts.append(mean_probabilities(model, batch.to(device), num_views).float().cpu())
     probabilities = torch.cat(parts).numpy()
-    wrong = ~np.isfinite(probabilities).reshape(len(dataset), -1).all(axis=1)
-    if wrong.any():
+    invalid = ~np.isfinite(probabilities).reshape(len(dataset), -1).all(axis=1)
+    if invalid.any():
         raise InputError(
-            f"{wrong.sum()} of {len(dataset)} clips have probabilities that are not numbers, the "
-            f"first is {dataset.names[int(wrong.argmax())]}: the model has diverged; {DIVERGED}"
+            f"{invalid.sum()} of {len(dataset)} clips have probabilities that are not numbers, the "
+            f"first is {dataset.names[int(invalid.argmax())]}: the model has diverged; {DIVERGED}"
         )
     return Predictions(np.array(dataset.names), dataset.labels, probabilities)
 
@@ -148,31 +148,31 @@ def evaluate_run(
     """Evaluate a finished run and write ``evaluation.json``, ``predictions.npz``,
     ``confusion.csv`` and ``confusion.png``.
 
-    The names of the files about other clips than the run's validation clips end in the names of the
-    data and their split, as in ``evaluation-mine-test.json``, and there is a table of the predicted
-    classes (``predictions-mine-test.csv``). Clips without a label are only in there and in
-    ``predictions``.
+    For other clips than the run's validation clips, the names of the files end in the names of the
+    data and their split, as in ``evaluation-mine-test.json``, and a table lists the predicted
+    classes (``predictions-mine-test.csv``). Clips without a label appear only in this table and in
+    the predictions.
 
     Args:
         folder: The run directory.
         num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
         data: The clips (default: the validation clips of the run).
-        checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
-            before it is finished; the names of the files say so (default: those of its end).
+        checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, also of an
+            unfinished run; the names of the files contain it (default: the final weights).
 
     Returns:
-        ``top1``, ``top5``, ``mean_class``, ``views``, ``samples``, ``unlabelled`` (how many of them
-        have no label), ``dataset``, ``benchmark``, ``split``, what is left of the weights
-        (:func:`~pyg_stgcn.runs.folder.sparsity_summary`) and the files. If no clip has a label,
-        there are no accuracies and no confusion matrix.
+        ``top1``, ``top5``, ``mean_class``, ``views``, ``samples``, ``unlabelled`` (the number of
+        samples without a label), ``dataset``, ``benchmark``, ``split``, the counts of
+        :func:`~pyg_stgcn.runs.folder.sparsity_summary` and the paths of the files. If no clip has a
+        label, there are no accuracies and no confusion matrix.
 
     Raises:
         InputError: The folder holds no finished run, or the data are missing or do not fit it.
     """
     run = Run.open(folder, checkpoint)
     model = run.load_model()
-    left = sparsity_summary(model, run, run.load_masks(model))
+    kept = sparsity_summary(model, run, run.load_masks(model))
     clips = open_clips_for(run, data)
     predictions = predict(run, model, num_views=num_views, device=device, clips=clips)
     labelled = predictions.labels >= 0
@@ -185,7 +185,7 @@ def evaluate_run(
         "views": num_views,
         "samples": len(labelled),
         "unlabelled": int((~labelled).sum()),
-        **left,
+        **kept,
     }
     if clips.ending:
         result["predictions_csv"] = str(_write_predictions(clips, predictions))
@@ -199,18 +199,18 @@ def evaluate_run(
 
 
 def _accuracies(clips: EvaluationClips, predictions: Predictions) -> dict[str, Any]:
-    """Accuracies on the clips with a label, and the files of their confusion matrix."""
+    """Accuracies on the labelled clips, and the files of their confusion matrix."""
     run = clips.run
     labelled = predictions.labels >= 0
     probabilities, labels = predictions.probabilities[labelled], predictions.labels[labelled]
     counts = confusion(probabilities, labels)
-    table, picture = clips.files.confusion("csv"), clips.files.confusion("png")
+    table, figure = clips.files.confusion("csv"), clips.files.confusion("png")
     rows = [[name, *row] for name, row in zip(run.classes, counts.tolist(), strict=True)]
     write_table(table, ["true", *run.classes], rows)
     return {
         **classification_metrics(probabilities, labels),
         "confusion_csv": str(table),
-        "confusion_png": str(picture),
+        "confusion_png": str(figure),
     }
 
 

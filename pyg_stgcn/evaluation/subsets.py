@@ -1,4 +1,4 @@
-"""Accounting of an assembly's weights, and judgement of every subset of its experts."""
+"""Assemblies: the kept weights of the experts, and the accuracy of every subset of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pyg_stgcn.tables import write_csv, write_json
 
 
 def assembly_summary(run: Run, model: Assembly, masks: Masks | None = None) -> dict[str, Any]:
-    """How many weights an assembly has left, in units of one of its experts.
+    """Count the kept weights of an assembly, in units of one of its experts.
 
     Args:
         run: Names the experts.
@@ -30,13 +30,13 @@ def assembly_summary(run: Run, model: Assembly, masks: Masks | None = None) -> d
         masks: Of a finalised model, see :meth:`Run.load_masks`; without them its zeros are counted.
 
     Returns:
-        ``experts``, with backbone, level and :func:`sparsity_summary` of each, and
-        ``maskable_needed`` and ``params_needed``, its kept maskable weights and its non-zeros of
-        all kinds but those of its own classifier, which only serves the training and takes no part
-        in a prediction;
-        ``kept_of_one``, these of all experts as a share of the maskable weights of the first;
-        ``params_kept``, the non-zeros of all that a prediction needs; and ``params_kept_of_one``,
-        the same as a share of all parameters of a dense model like the first expert.
+        - ``experts``: backbone, level and :func:`sparsity_summary` of each; ``maskable_needed`` and
+          ``params_needed`` leave out the expert's own classifier, which only the training uses;
+        - ``kept_of_one``: the needed maskable weights of all experts, divided by the maskable
+          weights of the first;
+        - ``params_kept``: the non-zero parameters of all kinds that a prediction needs;
+        - ``params_kept_of_one``: the same, divided by all parameters of a dense model like the
+          first expert.
     """
     config = run.config
     assert config.model.experts is not None
@@ -45,15 +45,15 @@ def assembly_summary(run: Run, model: Assembly, masks: Masks | None = None) -> d
     params_kept = _numel(model) - sum(_numel(expert) for expert in model.experts)
     for number, (name, level, expert) in enumerate(parts):
         kept_masks = expert_masks(masks, number)
-        facts = sparsity_summary(expert, run, kept_masks)
-        # The classifier of a single expert is the shared one.
+        counts = sparsity_summary(expert, run, kept_masks)
+        # A single expert uses its own classifier as the shared one.
         maskable, params = 0, 0
         if len(model.experts) > 1:
             maskable, params = _kept_of_head(expert, run, kept_masks)
-        facts["maskable_needed"] = facts["maskable_kept"] - maskable
-        facts["params_needed"] = facts["params_kept"] - params
-        experts.append({"model": name, "level": level, **facts})
-        params_kept += int(facts["params_needed"])
+        counts["maskable_needed"] = counts["maskable_kept"] - maskable
+        counts["params_needed"] = counts["params_kept"] - params
+        experts.append({"model": name, "level": level, **counts})
+        params_kept += int(counts["params_needed"])
     kept = sum(expert["maskable_needed"] for expert in experts)
     return {
         "experts": experts,
@@ -64,7 +64,7 @@ def assembly_summary(run: Run, model: Assembly, masks: Masks | None = None) -> d
 
 
 def _kept_of_head(expert: nn.Module, run: Run, masks: Masks) -> tuple[int, int]:
-    """Maskable weights, and parameters of all kinds, that an expert's own classifier has left."""
+    """Kept maskable weights, and kept parameters of all kinds, of an expert's own classifier."""
     layers = layer_reports(expert, run, masks)
     layers = [layer for layer in layers if layer.name.startswith("head.")]
     pruned = sum(layer.numel - layer.kept for layer in layers)
@@ -77,7 +77,11 @@ def _numel(module: nn.Module | Tensor) -> int:
 
 
 def subsets(num_experts: int) -> list[tuple[int, ...]]:
-    """All subsets of experts but the empty one, counted from 0, small ones first."""
+    """All non-empty subsets of experts, counted from 0, small ones first.
+
+    >>> subsets(2)
+    [(0,), (1,), (0, 1)]
+    """
     experts = range(num_experts)
     return [members for size in experts for members in combinations(experts, size + 1)]
 
@@ -85,8 +89,8 @@ def subsets(num_experts: int) -> list[tuple[int, ...]]:
 class SubsetLogits(nn.Module):
     r"""Logits of every subset of an assembly's experts, then of every expert's own classifier.
 
-    A subset is judged by the shared classifier on the mean of its members' features. Every expert
-    computes its features once.
+    The shared classifier classifies the mean features of a subset. The features of each expert are
+    computed once.
 
     Args:
         assembly (Assembly): The trained model.
@@ -123,8 +127,8 @@ def evaluate_subsets(
 ) -> dict[str, Any]:
     """Evaluate every subset of an assembly's experts on the validation clips, or on others.
 
-    Writes ``assembly.json``, ``.csv`` and ``.png`` into the run, or for other clips under the names
-    that :meth:`~pyg_stgcn.evaluation.evaluation_data.EvaluationClips.file` gives.
+    Writes ``assembly.json``, ``.csv`` and ``.png`` into the run; for other clips, the names are
+    those of :meth:`~pyg_stgcn.evaluation.evaluation_data.EvaluationClips.file` gives.
 
     Args:
         run: Names the data, the experts and their levels.
@@ -135,27 +139,27 @@ def evaluate_subsets(
 
     Returns:
         :func:`assembly_summary`, ``rows`` and the files. A row has ``experts`` (counted from 1),
-        ``levels``, ``head`` (``"shared"``, or an expert's ``"own"``), ``kept`` (maskable weights of
-        the members that this takes, in units of the first expert's), ``params_kept`` (non-zeros of
-        all kinds that it takes, in units of a dense model like the first expert), ``top1``,
+        ``levels``, ``head`` (``"shared"``, or an expert's ``"own"``), ``kept`` (the needed maskable
+        weights of its members, in units of the first expert), ``params_kept`` (its needed non-zero
+        parameters of all kinds, in units of a dense model like the first expert), ``top1``,
         ``top5`` and ``mean_class``.
 
     Raises:
-        InputError: The data are not there, or are not those of the run.
+        InputError: The data are missing, or are not those of the run.
     """
-    facts = assembly_summary(run, model, run.load_masks(model))
+    counts = assembly_summary(run, model, run.load_masks(model))
     clips = open_clips_for(run, data).labelled()
-    judged = evaluate_model(
+    predictions = evaluate_model(
         SubsetLogits(model).eval(), clips.dataset, clips.config, num_views=num_views, device=device
     )
-    rows = _rows(run, model, facts["experts"], judged)
+    rows = _rows(run, model, counts["experts"], predictions)
     files = {kind: clips.files.subsets(kind) for kind in ("json", "csv", "png")}
     write_subsets(files["csv"], rows)
     result = {
         "dataset": clips.config.data.dataset,
         "benchmark": clips.config.data.benchmark,
         "split": clips.split,
-        **facts,
+        **counts,
         "views": num_views,
         "rows": rows,
         "assembly_csv": str(files["csv"]),
@@ -167,7 +171,7 @@ def evaluate_subsets(
 
 
 def _rows(
-    run: Run, model: Assembly, experts: Sequence[dict[str, Any]], judged: Predictions
+    run: Run, model: Assembly, experts: Sequence[dict[str, Any]], predictions: Predictions
 ) -> list[dict[str, Any]]:
     """One row for each subset under the shared classifier, and for each expert under its own."""
     members = subsets(len(model.experts))
@@ -179,24 +183,22 @@ def _rows(
             "levels": [run.config.model.levels[number] for number in case],
             "head": head,
             **_kept_of_subset(model, experts, case, head),
-            **classification_metrics(judged.probabilities[:, place], judged.labels),
+            **classification_metrics(predictions.probabilities[:, column], predictions.labels),
         }
         # A single expert has no classifier of its own.
-        for place, (case, head) in enumerate(cases[: judged.probabilities.shape[1]])
+        for column, (case, head) in enumerate(cases[: predictions.probabilities.shape[1]])
     ]
 
 
 def _kept_of_subset(
     model: Assembly, experts: Sequence[dict[str, Any]], members: Sequence[int], head: str
 ) -> dict[str, float]:
-    """Maskable weights and parameters of all kinds that some experts take, in units of the first
-    expert's.
-    """
+    """Needed maskable weights, and parameters of all kinds, in units of the first expert."""
     part, shared = "kept", 0
     if head == "shared":
         part = "needed"
         shared = 0 if model.shared_head is None else _numel(model.shared_head)
-        # Each member's factor in the mean.
+        # Every member has one factor in the mean.
         shared += 0 if model.expert_factors is None else len(members)
     maskable, params = (
         sum(experts[number][f"{kind}_{part}"] for number in members)
@@ -209,7 +211,7 @@ def _kept_of_subset(
 
 
 def write_subsets(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the rows of :func:`evaluate_subsets`, lists joined by ``+``."""
+    """Write the rows of :func:`evaluate_subsets`; lists are joined by ``+``."""
     joined = [
         row
         | {name: "+".join(f"{value:g}" for value in row[name]) for name in ("experts", "levels")}
@@ -233,8 +235,8 @@ def evaluate_assembly(
         num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
         data: The clips (default: the validation clips of the run).
-        checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, which a run has
-            before it is finished; the names of the files say so (default: those of its end).
+        checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, also of an
+            unfinished run; the names of the files contain it (default: the final weights).
 
     Raises:
         InputError: The folder holds no finished run of an assembly, or its data are missing.

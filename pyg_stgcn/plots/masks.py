@@ -45,7 +45,7 @@ def draw_masks(groups: Sequence[Mapping[str, Sequence[Row]]]) -> Figure:
 
     Edges are drawn network by network, one row a stage and one column a partition. The width of a
     line is the weight of the edge relative to the strongest one of the stage; the size of a joint
-    that of its edge to itself.
+    that of its self-loop.
 
     Args:
         groups: Networks of one architecture, and the overlaps of their masks. ``"networks"`` are
@@ -93,7 +93,7 @@ def _draw_edges(part: Any, networks: Sequence[Row], rows: int, columns: int) -> 
         handles=[
             Line2D([], [], color=_BONE_COLOR, label="bones"),
             Line2D([], [], color=_EDGE_COLOR, label="other edges"),
-            Line2D([], [], color="0.2", marker="o", markersize=4, lw=0, label="joint to itself"),
+            Line2D([], [], color="0.2", marker="o", markersize=4, lw=0, label="self-loops"),
         ],
         loc="outside lower center",
         ncols=3,

@@ -179,19 +179,21 @@ class Lottery:
     def _draw(self, number: int, seed: int) -> None:
         """Write the missing tickets of a round."""
         dense = Run.open(self.job(DENSE, 0, seed).folder)
-        facts = ticket_metadata(dense, self.rewind_epoch) | {"round": number}
+        metadata = ticket_metadata(dense, self.rewind_epoch) | {"round": number}
         if self.sources:
             source = self.sources[seed]
             learned = learned_masks(source, dense)
-            facts |= source.mask_options
-            facts["source"] = {"folder": str(source.folder), "masks": checksum(learned, "")}
+            metadata |= source.mask_options
+            metadata["source"] = {"folder": str(source.folder), "masks": checksum(learned, "")}
         else:
-            facts["sparsity"] = self.sparsity(number)
+            metadata["sparsity"] = self.sparsity(number)
             rules = ("one_shot", "allocation", "min_density", "score_scale")
-            facts |= {name: getattr(self, name) for name in rules}
+            metadata |= {name: getattr(self, name) for name in rules}
         kinds = [kind for kind in (TICKET, "random") if kind in self.variants]
         files = {kind: self.ticket_file(kind, number, seed) for kind in kinds}
-        missing = [kind for kind in kinds if not _is_drawn(files[kind], {**facts, "variant": kind})]
+        missing = [
+            kind for kind in kinds if not _is_drawn(files[kind], {**metadata, "variant": kind})
+        ]
         if not missing:
             return
         files[TICKET].parent.mkdir(parents=True, exist_ok=True)
@@ -202,8 +204,8 @@ class Lottery:
             else:
                 found = load_ticket(files[TICKET]).masks
                 generator = torch.Generator().manual_seed(1000 * seed + number)
-                masks = random_masks(found, generator, facts["structure"])
-            save_ticket(files[kind], Ticket(masks, early, {**facts, "variant": kind}))
+                masks = random_masks(found, generator, metadata["structure"])
+            save_ticket(files[kind], Ticket(masks, early, {**metadata, "variant": kind}))
 
     def _found_masks(self, dense: Run, number: int, seed: int) -> dict[str, torch.Tensor]:
         if number == 1 or self.one_shot:
@@ -262,18 +264,18 @@ class Lottery:
         return result
 
 
-def _is_drawn(path: Path, facts: Mapping[str, Any]) -> bool:
+def _is_drawn(path: Path, metadata: Mapping[str, Any]) -> bool:
     if not path.exists():
         return False
     found = load_ticket(path).facts
-    theirs, ours = (each.get("source", {}) for each in (found, facts))
+    theirs, ours = (each.get("source", {}) for each in (found, metadata))
     if theirs.get("masks") != ours.get("masks"):
         origins = [source.get("folder", "the rounds") for source in (theirs, ours)]
         raise InputError(
             f"{path}: has earlier masks of {origins[0]}, not those of {origins[1]}; "
             "name another folder with --out"
         )
-    for name, value in facts.items():
+    for name, value in metadata.items():
         if name != "source" and found.get(name) != value:
             raise InputError(
                 f"{path}: is a ticket with {name} {found.get(name)}, not {value}; name another "

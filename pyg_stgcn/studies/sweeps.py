@@ -108,8 +108,8 @@ def check_alike(jobs: Sequence[Job], varied: set[str]) -> None:
     """Raise an error if runs differ in other options than the varied ones and the hardware."""
     loaded = [load_config(job.files.config_file) for job in jobs]
     configs = [config.flat() for config, _ in loaded]
-    for job, (_, facts) in zip(jobs, loaded, strict=True):
-        change = find_change(loaded[0][1].get("data", {}), facts.get("data", {}))
+    for job, (_, metadata) in zip(jobs, loaded, strict=True):
+        change = find_change(loaded[0][1].get("data", {}), metadata.get("data", {}))
         if change is not None:
             raise InputError(
                 f"{job.folder}: was trained on other data than {jobs[0].folder}: {change}; they "
