@@ -110,7 +110,6 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
     threads = str(max(1, (os.cpu_count() or 1) // min(parallel, len(jobs) or 1)))
     width = max((len(job.label) for job in jobs), default=0)
     stop = threading.Event()
-    failed: list[Job] = []
 
     def run(job: Job) -> None:
         if stop.is_set():
@@ -138,16 +137,14 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
             _kill_group(process)
         reader.join()
         if process.returncode and not stop.is_set():
-            failed.append(job)
             stop.set()
+            raise InputError(f"the training {job.label} failed, see above")
 
     with stop_on("SIGTERM", "SIGHUP"), ThreadPoolExecutor(parallel) as pool:
         try:
             list(pool.map(run, jobs))
         finally:
             stop.set()
-    if failed:
-        raise InputError(f"the training {failed[0].label} failed, see above")
 
 
 def _relay(label: str, lines: IO[str]) -> None:

@@ -13,8 +13,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
-from pyg_stgcn.errors import InputError
-from pyg_stgcn.studies.assemblies import plan_assemblies, total_sparsity
 
 SEEDS = (3, 4)
 LEVELS = (0.5, 0.9)
@@ -137,49 +135,6 @@ def test_other_commands_take_its_runs(out: Path) -> None:
     fused = call("fuse", run, out / f"dense-seed{SEEDS[0]}", "--out", out / "fused", "--json")
     assert fused.exit_code == 0, fused.output
     assert json.loads(fused.stdout)["runs"][0]["model"] == "2 stgcn"
-
-
-def test_controls_of_the_same_total(tmp_path: Path) -> None:
-    levels = (0.6, 0.8, 0.95, 0.99)
-    options = {"backbone": "dgstgcn", "learned_weights": True, "epochs": 2}
-    jobs = plan_assemblies(tmp_path, options, levels, ("dense", "sparse", "equal"), (0, 1))
-    made = {job.label: job.options for job in jobs}
-    assert len(made) == len({job.folder for job in jobs}) == 8
-    assert made["assembly-seed1"] == {**options, "levels": list(levels), "seed": 1}
-    assert made["dense-seed0"] == {"backbone": "dgstgcn", "epochs": 2, "seed": 0}
-    assert made["sparse-seed0"] == {**made["dense-seed0"], "sparsity": 0.34}
-    assert made["equal-seed0"] == {**options, "levels": [0.835] * 4, "seed": 0}
-
-
-def test_of_a_dense_control_nothing_is_pruned_or_penalised(tmp_path: Path) -> None:
-    pruned = {"edge_sparsity": 0.5, "penalty": 0.1, "penalty_groups": "input"}
-    options = {**pruned, "exclude": "head.*,stem.*"}
-    jobs = plan_assemblies(tmp_path, options, (0.6, 0.9), ("dense", "sparse", "equal"), (0,))
-    made = {job.label: job.options for job in jobs}
-    assert made["dense-seed0"] == {"exclude": "head.*,stem.*", "seed": 0}
-    for name in ("assembly", "sparse", "equal"):
-        assert made[f"{name}-seed0"].items() >= options.items()
-
-
-def test_controls_of_a_mixture(tmp_path: Path) -> None:
-    options = {"experts": ["stgcn", "ctrgcn", "stgcn"]}
-    jobs = plan_assemblies(tmp_path, options, (0.5, 0.9, 0.9), ("dense",), (0,))
-    assert [job.label for job in jobs] == [
-        *("assembly-seed0", "dense-stgcn-seed0", "dense-ctrgcn-seed0")
-    ]
-    assert jobs[2].options == {"backbone": "ctrgcn", "seed": 0}
-    for control in ("sparse", "equal"):
-        with pytest.raises(InputError, match=f"'{control}': the experts are of different"):
-            plan_assemblies(tmp_path, options, (0.5, 0.9, 0.9), (control,), (0,))
-
-
-def test_experts_may_keep_more_than_one_dense_model() -> None:
-    assert total_sparsity((0.5, 0.6)) == 0.1
-    # In floats a sum just below one, of weights that a dense model has too.
-    with pytest.raises(InputError, match="keep 1 times the weights"):
-        total_sparsity((0.9,) * 10)
-    with pytest.raises(InputError, match=r"keep 1\.4 times the weights"):
-        total_sparsity((0.1, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.runs.config_file import save_config
+from pyg_stgcn.runs.options import TrainOptions
+from pyg_stgcn.runs.run_files import RunFiles
+from pyg_stgcn.studies.jobs import Job, run_jobs
+
 
 def processes_that_name(path: Path) -> set[int]:
     """Running processes with the path on their command line."""
@@ -60,3 +66,62 @@ def test_nothing_outlives_the_command(
         for left in processes_that_name(tmp_path):
             os.kill(left, signal.SIGKILL)
         process.wait()
+
+
+def test_a_command_has_all_options(tmp_path: Path) -> None:
+    options: dict[str, object] = {"dataset": "synthetic", "scale": False}
+    options |= {"freeze_backbone": True, "clip_frames": 8}
+    options |= {"augment": {"mirror": 0.5, "noise": 0.1}, "sparsity": 0, "seed": 1}
+    job = Job("dense-seed1", tmp_path / "dense-seed1", options)
+    assert job.words == [
+        *("train", "--dataset", "synthetic", "--no-scale", "--freeze-backbone"),
+        *("--clip-frames", "8", "--augment", "mirror=0.5", "--augment", "noise=0.1"),
+        *("--sparsity", "0", "--seed", "1", "--root", str(Path("data").absolute())),
+        *("--out", str(tmp_path / "dense-seed1")),
+    ]
+    assert job.command.startswith("pyg-stgcn train --dataset synthetic ")
+
+
+def test_a_started_run_is_resumed_and_a_finished_one_is_known(tmp_path: Path) -> None:
+    options = {"dataset": "synthetic", "seed": 3}
+    job = Job("run", tmp_path, options)
+    assert not job.is_finished() and "--resume" not in job.words
+    config = TrainOptions.of(**options).with_recipe(2, "xsub")
+    save_config(job.files.config_file, config, {"data": {}})
+    assert not job.is_finished() and job.words[-1] == "--resume"
+    job.files.summary.write_text("{}")
+    assert job.is_finished()
+
+
+def test_a_run_with_other_options_is_not_taken(tmp_path: Path) -> None:
+    options = {"dataset": "synthetic", "seed": 3}
+    save_config(
+        RunFiles(tmp_path).config_file,
+        TrainOptions.of(**options).with_recipe(2, "xsub"),
+        {"data": {}},
+    )
+    # Hardware does not change the result, and recipes fill in what is not given.
+    assert not Job("run", tmp_path, options | {"accelerator": "cpu"}).is_finished()
+    with pytest.raises(InputError, match=r"holds a run with --seed 3, not 4"):
+        Job("run", tmp_path, options | {"seed": 4}).is_finished()
+
+
+def test_a_failed_training_stops_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = [
+        Job(str(number), tmp_path / str(number), {"dataset": f"{tmp_path}/{number}.pkl"})
+        for number in range(3)
+    ]
+    with (
+        caplog.at_level("INFO", "pyg_stgcn"),
+        pytest.raises(InputError, match="the training 0 failed, see above"),
+    ):
+        run_jobs(jobs, 1)
+    said = caplog.text
+    assert "0: " in said and "0.pkl" in said
+    assert "1.pkl" not in said and "2.pkl" not in said
+
+
+def test_no_jobs_are_no_error() -> None:
+    run_jobs([], 2)
