@@ -132,7 +132,7 @@ def open_part(run: Run, config: TrainOptions, split: str) -> SkeletonDataset:
             raise
         raise InputError(
             f"{gone}: no such file, but {run.folder} was trained on it; if it has moved, give its "
-            "new path with --dataset"
+            "new path as the dataset"
         ) from error
     return _match(run, dataset, config)
 

@@ -47,12 +47,12 @@ def fuse(
     """
     if len(weights) != len(probabilities):
         raise InputError(
-            f"--weights {_text(weights)}: {len(weights)} weights for {len(probabilities)} runs; "
+            f"weights {_text(weights)}: {len(weights)} weights for {len(probabilities)} runs; "
             "give one for each"
         )
     if min(weights) < 0 or not 0 < sum(weights) < np.inf:
         raise InputError(
-            f"--weights {_text(weights)}: a mean needs weights of at least zero, and one above it"
+            f"weights {_text(weights)}: a mean needs weights of at least zero, and one above it"
         )
     return np.average(np.stack(probabilities).astype(np.float64), axis=0, weights=weights)
 
@@ -161,7 +161,7 @@ def _search(runs: Sequence[Run]) -> list[float]:
         if run.config.data.hold_out == 0:
             raise InputError(
                 f"{run.folder}: was trained on all training clips, so none are held out for the "
-                "search of weights (test clips must not choose them); train with --hold-out 0.1"
+                "search of weights (test clips must not choose them); train with a hold_out of 0.1"
             )
     held_out = _matching(runs, [Predictions.load(run.held_out_predictions) for run in runs])
     return search_weights([one.probabilities for one in held_out], held_out[0].labels)

@@ -97,13 +97,13 @@ def _check_controls(options: Mapping[str, object], controls: Sequence[str]) -> N
             if name in why:
                 raise InputError(
                     f"control {name!r}: the experts are of different backbones, {why[name]}; "
-                    "leave it out of --controls"
+                    "leave it out of the controls"
                 )
     single = [name for name in controls if name in _SINGLE]
     if options.get("init") is not None and single:
         raise InputError(
-            f"--init {options['init']}: an assembly's weights do not fit the single models of "
-            f"--controls {' '.join(single)}; leave out either"
+            f"init {options['init']}: an assembly's weights do not fit the single models of the "
+            f"controls ({', '.join(single)}); leave out either"
         )
 
 
@@ -117,7 +117,7 @@ def total_sparsity(levels: Sequence[float]) -> float:
     if kept >= 1:
         raise InputError(
             f"control 'sparse': the experts keep {kept:g} times the weights of one dense model; "
-            "leave it out of --controls, or raise --levels"
+            "leave it out of the controls, or raise the levels"
         )
     return round(1 - kept, 12)
 

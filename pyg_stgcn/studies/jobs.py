@@ -88,7 +88,7 @@ class Job:
             if found[name] != value:
                 raise InputError(
                     f"{self.folder}: holds a run with {OPTIONS[name].flag} {found[name]}, not "
-                    f"{value}; name another folder with --out"
+                    f"{value}; name another folder"
                 )
         return self.files.is_finished
 

@@ -68,7 +68,7 @@ def runs_by_seed(folders: Iterable[Path], dense: Run) -> dict[int, Run]:
                 "single model"
             )
         if run.config.sparsity.sparsity == 0 and run.config.sparsity.edge_sparsity > 0:
-            raise InputError(f"{folder}: has pruned edges only; name a run with --sparsity")
+            raise InputError(f"{folder}: has pruned edges only; name a run with pruned weights")
         if run.config.sparsity.sparsity == 0 and run.config.sparsity.ticket is None:
             raise InputError(f"{folder}: is a dense run, which has no masks; name a sparse one")
         if (other := runs.setdefault(run.config.optim.seed, run)) is not run:
@@ -273,13 +273,13 @@ def _is_drawn(path: Path, metadata: Mapping[str, Any]) -> bool:
         origins = [source.get("folder", "the rounds") for source in (theirs, ours)]
         raise InputError(
             f"{path}: has earlier masks of {origins[0]}, not those of {origins[1]}; "
-            "name another folder with --out"
+            "name another folder"
         )
     for name, value in metadata.items():
         if name != "source" and found.get(name) != value:
             raise InputError(
                 f"{path}: is a ticket with {name} {found.get(name)}, not {value}; name another "
-                "folder with --out"
+                "folder"
             )
     return True
 

@@ -113,14 +113,14 @@ def check_alike(jobs: Sequence[Job], varied: set[str]) -> None:
         if change is not None:
             raise InputError(
                 f"{job.folder}: was trained on other data than {jobs[0].folder}: {change}; they "
-                "cannot be compared, name another folder with --out"
+                "cannot be compared, name another folder"
             )
     for job, config in zip(jobs, configs, strict=True):
         for name, value in config.items():
             if name not in varied | PLACEMENT and value != configs[0][name]:
                 raise InputError(
                     f"{job.folder}: has {OPTIONS[name].flag} {value}, {jobs[0].folder} has "
-                    f"{configs[0][name]}; they cannot be compared, name another folder with --out"
+                    f"{configs[0][name]}; they cannot be compared, name another folder"
                 )
 
 

@@ -144,10 +144,13 @@ def test_other_commands_take_its_runs(out: Path) -> None:
         (["--seeds", 0.5], "whole numbers from 0 to"),
         (["--seeds", 1, 2, 1], "name a seed twice"),
         (["--controls", "late"], "late"),
-        (["--init", "run", "--controls", "equal", "dense"], "single models of --controls dense;"),
+        (
+            ["--init", "run", "--controls", "equal", "dense"],
+            "single models of the controls (dense);",
+        ),
         (["--experts", "stgcn", "--levels", 0.5, 0.9], "1 backbones for 2 levels"),
         (["--experts", "stgcn", "resnet", "--levels", 0.5, 0.9], "'resnet' is not one of"),
-        (["--levels", 0.2, 0.2, "--controls", "sparse"], "leave it out of --controls"),
+        (["--levels", 0.2, 0.2, "--controls", "sparse"], "leave it out of the controls"),
         ([], "--dataset is missing"),
     ],
 )

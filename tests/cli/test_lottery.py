@@ -165,7 +165,7 @@ def test_what_is_missing_only_is_trained(words: list[object], out: Path) -> None
 def test_another_lottery_is_not_mistaken(words: list[object], out: Path) -> None:
     result = call(*words, "--rate", 0.4)
     assert result.exit_code == 1
-    assert "is a ticket with sparsity 0.5, not 0.4; name another folder with --out" in (
+    assert "is a ticket with sparsity 0.5, not 0.4; name another folder" in (
         " ".join(result.stderr.split())
     )
     assert "with --save-epoch 1, not 2" in call(*words, "--rewind-epoch", 2).stderr
