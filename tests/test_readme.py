@@ -117,6 +117,16 @@ def test_options_exist(page: Path) -> None:
     assert named <= offered
 
 
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_benchmarks_exist(page: Path) -> None:
+    lines = re.findall(r"python (benchmarks/[\w./]*\w)([^`\n]*)", page.read_text("utf-8"))
+    for name, arguments in lines:
+        script = REPOSITORY / name
+        source = (script / "__main__.py" if script.is_dir() else script).read_text("utf-8")
+        for option in re.findall(r"--[\w-]+", arguments):
+            assert f'"{option}"' in source, f"{name} {option}"
+
+
 def anchors(page: Path) -> set[str]:
     """Anchors of the headings of a page, as GitHub makes them."""
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
