@@ -98,7 +98,7 @@ def print_result(result: dict[str, Any], *, title: str) -> None:
         title=f"{title}; kept: 1 is a dense model",
     )
     print_subsets(result["subsets"])
-    echo(f"tables: {result['csv']}, {result['subsets_csv']}\npicture: {result['png']}")
+    echo(f"tables: {result['csv']}, {result['subsets_csv']}\nfigure: {result['png']}")
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:

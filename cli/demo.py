@@ -60,13 +60,13 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
         run_jobs(missing, parallel=len(missing))
     folders = {job.label: job.folder for job in jobs}
     results = {label: read_summary(folder, counts=True) for label, folder in folders.items()}
-    picture = out / "curves.png"
+    figure = out / "curves.png"
     plot_curves(
-        picture,
+        figure,
         {label: read_metrics(RunFiles(folder).metrics) for label, folder in folders.items()},
     )
     if as_json:
-        print_json({"runs": results, "picture": str(picture)})
+        print_json({"runs": results, "figure": str(figure)})
         return
     print_table(
         ("", *results),
@@ -83,7 +83,7 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
         ],
         title="SyntheticActions, xsub",
     )
-    echo(f"picture: {picture}")
+    echo(f"figure: {figure}")
 
 
 command.params.append(RecordOption(OPTIONS["seed"]))

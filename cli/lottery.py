@@ -116,7 +116,7 @@ def command(
         [_cells(row) for row in result["rows"]],
         title=f"{options['dataset']}, rewound to epoch {result['rewind_epoch']}",
     )
-    echo(f"{result['verdict']}\ntable: {result['csv']}\npicture: {result['png']}")
+    echo(f"{result['verdict']}\ntable: {result['csv']}\nfigure: {result['png']}")
 
 
 def _check_usage(ctx: click.Context, options: dict[str, Any]) -> None:

@@ -88,7 +88,7 @@ def command(
         [_cells(row) for row in result["rows"]],
         title=f"{options['dataset']}",
     )
-    echo(f"table: {result['csv']}\npicture: {result['png']}")
+    echo(f"table: {result['csv']}\nfigure: {result['png']}")
 
 
 command.params += record_options(_OWN)

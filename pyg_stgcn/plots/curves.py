@@ -246,12 +246,12 @@ def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]
 
 
 def plot_bench(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Plot the time of each backend in each setting, with the first and the last decile.
+    """Plot the time of each backend in each setting, from the first to the last decile.
 
     Args:
         path: The figure.
-        rows: ``backend``, ``threads``, ``clips``, ``persons``, ``milliseconds``, ``fastest``,
-            ``slowest`` and ``ratio`` of each measurement.
+        rows: ``backend``, ``threads``, ``clips``, ``persons``, ``frames``, ``milliseconds``,
+            ``fastest``, ``slowest`` and ``ratio`` of each measurement.
     """
     settings = list(dict.fromkeys((row["threads"], row["clips"], row["persons"]) for row in rows))
     backends = list(dict.fromkeys(row["backend"] for row in rows))

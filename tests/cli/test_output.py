@@ -40,8 +40,8 @@ def test_long_names_are_folded(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_lines_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    echo("run: a\x1b[2J\npicture: b", err=True)
-    assert capsys.readouterr().err == "run: a\\x1b[2J\npicture: b\n"
+    echo("run: a\x1b[2J\nfigure: b", err=True)
+    assert capsys.readouterr().err == "run: a\\x1b[2J\nfigure: b\n"
 
 
 def test_json_is_exact(capsys: pytest.CaptureFixture[str]) -> None:

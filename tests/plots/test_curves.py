@@ -10,7 +10,15 @@ from matplotlib.text import Text
 from PIL import Image
 
 from pyg_stgcn.plots import saving as _figures
-from pyg_stgcn.plots.curves import plot_confusion, plot_curves, plot_fusion, plot_subsets
+from pyg_stgcn.plots.curves import (
+    plot_bench,
+    plot_confusion,
+    plot_curves,
+    plot_fusion,
+    plot_robustness,
+    plot_subsets,
+    plot_sweep,
+)
 from pyg_stgcn.text import label
 
 NAMES = ["win $$ prize", "$x^2$", r"\$5", "$\\frac{$", "_hidden", "[/x]", "", "\x1b[2J\n\u202e"]
@@ -85,3 +93,67 @@ def test_runs_of_any_name_are_in_the_legend(tmp_path: Path, drawn: list[Figure])
     plot_fusion(tmp_path / "fusion.png", [{**run, "top1": 0.5}] * 2, 0.6)
     name = "stgcn $, joint+bone+joint-motion+bone-motion $  (2)"
     assert name in shown(drawn[1])
+
+
+def test_a_sweep_is_drawn_over_the_kept_weights(tmp_path: Path, drawn: list[Figure]) -> None:
+    rows = [{"method": "dense", "sparsity": 0.0, "top1": 0.9, "top1_deviation": 0.01}]
+    rows += [
+        {"method": "score", "sparsity": sparsity, "top1": top1, "top1_deviation": None}
+        for sparsity, top1 in ((0.8, 0.85), (0.95, 0.7))
+    ]
+    plot_sweep(tmp_path / "sweep.png", rows)
+    (axes,) = drawn[0].axes
+    dense, score = axes.lines
+    assert dense.get_ydata()[0] == pytest.approx(90)
+    assert list(score.get_xdata()) == pytest.approx([20, 5])
+    assert list(score.get_ydata()) == pytest.approx([85, 70])
+    assert axes.get_xlim()[0] > axes.get_xlim()[1]
+
+
+def test_every_mode_starts_at_the_intact_clips(tmp_path: Path, drawn: list[Figure]) -> None:
+    rows = [{"dropped": 0.0, "mode": None, "top1": 0.9}]
+    rows += [
+        {"dropped": dropped, "mode": mode, "top1": top1}
+        for mode, dropped, top1 in (
+            ("random", 0.25, 0.8),
+            ("random", 0.5, 0.7),
+            ("block", 0.5, 0.6),
+        )
+    ]
+    plot_robustness(tmp_path / "robustness.png", rows)
+    _, random, block = drawn[0].axes[0].lines
+    assert (list(random.get_xdata()), list(random.get_ydata())) == ([0, 25, 50], [90, 80, 70])
+    assert (list(block.get_xdata()), list(block.get_ydata())) == ([0, 50], [90, 60])
+
+
+def test_subsets_lie_at_their_kept_weights(tmp_path: Path, drawn: list[Figure]) -> None:
+    rows = [
+        {"experts": experts, "head": head, "kept": kept, "top1": top1}
+        for experts, head, kept, top1 in (
+            ([1], "shared", 0.4, 0.8),
+            ([2], "shared", 0.1, 0.7),
+            ([1, 2], "shared", 0.5, 0.9),
+            ([1], "own", 0.41, 0.75),
+        )
+    ]
+    plot_subsets(tmp_path / "subsets.png", rows, {})
+    single, both, own = drawn[0].axes[0].lines
+    assert list(single.get_xdata()) == pytest.approx([40, 10])
+    assert list(both.get_xdata()) == [50] and list(both.get_ydata()) == [90]
+    assert list(own.get_xdata()) == pytest.approx([41])
+    assert [text.get_text() for text in drawn[0].axes[0].texts] == ["1", "2", "1+2"]
+
+
+def test_bars_of_backends_are_their_times(tmp_path: Path, drawn: list[Figure]) -> None:
+    setting = {"threads": 1, "clips": 1, "persons": 2, "frames": 100}
+    times = {"dense": 8.0, "compiled": 2.0}
+    rows = [
+        {**setting, "backend": name, "milliseconds": time, "fastest": time / 2, "slowest": 2 * time}
+        | {"ratio": 8 / time}
+        for name, time in times.items()
+    ]
+    plot_bench(tmp_path / "bench.png", rows)
+    (axes,) = drawn[0].axes
+    assert [bar.get_height() for bar in axes.patches] == list(times.values())
+    assert [text.get_text() for text in axes.texts] == ["1.0x", "4.0x"]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1 x 2 persons\n1 thread"]
