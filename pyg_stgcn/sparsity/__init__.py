@@ -21,6 +21,7 @@ from pyg_stgcn.sparsity.methods import (
     RigLMask,
     ScoreMask,
     SETMask,
+    register_method,
 )
 from pyg_stgcn.sparsity.overlap import LayerOverlap, Overlap, overlap, total_overlap
 from pyg_stgcn.sparsity.penalty import GroupLasso
@@ -85,6 +86,7 @@ __all__ = [
     "put_masks",
     "random_masks",
     "rate_for",
+    "register_method",
     "report",
     "save_sparse",
     "save_ticket",

@@ -13,8 +13,8 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity.allocation import MIN_DENSITY
-from pyg_stgcn.sparsity.mask import MaskedParameter, add_mask, fold_mask, masked_parameters
-from pyg_stgcn.sparsity.methods import METHODS, DynamicMask, RigLMask
+from pyg_stgcn.sparsity.mask import add_mask, fold_mask, masked_parameters
+from pyg_stgcn.sparsity.methods import METHODS
 from pyg_stgcn.sparsity.plan import check_plan
 from pyg_stgcn.sparsity.reach import explain_miss, share_of_zeros
 from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, rescale
@@ -92,7 +92,7 @@ class SparsityController:
         self._edge_sparsity = float(edge_sparsity)
         self.schedule = schedule or SparsitySchedule("constant", target)
         self.edge_schedule = rescale(self.schedule, target, self._edge_sparsity)
-        self._listen()
+        self._announce_update()
 
     @property
     def target(self) -> float:
@@ -141,21 +141,16 @@ class SparsityController:
         # The last update before the masks freeze brings them to the target.
         if not held and (self._is_update(self.num_steps) or self.frozen):
             self.update(optimizer)
-        self._listen()
+        self._announce_update()
 
     def update(self, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Recompute the masks at the sparsity of the present step."""
-        dynamic = [
-            (entry, entry.parametrization, entry.mask.clone())
-            for entry in self.masked
-            if isinstance(entry.parametrization, DynamicMask)
-        ]
-        for _, mask, _ in dynamic:
-            mask.drop = self._drop_share()
+        drop_fraction = self._drop_fraction()
+        for entry in self.masked:
+            entry.parametrization.begin_update(drop_fraction)
         self._apply(self.schedule(self.num_steps), self.edge_schedule(self.num_steps))
-        for entry, mask, before in dynamic:
-            _start_at_zero(entry, entry.mask & ~before, optimizer)
-            mask.end_update()
+        for entry in self.masked:
+            entry.parametrization.end_update(entry.weight, optimizer)
 
     @contextmanager
     def at_target(self) -> Iterator[None]:
@@ -216,24 +211,22 @@ class SparsityController:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved step. The masks come with the module's state dict."""
         self.num_steps = int(state["num_steps"])
-        self._listen()
+        self._announce_update()
 
     def _is_update(self, step: int) -> bool:
         return step % self.update_every == 0
 
-    def _drop_share(self) -> float:
+    def _drop_fraction(self) -> float:
         if self.freeze_after is None:
             return self.drop_fraction
-        share = min(self.num_steps / max(self.freeze_after, 1), 1)
-        return self.drop_fraction * (1 + math.cos(math.pi * share)) / 2
+        progress = min(self.num_steps / max(self.freeze_after, 1), 1)
+        return self.drop_fraction * (1 + math.cos(math.pi * progress)) / 2
 
-    def _listen(self) -> None:
+    def _announce_update(self) -> None:
         """Tell the masks whether the next step is the last before an update."""
-        next_step = self.num_steps + 1
-        listening = not self.frozen and self._is_update(next_step)
+        before_update = not self.frozen and self._is_update(self.num_steps + 1)
         for entry in self.masked:
-            if isinstance(entry.parametrization, RigLMask):
-                entry.parametrization.listening = listening
+            entry.parametrization.before_update = before_update
 
     def _apply(self, sparsity: float, edge_sparsity: float) -> None:
         self._write(self._choose(sparsity, edge_sparsity))
@@ -250,18 +243,6 @@ class SparsityController:
     def _write(self, masks: list[Tensor]) -> None:
         for entry, mask in zip(self.masked, masks, strict=True):
             entry.mask.copy_(mask)
-
-
-@torch.no_grad()
-def _start_at_zero(
-    entry: MaskedParameter, grown: Tensor, optimizer: torch.optim.Optimizer | None
-) -> None:
-    """Let weights that have grown start at zero and at rest."""
-    entry.weight.masked_fill_(grown, 0)
-    state = {} if optimizer is None else optimizer.state.get(entry.weight, {})
-    for value in state.values():
-        if isinstance(value, Tensor) and value.shape == grown.shape:
-            value.masked_fill_(grown, 0)
 
 
 def sparsify(

@@ -28,10 +28,24 @@ def fan_in(shape: torch.Size) -> int:
 
 
 class Mask(nn.Module):
-    r"""Sets pruned entries of a parameter to zero: :math:`\tilde{w} = w \odot m`.
+    r"""Base of all methods: sets pruned entries of a parameter to zero.
 
-    The mask itself is a buffer that only a :class:`SparsityController` writes, once per optimiser
-    step, by the order that :meth:`ranking` gives. Subclasses say what that order is.
+    .. math::
+        \tilde{w} = w \odot m
+
+    The mask itself is a buffer that only a :class:`SparsityController` writes, in the order that
+    :meth:`ranking` gives. A method of pruning is a subclass with its own :meth:`ranking` and, where
+    it needs them, :meth:`forward`, :meth:`begin_update`, :meth:`end_update` and
+    :meth:`needs_dense_grad`:
+
+    .. code-block:: python
+
+        @register_method("smallest")
+        class SmallestMask(Mask):
+            def ranking(self, weight):
+                return self.pool(-weight.abs())
+
+        controller = sparsify(model, 0.9, method="smallest")
 
     Args:
         weight (torch.Tensor): The parameter to mask.
@@ -68,6 +82,8 @@ class Mask(nn.Module):
                 f"score_scale {score_scale!r} is unknown; choose one of {', '.join(SCORE_SCALES)}"
             )
         self.score_scale = score_scale
+        #: Whether the next step is the last before an update; the controller keeps it current.
+        self.before_update = False
         self.bound = math.sqrt(6 / max(fan_in(weight.shape), 1))
         self.register_buffer("mask", torch.ones_like(weight, dtype=torch.bool))
 
@@ -84,6 +100,29 @@ class Mask(nn.Module):
     def ranking(self, weight: Tensor) -> Tensor:
         """Importance of each unit of the weight under the mask: the lowest go first."""
         raise NotImplementedError
+
+    def needs_dense_grad(self, before_update: bool) -> bool:
+        """Whether a training step needs the gradients of pruned weights too.
+
+        Args:
+            before_update (bool): Whether the step is the last before an update of the masks.
+        """
+        return False
+
+    def begin_update(self, drop_fraction: float) -> None:
+        """Prepare an update of the mask.
+
+        Args:
+            drop_fraction (float): Fraction of the kept weights to replace, for methods that do.
+        """
+
+    def end_update(self, weight: Tensor, optimizer: torch.optim.Optimizer | None) -> None:
+        """Finish an update: the mask is the new one.
+
+        Args:
+            weight (torch.Tensor): The weight under the mask.
+            optimizer (torch.optim.Optimizer, optional): Its state of the weight may be changed.
+        """
 
     def pool(self, values: Tensor) -> Tensor:
         """Mean over the weights of each unit."""

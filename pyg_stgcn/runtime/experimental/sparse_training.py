@@ -26,7 +26,7 @@ from pyg_stgcn.runtime.experimental.gradients import (
 from pyg_stgcn.runtime.lanes import in_lanes
 from pyg_stgcn.runtime.native import kernels, why_not
 from pyg_stgcn.runtime.supported import unsupported
-from pyg_stgcn.sparsity import FeedbackMask, Mask, RigLMask, ScoreMask
+from pyg_stgcn.sparsity import Mask
 
 # Above this fraction of kept weights a step of the model itself is faster (two cores, AVX-512).
 DENSE_FROM = 0.35
@@ -89,9 +89,10 @@ class SparseTraining(nn.Module):
                 f"x: {x.dtype} on {x.device}, but sparse training is for float32 on the CPU; "
                 f"move the batch there, or {_INSTEAD}"
             )
-        listening = any(isinstance(mask, RigLMask) and mask.listening for mask in masks)
-        wanted = listening and torch.is_grad_enabled()
-        if x.numel() == 0 or wanted or self._kept_fraction(masks) > DENSE_FROM:
+        dense_grad = torch.is_grad_enabled() and any(
+            mask.needs_dense_grad(mask.before_update) for mask in masks
+        )
+        if x.numel() == 0 or dense_grad or self._kept_fraction(masks) > DENSE_FROM:
             return cast(Tensor, self.model(x, batch, batch_size))
         x = cast(Tensor, Pack.apply(self.model.normalize(persons, clips)))
         for block, plan in zip(self.model.stages, self._plans, strict=True):
@@ -114,7 +115,7 @@ class SparseTraining(nn.Module):
                 )
         masks = [module for module in self.model.modules() if isinstance(module, Mask)]
         for mask in masks:
-            if isinstance(mask, ScoreMask | FeedbackMask):
+            if mask.needs_dense_grad(before_update=False):
                 raise InputError(
                     f"{type(mask).__name__}: needs the gradients of pruned weights in every step, "
                     f"which sparse training does not compute; {_INSTEAD}, or choose the method "

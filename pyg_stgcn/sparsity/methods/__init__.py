@@ -1,4 +1,7 @@
-"""What is kept: one file per method."""
+"""Methods of pruning: one file each."""
+
+from collections.abc import Callable
+from typing import TypeVar
 
 from pyg_stgcn.sparsity.mask import Mask
 from pyg_stgcn.sparsity.methods.dynamic import DynamicMask
@@ -18,6 +21,28 @@ METHODS: dict[str, type[Mask]] = {
     "random": RandomMask,
 }
 
+_Mask = TypeVar("_Mask", bound=type[Mask])
+
+
+def register_method(name: str) -> Callable[[_Mask], _Mask]:
+    """Register a subclass of :class:`Mask` as a method of :func:`sparsify`, see there.
+
+    Args:
+        name (str): Name of the method.
+
+    Raises:
+        ValueError: If there is a method of this name already.
+    """
+    if name in METHODS:
+        raise ValueError(f"method {name!r} is registered already; choose another name")
+
+    def register(mask: _Mask) -> _Mask:
+        METHODS[name] = mask
+        return mask
+
+    return register
+
+
 __all__ = [
     "METHODS",
     "DynamicMask",
@@ -27,4 +52,5 @@ __all__ = [
     "RigLMask",
     "SETMask",
     "ScoreMask",
+    "register_method",
 ]

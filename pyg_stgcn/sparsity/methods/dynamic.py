@@ -1,4 +1,4 @@
-"""Dynamic sparse training: now and then the weakest weights make room for others."""
+"""Dynamic sparse training: from time to time others take the places of the smallest weights."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from pyg_stgcn.sparsity.threshold import keep_highest
 class DynamicMask(Mask):
     r"""Base of the methods that drop and grow.
 
-    At an update the share :attr:`drop` of the kept weights, those of smallest magnitude, is put up
-    for replacement; of these and of the pruned ones, those with the highest :meth:`growth` fill the
-    places. What has grown starts at zero (:class:`SparsityController` sees to that). Between
-    updates the mask stands still.
+    At an update a fraction of the kept weights, those of smallest magnitude, compete with the
+    pruned ones: those with the highest :meth:`growth` take the places. A weight that grows starts
+    at zero, and so does the optimiser's state of it, such as its momentum. Between updates the mask
+    does not change.
 
-    The first mask is drawn by lot. All lots depend on the seed of the mask and the number of
-    updates before, so that a resumed training draws what it would have drawn.
+    The first mask is random. All random numbers depend on the seed of the mask and the number of
+    updates before, so that a resumed training draws those that it would have drawn.
     """
 
     draw: Tensor
+    _before: Tensor
 
     def __init__(
         self,
@@ -32,8 +33,8 @@ class DynamicMask(Mask):
         structure: str = "unstructured",
     ) -> None:
         super().__init__(weight, score_scale, generator, structure)
-        #: Share of the kept weights that the next update puts up for replacement.
-        self.drop = 0.0
+        #: Fraction of the kept weights that the present update may replace.
+        self.drop_fraction = 0.0
         device = "cpu" if generator is None else generator.device
         seed = torch.randint(2**40, (1,), generator=generator, device=device)
         self.register_buffer("draw", seed.to(weight.device))
@@ -44,33 +45,46 @@ class DynamicMask(Mask):
         return 1.0
 
     def growth(self, weight: Tensor) -> Tensor:
-        """How much each unit deserves to grow, not negative."""
+        """Priority of each unit to grow, not negative."""
         raise NotImplementedError
 
     def ranking(self, weight: Tensor) -> Tensor:
         """Importance: above 1 for those that stay, in the order of their magnitude, and up to 1 for
         those that compete for the other places.
         """
-        if bool(self.mask.all()):  # Nothing has been pruned yet.
-            return self.lots(weight)
+        if bool(self.mask.all()):  # The first mask.
+            return self.random_units(weight)
         dtype = torch.promote_types(weight.dtype, torch.float32)
         magnitude = self.pool(weight.abs().to(dtype))
         held = self.pool(self.mask.to(dtype)) > 0
         kept = int(torch.count_nonzero(held))
-        staying = kept - int(self.drop * kept)
+        staying = kept - int(self.drop_fraction * kept)
         order = torch.where(held, magnitude, -1).flatten()
         stays = keep_highest(order, order.numel() - staying).view_as(held)
         return torch.where(stays, 2 + _unit(magnitude), _unit(self.growth(weight)))
 
-    def lots(self, weight: Tensor) -> Tensor:
-        """Lots :math:`u \\sim U(0, 1)`, new ones for every update."""
+    def random_units(self, weight: Tensor) -> Tensor:
+        """Random numbers :math:`u \\sim U(0, 1)`, one a unit, new ones for every update."""
         generator = torch.Generator().manual_seed(int(self.draw))
         return draw_uniform(self.unit_shape, generator).to(weight.device)
 
-    def end_update(self) -> None:
-        """Go on to the next lots, and forget what only this update needed."""
+    def begin_update(self, drop_fraction: float) -> None:
+        """Keep the present mask, to know afterwards which weights have grown."""
+        self.drop_fraction = drop_fraction
+        self._before = self.mask.clone()
+
+    @torch.no_grad()
+    def end_update(self, weight: Tensor, optimizer: torch.optim.Optimizer | None) -> None:
+        """Let weights that have grown start at zero, without momentum."""
+        grown = self.mask & ~self._before
+        weight.masked_fill_(grown, 0)
+        state = {} if optimizer is None else optimizer.state.get(weight, {})
+        for value in state.values():
+            if isinstance(value, Tensor) and value.shape == grown.shape:
+                value.masked_fill_(grown, 0)
         self.draw += 1
-        self.drop = 0.0
+        self.drop_fraction = 0.0
+        del self._before
 
 
 def _unit(values: Tensor) -> Tensor:

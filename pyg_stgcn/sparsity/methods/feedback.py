@@ -38,6 +38,10 @@ class FeedbackMask(MagnitudeMask):
     al., 2020).
     """
 
+    def needs_dense_grad(self, before_update: bool) -> bool:
+        """In every step."""
+        return True
+
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with pruned entries set to (positive) zero."""
         return cast(Tensor, _FeedbackMask.apply(weight, self.mask))

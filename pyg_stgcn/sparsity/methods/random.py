@@ -1,4 +1,4 @@
-"""Keep weights drawn by lot: the control that every other method has to beat."""
+"""Keep random weights: the baseline of every comparison."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pyg_stgcn.sparsity.mask import Mask
 
 
 class RandomMask(Mask):
-    r"""Keeps weights drawn by lot, once and for all.
+    r"""Keeps random weights, drawn once at the start.
 
-    Each unit has a lot :math:`u \sim U(0, 1)`, and those with the lowest go. The mask looks
-    neither at the weights nor at the data. Along a ramp what is pruned stays pruned.
+    Each unit has a random number :math:`u \sim U(0, 1)`, and those with the lowest are pruned. The
+    mask depends neither on the weights nor on the data. Along a ramp, pruned weights stay pruned.
     """
 
-    lot: Tensor
+    random: Tensor
 
     def __init__(
         self,
@@ -27,17 +27,17 @@ class RandomMask(Mask):
         structure: str = "unstructured",
     ) -> None:
         super().__init__(weight, score_scale, generator, structure)
-        lot = draw_uniform(self.unit_shape, generator)
-        self.register_buffer("lot", lot.to(weight.device))
+        random = draw_uniform(self.unit_shape, generator)
+        self.register_buffer("random", random.to(weight.device))
 
     @property
     def rank_scale(self) -> float:
-        """One: the lots of all layers are alike."""
+        """One: the numbers of all layers have the same range."""
         return 1.0
 
     def ranking(self, weight: Tensor) -> Tensor:
         """Importance :math:`u`."""
-        return self.lot
+        return self.random
 
 
 def draw_uniform(shape: Sequence[int], generator: torch.Generator | None) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor, distributed
 from pyg_stgcn.sparsity.methods.dynamic import DynamicMask
 
 
-class _ListeningMask(torch.autograd.Function):
-    """``w * m`` that hands on the gradient of all entries to a mask."""
+class _AccumulatingMask(torch.autograd.Function):
+    """``w * m`` that passes the gradient of all entries on to a mask."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, mask: RigLMask) -> Tensor:
@@ -41,8 +41,6 @@ class RigLMask(DynamicMask):
         structure: str = "unstructured",
     ) -> None:
         super().__init__(weight, score_scale, generator, structure)
-        #: Whether the next step is the last before an update.
-        self.listening = False
         self._accumulated: Tensor | None = None
 
     def accumulate_grad(self, grad: Tensor) -> None:
@@ -55,16 +53,20 @@ class RigLMask(DynamicMask):
         if distributed.is_available() and distributed.is_initialized():
             accumulated = accumulated.clone()
             distributed.all_reduce(accumulated)
-        # A step that overflows in mixed precision tells nothing.
+        # A step that overflows in mixed precision says nothing about importance.
         return self.pool(torch.nan_to_num(accumulated.abs(), nan=0.0, posinf=0.0))
 
-    def end_update(self) -> None:
+    def needs_dense_grad(self, before_update: bool) -> bool:
+        """In the last step before an update only."""
+        return before_update
+
+    def end_update(self, weight: Tensor, optimizer: torch.optim.Optimizer | None) -> None:
         """Forget the gradient."""
-        super().end_update()
+        super().end_update(weight, optimizer)
         self._accumulated = None
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with pruned entries set to (positive) zero."""
-        if self.listening and torch.is_grad_enabled():
-            return cast(Tensor, _ListeningMask.apply(weight, self))
+        if self.before_update and torch.is_grad_enabled():
+            return cast(Tensor, _AccumulatingMask.apply(weight, self))
         return super().forward(weight)

@@ -72,6 +72,10 @@ class ScoreMask(Mask):
         """Importance :math:`s`, signed."""
         return self.pool(self.score)
 
+    def needs_dense_grad(self, before_update: bool) -> bool:
+        """In every step."""
+        return True
+
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with pruned entries set to (positive) zero."""
         if torch.is_grad_enabled():

@@ -1,4 +1,4 @@
-"""Sparse evolutionary training: weights grow by lot."""
+"""Sparse evolutionary training: weights grow at random."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pyg_stgcn.sparsity.methods.dynamic import DynamicMask
 
 
 class SETMask(DynamicMask):
-    """Replaces the weakest weights by others drawn by lot.
+    """Replaces the smallest weights by others, chosen at random.
 
     From "Scalable Training of Artificial Neural Networks with Adaptive Sparse Connectivity Inspired
     by Network Science" (Mocanu et al., 2018).
     """
 
     def growth(self, weight: Tensor) -> Tensor:
-        """A lot for each unit."""
-        return self.lots(weight)
+        """A random number for each unit."""
+        return self.random_units(weight)
