@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pyg_stgcn.checked import brief, shown
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity.container import describe
 
 # A header may also name types that this version of PyTorch does not know.
 _DAMAGED = (SafetensorError, LookupError, TypeError, ValueError, RuntimeError)
@@ -34,13 +35,17 @@ def read_weights(path: Path, remedy: str) -> dict[str, Tensor]:
         what = "is not a file" if path.exists() else "there is no such file"
         raise InputError(f"{path}: {what}; {remedy}")
     try:
-        found = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            sparse = describe(file.metadata() or {})
+            found = {} if sparse else load_file(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); {remedy}") from None
     except MemoryError:
         raise InputError(f"{path}: holds more than fits into the memory; {remedy}") from None
     except _DAMAGED as error:
         raise InputError(f"{path}: damaged ({brief(error)}); {remedy}") from None
+    if sparse:
+        raise InputError(f"{path}: is {sparse[0]}, not plain safetensors; {sparse[1]}, or {remedy}")
     for name in found:
         if len(name) > _LONGEST_NAME or not name.isprintable():
             raise InputError(f"{path}: {shown(name)} is no name of a weight; {remedy}")

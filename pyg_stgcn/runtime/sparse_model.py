@@ -23,8 +23,6 @@ from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import load_sparse, save_sparse
 from pyg_stgcn.transforms import standard_transform
 
-KIND = "recognizer"
-VERSION = 1
 _REMEDY = "write it again with 'pyg-stgcn export'"
 _DESCRIPTION = {
     "backbones": list[dict[str, Any]],
@@ -93,8 +91,6 @@ def save(
     if not isinstance(model, Backbone | Assembly):
         raise InputError(f"{type(model).__name__}: give a backbone or an assembly")
     description = {
-        "kind": KIND,
-        "version": VERSION,
         "backbones": [dict(entry) for entry in options],
         "assembly": isinstance(model, Assembly),
         "learned_weights": getattr(model, "expert_factors", None) is not None,
@@ -106,7 +102,7 @@ def save(
     _fill(Path(path), _build(description, model.skeleton), state)
     if half:
         state = {name: _halved(tensor) for name, tensor in state.items()}
-    save_sparse(path, state, description)
+    save_sparse(path, state, description, kind="recognizer")
 
 
 def load(path: str | os.PathLike[str]) -> Recognizer:
@@ -116,20 +112,10 @@ def load(path: str | os.PathLike[str]) -> Recognizer:
         path (str or os.PathLike): The file.
 
     Raises:
-        InputError: If the file is missing, damaged, of another kind or of a newer version.
+        InputError: If the file is missing, damaged, of another kind or of another version.
     """
     path = Path(path)
-    state, description = load_sparse(path)
-    if description.get("kind") != KIND:
-        raise InputError(
-            f"{path}: holds weights alone, no model to run; write one with 'pyg-stgcn export'"
-        )
-    version = description.get("version")
-    if not isinstance(version, int) or version > VERSION:
-        raise InputError(
-            f"{path}: written in version {version} of the format, newer than {VERSION}; update "
-            "pyg-stgcn"
-        )
+    state, description = load_sparse(path, kind="recognizer")
     check_entries(description, _DESCRIPTION, path, _REMEDY)
     preprocessing = description["preprocessing"]
     check_entries(preprocessing, _STEPS, path, _REMEDY, "preprocessing.")

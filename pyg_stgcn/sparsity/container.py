@@ -1,4 +1,4 @@
-"""The sparse weight file: kept values and coded bit masks, in safetensors."""
+"""The container of all sparse files: kept values and coded bit masks, in safetensors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ from pyg_stgcn.files import check_is_file, write_atomically
 from pyg_stgcn.jsonfile import parse_json
 
 FORMAT = "pyg-stgcn-sparse"
-VERSION = 1
+VERSION = 2
+#: Kinds of sparse file: their names in messages, and what reads them.
+KINDS = {
+    "weights": ("sparse weights", "read them with pyg_stgcn.sparsity.load_sparse"),
+    "ticket": ("a lottery ticket", "train it with 'pyg-stgcn train --ticket FILE'"),
+    "recognizer": ("an exported model", "load it with pyg_stgcn.runtime.load"),
+}
 _HEADER = "pyg_stgcn"
 _CONTENT = "pyg_stgcn.content"
 _MASK = "pyg_stgcn.mask"
@@ -38,8 +44,10 @@ def save_sparse(
     path: str | os.PathLike[str],
     state_dict: Mapping[str, Tensor],
     metadata: Mapping[str, Any] | None = None,
+    *,
+    kind: str = "weights",
 ) -> None:
-    """Write a state dict, leaving zeros out of the tensors that have enough of them.
+    """Write a state dict without the zeros of the tensors that have enough of them.
 
     Values are kept bit by bit: negative zeros and NaN come back as they were. The masks of all
     tensors are one stream of gaps between kept values, one byte each, Huffman-coded. At random
@@ -50,10 +58,17 @@ def save_sparse(
         path (str or os.PathLike): File to write; replaced only once the new one is complete.
         state_dict (dict): Tensors by name, such as the state dict of a finalised module.
         metadata (dict, optional): Anything that JSON can hold, given back by :func:`load_sparse`.
+        kind (str): One of :data:`KINDS`. Tickets and exported models have their own functions:
+            :func:`save_ticket` and :func:`pyg_stgcn.runtime.save`.
 
     Raises:
         InputError: If the file cannot be written, or an entry cannot be stored.
+
+    Example:
+        >>> save_sparse("gcn.safetensors", model.state_dict(), {"width": 64})
+        >>> state_dict, metadata = load_sparse("gcn.safetensors")
     """
+    assert kind in KINDS, kind
     path = Path(path)
     stored: dict[str, Tensor] = {}
     shapes: dict[str, list[int]] = {}
@@ -64,7 +79,7 @@ def save_sparse(
         flat = value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format).flatten()
         nonzero = _nonzero_bits(flat)
         num_zeros = flat.numel() - int(torch.count_nonzero(nonzero))
-        # Worth it wherever even a raw mask, one bit each, takes less than the zeros.
+        # Worth it wherever a raw mask, of one bit a value, takes less than the zeros.
         if num_zeros * flat.element_size() > flat.numel() / 8:
             shapes[name] = list(value.shape)
             stored[name] = flat[nonzero]
@@ -74,7 +89,7 @@ def save_sparse(
     if masks:
         stored[_MASK] = _encode_mask(torch.cat(masks))
     try:
-        content = json.dumps({"sparse": shapes, "metadata": dict(metadata or {})})
+        content = json.dumps({"kind": kind, "sparse": shapes, "metadata": dict(metadata or {})})
         header = {"format": FORMAT, "version": VERSION, "crc32": checksum(stored, content)}
         data = save(stored, {_HEADER: json.dumps(header), _CONTENT: content})
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -90,22 +105,25 @@ def save_sparse(
         ) from error
 
 
-def load_sparse(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what :func:`save_sparse` wrote.
+def load_sparse(
+    path: str | os.PathLike[str], *, kind: str = "weights"
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a file of :func:`save_sparse`.
 
     Args:
         path (str or os.PathLike): File to read.
+        kind (str): The kind that it must be of.
 
     Returns:
         tuple: The state dict, dense, on the CPU, and the metadata.
 
     Raises:
-        InputError: If the file is missing, damaged, of another kind or of a newer version.
+        InputError: If the file is missing, damaged, of another kind or of another version.
     """
     path = Path(path)
     check_is_file(path)
     try:
-        stored, content = _read(path)
+        stored, content = _read(path, kind)
         _check_size(path, stored, content["sparse"], path.stat().st_size)
         return _unpack(stored, content["sparse"]), dict(content["metadata"])
     except InputError:
@@ -121,23 +139,44 @@ def load_sparse(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[s
         ) from error
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with safe_open(path, framework="pt") as file:
         texts = file.metadata() or {}
         header = parse_json(texts.get(_HEADER, "{}"), str(path), _REMEDY)
         if header.get("format") != FORMAT:
             raise InputError(
-                f"{path}: not a sparse weight file; read it with safetensors.torch.load_file"
+                f"{path}: safetensors, but no sparse file of pyg-stgcn; read it with "
+                "safetensors.torch.load_file, or train from it with 'pyg-stgcn train --init FILE'"
             )
-        if header["version"] > VERSION:
+        if header["version"] != VERSION:
+            newer = header["version"] > VERSION
             raise InputError(
-                f"{path}: written in version {shown(header['version'])} of the format, newer than "
-                f"{VERSION}; update pyg-stgcn"
+                f"{path}: written in version {shown(header['version'])} of the format, "
+                f"{'newer' if newer else 'older'} than {VERSION}; "
+                f"{'update pyg-stgcn' if newer else 'write it again'}"
             )
+        content = parse_json(texts[_CONTENT], str(path), _REMEDY)
+        if (found := content["kind"]) != kind:
+            what, use = KINDS[found]
+            raise InputError(f"{path}: is {what}, not {KINDS[kind][0]}; {use}")
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if header["crc32"] != checksum(stored, texts[_CONTENT]):
         raise ValueError("the checksum differs")
-    return stored, parse_json(texts[_CONTENT], str(path), _REMEDY)
+    return stored, content
+
+
+def describe(texts: Mapping[str, str]) -> tuple[str, str] | None:
+    """Name and use of a sparse file, as in :data:`KINDS`; ``None`` for other safetensors.
+
+    Args:
+        texts (dict): The metadata of a safetensors file.
+    """
+    try:
+        if json.loads(texts[_HEADER])["format"] == FORMAT:
+            return KINDS[json.loads(texts[_CONTENT])["kind"]]
+    except (LookupError, TypeError, ValueError, RecursionError):
+        pass
+    return None
 
 
 def _unpack(stored: dict[str, Tensor], shapes: dict[str, list[int]]) -> dict[str, Tensor]:
@@ -161,7 +200,7 @@ def _unpack(stored: dict[str, Tensor], shapes: dict[str, list[int]]) -> dict[str
 
 
 def checksum(stored: dict[str, Tensor], content: str) -> int:
-    """CRC-32 of all that a file says: text, and names, types, shapes and bits of its tensors."""
+    """CRC-32 of the content of a file: text, and names, types, shapes and bits of its tensors."""
     value = zlib.crc32(content.encode())
     for name in sorted(stored):
         tensor = stored[name]
@@ -172,14 +211,14 @@ def checksum(stored: dict[str, Tensor], content: str) -> int:
 
 
 def _nonzero_bits(flat: Tensor) -> Tensor:
-    """Where a flat tensor has any bit set: unlike ``!= 0``, true for a negative zero."""
+    """Mask of the values of a flat tensor with any bit set, as a negative zero has."""
     if flat.numel() == 0:
         return torch.empty(0, dtype=torch.bool)
     return (flat.view(torch.uint8).view(flat.numel(), flat.element_size()) != 0).any(1)
 
 
 def _encode_mask(mask: Tensor) -> Tensor:
-    """Code a bit mask as gaps: bytes of 255 go on, any other ends with a kept value."""
+    """Code a bit mask as gaps: a byte of 255 continues, any other ends with a kept value."""
     positions = mask.nonzero().flatten()
     gaps = torch.diff(positions, prepend=torch.tensor([-1])) - 1
     long = gaps // _LONG
@@ -194,7 +233,7 @@ def _encode_mask(mask: Tensor) -> Tensor:
 
 def _decode_mask(coded: Tensor, numel: int, num_kept: int) -> Tensor:
     """Positions of the kept values, checked against the numbers declared."""
-    # A byte of the code is a kept value or stands for 255 zeros: no more than these are needed.
+    # A byte of the code is a kept value or 255 zeros: a valid code is no longer than this.
     longest = num_kept + numel // _LONG
     decompressor = zlib.decompressobj()
     content = decompressor.decompress(coded.numpy().tobytes(), longest + 1)
@@ -213,7 +252,7 @@ def _decode_mask(coded: Tensor, numel: int, num_kept: int) -> Tensor:
 def _check_size(
     path: Path, stored: dict[str, Tensor], shapes: dict[str, list[int]], file_bytes: int
 ) -> None:
-    """Refuse shapes that a file of this size has no business to declare."""
+    """Refuse shapes that declare much more memory than a file of this size can fill."""
     declared = 0
     for name, shape in shapes.items():
         if not all(isinstance(size, int) and size >= 0 for size in shape):

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity.allocation import ALLOCATIONS, num_pruned_per_layer
 from pyg_stgcn.sparsity.container import checksum, load_sparse, save_sparse
@@ -23,7 +22,6 @@ from pyg_stgcn.sparsity.select import Pattern, check_mask, check_masks, select_p
 from pyg_stgcn.sparsity.structures import STRUCTURES, draw_units
 from pyg_stgcn.sparsity.threshold import keep_highest, lift_best, num_pruned
 
-VERSION = 1
 _MASKS, _WEIGHTS = "masks/", "weights/"
 # Below all magnitudes.
 _PRUNED = -1.0
@@ -31,48 +29,47 @@ _PRUNED = -1.0
 
 @dataclass(frozen=True, eq=False)
 class Ticket:
-    """A sparse network to be trained: which weights it has, and where they start.
+    """A sparse network to be trained: its masks, and the values that its weights start from.
 
     Args:
         masks (dict): Boolean tensors by the names of the parameters in the dense module, true where
             a weight is kept.
         weights (dict): State dict of the dense module, from its initialisation or from early in its
             training, with its buffers. Pruned weights may have any value.
-        facts (dict): Anything that JSON can hold, such as where the ticket comes from.
+        metadata (dict): Anything that JSON can hold, such as the origin of the ticket.
     """
 
     masks: Mapping[str, Tensor]
     weights: Mapping[str, Tensor]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sparsity(self) -> float:
-        """Share of zeros in the masks."""
+        """Fraction of zeros in the masks."""
         numel = sum(mask.numel() for mask in self.masks.values())
         return sum(map(_num_zeros, self.masks.values())) / numel
 
     @property
     def checksum(self) -> int:
-        """CRC-32 of masks, kept weights and facts: the same wherever the ticket's file lies."""
-        return checksum(_entries(self), json.dumps(dict(self.facts), sort_keys=True))
+        """CRC-32 of masks, kept weights and metadata: the same for every copy of the file."""
+        return checksum(_entries(self), json.dumps(dict(self.metadata), sort_keys=True))
 
 
 def save_ticket(path: str | os.PathLike[str], ticket: Ticket) -> None:
-    """Write a ticket, as a sparse weight file (:func:`save_sparse`).
+    """Write a ticket, as a sparse file (:func:`save_sparse`).
 
-    Its entries are ``masks/NAME`` and ``weights/NAME``, the weights with zeros where the masks have
-    them, and its metadata ``ticket``, the version, and ``facts``.
+    Its entries are ``masks/NAME`` and ``weights/NAME``; pruned weights are written as zeros.
 
     Args:
         path (str or os.PathLike): File to write; replaced only once the new one is complete.
-        ticket (Ticket): What to write.
+        ticket (Ticket): Masks, weights and metadata.
 
     Raises:
         InputError: If a mask is not that of a weight, or the file cannot be written.
     """
     for name, mask in ticket.masks.items():
         check_mask(name, mask, ticket.weights.get(name))
-    save_sparse(path, _entries(ticket), {"ticket": VERSION, "facts": dict(ticket.facts)})
+    save_sparse(path, _entries(ticket), ticket.metadata, kind="ticket")
 
 
 def _entries(ticket: Ticket) -> dict[str, Tensor]:
@@ -84,19 +81,12 @@ def _entries(ticket: Ticket) -> dict[str, Tensor]:
 
 
 def load_ticket(path: str | os.PathLike[str]) -> Ticket:
-    """Read what :func:`save_ticket` wrote.
+    """Read a file of :func:`save_ticket`.
 
     Raises:
-        InputError: If the file is missing, damaged, of another kind or of a newer version.
+        InputError: If the file is missing, damaged, of another kind or of another version.
     """
-    entries, metadata = load_sparse(path)
-    version, facts = metadata.get("ticket"), metadata.get("facts")
-    if not isinstance(version, int) or not isinstance(facts, dict):
-        raise InputError(f"{path}: a sparse weight file, but no ticket; name a ticket's file")
-    if version > VERSION:
-        raise InputError(
-            f"{path}: a ticket of version {shown(version)}, newer than {VERSION}; update pyg-stgcn"
-        )
+    entries, metadata = load_sparse(path, kind="ticket")
     masks, weights = (
         {name.removeprefix(kind): value for name, value in entries.items() if name.startswith(kind)}
         for kind in (_MASKS, _WEIGHTS)
@@ -106,7 +96,7 @@ def load_ticket(path: str | os.PathLike[str]) -> Ticket:
             check_mask(name, mask, weights.get(name))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return Ticket(masks, weights, facts)
+    return Ticket(masks, weights, metadata)
 
 
 def full_masks(

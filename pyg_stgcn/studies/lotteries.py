@@ -267,7 +267,7 @@ class Lottery:
 def _is_drawn(path: Path, metadata: Mapping[str, Any]) -> bool:
     if not path.exists():
         return False
-    found = load_ticket(path).facts
+    found = load_ticket(path).metadata
     theirs, ours = (each.get("source", {}) for each in (found, metadata))
     if theirs.get("masks") != ours.get("masks"):
         origins = [source.get("folder", "the rounds") for source in (theirs, ours)]

@@ -1,4 +1,4 @@
-"""Training a lottery ticket: its masks and weights on a run's model, and the epoch it starts at."""
+"""Training of a lottery ticket: its masks and weights on a run's model, and its first epoch."""
 
 from __future__ import annotations
 
@@ -28,24 +28,28 @@ from pyg_stgcn.sparsity import SparsityController, Ticket, kept_weights, load_ti
 from pyg_stgcn.sparsity.mask import is_edge_weight
 from pyg_stgcn.training.recognizer import ActionRecognizer
 
-#: Types of what a ticket says, as far as it does.
-_FACTS = {
+#: Types of the metadata of a ticket; all are optional.
+_METADATA = {
     **{"backbone": str, "graph": str, "channels": int, "in_channels": int, "epoch": int},
     **{"skeleton": dict, "classes": list[str]},
     **{"include": str | None, "exclude": str, "structure": str},
 }
-#: What makes two backbones the same, whatever the data.
+#: Options that two runs of the same backbone share, whatever their data.
 _BACKBONE = ("backbone", "graph", "channels", "in_channels")
-# Of the same shape on two skeletons with equally many joints, and yet worth nothing on the other.
+# Of the same shape on two skeletons with equally many joints, but useless on the other.
 _OF_SKELETON = re.compile(r"(^data_norm\.|\.adjacency\.)")
 _OF_CLASSES = re.compile(r"^head\.")
 
 
 def check_ticket_options(config: TrainOptions) -> None:
-    """Raise an error where options contradict a ticket, or the weights to keep for one."""
+    """Check that options do not contradict a ticket, or the weights to keep for one.
+
+    Raises:
+        InputError: They do.
+    """
     if config.sparsity.redraw and config.sparsity.ticket is None:
         raise InputError(
-            "--redraw: draws the weights of a ticket again; name its file with --ticket"
+            "--redraw: initialises the weights of a ticket again; name its file with --ticket"
         )
     sparse = config.sparsity.sparsity > 0 or config.sparsity.edge_sparsity > 0
     contradicting = {
@@ -77,18 +81,18 @@ def check_ticket_options(config: TrainOptions) -> None:
 
 
 def check_same_ticket(run: Run) -> None:
-    """Raise an error if a run that is resumed was started with another ticket.
+    """Check that a run that is resumed was started with the same ticket.
 
-    Its file may lie elsewhere now.
+    The file of the ticket may have moved.
 
     Raises:
-        InputError: It was, or without one.
+        InputError: It was started with another ticket, or without one.
     """
     if not run.is_started:
         return
-    _, facts = load_config(run.config_file)
+    _, metadata = load_config(run.config_file)
     assert run.config.sparsity.ticket is not None
-    started = facts.get("ticket", {}).get("checksum")
+    started = metadata.get("ticket", {}).get("checksum")
     if started != load_ticket(run.config.sparsity.ticket).checksum:
         raise InputError(
             f"--ticket {run.config.sparsity.ticket}: is not the ticket that the run in "
@@ -103,7 +107,7 @@ def start_ticket(
     """Prepare the training of the ticket that a run's configuration names.
 
     Args:
-        run: Of the training that starts; gets the ticket's facts.
+        run: Of the training that starts; gets the ticket's metadata.
         model: Untrained and without masks; gets those of the ticket, and its weights.
         trainer: Gets the ticket's epoch.
         steps_per_epoch: Of the optimiser.
@@ -121,10 +125,10 @@ def start_ticket(
     controller, left = start_from(fitting, run, model)
     skip_epochs(trainer, epoch, steps_per_epoch)
     run.facts["ticket"] = {
-        **ticket.facts,
+        **ticket.metadata,
         "checksum": ticket.checksum,
         "first_epoch": epoch,
-        "drawn_anew": left,
+        "drawn_again": left,
         "unmasked": [name for name in left if name in ticket.masks],
     }
     if left and trainer.is_global_zero:
@@ -136,19 +140,19 @@ def open_ticket(run: Run) -> Ticket:
     """The ticket that a run's configuration names.
 
     Raises:
-        InputError: The file holds no ticket, or one whose facts are of other types.
+        InputError: The file holds no ticket, or one with metadata of other types.
     """
     assert run.config.sparsity.ticket is not None
     ticket = load_ticket(run.config.sparsity.ticket)
     remedy = "make it with 'pyg-stgcn lottery'"
     where = f"--ticket {run.config.sparsity.ticket}"
-    check_entries(ticket.facts, _FACTS, where, remedy, all_needed=False)
+    check_entries(ticket.metadata, _METADATA, where, remedy, all_needed=False)
     return ticket
 
 
 def _with_classes_of(run: Run, ticket: Ticket) -> Ticket:
-    """The ticket with its classifier in the order of a run's classes, if they are the same ones."""
-    theirs = ticket.facts.get("classes", run.classes)
+    """The ticket with its classifier in the order of a run's classes, if the classes are equal."""
+    theirs = ticket.metadata.get("classes", run.classes)
     if theirs == run.classes or sorted(theirs) != sorted(run.classes):
         return ticket
     numbers = class_numbers(
@@ -160,16 +164,16 @@ def _with_classes_of(run: Run, ticket: Ticket) -> Ticket:
         for part in (ticket.masks, ticket.weights)
     )
     return replace(
-        ticket, masks=masks, weights=weights, facts={**ticket.facts, "classes": run.classes}
+        ticket, masks=masks, weights=weights, metadata={**ticket.metadata, "classes": run.classes}
     )
 
 
 def ticket_metadata(run: Run, epoch: int) -> dict[str, Any]:
-    """What a ticket says of the network it comes from.
+    """Metadata of a ticket: the network it comes from, its data and its training.
 
     Args:
         run: The dense run.
-        epoch: That its weights are from, 0 for the initialisation.
+        epoch: The epoch of the ticket's weights, 0 for the initialisation.
     """
     backbone = {name: _backbone_of(run)[name] for name in _BACKBONE}
     data = {"skeleton": run.skeleton.to_dict(), "classes": run.classes}
@@ -184,14 +188,15 @@ def _backbone_of(run: Run) -> dict[str, Any]:
 
 
 def first_epoch(run: Run, ticket: Ticket) -> int:
-    """Epochs that count as done when the training of a ticket starts.
+    """Number of epochs that count as done when the training of a ticket starts.
 
     Raises:
-        InputError: The ticket lacks facts, or its weights come from after the end of the run.
+        InputError: The ticket lacks metadata, or its weights are of an epoch after
+            the end of the run.
     """
-    if run.config.sparsity.redraw or not all(_is_at_home(run, ticket)):
+    if run.config.sparsity.redraw or not all(_same_data(run, ticket)):
         return 0
-    epoch: int = _fact(run, ticket, "epoch")
+    epoch: int = _entry(run, ticket, "epoch")
     if epoch < 0:
         raise InputError(
             f"--ticket {run.config.sparsity.ticket}: its weights are of epoch {epoch}; make "
@@ -208,51 +213,50 @@ def first_epoch(run: Run, ticket: Ticket) -> int:
     return epoch
 
 
-def _is_at_home(run: Run, ticket: Ticket) -> tuple[bool, bool]:
-    """Whether the skeleton and the classes are those that the ticket was found on."""
-    description = _fact(run, ticket, "skeleton")
+def _same_data(run: Run, ticket: Ticket) -> tuple[bool, bool]:
+    """Whether the skeleton and the classes of a run are those of the ticket."""
+    description = _entry(run, ticket, "skeleton")
     try:
         skeleton = Skeleton.from_dict(description)
     except InputError as error:
         raise InputError(
             f"--ticket {run.config.sparsity.ticket}: skeleton: {brief(error)}"
         ) from None
-    return same_skeleton(skeleton, run.skeleton), _fact(run, ticket, "classes") == run.classes
+    return same_skeleton(skeleton, run.skeleton), _entry(run, ticket, "classes") == run.classes
 
 
-def _fact(run: Run, ticket: Ticket, name: str) -> Any:
-    if name not in ticket.facts:
+def _entry(run: Run, ticket: Ticket, name: str) -> Any:
+    if name not in ticket.metadata:
         raise InputError(
-            f"--ticket {run.config.sparsity.ticket}: does not say its {name}; make it with "
+            f"--ticket {run.config.sparsity.ticket}: its metadata lack the {name}; make it with "
             "'pyg-stgcn lottery'"
         )
-    return ticket.facts[name]
+    return ticket.metadata[name]
 
 
 def start_from(ticket: Ticket, run: Run, model: nn.Module) -> tuple[SparsityController, list[str]]:
-    """Put a ticket on an untrained model.
+    """Put the masks and weights of a ticket on an untrained model.
 
-    Weights are loaded unless the run draws them again. On another skeleton or for other classes,
-    whatever depends on them is left as it was drawn.
+    With ``redraw`` the run keeps the weights of its own initialisation. On another skeleton, or for
+    other classes, the weights that depend on them keep their initialisation too.
 
     Args:
         ticket: Masks and weights.
-        run: Of the training that starts; says what the model is.
+        run: Of the training that starts; describes the model.
         model: Without masks.
 
     Returns:
-        Who holds the masks, and the names that were left out.
+        The controller of the masks, and the names of the weights that are not the ticket's.
 
     Raises:
-        InputError: The ticket is that of another backbone, or of one of another width.
+        InputError: The ticket is of another backbone or of another width.
     """
-    same_skeleton, same_classes = _is_at_home(run, ticket)
+    same_skeleton, same_classes = _same_data(run, ticket)
     backbone = _backbone_of(run)
     for name in _BACKBONE:
-        if (theirs := _fact(run, ticket, name)) != backbone[name]:
+        if (theirs := _entry(run, ticket, name)) != backbone[name]:
             raise InputError(
-                f"--ticket {run.config.sparsity.ticket}: is one of {name} {theirs}, not "
-                f"{backbone[name]}; "
+                f"--ticket {run.config.sparsity.ticket}: has {name} {theirs}, not {backbone[name]}; "
                 "train with the --backbone, --graph, --channels and --stream of the ticket"
             )
     ours = model.state_dict()
@@ -278,22 +282,22 @@ def start_from(ticket: Ticket, run: Run, model: nn.Module) -> tuple[SparsityCont
 
 
 def learned_masks(run: Run, dense: Run) -> dict[str, Tensor]:
-    """Masks of the weights that a sparse run has kept, edges aside.
+    """Masks of the weights that a sparse run has kept, without those of edges.
 
     Args:
-        run: Finished.
-        dense: Whose network they are meant for; need not have begun.
+        run: A finished run.
+        dense: The run whose network gets the masks; it may not have started.
 
     Raises:
-        InputError: The run is not finished, or is one of another backbone, or masks what belongs
-            to its data.
+        InputError: The run is not finished, is of another backbone, or masks weights whose shape
+            depends on its data.
     """
     ours, theirs = _backbone_of(dense), _backbone_of(run)
     for name in _BACKBONE:
         if theirs[name] != ours[name]:
-            said = "input channels" if name == "in_channels" else f"--{name}"
+            option = "input channels" if name == "in_channels" else f"--{name}"
             raise InputError(
-                f"{run.folder}: is a run with {said} {theirs[name]}, not {ours[name]}; "
+                f"{run.folder}: is a run with {option} {theirs[name]}, not {ours[name]}; "
                 "name a run of the same network"
             )
     model, maskable = run.load_model(), run.maskable
@@ -305,16 +309,16 @@ def learned_masks(run: Run, dense: Run) -> dict[str, Tensor]:
     for name, mask in masks.items():
         if name not in needed or needed[name].shape != mask.shape:
             raise InputError(
-                f"{run.folder}: its {name} is that of other data; name a run on the same data, or "
-                "one that has left it dense (--exclude)"
+                f"{run.folder}: its {name} is of other data; name a run on the same data, or one "
+                "that has left it dense (--exclude)"
             )
     return masks
 
 
 def skip_epochs(trainer: pl.Trainer, epochs: int, steps_per_epoch: int) -> None:
-    """Let a trainer begin as if it had done some epochs already.
+    """Let a trainer start as if it had done some epochs already.
 
-    Learning rate, order of the clips and augmentation then go on from there.
+    Learning rate, order of the clips and augmentation continue from there.
     """
     loop = trainer.fit_loop
     done = dict.fromkeys(("ready", "started", "processed", "completed"), epochs)
@@ -325,10 +329,10 @@ def skip_epochs(trainer: pl.Trainer, epochs: int, steps_per_epoch: int) -> None:
 
 
 class WeightKeeper(Callback):
-    """Writes the weights and buffers of a dense model as they are after one epoch.
+    """Writes the weights and buffers of a dense model after one epoch.
 
     Args:
-        path: The file, safetensors.
+        path: The file, in safetensors.
         epoch: 0 for the initialisation.
     """
 

@@ -84,7 +84,7 @@ def test_export_of_a_checkpoint(finished: Path, stopped: Path, tmp_path: Path) -
         result = call("export", folder, "--out", tmp_path / f"{folder.name}.st", *more)
         assert result.exit_code == 0, result.output
     (weights, facts), (found, told) = (
-        load_sparse(tmp_path / f"{n}.st") for n in ("run", "stopped")
+        load_sparse(tmp_path / f"{n}.st", kind="recognizer") for n in ("run", "stopped")
     )
     assert told == facts and found.keys() == weights.keys()
     assert all(found[name].equal(weights[name]) for name in weights)

@@ -118,17 +118,18 @@ def test_loads_without_the_training_stack(tmp_path: Path) -> None:
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "model.safetensors", model_of())
-    state, description = load_sparse(path)
+    state, description = load_sparse(path, kind="recognizer")
 
     def rewritten(**changes: object) -> Path:
         other = tmp_path / "other.safetensors"
-        save_sparse(other, state, {**description, **changes})
+        save_sparse(other, state, {**description, **changes}, kind="recognizer")
         return other
 
-    with pytest.raises(InputError, match="written in version 2 of the format, newer than 1"):
-        load(rewritten(version=2))
-    with pytest.raises(InputError, match="holds weights alone, no model to run"):
-        load(rewritten(kind="ticket"))
+    save_sparse(tmp_path / "weights.safetensors", state)
+    with pytest.raises(InputError, match="is sparse weights, not an exported model; read them"):
+        load(tmp_path / "weights.safetensors")
+    with pytest.raises(InputError, match=r"is an exported model, .*pyg_stgcn\.runtime\.load"):
+        load_sparse(path)
     with pytest.raises(InputError, match="describes no model"):
         load(rewritten(backbones=[]))
     with pytest.raises(InputError, match=r"describes no model.*'resnet': there is no such model"):

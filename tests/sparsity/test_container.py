@@ -14,9 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity import SparsityController, load_sparse, save_sparse, sparsify
-from pyg_stgcn.sparsity import container as files
-from pyg_stgcn.sparsity.container import checksum
+from pyg_stgcn.sparsity import SparsityController, container, load_sparse, save_sparse, sparsify
+from pyg_stgcn.sparsity.container import KINDS, VERSION, checksum
 
 
 def bits(tensor: Tensor) -> Tensor:
@@ -32,8 +31,8 @@ def assert_same(read: dict[str, Tensor], written: dict[str, Tensor]) -> None:
             assert bits(read[name]).equal(bits(value.detach())), name
 
 
-def with_zeros(shape: tuple[int, ...], share: float, dtype: torch.dtype) -> Tensor:
-    return (torch.rand(shape) >= share).to(dtype) * (torch.randn(shape) * 50).to(dtype)
+def with_zeros(shape: tuple[int, ...], sparsity: float, dtype: torch.dtype) -> Tensor:
+    return (torch.rand(shape) >= sparsity).to(dtype) * (torch.randn(shape) * 50).to(dtype)
 
 
 def test_size_at_95_percent(stgcn_shapes: nn.Module, tmp_path: Path) -> None:
@@ -66,9 +65,12 @@ def test_size_at_95_percent(stgcn_shapes: nn.Module, tmp_path: Path) -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.95, 1.0])
-def test_every_type_comes_back_bit_by_bit(dtype: torch.dtype, share: float, tmp_path: Path) -> None:
-    state = {"a": with_zeros((40, 30, 3, 1), share, dtype), "b": with_zeros((700,), share, dtype)}
+@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.95, 1.0])
+def test_every_type_comes_back_bit_by_bit(
+    dtype: torch.dtype, sparsity: float, tmp_path: Path
+) -> None:
+    shapes = {"a": (40, 30, 3, 1), "b": (700,)}
+    state = {name: with_zeros(shape, sparsity, dtype) for name, shape in shapes.items()}
     save_sparse(tmp_path / "file", state)
     assert_same(load_sparse(tmp_path / "file")[0], state)
 
@@ -122,8 +124,8 @@ def test_metadata_and_header(tmp_path: Path) -> None:
     with safe_open(path, framework="pt") as file:
         header = json.loads(file.metadata()["pyg_stgcn"])
         content = json.loads(file.metadata()["pyg_stgcn.content"])
-    assert (header["format"], header["version"]) == ("pyg-stgcn-sparse", 1)
-    assert content == {"sparse": {"w": [8, 50]}, "metadata": metadata}
+    assert (header["format"], header["version"]) == ("pyg-stgcn-sparse", VERSION)
+    assert content == {"kind": "weights", "sparse": {"w": [8, 50]}, "metadata": metadata}
     assert load_file(path)["b"].tolist() == [1, 1, 1]
     save_sparse(path, {})
     assert load_sparse(path) == ({}, {})
@@ -151,8 +153,8 @@ def sparse_file(tmp_path: Path) -> Path:
     return path
 
 
-def forge(path: Path, version: int = 1, **change: Any) -> None:
-    """Change what a file says of itself, checksum included, as somebody could who means ill."""
+def forge(path: Path, version: Any = VERSION, **change: Any) -> None:
+    """Change the description of a file with its checksum, as somebody could who means ill."""
     with safe_open(path, framework="pt") as file:
         texts = file.metadata()
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -201,7 +203,7 @@ def test_damaged_header_is_refused_or_harmless(sparse_file: Path) -> None:
 
 def test_foreign_newer_and_missing_files(tmp_path: Path, sparse_file: Path) -> None:
     save_file({"w": torch.ones(3)}, tmp_path / "dense")
-    with pytest.raises(InputError, match=r"not a sparse weight file.*load_file"):
+    with pytest.raises(InputError, match=r"no sparse file of pyg-stgcn; .*load_file, .*--init"):
         load_sparse(tmp_path / "dense")
     torch.save({"w": torch.ones(3)}, tmp_path / "pickle")
     with pytest.raises(InputError, match="not safetensors"):
@@ -210,8 +212,38 @@ def test_foreign_newer_and_missing_files(tmp_path: Path, sparse_file: Path) -> N
         load_sparse(tmp_path / "missing")
     with pytest.raises(InputError, match=r"cannot be read|damaged"):
         load_sparse(tmp_path)
-    forge(sparse_file, version=2)
-    with pytest.raises(InputError, match=r"version 2 .*update pyg-stgcn"):
+    for version, message in (
+        (VERSION + 1, f"version {VERSION + 1} .* newer than {VERSION}; update pyg-stgcn"),
+        (VERSION - 1, f"version {VERSION - 1} .* older than {VERSION}; write it again"),
+        ("two", "damaged"),
+        (None, "damaged"),
+    ):
+        forge(sparse_file, version=version)
+        with pytest.raises(InputError, match=message):
+            load_sparse(sparse_file)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("wanted", KINDS)
+def test_files_of_another_kind_say_what_they_are(kind: str, wanted: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    state = {"w": with_zeros((8, 50), 0.9, torch.float32)}
+    save_sparse(path, state, {"a": 1}, kind=kind)
+    if kind == wanted:
+        read, metadata = load_sparse(path, kind=wanted)
+        assert_same(read, state)
+        assert metadata == {"a": 1}
+        return
+    (what, use), (expected, _) = KINDS[kind], KINDS[wanted]
+    with pytest.raises(InputError) as error:
+        load_sparse(path, kind=wanted)
+    assert str(error.value) == f"{path}: is {what}, not {expected}; {use}"
+
+
+@pytest.mark.parametrize("kind", ["model", 3, None, ["weights"], {"weights": 1}], ids=str)
+def test_unknown_kinds_are_damage(sparse_file: Path, kind: Any) -> None:
+    forge(sparse_file, kind=kind)
+    with pytest.raises(InputError, match=r"weights\.safetensors: damaged"):
         load_sparse(sparse_file)
 
 
@@ -222,7 +254,7 @@ def test_foreign_newer_and_missing_files(tmp_path: Path, sparse_file: Path) -> N
 )
 def test_shapes_that_do_not_fit(sparse_file: Path, shape: Any) -> None:
     forge(sparse_file, sparse={"w": shape})
-    if shape == [64, 51]:  # a longer tail of zeros: the mask says nothing of it
+    if shape == [64, 51]:  # a longer tail of zeros, which the mask does not hold
         assert load_sparse(sparse_file)[0]["w"].shape == (64, 51)
         return
     with pytest.raises(InputError, match=r"weights\.safetensors: "):
@@ -233,7 +265,7 @@ def test_bombs_do_not_go_off(sparse_file: Path, monkeypatch: pytest.MonkeyPatch)
     forge(sparse_file, sparse={"w": [2**32]})
     with pytest.raises(InputError, match="17179869184 bytes of weights"):
         load_sparse(sparse_file)
-    monkeypatch.setattr(files, "_FREE_BYTES", 1000)
+    monkeypatch.setattr(container, "_FREE_BYTES", 1000)
     with pytest.raises(InputError, match="4000000 bytes of weights"):
         save_sparse(sparse_file, {"zeros": torch.zeros(1_000_000)})
 

@@ -25,7 +25,6 @@ from pyg_stgcn.sparsity import (
     save_sparse,
     save_ticket,
     sparsify,
-    tickets,
 )
 from pyg_stgcn.sparsity.threshold import num_pruned
 
@@ -245,7 +244,7 @@ def test_a_file_gives_the_ticket_back(ticket: Ticket, tmp_path: Path) -> None:
     path = tmp_path / "ticket.safetensors"
     save_ticket(path, ticket)
     found = load_ticket(path)
-    assert found.facts == ticket.facts
+    assert found.metadata == ticket.metadata
     assert found.masks.keys() == ticket.masks.keys()
     assert all(found.masks[name].equal(mask) for name, mask in ticket.masks.items())
     assert found.weights.keys() == ticket.weights.keys()
@@ -256,9 +255,7 @@ def test_a_file_gives_the_ticket_back(ticket: Ticket, tmp_path: Path) -> None:
     assert found.sparsity == pytest.approx(0.8, abs=0.01)
 
 
-def test_damaged_and_foreign_files(
-    ticket: Ticket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_and_foreign_files(ticket: Ticket, tmp_path: Path) -> None:
     path = tmp_path / "ticket.safetensors"
     with pytest.raises(InputError, match=r"ticket\.safetensors: cannot be read"):
         load_ticket(path)
@@ -272,12 +269,7 @@ def test_damaged_and_foreign_files(
         with pytest.raises(InputError, match=r"ticket\.safetensors: "):
             load_ticket(path)
     save_sparse(path, network().state_dict())
-    with pytest.raises(InputError, match="no ticket; name a ticket's file"):
-        load_ticket(path)
-    monkeypatch.setattr(tickets, "VERSION", 2)
-    save_ticket(path, ticket)
-    monkeypatch.undo()
-    with pytest.raises(InputError, match="a ticket of version 2, newer than 1; update"):
+    with pytest.raises(InputError, match=r"is sparse weights, not a lottery ticket; .*load_sparse"):
         load_ticket(path)
 
 

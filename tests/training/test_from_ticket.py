@@ -98,8 +98,8 @@ def test_a_ticket_goes_on_from_its_epoch(dense: Run, ticket_file: Path, tmp_path
     assert [float(row["sparsity"]) for row in rows] == pytest.approx([summary["sparsity"]] * 2)
     assert (tmp_path / "run" / "model.sparse.safetensors").exists()
     assert (tmp_path / "run" / "checkpoints" / "best.ckpt").exists()
-    facts = json.loads((tmp_path / "run" / "config.json").read_text())["ticket"]
-    assert (facts["first_epoch"], facts["drawn_anew"]) == (EPOCH, [])
+    metadata = json.loads((tmp_path / "run" / "config.json").read_text())["ticket"]
+    assert (metadata["first_epoch"], metadata["drawn_again"]) == (EPOCH, [])
     assert evaluate_run(tmp_path / "run", num_views=1)["top1"] == summary["top1"]
 
 
@@ -163,7 +163,7 @@ def test_resumed(
     before = (tmp_path / "cut/config.json").read_bytes()
     ticket = load_ticket(ticket_file)
     turned = {name: mask.flip(0) for name, mask in ticket.masks.items()}
-    save_ticket(tmp_path / "other", Ticket(turned, ticket.weights, ticket.facts))
+    save_ticket(tmp_path / "other", Ticket(turned, ticket.weights, ticket.metadata))
     with pytest.raises(
         InputError, match=r"is not the ticket that the run in .*cut was started with"
     ):
@@ -194,8 +194,8 @@ def test_masks_are_counted_and_not_zeros(dense: Run, tmp_path: Path) -> None:
     masks = prune_further(load_file(dense.weights), full_masks(dense.build_model(), include), 0.75)
     early = load_file(dense.early_weights(EPOCH))
     early |= {name: torch.zeros_like(w) for name, w in early.items() if name.startswith("stages.")}
-    facts = ticket_metadata(dense, EPOCH) | {"include": include}
-    save_ticket(tmp_path / "ticket", Ticket(masks, early, facts))
+    metadata = ticket_metadata(dense, EPOCH) | {"include": include}
+    save_ticket(tmp_path / "ticket", Ticket(masks, early, metadata))
     summary = train(config_of(dense, tmp_path / "ticket"), tmp_path / "run")
     trained = load_file(tmp_path / "run/model.safetensors")
     assert not any(trained[name].any() for name in masks)
@@ -260,9 +260,9 @@ def test_the_same_classes_in_another_order(
     trained = load_file(tmp_path / "run" / "model.safetensors")
     for name in ("head.linear.weight", "head.linear.bias"):
         assert torch.allclose(trained[name], ticket.weights[name][order], atol=1e-6)
-    facts = json.loads((tmp_path / "run" / "config.json").read_text())["ticket"]
-    assert (facts["first_epoch"], facts["drawn_anew"]) == (EPOCH, [])
-    assert facts["checksum"] == ticket.checksum
+    metadata = json.loads((tmp_path / "run" / "config.json").read_text())["ticket"]
+    assert (metadata["first_epoch"], metadata["drawn_again"]) == (EPOCH, [])
+    assert metadata["checksum"] == ticket.checksum
 
 
 def test_other_classes_and_another_skeleton(
@@ -283,19 +283,19 @@ def test_other_classes_and_another_skeleton(
         assert not trained[name][~mask].any()
         assert torch.allclose(trained[name], torch.where(mask, ticket.weights[name], 0), atol=1e-6)
     assert summary["maskable_kept"] == sum(int(mask.sum()) for mask in ticket.masks.values())
-    facts = json.loads((tmp_path / "run" / "config.json").read_text())["ticket"]
-    assert facts["first_epoch"] == 0
-    kinds = {name.split(".")[-2] for name in facts["drawn_anew"]}
+    metadata = json.loads((tmp_path / "run" / "config.json").read_text())["ticket"]
+    assert metadata["first_epoch"] == 0
+    kinds = {name.split(".")[-2] for name in metadata["drawn_again"]}
     assert kinds == {"data_norm", "adjacency", "linear"}
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": 8}, r"is one of channels 4, not 8; train with the --backbone"),
-        ({"backbone": "stgcnpp"}, "is one of backbone stgcn, not stgcnpp"),
-        ({"graph": "stgcn_spatial"}, "is one of graph random"),
-        ({"stream": "joint+bone"}, "is one of in_channels 3, not 6"),
+        ({"channels": 8}, r"has channels 4, not 8; train with the --backbone"),
+        ({"backbone": "stgcnpp"}, "has backbone stgcn, not stgcnpp"),
+        ({"graph": "stgcn_spatial"}, "has graph random"),
+        ({"stream": "joint+bone"}, "has in_channels 3, not 6"),
         ({"epochs": EPOCH}, "its weights are of epoch 2, and the run ends after 2"),
         ({"sparsity": 0.5}, "has its own masks and weights; leave a sparsity out"),
         ({"init": "x"}, "leave --init out"),
@@ -327,19 +327,21 @@ def test_what_does_not_fit_is_refused(
         ({"structure": 8}, "structure is 8, not a text"),
     ],
 )
-def test_facts_of_other_types_are_refused(
+def test_metadata_of_other_types_are_refused(
     dense: Run, ticket_file: Path, tmp_path: Path, changed: dict[str, object], message: str
 ) -> None:
     ticket = load_ticket(ticket_file)
     path = tmp_path / "changed"
-    save_ticket(path, Ticket(ticket.masks, ticket.weights, {**ticket.facts, **changed}))
+    save_ticket(path, Ticket(ticket.masks, ticket.weights, {**ticket.metadata, **changed}))
     with pytest.raises(InputError, match=f"--ticket {path}: {message}"):
         train(config_of(dense, path), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_ticket_without_facts_is_refused(dense: Run, ticket_file: Path, tmp_path: Path) -> None:
+def test_a_ticket_without_metadata_is_refused(
+    dense: Run, ticket_file: Path, tmp_path: Path
+) -> None:
     ticket = load_ticket(ticket_file)
     save_ticket(tmp_path / "bare", Ticket(ticket.masks, ticket.weights))
-    with pytest.raises(InputError, match="does not say its skeleton; make it with"):
+    with pytest.raises(InputError, match="its metadata lack the skeleton; make it with"):
         train(config_of(dense, tmp_path / "bare"), tmp_path / "run")
