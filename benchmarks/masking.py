@@ -1,11 +1,11 @@
-"""What masks cost: a training step with them against the dense one, and finding the threshold.
+"""Cost of masks: a training step with them against the dense one, and the search of the threshold.
 
     python benchmarks/masking.py --threads 2 --rounds 5
 
 ST-GCN of width 64 at 95 %, batches of 8 clips of 100 frames, 25 joints and two persons: forward,
 backward, optimiser and controller. "score" moves its masks in every step; "magnitude" and "rigl"
-are timed between two updates, and once with the update. Every round times all forms, one after the
-other; shown are the medians of their milliseconds, of the ratios to the dense step of the same
+are timed between two updates, and once with the update. Every round times all methods, one after
+the other; shown are the medians of their milliseconds, of the ratios to the dense step of the same
 round, and the spread of these. Memory is what three steps add at most to a process of their own;
 how much of it is gradient and momentum of the scores is named apart.
 """
@@ -30,25 +30,25 @@ from pyg_stgcn.sparsity import SparsityController, score_parameters, sparsify
 from pyg_stgcn.sparsity.threshold import keep_highest
 
 CLIPS, PERSONS, FRAMES, JOINTS, CLASSES, SPARSITY = 8, 2, 100, 25, 60, 0.95
-#: Further than any benchmark goes, so that no step is an update.
+#: More steps than any benchmark takes, so that no step is an update.
 NEVER = 10**6
 VARIANTS = ("dense", "score", "magnitude", "rigl")
 
 
 class Trainer:
-    """A network with an optimiser and, but for the dense one, masks."""
+    """A network with an optimiser and, unless it is dense, masks."""
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, method: str) -> None:
         torch.manual_seed(0)
         self.model = create_model("stgcn", CLASSES, "ntu25", graph="stgcn_spatial")
         self.controller: SparsityController | None = None
-        if form != "dense":
+        if method != "dense":
             self.controller = sparsify(
                 self.model,
                 SPARSITY,
-                method=form,
+                method=method,
                 exclude="head.*",
-                update_every=1 if form == "score" else NEVER,
+                update_every=1 if method == "score" else NEVER,
             )
         self.optimizer = torch.optim.SGD(
             self.model.parameters(), lr=1e-3, momentum=0.9, nesterov=True, weight_decay=5e-4
@@ -62,7 +62,7 @@ class Trainer:
             self.controller.step(self.optimizer)
 
     def step_with_update(self, batch: Batch) -> None:
-        """As in the last step before an update, and the update."""
+        """The last step before an update, and the update."""
         assert self.controller is not None
         self.controller.load_state_dict({"num_steps": NEVER - 1})
         self.step(batch)
@@ -88,17 +88,17 @@ def milliseconds(call: Callable[[], object]) -> float:
     return 1e3 * (time.perf_counter() - start)
 
 
-def memory(form: str, threads: int) -> float:
+def memory(method: str, threads: int) -> float:
     """MiB that three steps add to a process of their own."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(_memory_here, (form, threads))
+        return pool.apply(_memory_here, (method, threads))
 
 
-def _memory_here(form: str, threads: int) -> float:
+def _memory_here(method: str, threads: int) -> float:
     torch.set_num_threads(threads)
     batch = make_batch()
-    trainer = Trainer(form)
+    trainer = Trainer(method)
     before = resident()
     for _ in range(3):
         trainer.step(batch)
@@ -107,10 +107,12 @@ def _memory_here(form: str, threads: int) -> float:
 
 def time_steps(rounds: int, threads: int) -> None:
     batch = make_batch()
-    trainers = {form: Trainer(form) for form in VARIANTS}
-    steps: dict[str, Callable[[Batch], None]] = {form: trainers[form].step for form in VARIANTS}
-    for form in ("magnitude", "rigl"):
-        steps[f"{form}, with the update"] = trainers[form].step_with_update
+    trainers = {method: Trainer(method) for method in VARIANTS}
+    steps: dict[str, Callable[[Batch], None]] = {
+        method: trainers[method].step for method in VARIANTS
+    }
+    for method in ("magnitude", "rigl"):
+        steps[f"{method}, with the update"] = trainers[method].step_with_update
     times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds + 1):
         for name, step in steps.items():
@@ -119,7 +121,7 @@ def time_steps(rounds: int, threads: int) -> None:
                 times[name].append(spent)
     scores = score_parameters(trainers["score"].model)
     score_memory = 2 * sum(score.numel() * score.element_size() for score in scores) / 2**20
-    used = {form: memory(form, threads) for form in VARIANTS}
+    used = {method: memory(method, threads) for method in VARIANTS}
     print("| step | ms | times dense | memory, MiB |\n| --- | --- | --- | --- |")
     for name, values in times.items():
         ratios = [one / other for one, other in zip(values, times["dense"], strict=True)]

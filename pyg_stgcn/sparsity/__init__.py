@@ -1,4 +1,4 @@
-"""Masks over the parameters of any module, with schedules, reports and a sparse weight file."""
+"""Masks over the parameters of any module: methods, schedules, reports and sparse files."""
 
 from pyg_stgcn.sparsity.allocation import ALLOCATIONS
 from pyg_stgcn.sparsity.container import load_sparse, save_sparse

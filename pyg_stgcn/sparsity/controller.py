@@ -1,4 +1,4 @@
-"""Puts masks on a module and moves them along a schedule."""
+"""Masks on a module, and a controller that updates them along a schedule."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from pyg_stgcn.sparsity.allocation import MIN_DENSITY
 from pyg_stgcn.sparsity.mask import add_mask, fold_mask, masked_parameters
 from pyg_stgcn.sparsity.methods import METHODS
 from pyg_stgcn.sparsity.plan import check_plan
-from pyg_stgcn.sparsity.reach import explain_miss, share_of_zeros
+from pyg_stgcn.sparsity.reach import explain_miss, sparsity_of
 from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, rescale
 from pyg_stgcn.sparsity.select import Pattern, select_parameters
 from pyg_stgcn.sparsity.threshold import choose_masks
 
-#: Share of the kept weights that dynamic methods put up for replacement at first (RigL).
+#: Fraction of the kept weights that RigL and SET replace at their first updates.
 DROP_FRACTION = 0.3
 
 
 class SparsityController:
-    """Recomputes the masks of a module, once per optimiser step.
+    """Updates the masks of a module along a schedule.
 
-    :func:`sparsify` makes one. Made directly, it takes charge of the masks that a module already
-    has (a deep copy, say) and leaves them as they are until the next :meth:`step`.
+    :func:`sparsify` makes one. Made directly, it controls the masks that a module already has, such
+    as those of a deep copy, and leaves them unchanged until the next :meth:`step`.
 
     Args:
         module (torch.nn.Module): A module with masks.
-        sparsity (float, optional): Final share of zeros over all masked weights. ``None``: the
-            masks stay as they are.
-        edge_sparsity (float): The same over all masked edge weights, a pool of its own.
-        schedule (callable, optional): Sparsity of the weights after so many optimiser steps; edges
-            follow the same course, scaled (default: ``sparsity`` throughout).
-        allocation (str): How many weights each layer loses: ``"global"``, whatever lies below one
-            threshold; ``"uniform"``, all the same share; ``"erk"``, small layers a smaller share
-            (:func:`~pyg_stgcn.sparsity.allocation.erk_densities`). Edge weights likewise.
-        min_density (float): What every layer keeps at least, rounded down, as a fraction of what it
-            would keep under ``"uniform"``, in [0, 1]. At 0 a layer may lose everything, and two
-            such layers in a row get no gradient any more that would bring them back.
+        sparsity (float, optional): Final fraction of zeros over all masked weights (default: the
+            masks never change).
+        edge_sparsity (float): Final fraction of zeros over all masked edge weights, a pool of its
+            own.
+        schedule (callable, optional): Sparsity of the weights as a function of the number of
+            optimiser steps; that of the edges is proportional (default: always ``sparsity``).
+        allocation (str): Sparsity of each layer. ``"global"``: one threshold for all layers;
+            ``"uniform"``: the same for all; ``"erk"``: lower for small layers
+            (:func:`~pyg_stgcn.sparsity.allocation.erk_densities`). The same for edge weights.
+        min_density (float): Least density of a layer, as a fraction of the density of all layers,
+            in [0, 1]; the number of weights is rounded down. At 0 a layer may lose all its weights,
+            and two such layers in a row get no gradient that could bring weights back.
         freeze_after (int, optional): Number of steps after which the masks no longer change.
-        update_every (int): Optimiser steps from one change of the masks to the next.
-        drop_fraction (float): Share of the kept weights that a :class:`DynamicMask` puts up for
-            replacement at an update. With :obj:`freeze_after` it falls to zero until then, along a
-            cosine.
+        update_every (int): Optimiser steps from one update of the masks to the next.
+        drop_fraction (float): Fraction of the kept weights that a :class:`DynamicMask` may replace
+            at an update. With ``freeze_after`` it falls to zero along a cosine.
 
     Raises:
         InputError: If the module has no masks or an argument is out of range.
@@ -101,19 +101,19 @@ class SparsityController:
 
     @property
     def sparsity(self) -> float:
-        """Share of zeros in the masks of the weights, now."""
-        return share_of_zeros([entry.mask for entry in self.masked if not entry.is_edge])
+        """Present fraction of zeros in the masks of the weights."""
+        return sparsity_of([entry.mask for entry in self.masked if not entry.is_edge])
 
     @property
     def edge_sparsity(self) -> float:
-        """Share of zeros in the masks of the edge weights, now."""
-        return share_of_zeros([entry.mask for entry in self.masked if entry.is_edge])
+        """Present fraction of zeros in the masks of the edge weights."""
+        return sparsity_of([entry.mask for entry in self.masked if entry.is_edge])
 
     @property
     def at_final_sparsity(self) -> bool:
-        """Whether the masks have come to their final sparsity.
+        """Whether the masks have reached their final sparsity.
 
-        Those that change seldom are behind the schedule.
+        Between updates they are behind the schedule.
         """
         if self.frozen:
             return True
@@ -130,11 +130,11 @@ class SparsityController:
         return self.freeze_after is not None and self.num_steps >= self.freeze_after
 
     def step(self, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Recompute the masks where it is time to; call after each ``optimizer.step()``.
+        """Update the masks when an update is due; call it after each ``optimizer.step()``.
 
         Args:
-            optimizer (torch.optim.Optimizer, optional): Forgets what it has of weights that grow
-                (:class:`DynamicMask`), such as their momentum.
+            optimizer (torch.optim.Optimizer, optional): The optimiser. Its state of weights that
+                grow (:class:`DynamicMask`), such as their momentum, is set to zero.
         """
         held = self.frozen
         self.num_steps += 1
@@ -144,7 +144,7 @@ class SparsityController:
         self._announce_update()
 
     def update(self, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Recompute the masks at the sparsity of the present step."""
+        """Update the masks to the sparsity of the present step; arguments as for :meth:`step`."""
         drop_fraction = self._drop_fraction()
         for entry in self.masked:
             entry.parametrization.begin_update(drop_fraction)
@@ -154,7 +154,7 @@ class SparsityController:
 
     @contextmanager
     def at_target(self) -> Iterator[None]:
-        """Within the context the masks stand at their final sparsity, as for a validation."""
+        """Context in which the masks have their final sparsity, as for a validation."""
         if self.frozen:
             yield
             return
@@ -166,16 +166,16 @@ class SparsityController:
             self._write(saved)
 
     def masks_at_target(self) -> list[Tensor]:
-        """What the masks would be now at their final sparsity, in the order of :attr:`masked`."""
+        """Present masks for the final sparsity, in the order of :attr:`masked`."""
         if self.frozen:
             return [entry.mask.clone() for entry in self.masked]
         return self._choose(self.target, self._edge_sparsity)
 
     def sparsity_gaps(self) -> list[str]:
-        """Lines that say where the masks at their final sparsity miss it by over half a point.
+        """One line for each pool whose masks miss their final sparsity by half a percentage point.
 
-        Each gives the sparsity asked for, the one reached and the reason: a structure, or edges
-        that nodes need. Single weights are pruned to the exact number.
+        It gives the sparsity asked for, the one reached and the reason: a structure, or edges that
+        nodes need. Single weights are pruned to the exact number.
         """
         if self._sparsity is None:
             return []
@@ -189,15 +189,15 @@ class SparsityController:
         return [line for line in lines if line is not None]
 
     def apply_pending_update(self) -> None:
-        """Bring masks that change seldom up to the present step, as :meth:`finalize` does first."""
+        """Update masks that are behind the schedule, as :meth:`finalize` does first."""
         if not self.frozen and not self._is_update(self.num_steps):
             self._apply(self.schedule(self.num_steps), self.edge_schedule(self.num_steps))
 
     def finalize(self) -> nn.Module:
-        """Fold the masks into the weights and return the module, plain and dense again.
+        """Fold the masks into the weights and return the module without masks.
 
-        Its state dict is that of the module before :func:`sparsify`, with zeros. Nothing holds
-        the zeros any more: further training would revive them.
+        Its state dict has the entries of the module before :func:`sparsify`, with zeros. Further
+        training would change the zeros.
         """
         self.apply_pending_update()
         for entry in masked_parameters(self.module):
@@ -205,11 +205,11 @@ class SparsityController:
         return self.module
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training needs besides the module's own state dict."""
+        """State for a resumed training, besides the module's own state dict."""
         return {"num_steps": self.num_steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved step. The masks come with the module's state dict."""
+        """Continue from a saved step. The masks are in the module's state dict."""
         self.num_steps = int(state["num_steps"])
         self._announce_update()
 
@@ -233,10 +233,10 @@ class SparsityController:
 
     def _choose(self, sparsity: float, edge_sparsity: float) -> list[Tensor]:
         chosen: dict[str, Tensor] = {}
-        for is_edge, share in ((False, sparsity), (True, edge_sparsity)):
+        for is_edge, wanted in ((False, sparsity), (True, edge_sparsity)):
             pool = [entry for entry in self.masked if entry.is_edge is is_edge]
             if pool:
-                masks = choose_masks(pool, share, self.allocation, self.min_density)
+                masks = choose_masks(pool, wanted, self.allocation, self.min_density)
                 chosen |= {entry.name: mask for entry, mask in zip(pool, masks, strict=True)}
         return [chosen[entry.name] for entry in self.masked]
 
@@ -265,47 +265,46 @@ def sparsify(
 ) -> SparsityController:
     """Put masks on the weights of a module, in place.
 
-    Call ``controller.step()`` after each ``optimizer.step()``, and wrap the module for distributed
-    training afterwards. With ``method="score"`` make the optimiser afterwards too, so that it has
-    the scores (:func:`score_parameters`).
+    Call ``controller.step()`` after each ``optimizer.step()``. Wrap the module for distributed
+    training afterwards; with ``method="score"`` make the optimiser afterwards, with the scores
+    (:func:`score_parameters`).
 
     Args:
         module (torch.nn.Module): Any module, with its weights initialised.
-        sparsity (float): Final share of zeros over all masked weights, in [0, 1).
-        method (str): What is kept: the largest weights, while pruned ones are trained along
-            (``"feedback"``, :class:`FeedbackMask`) or left alone (``"magnitude"``,
-            :class:`MagnitudeMask`); those with the highest learned scores (``"score"``,
-            :class:`ScoreMask`); a few that are exchanged now and then, the smallest for those of
-            largest gradient (``"rigl"``, :class:`RigLMask`) or by lot (``"set"``,
-            :class:`SETMask`); or any (``"random"``, :class:`RandomMask`).
-        edge_sparsity (float): The same for all edge weights (1-D parameters whose name ends in
-            ``edge_weight``), a pool of their own. At 0 they get no masks. Of a module with an
+        sparsity (float): Final fraction of zeros over all masked weights, in [0, 1).
+        method (str): One of :data:`METHODS`: ``"feedback"`` (:class:`FeedbackMask`),
+            ``"magnitude"`` (:class:`MagnitudeMask`), ``"score"`` (:class:`ScoreMask`), ``"rigl"``
+            (:class:`RigLMask`), ``"set"`` (:class:`SETMask`), ``"random"`` (:class:`RandomMask`),
+            or one of your own (:func:`register_method`).
+        edge_sparsity (float): Final fraction of zeros over all edge weights (1-D parameters whose
+            name ends in ``edge_weight``). At 0 they get no masks. If the module has an
             ``edge_index`` of as many edges, every node keeps the most important edge into it.
-        schedule (callable, optional): Sparsity after so many optimiser steps, such as
-            :func:`make_schedule` gives (default: ``sparsity`` from the start).
         include (str, sequence of str or callable, optional): Patterns of :mod:`fnmatch` on dotted
             parameter names, or a predicate ``(name, parameter) -> bool`` (default: parameters
             named ``weight`` with two or more dimensions, of all but norms and embeddings).
-        exclude (str, sequence of str or callable): The same, for what to leave dense.
-        allocation (str): How many weights each layer loses, see :class:`SparsityController`.
-        min_density (float): What every layer keeps at least, see :class:`SparsityController`.
-        score_scale (str): How magnitudes or scores of different layers compare, see :class:`Mask`.
-        structure (str): Which weights are kept or pruned together: none (``"unstructured"``), eight
-            consecutive outputs at one input (``"block8"``), all that leads to one output
-            (``"channel"``); or ``"2:4"``, which keeps at least two of every four consecutive inputs
-            of an output, the same share of all layers, and so reaches a sparsity of 0.5 at most.
-            Units are kept or pruned as a whole, to the nearest one in every layer, and every layer
-            keeps one at least. Edge weights have no structure.
-        freeze_after (int, optional): Number of steps after which the masks no longer change.
-        update_every (int): Optimiser steps from one change of the masks to the next. ``"rigl"`` and
-            ``"set"`` want about 100.
-        drop_fraction (float): For ``"rigl"`` and ``"set"``, see :class:`SparsityController`.
-        generator (torch.Generator, optional): Source of first scores and of lots (default: torch's
-            own).
+        exclude (str, sequence of str or callable): The same, for parameters to leave dense.
+        score_scale (str): Scale of the importances of different layers, see :class:`Mask`.
+        structure (str): Units that are kept or pruned as a whole, see
+            :func:`~pyg_stgcn.sparsity.structures.pool_units`: ``"unstructured"``, ``"block8"``,
+            ``"channel"``, or ``"2:4"``, whose sparsity is at most 0.5. Every layer keeps one unit
+            at least. Edge weights are unstructured.
+        generator (torch.Generator, optional): Source of random numbers (default: torch's own).
+        schedule, allocation, min_density, freeze_after, update_every, drop_fraction: See
+            :class:`SparsityController`. For ``"rigl"`` and ``"set"``, ``update_every`` should be
+            about 100.
 
     Raises:
-        InputError: If an argument is unknown or out of range, nothing is left to mask, a parameter
+        InputError: If an argument is unknown or out of range, no parameter is chosen, a parameter
             is shared, or the module has masks already.
+
+    Example:
+        >>> controller = sparsify(model, 0.9, schedule=make_schedule("cubic", 0.9, 1000))
+        >>> for x, y in loader:
+        ...     optimizer.zero_grad()
+        ...     cross_entropy(model(x), y).backward()
+        ...     optimizer.step()
+        ...     controller.step(optimizer)
+        >>> model = controller.finalize()
     """
     plan: dict[str, Any] = {
         "edge_sparsity": edge_sparsity,
@@ -325,8 +324,8 @@ def sparsify(
     chosen = select_parameters(module, include, exclude, edges=edge_sparsity > 0)
     if edge_sparsity > 0 and not any(entry.is_edge for entry in chosen):
         raise InputError(
-            f"edge_sparsity {edge_sparsity}: include={include!r}, exclude={exclude!r} leave no "
-            "edge weights; add '*edge_weight' to include, or ask for none"
+            f"edge_sparsity {edge_sparsity}: include={include!r}, exclude={exclude!r} choose no "
+            "edge weights; add '*edge_weight' to include, or give no edge_sparsity"
         )
     masks = [
         METHODS[method](
@@ -342,13 +341,13 @@ def sparsify(
 
 
 def _refuse_unready(module: nn.Module) -> None:
-    """Raise an error for a module that cannot be given masks as it is."""
+    """Raise an error for a wrapped module and for one that has masks already."""
     if isinstance(module, DistributedDataParallel | DataParallel):
         raise InputError(
-            f"{type(module).__name__} would not see the masks; sparsify the module inside it first"
+            f"{type(module).__name__} would not find the masks; sparsify the module inside it first"
         )
     if masked_parameters(module):
         raise InputError(
-            f"{type(module).__name__} has masks already; finalize() them, or take charge of them "
-            f"with SparsityController(module, ...)"
+            f"{type(module).__name__} has masks already; finalize() them, or control them with "
+            "SparsityController(module, ...)"
         )

@@ -18,7 +18,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity.structures import STRUCTURES, pool_units, unit_shape
 
 SCORE_SCALES = ("fan_in", "none")
-#: Under which torch keeps a parametrized weight, and what belongs to its parametrizations.
+#: Names of a parametrized weight, and of the parts of its parametrizations, in a state dict.
 _PARAMETRIZED = re.compile(r"(?P<owner>.*)parametrizations\.(?P<attribute>[^.]+)\.(?P<part>.+)")
 
 
@@ -49,12 +49,12 @@ class Mask(nn.Module):
 
     Args:
         weight (torch.Tensor): The parameter to mask.
-        score_scale (str): How layers compare. ``"fan_in"``: importance times
+        score_scale (str): Scale of the importances of different layers. ``"fan_in"``: times
             :math:`\sqrt{\mathrm{fan\_in} / 6}`, the inverse of the range in which weights and
-            scores start, so that all layers start equally dense. ``"none"``: as they are, so that
-            layers with a large fan-in start almost empty.
-        generator (torch.Generator, optional): Source of what is random at the start.
-        structure (str): Which weights are kept or pruned together, see
+            scores are initialised, so that all layers start equally dense. ``"none"``: unchanged,
+            so that layers with a large fan-in start almost empty.
+        generator (torch.Generator, optional): Source of random numbers at the start.
+        structure (str): Units that are kept or pruned as a whole, see
             :func:`~pyg_stgcn.sparsity.structures.pool_units`.
 
     Shapes:
@@ -94,11 +94,11 @@ class Mask(nn.Module):
 
     @property
     def unit_shape(self) -> tuple[int, ...]:
-        """Shape of what is kept or pruned as one; that of the weight if unstructured."""
+        """Shape of the units that are kept or pruned as a whole; that of the weight if single."""
         return unit_shape(self.structure, self.mask.shape)
 
     def ranking(self, weight: Tensor) -> Tensor:
-        """Importance of each unit of the weight under the mask: the lowest go first."""
+        """Importance of each unit of the weight under the mask: the lowest are pruned first."""
         raise NotImplementedError
 
     def needs_dense_grad(self, before_update: bool) -> bool:
@@ -133,11 +133,11 @@ class Mask(nn.Module):
         return torch.where(self.mask, weight, 0)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Let ``module.weight = tensor`` set the weight under the mask."""
+        """Return the weight under the mask for ``module.weight = tensor``."""
         return weight
 
     def extra_repr(self) -> str:
-        """Show the shape and how layers compare."""
+        """Show the shape, the scale and the structure."""
         return (
             f"{tuple(self.mask.shape)}, score_scale={self.score_scale!r}, "
             f"structure={self.structure!r}"
@@ -155,12 +155,12 @@ class MaskedParameter:
 
     @property
     def mask(self) -> Tensor:
-        """The boolean mask: true where the weight is kept."""
+        """Boolean mask, true where the weight is kept."""
         return self.parametrization.mask
 
     @property
     def unit_shape(self) -> tuple[int, ...]:
-        """Shape of what is kept or pruned as one."""
+        """Shape of the units that are kept or pruned as a whole."""
         return self.parametrization.unit_shape
 
     @property
@@ -176,7 +176,7 @@ class MaskedParameter:
 
     @property
     def is_edge(self) -> bool:
-        """Whether this belongs to the pool of edge weights."""
+        """Whether the parameter belongs to the pool of edge weights."""
         return is_edge_weight(self.name, self.mask)
 
 
@@ -202,16 +202,21 @@ def _masked_parameters(module: nn.Module) -> Iterator[MaskedParameter]:
 
 
 def score_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """Scores of all masks that have any (method ``"score"``).
+    """Scores of all masks of the method ``"score"``.
 
     Give them an optimiser group of their own, without weight decay.
+
+    Example:
+        >>> groups = [{"params": weight_parameters(model), "weight_decay": 5e-4}]
+        >>> groups += [{"params": score_parameters(model)}]
+        >>> optimizer = torch.optim.SGD(groups, lr=0.1)
     """
     entries = _masked_parameters(module)
     return [score for entry in entries for score in entry.parametrization.parameters()]
 
 
 def weight_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """All parameters of a module that are no scores: those that the dense module has."""
+    """All parameters of a module but the scores: those of the dense module."""
     scores = {id(score) for score in score_parameters(module)}
     return [parameter for parameter in module.parameters() if id(parameter) not in scores]
 
@@ -219,14 +224,14 @@ def weight_parameters(module: nn.Module) -> list[nn.Parameter]:
 def add_mask(owner: nn.Module, attribute: str, mask: Mask) -> None:
     """Put a mask on ``owner.attribute``."""
     parametrize.register_parametrization(owner, attribute, mask)
-    # torch made this class for this one instance, so it can be given methods that go with the mask.
+    # torch has made this class for this one instance, so that it can have methods for its mask.
     cls: Any = type(owner)
     cls.__deepcopy__ = _deepcopy
     cls._save_to_state_dict = _save_to_state_dict
 
 
 def fold_mask(owner: nn.Module, attribute: str) -> None:
-    """Replace ``owner.attribute`` by a plain parameter with zeros where it was masked."""
+    """Replace ``owner.attribute`` by a plain parameter, with zeros for pruned weights."""
     parametrize.remove_parametrizations(owner, attribute, leave_parametrized=True)
 
 
@@ -234,10 +239,10 @@ def fold_state_dict(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dic
     """Fold the masks in the state dict of a module with masks into its weights.
 
     Args:
-        state: As the module saved it, with or without masks.
+        state (dict): State dict of the module, with or without masks.
 
     Returns:
-        The state dict of the module without masks, with zeros where a weight was pruned, and the
+        tuple: The state dict of the module without masks, with zeros for pruned weights, and the
         masks by the names of their weights in it.
     """
     weights: dict[str, Tensor] = {}
@@ -256,10 +261,10 @@ def fold_state_dict(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dic
 
 
 def _deepcopy(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
-    """Copy a module with masks, giving the copy a class of its own.
+    """Copy a module with masks; the copy gets a class of its own.
 
-    A method of the module itself may know of no mask, and under torch's default all copies share
-    one class, from which folding one would delete the property that the others still need.
+    A ``__deepcopy__`` of the module itself may not copy the mask. By torch's default all copies
+    have one class in common, and folding the mask of one would delete a property of the others.
     """
     if id(module) in memo:
         return cast(nn.Module, memo[id(module)])
@@ -274,10 +279,10 @@ def _deepcopy(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
 def _save_to_state_dict(
     module: nn.Module, destination: dict[str, Any], prefix: str, keep_vars: bool
 ) -> None:
-    """Save a module with masks without the masked weight itself, which could not be loaded.
+    """Save a module with masks, without the masked weight itself, which could not be loaded.
 
-    A layer that writes its weight by name (PyG's Linear does) would add it to what the
-    parametrization saves.
+    A layer that saves its weight by name, as PyG's Linear does, would save it in addition to the
+    weight under the mask.
     """
     dense_class = cast(type[nn.Module], type(module).__bases__[0])
     dense_class._save_to_state_dict(module, destination, prefix, keep_vars)

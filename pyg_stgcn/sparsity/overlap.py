@@ -1,4 +1,4 @@
-"""How much two masks have in common, against chance."""
+"""Overlap of two masks, compared with chance."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pyg_stgcn.sparsity.mask import is_edge_weight
 
 @dataclass(frozen=True)
 class Overlap:
-    r"""What two masks over the same weights have in common.
+    r"""Overlap of two masks over the same weights.
 
-    Two masks that keep :math:`a` and :math:`b` of a layer's :math:`n` weights, drawn independently,
-    share :math:`a b / n` on average (the mean of the hypergeometric distribution), and layers add
-    up. With :math:`e` for that number, and with the densities :math:`p = a/n` and :math:`q = b/n`
-    of a single layer, the Jaccard index expected by chance is
+    Two random masks that keep :math:`a` and :math:`b` of a layer's :math:`n` weights have
+    :math:`e = a b / n` kept weights in common on average (the mean of the hypergeometric
+    distribution); several layers add up. With the densities :math:`p = a/n` and :math:`q = b/n` of
+    a single layer, the Jaccard index expected by chance is
 
     .. math::
         J_0 = \frac{e}{a + b - e} = \frac{p q}{p + q - p q}.
 
-    That is the index of the expected intersection. The expected index itself is higher by a share
-    below about :math:`4 / (a + b)`, which matters only where next to nothing is kept.
+    This is the index of the expected intersection. The expected index itself is higher, by a
+    factor below about :math:`1 + 4 / (a + b)`, which matters only if very few weights are kept.
 
     Args:
         numel (int): Number of weights.
@@ -43,7 +43,7 @@ class Overlap:
 
     @property
     def jaccard(self) -> float | None:
-        """Shared weights as a share of those that either keeps; ``None`` if there are none."""
+        """Weights that both keep, as a fraction of those that either keeps; ``None`` if none."""
         return _jaccard(self.first + self.second, self.shared)
 
     @property
@@ -53,7 +53,7 @@ class Overlap:
 
     @property
     def ratio(self) -> float | None:
-        """The Jaccard index over that of chance; ``None`` if chance finds nothing shared."""
+        """The Jaccard index divided by that of chance; ``None`` if that is zero."""
         if self.jaccard is None or not self.chance:
             return None
         return self.jaccard / self.chance
@@ -61,10 +61,11 @@ class Overlap:
 
 @dataclass(frozen=True)
 class LayerOverlap(Overlap):
-    """The same of one maskable parameter.
+    """Overlap of two masks of one maskable parameter.
 
     Args:
         name (str): Dotted name of the parameter.
+        is_edge (bool): Whether these are edge weights.
     """
 
     name: str
@@ -76,20 +77,25 @@ def overlap(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> list[L
 
     Args:
         first (dict): Boolean masks by the name of the parameter, see :func:`kept_weights`.
-        second (dict): The same of another network, or of the same one at another time.
+        second (dict): Masks of another network, or of the same one at another time.
 
     Raises:
         InputError: If the two do not have the same parameters with the same shapes.
+
+    Example:
+        >>> layers = overlap(kept_weights(model), kept_weights(other))
+        >>> total_overlap(layers).ratio
+        1.7
     """
     _check_same(first, second)
     return [_layer(name, mask, second[name]) for name, mask in first.items()]
 
 
 def total_overlap(layers: Iterable[Overlap]) -> Overlap:
-    """Add the overlaps of several layers up.
+    """Sum of the overlaps of several layers.
 
-    What chance gives is that of masks with the density of each layer: that all layers of two
-    networks are unequally dense in the same way counts as chance, not as agreement.
+    Chance is that of random masks with the density of each layer: two networks whose layers differ
+    in density in the same way agree by chance only.
     """
     parts = list(layers)
     return Overlap(

@@ -1,4 +1,4 @@
-"""A group lasso that shrinks what is about to be pruned."""
+"""Group lasso: shrinks weights before they are pruned."""
 
 from __future__ import annotations
 
@@ -16,31 +16,35 @@ GROUPS = ("filter", "input", "layer", "all")
 
 
 class GroupLasso:
-    r"""Penalty on the weights that would be pruned now at the final sparsity.
+    r"""Penalty on the weights that would be pruned at the final sparsity.
 
     .. math::
         \Omega = \lambda_t \sum_g \sqrt{|g|} \, \| w_g \odot (1 - m^*_g) \|_2, \qquad
         \lambda_t = \lambda \min(1, t / t_1)
 
-    with the masks :math:`m^*` at the target, which get no gradient, while the schedule has not
-    reached it; then zero. Add it to the loss before ``backward()``, so that weights that are about
-    to go have faded by the time they do.
+    with the masks :math:`m^*` at the final sparsity, which get no gradient. The penalty is zero
+    from the end of the ramp on. Add it to the loss before ``backward()``: weights are then small by
+    the time that they are pruned.
 
     The penalty that "Are Spatial-Temporal Graph Convolution Networks for Human Action Recognition
     Over-Parameterized?" (CVPR 2025) describes; in its release, whose only groups are whole stages,
     it has no gradient.
 
     Args:
-        controller (SparsityController): Of the masks.
-        strength (float): :math:`\lambda`, not negative. A group of 576 weights is pulled by 24
-            times as much; with the usual learning rates try 1e-4 first.
-        groups (str): What a group :math:`g` is: all weights that lead to one output
-            (``"filter"``), all that come from one input (``"input"``), a layer, or ``"all"``.
+        controller (SparsityController): The controller of the masks.
+        strength (float): :math:`\lambda`, not negative. A group of 576 weights gets the factor 24;
+            with common learning rates try 1e-4 first.
+        groups (str): The groups :math:`g`: all weights of one output (``"filter"``), all weights of
+            one input (``"input"``), a layer (``"layer"``), or all layers together (``"all"``).
         ramp_end (int, optional): Step :math:`t_1` from which there is no penalty (default: that of
             the controller's schedule).
 
     Raises:
         InputError: If an argument is out of range, or the schedule's end is not known.
+
+    Example:
+        >>> penalty = GroupLasso(controller, 1e-4)
+        >>> loss = cross_entropy(model(x), y) + penalty()
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Whether the settings of a controller fit together."""
+"""Checks of the settings of a controller."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ def check_plan(
     update_every: int,
     drop_fraction: float,
 ) -> None:
-    """Raise an error unless the settings of a controller fit together."""
+    """Check the settings of a :class:`SparsityController`, see there.
+
+    Raises:
+        InputError: If one is out of range or contradicts another.
+    """
     if sparsity is not None:
         check_sparsity(sparsity)
     elif schedule is not None:
-        raise InputError("a schedule needs its target; give the sparsity too")
+        raise InputError("schedule: needs its final sparsity; give sparsity too")
     check_sparsity(edge_sparsity, "edge_sparsity")
     if allocation not in ALLOCATIONS:
         raise InputError(
@@ -30,8 +34,8 @@ def check_plan(
         )
     if not 0 <= min_density <= 1:
         raise InputError(
-            f"min_density {min_density!r} is not in [0, 1]; give what each layer keeps at least, "
-            f"as a fraction of what it would keep if all kept alike"
+            f"min_density {min_density!r} is not in [0, 1]; give the least density of a layer as a "
+            f"fraction of the density of all layers"
         )
     if isinstance(schedule, SparsitySchedule) and schedule.target != sparsity:
         raise InputError(
@@ -42,8 +46,8 @@ def check_plan(
         raise InputError(f"update_every {update_every} is not positive; count optimiser steps")
     if not 0 < drop_fraction <= 1:
         raise InputError(
-            f"drop_fraction {drop_fraction!r} is not in (0, 1]; give the share of the kept weights "
-            "to replace, such as 0.3"
+            f"drop_fraction {drop_fraction!r} is not in (0, 1]; give the fraction of the kept "
+            "weights to replace, such as 0.3"
         )
     if freeze_after is not None and freeze_after < 0:
         raise InputError(f"freeze_after {freeze_after} is negative; count optimiser steps from 0")

@@ -1,4 +1,4 @@
-"""Where masks end at another sparsity than was asked for, and why."""
+"""Gaps between the sparsity asked for and the one that masks reach, with their reasons."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 
 from pyg_stgcn.sparsity.mask import MaskedParameter
 
-#: Difference between the sparsity asked for and the one reached that is worth a word: half a point.
+#: A smaller difference from the sparsity asked for is not reported: half a percentage point.
 TOLERANCE = 0.005
 
-_SMALLER = "choose smaller units or a lower sparsity, or compare by what is reached"
+_SMALLER = "choose smaller units or a lower sparsity, or compare at the sparsity reached"
 #: Single weights are pruned to the exact number, so the reason is the structure of a pool's masks.
-_WHY = {
+_REASONS = {
     "block8": (
         "structure block8 prunes blocks of eight outputs, to the nearest of each layer, which "
         f"keeps one at least; {_SMALLER}"
@@ -25,14 +25,14 @@ _WHY = {
     ),
     "2:4": (
         "structure 2:4 keeps two of every four inputs, and of a remainder half, rounded up; "
-        "exclude layers with a remainder, or compare by what is reached"
+        "exclude layers with a remainder, or compare at the sparsity reached"
     ),
 }
-_WHY_EDGES = "every node keeps one edge into it; ask for what is reached, or less"
+_REASON_EDGES = "every node keeps one edge into it; ask for the sparsity reached, or less"
 
 
-def share_of_zeros(masks: Sequence[Tensor]) -> float:
-    """Share of false entries over all masks; zero if there are none."""
+def sparsity_of(masks: Sequence[Tensor]) -> float:
+    """Fraction of false entries in all masks together; zero without masks."""
     if not masks:
         return 0.0
     kept = int(torch.stack([torch.count_nonzero(mask) for mask in masks]).sum())
@@ -43,18 +43,21 @@ def share_of_zeros(masks: Sequence[Tensor]) -> float:
 def explain_miss(
     pool: Sequence[MaskedParameter], masks: Sequence[Tensor], asked: float
 ) -> str | None:
-    """One line on a pool whose masks miss their sparsity, or ``None`` where they meet it.
+    """One line about a pool whose masks miss their sparsity; ``None`` if they reach it.
 
     Args:
         pool (sequence of MaskedParameter): All weights, or all edge weights.
         masks (sequence of torch.Tensor): Their final masks.
-        asked (float): Share of zeros that these should have.
+        asked (float): Sparsity that they should have.
     """
-    reached, numel = share_of_zeros(masks), sum(mask.numel() for mask in masks)
-    # Of few weights no number meets every share: it is within one and a half of it.
+    reached, numel = sparsity_of(masks), sum(mask.numel() for mask in masks)
+    # A pool of few weights cannot reach every sparsity: it is within one and a half weights of it.
     if not pool or abs(reached - asked) <= max(TOLERANCE, 1.5 / numel):
         return None
     edges = pool[0].is_edge
     structures = {entry.parametrization.structure for entry in pool}
-    why = _WHY_EDGES if edges else "; ".join(_WHY[name] for name in _WHY if name in structures)
-    return f"{'edge ' if edges else ''}sparsity {asked:g} asked for, {reached:.4g} reached: {why}"
+    reason, pool_name = _REASON_EDGES, "edge sparsity"
+    if not edges:
+        reason = "; ".join(_REASONS[name] for name in _REASONS if name in structures)
+        pool_name = "sparsity"
+    return f"{pool_name} {asked:g} asked for, {reached:.4g} reached: {reason}"

@@ -1,4 +1,4 @@
-"""How sparse a module is, layer by layer and as a whole."""
+"""Reports of the sparsity of a module: of each layer, and of the whole."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyg_stgcn.sparsity.select import Pattern, check_masks, is_edge_weight, sele
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What is kept of one maskable parameter.
+    """Kept weights of one maskable parameter.
 
     Args:
         name (str): Dotted name of the parameter.
@@ -36,18 +36,18 @@ class LayerReport:
 
     @property
     def sparsity(self) -> float:
-        """Share of zeros."""
-        return _share_of_zeros(self.numel, self.kept)
+        """Fraction of zeros."""
+        return _sparsity(self.numel, self.kept)
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is kept, so that the layer no longer sees its input."""
+        """Whether no weight is kept, so that the layer ignores its input."""
         return self.kept == 0
 
 
 @dataclass(frozen=True)
 class SparsitySummary:
-    """What is kept of a whole module; scores count as nothing.
+    """Kept weights of a whole module; the scores of masks are not counted.
 
     Args:
         params_total (int): Parameters of the dense module.
@@ -71,13 +71,13 @@ class SparsitySummary:
 
     @property
     def sparsity(self) -> float:
-        """Share of zeros among the maskable weights."""
-        return _share_of_zeros(self.params_maskable, self.maskable_kept)
+        """Fraction of zeros among the maskable weights."""
+        return _sparsity(self.params_maskable, self.maskable_kept)
 
     @property
     def edge_sparsity(self) -> float:
-        """Share of zeros among the maskable edge weights."""
-        return _share_of_zeros(self.edges_maskable, self.edges_kept)
+        """Fraction of zeros among the maskable edge weights."""
+        return _sparsity(self.edges_maskable, self.edges_kept)
 
     @property
     def params_kept_fraction(self) -> float:
@@ -102,7 +102,7 @@ def kept_weights(
     Args:
         module (torch.nn.Module): A masked or a plain module.
         masks (dict, optional): Masks that a plain module was trained with, true where a weight is
-            kept. None at all count as not given.
+            kept. An empty dictionary counts as none.
         include (str, sequence of str or callable, optional): As for :func:`sparsify`; ignored
             where there are masks.
         exclude (str, sequence of str or callable): The same.
@@ -128,7 +128,13 @@ def report(
     exclude: Pattern = (),
     edges: bool = False,
 ) -> list[LayerReport]:
-    """Report every maskable parameter of a module; arguments as for :func:`kept_weights`."""
+    """Reports of all maskable parameters of a module; arguments as for :func:`kept_weights`.
+
+    Example:
+        >>> controller = sparsify(model, 0.9)
+        >>> for layer in report(model):
+        ...     print(layer.name, layer.sparsity)
+    """
     kept = kept_weights(module, masks, include=include, exclude=exclude, edges=edges)
     return [_layer(name, mask) for name, mask in kept.items()]
 
@@ -141,7 +147,7 @@ def summary(
     exclude: Pattern = (),
     edges: bool = False,
 ) -> SparsitySummary:
-    """Add the reports of all layers up; arguments as for :func:`report`."""
+    """Sum of the reports of all layers; arguments as for :func:`kept_weights`."""
     layers = report(module, masks, include=include, exclude=exclude, edges=edges)
     weights = [layer for layer in layers if not layer.is_edge]
     edge_layers = [layer for layer in layers if layer.is_edge]
@@ -154,7 +160,7 @@ def summary(
     )
 
 
-def _share_of_zeros(numel: int, kept: int) -> float:
+def _sparsity(numel: int, kept: int) -> float:
     return (numel - kept) / numel if numel else 0.0
 
 

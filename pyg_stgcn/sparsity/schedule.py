@@ -10,10 +10,10 @@ from pyg_stgcn.errors import InputError
 
 
 class Schedule(Protocol):
-    """Anything that gives the sparsity wanted after so many optimiser steps."""
+    """Callable that maps a number of optimiser steps to the sparsity after them."""
 
     def __call__(self, step: int, /) -> float:
-        """Sparsity, in [0, 1), of the forward passes after ``step`` optimiser steps."""
+        """Sparsity, in [0, 1), after ``step`` optimiser steps."""
 
 
 _SHAPES: dict[str, Callable[[float], float]] = {
@@ -25,16 +25,16 @@ _SHAPES: dict[str, Callable[[float], float]] = {
 SCHEDULES = tuple(_SHAPES)
 
 
-def check_sparsity(value: float, what: str = "sparsity") -> float:
-    """Return a share of zeros, or raise an error that names what it was given for."""
+def check_sparsity(value: float, name: str = "sparsity") -> float:
+    """Return a sparsity, or raise an error with the name of the argument if it is out of range."""
     if not 0 <= value < 1:
-        raise InputError(f"{what} {value!r} is not in [0, 1); give the share of zeros, such as 0.9")
+        raise InputError(f"{name} {value!r} is not in [0, 1); give a fraction of zeros such as 0.9")
     return float(value)
 
 
 @dataclass(frozen=True)
 class SparsitySchedule:
-    r"""Zero for ``warmup`` steps, then a ramp that reaches the target at ``ramp_end``.
+    r"""Schedule that is zero for ``warmup`` steps and then rises to the target at ``ramp_end``.
 
     With :math:`u = (t - t_w) / (t_1 - t_w)` the ramp is
 
@@ -42,7 +42,7 @@ class SparsitySchedule:
         \varsigma^* u \quad\text{(linear)}, \qquad
         \varsigma^* \left(1 - (1 - u)^3\right) \quad\text{(cubic)}.
 
-    Made by :func:`make_schedule`, which checks its arguments.
+    :func:`make_schedule` makes it and checks its arguments.
 
     Args:
         name (str): ``"constant"``, ``"step"``, ``"linear"`` or ``"cubic"``.
@@ -87,6 +87,11 @@ def make_schedule(
 
     Raises:
         InputError: If the name is unknown or the target would not be reached by ``total_steps``.
+
+    Example:
+        >>> schedule = make_schedule("cubic", 0.9, total_steps=1000)
+        >>> schedule(250), schedule(500)
+        (0.7875, 0.9)
     """
     if name not in _SHAPES:
         raise InputError(f"schedule {name!r} is unknown; choose one of {', '.join(SCHEDULES)}")
@@ -115,7 +120,7 @@ def make_schedule(
 
 
 def rescale(schedule: Schedule, target: float, new_target: float) -> Schedule:
-    """The same course to another target."""
+    """The same schedule with another target."""
     if isinstance(schedule, SparsitySchedule):
         return replace(schedule, target=new_target)
     if target == 0:

@@ -1,4 +1,4 @@
-"""Which parameters of a module are maskable."""
+"""Selection of the parameters to mask, and masks that fit them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pyg_stgcn.sparsity.mask import Mask, is_edge_weight
 
 Pattern = str | Sequence[str] | Callable[[str, nn.Parameter], bool]
 
-# By name, along the bases, so that the norms and embeddings of every library are met.
+# Compared with the names of a class and its bases, to find the norms of every library.
 _NOT_MASKABLE = re.compile(r"(Norm(\dd)?|NormBase|Embedding(Bag)?)$")
 
 
@@ -37,15 +37,15 @@ class Candidate:
 
     @property
     def is_default(self) -> bool:
-        """Whether this is masked unless told otherwise."""
+        """Whether this is masked by default."""
         if any(_NOT_MASKABLE.search(base.__name__) for base in type(self.owner).__mro__):
             return False
-        # One without a shape yet is chosen, so that it can be refused by name.
+        # A lazy parameter is chosen, so that the error about its missing shape can name it.
         return self.attribute == "weight" and (is_lazy(self.parameter) or self.parameter.dim() >= 2)
 
 
 def candidates(module: nn.Module) -> list[Candidate]:
-    """All floating-point parameters that a mask can stand on; each owner once."""
+    """All floating-point parameters that can have a mask; each owner once."""
     found = []
     for prefix, owner in module.named_modules():
         if isinstance(owner, nn.ParameterList | nn.ParameterDict | Mask):
@@ -66,17 +66,18 @@ def select_parameters(
     """Choose the parameters to mask.
 
     Args:
-        module (torch.nn.Module): Where to look.
+        module (torch.nn.Module): The module whose parameters are chosen.
         include (str, sequence of str or callable, optional): Patterns of :mod:`fnmatch` on dotted
             parameter names, or a predicate ``(name, parameter) -> bool``. ``None``: every parameter
             named ``weight`` with two or more dimensions, of all modules but norms and embeddings,
-            and every edge weight. A pattern that matches some of these matches nothing else:
-            ``"layer.*"`` leaves biases and norms alone, ``"*.bias"`` does not.
-        exclude (str, sequence of str or callable): The same, for what to leave alone.
+            and every edge weight. A pattern that matches some of these matches no others:
+            ``"layer.*"`` does not choose biases and norms, ``"*.bias"`` does.
+        exclude (str, sequence of str or callable): Patterns or predicate of parameters to leave
+            dense.
         edges (bool): Whether to choose edge weights too.
 
     Raises:
-        InputError: If a pattern, or everything together, chooses nothing, or if a chosen parameter
+        InputError: If a pattern matches no parameter, if none is chosen, or if a chosen parameter
             is shared between two modules or not yet initialised.
     """
     pool = candidates(module)
@@ -129,19 +130,19 @@ def _patterns(pattern: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _included(pool: list[Candidate], include: Pattern | None) -> set[str]:
-    usual = [candidate for candidate in pool if candidate.is_default or candidate.is_edge]
+    defaults = [candidate for candidate in pool if candidate.is_default or candidate.is_edge]
     if include is None:
-        return {candidate.name for candidate in usual}
+        return {candidate.name for candidate in defaults}
     if callable(include):
         return _matches(pool, include, "include")
     names: set[str] = set()
     for pattern in _patterns(include):
-        found = {one.name for one in usual if fnmatchcase(one.name, pattern)}
+        found = {one.name for one in defaults if fnmatchcase(one.name, pattern)}
         names |= found or _matches(pool, pattern, "include")
     return names
 
 
-def _matches(pool: list[Candidate], pattern: Pattern, what: str) -> set[str]:
+def _matches(pool: list[Candidate], pattern: Pattern, argument: str) -> set[str]:
     """Names that match a pattern, or an error if one matches nothing."""
     if callable(pattern):
         return {one.name for one in pool if pattern(one.name, one.parameter)}
@@ -149,7 +150,7 @@ def _matches(pool: list[Candidate], pattern: Pattern, what: str) -> set[str]:
     for part in _patterns(pattern):
         found = {one.name for one in pool if fnmatchcase(one.name, part)}
         if not found:
-            raise InputError(f"{what}={part!r} matches no parameter; {_hint(pool)}")
+            raise InputError(f"{argument}={part!r} matches no parameter; {_hint(pool)}")
         names |= found
     return names
 

@@ -1,4 +1,4 @@
-"""Which weights of a layer are kept or pruned together."""
+"""Structures: groups of weights of a layer that are kept or pruned together."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch.nn.functional import pad
 
 STRUCTURES = ("unstructured", "block8", "channel", "2:4")
 
-#: Output channels in a block: as many as a vector register of eight floats has places.
+#: Output channels of a block: a vector register holds eight floats.
 BLOCK = 8
-#: A group of so many inputs keeps half of them.
+#: Inputs of a group of ``"2:4"``, which keeps half of them.
 GROUP = 4
 
 
 def unit_shape(structure: str, shape: Sequence[int]) -> tuple[int, ...]:
-    """Shape of what is kept or pruned as one, of a weight of the given shape.
+    """Shape of the units of a weight, each of which is kept or pruned as one.
 
     Vectors, such as edge weights, are always unstructured.
     """
@@ -33,10 +33,10 @@ def pool_units(structure: str, values: Tensor) -> Tensor:
     """Mean over the weights of each unit.
 
     Args:
-        structure (str): One of :data:`STRUCTURES`: single weights (``"unstructured"``, ``"2:4"``),
-            eight consecutive outputs at one input (``"block8"``; the last block may have fewer), or
-            all that leads to one output (``"channel"``).
-        values (torch.Tensor): One value a weight.
+        structure (str): One of :data:`STRUCTURES`. A unit is a single weight (``"unstructured"``,
+            ``"2:4"``), eight consecutive outputs of one input (``"block8"``; the last block may be
+            smaller), or all weights of one output (``"channel"``).
+        values (torch.Tensor): One value for each weight.
 
     Returns:
         torch.Tensor: Of shape :func:`unit_shape`.
@@ -53,8 +53,8 @@ def pool_units(structure: str, values: Tensor) -> Tensor:
     return (padded.sum(1) / sizes).view(shape)
 
 
-def spread_units(structure: str, units: Tensor, shape: Sequence[int]) -> Tensor:
-    """Give every weight the value of its unit: the way back from :func:`pool_units`."""
+def expand_units(structure: str, units: Tensor, shape: Sequence[int]) -> Tensor:
+    """Value of its unit for every weight: the inverse of :func:`pool_units`."""
     if units.shape == torch.Size(shape):
         return units
     if structure == "channel":
@@ -63,8 +63,10 @@ def spread_units(structure: str, units: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def protected_by_structure(structure: str, importance: Tensor) -> Tensor | None:
-    """Weights that the structure keeps whatever the threshold: for ``"2:4"`` the two most important
-    of every four consecutive inputs of an output (of what remains at the end, half, rounded up).
+    """Mask of the weights that the structure keeps at every threshold.
+
+    For ``"2:4"`` these are the two most important of every four consecutive inputs of an output,
+    and half of a remainder, rounded up. Other structures have none.
     """
     if structure != "2:4" or importance.dim() < 2:
         return None
@@ -78,27 +80,27 @@ def protected_by_structure(structure: str, importance: Tensor) -> Tensor | None:
 
 
 def draw_units(structure: str, mask: Tensor, generator: torch.Generator) -> Tensor:
-    """A mask with as many kept weights, whose kept units are drawn by lot.
+    """Random mask with the same number of kept units as another.
 
     Args:
-        structure (str): One of :data:`STRUCTURES`, the one that the mask follows. A unit of which
-            anything is kept counts as kept.
+        structure (str): One of :data:`STRUCTURES`, that of the mask. A unit counts as kept if any
+            of its weights is.
         mask (torch.Tensor): Boolean, true where a weight is kept.
-        generator (torch.Generator): Source of the lots, on the CPU.
+        generator (torch.Generator): Source of random numbers, on the CPU.
     """
     if structure == "2:4" and mask.dim() >= 2:
-        lots = torch.rand(mask.shape, generator=generator)
-        protected = protected_by_structure(structure, lots)
+        random = torch.rand(mask.shape, generator=generator)
+        protected = protected_by_structure(structure, random)
         assert protected is not None
-        order = torch.where(protected, math.inf, lots).flatten().argsort()
+        order = torch.where(protected, math.inf, random).flatten().argsort()
         drawn = torch.ones(mask.numel(), dtype=torch.bool)
         drawn[order[: mask.numel() - int(mask.sum())]] = False
         return drawn.view_as(mask)
     units = pool_units(structure, mask.float()) > 0
-    # Units of another size have lots of their own, so that the number of weights stays the same.
+    # The smaller last block is drawn apart, so that the number of weights stays the same.
     whole = len(mask) // BLOCK if len(units) < len(mask) else len(units)
     parts = [_shuffled(part, generator) for part in (units[:whole], units[whole:])]
-    return spread_units(structure, torch.cat(parts), mask.shape)
+    return expand_units(structure, torch.cat(parts), mask.shape)
 
 
 def _shuffled(units: Tensor, generator: torch.Generator) -> Tensor:

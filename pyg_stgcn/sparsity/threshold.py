@@ -1,4 +1,4 @@
-"""Masks from importances: everything below the k-th smallest of a pool goes."""
+"""Masks from importances: weights below the k-th smallest of a pool are pruned."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from torch import Tensor
 
 from pyg_stgcn.sparsity.allocation import num_pruned_per_layer
 from pyg_stgcn.sparsity.mask import MaskedParameter
-from pyg_stgcn.sparsity.structures import protected_by_structure, spread_units
+from pyg_stgcn.sparsity.structures import expand_units, protected_by_structure
 
 
 def num_pruned(sparsity: float, numel: int) -> int:
-    r"""Weights to prune of a pool: :math:`k - 1 = \mathrm{round}(\varsigma (n - 1))`."""
+    r"""Number of weights to prune of a pool: :math:`k - 1 = \mathrm{round}(\varsigma (n - 1))`."""
     return round(sparsity * (numel - 1))
 
 
 def keep_highest(keys: Tensor, pruned: int) -> Tensor:
     """Mask that is false at exactly ``pruned`` of the lowest entries.
 
-    The threshold is the ``pruned + 1``-th smallest entry; of entries equal to it, those that come
-    first go first, so that the count is exact and the same everywhere. Never waits for a CUDA
-    device.
+    The threshold is the ``pruned + 1``-th smallest entry. Of entries equal to it the first ones are
+    pruned, so that the number is exact and the result the same on every device. A CUDA device is
+    never synchronised.
 
     Args:
-        keys (torch.Tensor): One value per weight, 1-D.
-        pruned (int): How many to prune.
+        keys (torch.Tensor): One value for each weight, 1-D.
+        pruned (int): Number of weights to prune.
     """
     if pruned in (0, keys.numel()):
         return torch.full_like(keys, pruned == 0, dtype=torch.bool)
@@ -53,14 +53,17 @@ def choose_masks(
     """Masks that prune the least important weights of a pool.
 
     Args:
-        pool (list of MaskedParameter): Whose masks to choose.
-        sparsity (float): Share to prune, in [0, 1). Where weights are pruned in units it is met to
-            half a unit a layer; where some are protected no more than that is pruned.
-        allocation (str): ``"global"``: compared by one threshold; otherwise layer by layer, as many
-            as :func:`~pyg_stgcn.sparsity.allocation.num_pruned_per_layer` says. With the structure
-            ``"2:4"`` every layer loses the same share.
-        min_density (float): What every layer keeps, rounded down, as a fraction of what it would
-            keep if all kept the same fraction.
+        pool (list of MaskedParameter): The parameters that the sparsity is for.
+        sparsity (float): Fraction to prune, in [0, 1). With units of several weights each layer is
+            within half a unit of it; protected weights are never pruned.
+        allocation (str): ``"global"``: one threshold for all layers; otherwise the numbers of
+            :func:`~pyg_stgcn.sparsity.allocation.num_pruned_per_layer`. With the structure
+            ``"2:4"`` all layers get the same sparsity.
+        min_density (float): Least density of a layer, as a fraction of the density of the pool; the
+            number of weights is rounded down.
+
+    Returns:
+        list of torch.Tensor: Boolean masks, true where a weight is kept.
     """
     masks = [entry.mask for entry in pool]
     sizes = [mask.numel() for mask in masks]
@@ -73,26 +76,25 @@ def choose_masks(
     kept: Sequence[Tensor]
     if any(entry.parametrization.structure == "2:4" for entry in pool):
         # Half of a matrix is protected, nothing of a vector.
-        shares = [
-            round(sparsity * (size if mask.dim() < 2 else 2 * (size - sheltered)))
-            for mask, size, sheltered in zip(masks, sizes, protected, strict=True)
+        counts = [
+            round(sparsity * (size if mask.dim() < 2 else 2 * (size - num_protected)))
+            for mask, size, num_protected in zip(masks, sizes, protected, strict=True)
         ]
-        kept = _prune_apart(layers, sizes, protected, shares)
+        kept = _prune_each(layers, sizes, protected, counts)
     elif allocation == "global":
         least = min_density * (1 - pruned / sum(sizes))
         for layer, size in zip(layers, sizes, strict=True):
             if len(layer) < size and min_density > 0:
-                # Rounding down would let layers of few units lose everything.
+                # Rounding down could prune every unit of a layer of few.
                 layer[layer.argmax()] = math.inf
             lift_best([layer], least)
         kept = _prune_together(keys, layers, sizes, protected, pruned)
     else:
-        shares = num_pruned_per_layer(
-            allocation, [mask.shape for mask in masks], pruned, min_density
-        )
-        kept = _prune_apart(layers, sizes, protected, shares)
+        shapes = [mask.shape for mask in masks]
+        counts = num_pruned_per_layer(allocation, shapes, pruned, min_density)
+        kept = _prune_each(layers, sizes, protected, counts)
     return [
-        spread_units(
+        expand_units(
             entry.parametrization.structure,
             part.view(entry.unit_shape),
             entry.mask.shape,
@@ -120,30 +122,30 @@ def _prune_together(
     )
     order = keys.argsort(stable=True)
     kept = torch.ones_like(keys, dtype=torch.bool)
-    gone = weights[order].cumsum(0) <= pruned + 0.5
-    gone &= keys[order] != math.inf
-    kept[order[gone]] = False
+    to_prune = weights[order].cumsum(0) <= pruned + 0.5
+    to_prune &= keys[order] != math.inf
+    kept[order[to_prune]] = False
     return kept.split(numbers)
 
 
-def _prune_apart(
-    layers: Sequence[Tensor], sizes: Sequence[int], protected: Sequence[int], shares: Sequence[int]
+def _prune_each(
+    layers: Sequence[Tensor], sizes: Sequence[int], protected: Sequence[int], counts: Sequence[int]
 ) -> list[Tensor]:
-    """Prune its share from each layer, to the nearest unit."""
+    """Prune a number of weights from each layer, to the nearest unit."""
     kept = []
-    for layer, size, sheltered, share in zip(layers, sizes, protected, shares, strict=True):
+    for layer, size, num_protected, count in zip(layers, sizes, protected, counts, strict=True):
         if layer.numel() == size:
-            kept.append(keep_highest(layer, min(share, size - sheltered)))
+            kept.append(keep_highest(layer, min(count, size - num_protected)))
             continue
         unit = size / layer.numel()
-        # Rounding must not empty a layer that is to keep something.
-        limit = layer.numel() - (share < size)
-        kept.append(keep_highest(layer, min(round(share / unit), limit)))
+        # Rounding must not empty a layer that keeps some of its weights.
+        limit = layer.numel() - (count < size)
+        kept.append(keep_highest(layer, min(round(count / unit), limit)))
     return kept
 
 
 def _protect(entry: MaskedParameter, layer: Tensor) -> int:
-    """Lift what must be kept above every threshold, in place, and return the number."""
+    """Lift protected weights above every threshold, in place, and return their number."""
     protected = protected_by_structure(
         entry.parametrization.structure, layer.view(entry.unit_shape)
     )
@@ -156,7 +158,7 @@ def _protect(entry: MaskedParameter, layer: Tensor) -> int:
 
 
 def _best_edges(entry: MaskedParameter, layer: Tensor) -> Tensor | None:
-    """The most important edge into each node that has one, of a module that knows its edges."""
+    """Mask of the most important edge into each node; ``None`` without a fitting edge_index."""
     edge_index = getattr(entry.owner, "edge_index", None)
     if not isinstance(edge_index, Tensor) or edge_index.shape[1:] != layer.shape:
         return None
@@ -170,19 +172,19 @@ def _best_edges(entry: MaskedParameter, layer: Tensor) -> Tensor | None:
     return best
 
 
-def lift_best(layers: Iterable[Tensor], share: float) -> None:
-    """Lift a share of each layer's keys, its highest, above every threshold."""
+def lift_best(layers: Iterable[Tensor], fraction: float) -> None:
+    """Lift a fraction of each layer's keys, the highest ones, above every threshold, in place."""
     for layer in layers:
-        lifted = int(share * layer.numel())
+        lifted = int(fraction * layer.numel())
         if lifted:
             best = keep_highest(layer, layer.numel() - lifted) & (layer != math.inf)
-            # Below what must be kept at any price.
+            # But below protected weights.
             layer.masked_fill_(best, torch.finfo(layer.dtype).max)
 
 
 def _keys(pool: list[MaskedParameter]) -> Tensor:
     """Importances of a pool in one vector, scaled for the comparison between layers."""
-    # Single precision at least: half would round scaled scores of different layers into ties.
+    # Single precision at least: half precision would make scaled scores of different layers equal.
     # Filling one buffer takes a tenth of the time of torch.cat over temporaries.
     dtype = torch.float32
     for entry in pool:

@@ -23,7 +23,7 @@ from pyg_stgcn.sparsity.structures import STRUCTURES, draw_units
 from pyg_stgcn.sparsity.threshold import keep_highest, lift_best, num_pruned
 
 _MASKS, _WEIGHTS = "masks/", "weights/"
-# Below all magnitudes.
+#: Key of pruned weights, below all magnitudes.
 _PRUNED = -1.0
 
 
@@ -102,31 +102,35 @@ def load_ticket(path: str | os.PathLike[str]) -> Ticket:
 def full_masks(
     module: nn.Module, include: Pattern | None = None, exclude: Pattern = ()
 ) -> dict[str, Tensor]:
-    """Masks of a dense module that keep everything: where iterative pruning starts.
+    """Masks of a dense module that keep every weight: the start of iterative pruning.
 
     Args:
         module (torch.nn.Module): Any module without masks.
         include (str, sequence of str or callable, optional): As for :func:`sparsify`.
-        exclude (str, sequence of str or callable): The same.
+        exclude (str, sequence of str or callable): As for :func:`sparsify`.
 
     Raises:
-        InputError: If nothing is left to prune.
+        InputError: If no parameter is chosen.
     """
     chosen = select_parameters(module, include, exclude, edges=False)
     return {entry.name: torch.ones(entry.parameter.shape, dtype=torch.bool) for entry in chosen}
 
 
 def kept_after(rounds: int, rate: float) -> float:
-    r"""Share of the weights kept after some rounds at a rate :math:`p`: :math:`(1 - p)^r`."""
+    r"""Density after :math:`r` rounds at a rate :math:`p`: :math:`(1 - p)^r`."""
     return (1 - rate) ** rounds
 
 
 def rate_for(rounds: int, sparsity: float) -> float:
-    r"""Rate that ends at a sparsity: :math:`p = 1 - (1 - \varsigma)^{1 / R}`.
+    r"""Pruning rate for a sparsity after some rounds: :math:`p = 1 - (1 - \varsigma)^{1 / R}`.
 
     Args:
         rounds (int): Number of rounds :math:`R`.
-        sparsity (float): Of the last one, :math:`\varsigma`, in [0, 1).
+        sparsity (float): Sparsity :math:`\varsigma` after the last round, in [0, 1).
+
+    Example:
+        >>> round(rate_for(10, 0.95), 3)
+        0.259
     """
     return float(1 - (1 - sparsity) ** (1 / rounds))
 
@@ -140,25 +144,24 @@ def prune_further(
     min_density: float = 0.0,
     score_scale: str = "none",
 ) -> dict[str, Tensor]:
-    r"""The masks of the next round: of the kept weights those of smallest magnitude go.
+    r"""Masks of the next round: the kept weights of smallest magnitude are pruned.
 
     One step of the iterative magnitude pruning of "The Lottery Ticket Hypothesis: Finding Sparse,
     Trainable Neural Networks" (Frankle and Carbin, 2019). Of :math:`n` weights exactly
-    :math:`\mathrm{round}(\varsigma (n - 1))` are pruned afterwards, those pruned before included;
-    of equal ones those that come first.
+    :math:`\mathrm{round}(\varsigma (n - 1))` are pruned afterwards, including those pruned before;
+    of equal weights the first ones.
 
     Args:
         weights (dict): Trained weights, by name.
         masks (dict): The present masks of some of them.
-        sparsity (float): Share of zeros :math:`\varsigma` afterwards, in [0, 1).
-        allocation (str): ``"global"``: compared by one threshold; ``"uniform"`` or ``"erk"``: as
-            many of each layer as :func:`sparsify` would prune.
-        min_density (float): What every layer keeps at least, as for :class:`SparsityController`.
-        score_scale (str): How magnitudes of different layers compare, as for :class:`Mask`; here as
-            they are, by default.
+        sparsity (float): Sparsity :math:`\varsigma` afterwards, in [0, 1).
+        allocation (str): ``"global"``: one threshold for all layers; ``"uniform"`` or ``"erk"``:
+            the numbers that :func:`sparsify` would prune of each layer.
+        min_density (float): Least density of a layer, as for :class:`SparsityController`.
+        score_scale (str): Scale of the magnitudes of different layers, as for :class:`Mask`.
 
     Returns:
-        dict: New masks of the same names. What was pruned stays pruned.
+        dict: New masks of the same names. Pruned weights stay pruned.
 
     Raises:
         InputError: If the present masks prune more than ``sparsity``, or an argument is out of
@@ -182,7 +185,7 @@ def prune_further(
     )
     if allocation == "global":
         lift_best(keys.split(sizes), min_density * (1 - pruned / len(keys)))
-        # A layer may have less left than its min_density.
+        # A layer may keep fewer weights than its min_density asks for.
         keys[~torch.cat([mask.flatten() for mask in masks.values()])] = _PRUNED
         parts = keep_highest(keys, pruned).split(sizes)
     else:
@@ -194,13 +197,13 @@ def prune_further(
 
 
 def _keys(weight: Tensor, mask: Tensor, score_scale: str) -> Tensor:
-    """Scaled magnitudes in single precision; what is pruned lies below all of them."""
+    """Scaled magnitudes in single precision; pruned weights are below all others."""
     scale = MagnitudeMask(weight, score_scale).rank_scale
     return torch.where(mask, weight.float().abs() * scale, _PRUNED)
 
 
 def _at_least(counts: list[int], before: list[int]) -> list[int]:
-    """Raise counts that rounding has put below those of before; others give as many back."""
+    """Raise counts that rounding has put below the previous ones, and lower others as much."""
     raised = [max(pair) for pair in zip(counts, before, strict=True)]
     for _ in range(sum(raised) - sum(counts)):
         most = max(range(len(raised)), key=lambda layer: raised[layer] - before[layer])
@@ -211,13 +214,12 @@ def _at_least(counts: list[int], before: list[int]) -> list[int]:
 def random_masks(
     masks: Mapping[str, Tensor], generator: torch.Generator, structure: str = "unstructured"
 ) -> dict[str, Tensor]:
-    """Masks that keep as many weights of every layer, drawn by lot.
+    """Random masks that keep as many weights of every layer as others.
 
     Args:
-        masks (dict): Whose numbers to keep, by name.
-        generator (torch.Generator): Source of the lots, on the CPU.
-        structure (str): One of :data:`STRUCTURES`, that of the masks: what they keep or prune
-            together is drawn together.
+        masks (dict): The other masks, by name.
+        generator (torch.Generator): Source of random numbers, on the CPU.
+        structure (str): One of :data:`STRUCTURES`, that of the masks: whole units are drawn.
 
     Raises:
         InputError: If the structure is unknown.
@@ -237,8 +239,8 @@ def put_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> SparsityControl
         masks (dict): Boolean tensors by parameter name, true where a weight is kept.
 
     Returns:
-        SparsityController: Holds the masks as they are; its
-        :meth:`~SparsityController.finalize` folds them away.
+        SparsityController: Keeps the masks as they are; its
+        :meth:`~SparsityController.finalize` folds them into the weights.
 
     Raises:
         InputError: If a name or a shape is not that of a parameter, or the module has masks

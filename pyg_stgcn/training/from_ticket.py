@@ -41,6 +41,11 @@ _OF_SKELETON = re.compile(r"(^data_norm\.|\.adjacency\.)")
 _OF_CLASSES = re.compile(r"^head\.")
 
 
+def _option(run: Run) -> str:
+    """The ticket of a run in error messages."""
+    return f"--ticket {run.config.sparsity.ticket}"
+
+
 def check_ticket_options(config: TrainOptions) -> None:
     """Check that options do not contradict a ticket, or the weights to keep for one.
 
@@ -95,9 +100,8 @@ def check_same_ticket(run: Run) -> None:
     started = metadata.get("ticket", {}).get("checksum")
     if started != load_ticket(run.config.sparsity.ticket).checksum:
         raise InputError(
-            f"--ticket {run.config.sparsity.ticket}: is not the ticket that the run in "
-            f"{run.folder} was "
-            "started with; name that one, or start again in another --out"
+            f"{_option(run)}: is not the ticket that the run in {run.folder} was started with; "
+            "name that one, or start again in another --out"
         )
 
 
@@ -117,22 +121,20 @@ def start_ticket(
     """
     ticket = open_ticket(run)
     if not run.config.sparsity.redraw:
-        check_finite(
-            ticket.weights, f"--ticket {run.config.sparsity.ticket}", "make the ticket again"
-        )
+        check_finite(ticket.weights, _option(run), "make the ticket again")
     fitting = _with_classes_of(run, ticket)
     epoch = first_epoch(run, fitting)
-    controller, left = start_from(fitting, run, model)
+    controller, drawn = start_from(fitting, run, model)
     skip_epochs(trainer, epoch, steps_per_epoch)
     run.facts["ticket"] = {
         **ticket.metadata,
         "checksum": ticket.checksum,
         "first_epoch": epoch,
-        "drawn_again": left,
-        "unmasked": [name for name in left if name in ticket.masks],
+        "drawn_again": drawn,
+        "unmasked": [name for name in drawn if name in ticket.masks],
     }
-    if left and trainer.is_global_zero:
-        tell(f"not taken from the ticket, but drawn at random: {', '.join(left)}")
+    if drawn and trainer.is_global_zero:
+        tell(f"not taken from the ticket, but drawn at random: {', '.join(drawn)}")
     return controller
 
 
@@ -145,8 +147,7 @@ def open_ticket(run: Run) -> Ticket:
     assert run.config.sparsity.ticket is not None
     ticket = load_ticket(run.config.sparsity.ticket)
     remedy = "make it with 'pyg-stgcn lottery'"
-    where = f"--ticket {run.config.sparsity.ticket}"
-    check_entries(ticket.metadata, _METADATA, where, remedy, all_needed=False)
+    check_entries(ticket.metadata, _METADATA, _option(run), remedy, all_needed=False)
     return ticket
 
 
@@ -155,9 +156,7 @@ def _with_classes_of(run: Run, ticket: Ticket) -> Ticket:
     theirs = ticket.metadata.get("classes", run.classes)
     if theirs == run.classes or sorted(theirs) != sorted(run.classes):
         return ticket
-    numbers = class_numbers(
-        theirs, run.classes, f"--ticket {run.config.sparsity.ticket}", "the data"
-    )
+    numbers = class_numbers(theirs, run.classes, _option(run), "the data")
     rows = [numbers.index(number) for number in range(len(numbers))]
     masks, weights = (
         {name: value[rows] if _OF_CLASSES.search(name) else value for name, value in part.items()}
@@ -199,16 +198,13 @@ def first_epoch(run: Run, ticket: Ticket) -> int:
     epoch: int = _entry(run, ticket, "epoch")
     if epoch < 0:
         raise InputError(
-            f"--ticket {run.config.sparsity.ticket}: its weights are of epoch {epoch}; make "
-            "it with "
-            "'pyg-stgcn lottery'"
+            f"{_option(run)}: its weights are of epoch {epoch}; make it with 'pyg-stgcn lottery'"
         )
     assert run.config.optim.epochs is not None
     if epoch >= run.config.optim.epochs:
         raise InputError(
-            f"--ticket {run.config.sparsity.ticket}: its weights are of epoch {epoch}, and "
-            "the run ends "
-            f"after {run.config.optim.epochs}; give more --epochs"
+            f"{_option(run)}: its weights are of epoch {epoch}, and the run ends after "
+            f"{run.config.optim.epochs}; give more --epochs"
         )
     return epoch
 
@@ -219,17 +215,14 @@ def _same_data(run: Run, ticket: Ticket) -> tuple[bool, bool]:
     try:
         skeleton = Skeleton.from_dict(description)
     except InputError as error:
-        raise InputError(
-            f"--ticket {run.config.sparsity.ticket}: skeleton: {brief(error)}"
-        ) from None
+        raise InputError(f"{_option(run)}: skeleton: {brief(error)}") from None
     return same_skeleton(skeleton, run.skeleton), _entry(run, ticket, "classes") == run.classes
 
 
 def _entry(run: Run, ticket: Ticket, name: str) -> Any:
     if name not in ticket.metadata:
         raise InputError(
-            f"--ticket {run.config.sparsity.ticket}: its metadata lack the {name}; make it with "
-            "'pyg-stgcn lottery'"
+            f"{_option(run)}: its metadata lack the {name}; make it with 'pyg-stgcn lottery'"
         )
     return ticket.metadata[name]
 
@@ -256,29 +249,28 @@ def start_from(ticket: Ticket, run: Run, model: nn.Module) -> tuple[SparsityCont
     for name in _BACKBONE:
         if (theirs := _entry(run, ticket, name)) != backbone[name]:
             raise InputError(
-                f"--ticket {run.config.sparsity.ticket}: has {name} {theirs}, not {backbone[name]}; "
+                f"{_option(run)}: has {name} {theirs}, not {backbone[name]}; "
                 "train with the --backbone, --graph, --channels and --stream of the ticket"
             )
     ours = model.state_dict()
-    left = []
+    drawn = []
     for name in sorted(ticket.weights.keys() | ours.keys()):
         fits = name in ours and name in ticket.weights
         fits = fits and ours[name].shape == ticket.weights[name].shape
         if (_OF_CLASSES.search(name) and not same_classes) or (
             not same_skeleton and (not fits or _OF_SKELETON.search(name))
         ):
-            left.append(name)
+            drawn.append(name)
         elif not fits:
             raise InputError(
-                f"--ticket {run.config.sparsity.ticket}: {name} does not fit this "
-                f"{type(model).__name__}; "
-                "make the ticket again with this version of pyg-stgcn"
+                f"{_option(run)}: {name} does not fit this {type(model).__name__}; make the ticket "
+                "again with this version of pyg-stgcn"
             )
     if not run.config.sparsity.redraw:
-        found = {name: value for name, value in ticket.weights.items() if name not in left}
+        found = {name: value for name, value in ticket.weights.items() if name not in drawn}
         model.load_state_dict({**ours, **found})
-    masks = {name: mask for name, mask in ticket.masks.items() if name not in left}
-    return put_masks(model, masks), [name for name in left if name in ours]
+    masks = {name: mask for name, mask in ticket.masks.items() if name not in drawn}
+    return put_masks(model, masks), [name for name in drawn if name in ours]
 
 
 def learned_masks(run: Run, dense: Run) -> dict[str, Tensor]:

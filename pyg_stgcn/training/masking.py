@@ -1,4 +1,4 @@
-"""The masks and penalties that a configuration asks for."""
+"""Masks and penalties of a configuration."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from pyg_stgcn.sparsity import (
 def mask_model(
     model: nn.Module, config: TrainOptions, total_steps: int
 ) -> SparsityController | ControllerGroup | None:
-    """Put the masks that a configuration asks for on a model, those of an assembly on its experts.
+    """Put the masks of a configuration on a model; those of an assembly are on its experts.
 
     Args:
-        model: A backbone or an assembly, with its first weights.
+        model: A backbone or an assembly, initialised.
         config: Complete, as :meth:`TrainOptions.with_recipe` leaves it.
-        total_steps: Of the optimiser, in the whole training.
+        total_steps: Optimiser steps of the whole training.
 
     Returns:
-        Who moves the masks; ``None`` if nothing is to be pruned.
+        The controller of the masks; ``None`` for a dense training.
 
     Raises:
         InputError: The configuration contradicts itself.
@@ -60,65 +60,56 @@ def _mask(
         raise InputError(
             "--freeze-backbone: leaves nothing to prune; leave it out, or give no sparsity"
         )
-    assert (
-        config.sparsity.schedule
-        and config.sparsity.mask_update_every
-        and config.sparsity.allocation
-    )
-    assert (
-        config.sparsity.warmup is not None
-        and config.sparsity.min_density is not None
-        and config.sparsity.score_scale
-    )
-    ramp_end = config.sparsity.ramp_end
-    if ramp_end is None and config.sparsity.schedule in ("linear", "cubic"):
-        ramp_end = config.sparsity.warmup + RAMP * (1 - config.sparsity.warmup)
+    options = config.sparsity
+    assert options.schedule and options.mask_update_every and options.allocation
+    assert options.warmup is not None and options.min_density is not None and options.score_scale
+    ramp_end = options.ramp_end
+    if ramp_end is None and options.schedule in ("linear", "cubic"):
+        ramp_end = options.warmup + RAMP * (1 - options.warmup)
     schedule = make_schedule(
-        config.sparsity.schedule,
+        options.schedule,
         sparsity,
         total_steps,
-        warmup=round(config.sparsity.warmup * total_steps),
+        warmup=round(options.warmup * total_steps),
         ramp_end=None if ramp_end is None else math.ceil(ramp_end * total_steps),
     )
-    freeze_after = config.sparsity.freeze_after
-    if freeze_after is not None:
-        freeze_after = round(freeze_after * total_steps)
+    freeze_after = options.freeze_after
     maskable = config.maskable
     del maskable["edges"]  # Follow from the sparsities.
     return sparsify(
         model,
         sparsity,
-        method="score" if config.sparsity.method == RELEASED else config.sparsity.method,
+        method="score" if options.method == RELEASED else options.method,
         **maskable,
-        structure=config.sparsity.structure,
-        score_scale=config.sparsity.score_scale,
-        allocation=config.sparsity.allocation,
-        min_density=config.sparsity.min_density,
-        edge_sparsity=config.sparsity.edge_sparsity,
+        structure=options.structure,
+        score_scale=options.score_scale,
+        allocation=options.allocation,
+        min_density=options.min_density,
+        edge_sparsity=options.edge_sparsity,
         schedule=schedule,
-        update_every=config.sparsity.mask_update_every,
-        freeze_after=freeze_after,
+        update_every=options.mask_update_every,
+        freeze_after=None if freeze_after is None else round(freeze_after * total_steps),
     )
 
 
 def make_penalties(
     controller: SparsityController | ControllerGroup | None, config: TrainOptions
 ) -> list[GroupLasso]:
-    """The penalties that a configuration asks for, of an assembly one an expert.
+    """Penalties of a configuration; of an assembly, one for each expert.
 
     Args:
-        controller: Who moves the masks, if there are any.
-        config: Says how strong they are.
+        controller: The controller of the masks, if there are any.
+        config: Gives the strength and the groups.
 
     Raises:
-        InputError: There is nothing to penalise, or no time for it.
+        InputError: The training is dense, or its schedule has no ramp.
     """
     if config.sparsity.penalty == 0:
         return []
     if controller is None:
         raise InputError(
-            f"--penalty {config.sparsity.penalty}: acts on what is about to be pruned; give "
-            "a sparsity"
+            f"--penalty {config.sparsity.penalty}: acts on weights that will be pruned; give a "
+            "sparsity"
         )
     parts = controller.controllers if isinstance(controller, ControllerGroup) else [controller]
     penalties = [

@@ -1,4 +1,4 @@
-"""Masks for anybody's LightningModule."""
+"""Masks for any LightningModule."""
 
 from __future__ import annotations
 
@@ -14,30 +14,36 @@ from pyg_stgcn.sparsity import SparsityController, make_schedule, sparsify
 
 
 class SparsityCallback(Callback):
-    """Sparsifies the module at the start of the training and moves the masks after every step.
+    """Sparsifies the module at the start of the training and updates the masks after every step.
 
-    The masks are there before the optimiser is made, which therefore has the scores of method
-    ``"score"`` too. What the callback needs to resume travels in the checkpoint; the masks are in
-    the state dict of the module, under the names that parametrizations have. So
-    ``trainer.test(ckpt_path="best")`` works, as does a second ``fit``; to load such a checkpoint
-    into a new module, :func:`~pyg_stgcn.sparsity.sparsify` that first. When all is done,
-    ``callback.controller.finalize()`` makes the module plain and dense again, with zeros. A warning
-    says so at the end if the sparsity could not be met.
+    The module gets its masks before its optimiser is made, so that the optimiser has the scores of
+    method ``"score"``. The checkpoint holds the state of the callback, and the masks are in the
+    state dict of the module, under the names of parametrizations.
+    ``trainer.test(ckpt_path="best")`` works, and so does a second ``fit``; before such a checkpoint
+    is loaded into a new module, call :func:`~pyg_stgcn.sparsity.sparsify` on that.
+    ``callback.controller.finalize()`` folds the masks into the weights. A warning at the end tells
+    if the sparsity was not reached.
 
     Args:
-        sparsity (float): Final share of zeros over all masked weights, in [0, 1).
+        sparsity (float): Final fraction of zeros over all masked weights, in [0, 1).
         schedule (str): Name of the schedule, see :func:`~pyg_stgcn.sparsity.make_schedule`.
-        warmup (float): Share of the training before the sparsity starts to grow.
-        ramp_end (float, optional): Share of the training at which a ramp reaches its target
+        warmup (float): Fraction of the training before the sparsity starts to grow.
+        ramp_end (float, optional): Fraction of the training at which a ramp reaches its target
             (default: half-way from the warm-up to the end).
-        freeze_after (float, optional): Share of the training after which masks stand still.
-        total_steps (int, optional): Optimiser steps of the training (default: what the trainer
-            estimates, for which it loads the training data early).
-        **options: Everything else that :func:`~pyg_stgcn.sparsity.sparsify` takes, such as
-            ``method``, ``include`` or ``update_every``.
+        freeze_after (float, optional): Fraction of the training after which the masks no longer
+            change.
+        total_steps (int, optional): Optimiser steps of the training (default: the estimate of the
+            trainer, which loads the training data early).
+        **options: Further options of :func:`~pyg_stgcn.sparsity.sparsify`, such as ``method``,
+            ``include`` or ``update_every``.
 
     Raises:
         InputError: When the training starts, if an option is unknown or out of range.
+
+    Example:
+        >>> callback = SparsityCallback(0.9, method="magnitude")
+        >>> pl.Trainer(max_epochs=10, callbacks=[callback]).fit(module, loader)
+        >>> callback.controller.finalize()
     """
 
     def __init__(
@@ -67,7 +73,7 @@ class SparsityCallback(Callback):
             return
         total = self.total_steps or int(trainer.estimated_stepping_batches)
         if total < 1:
-            raise InputError("the length of the training is not known; give total_steps")
+            raise InputError("total_steps: the length of the training is not known; give it")
         schedule = make_schedule(
             self.schedule,
             self.sparsity,

@@ -53,15 +53,15 @@ def test_erk_of_a_small_st_gcn_by_hand() -> None:
 
 @given(
     shapes=SHAPES,
-    share=st.floats(0, 1, exclude_max=True),
+    sparsity=st.floats(0, 1, exclude_max=True),
     allocation=st.sampled_from(["uniform", "erk"]),
     min_density=st.floats(0, 1),
 )
-def test_shares_add_up_exactly(
-    shapes: list[tuple[int, ...]], share: float, allocation: str, min_density: float
+def test_numbers_add_up_exactly(
+    shapes: list[tuple[int, ...]], sparsity: float, allocation: str, min_density: float
 ) -> None:
     sizes = [math.prod(shape) for shape in shapes]
-    pruned = round(share * (sum(sizes) - 1))
+    pruned = round(sparsity * (sum(sizes) - 1))
     counts = num_pruned_per_layer(allocation, shapes, pruned, min_density)
     assert sum(counts) == pruned
     assert all(0 <= count <= size for count, size in zip(counts, sizes, strict=True))
@@ -85,10 +85,10 @@ def test_every_layer_keeps_its_best(stgcn_shapes: nn.Module) -> None:
     )
     for entry, pruned in zip(masked_parameters(stgcn_shapes), expected, strict=True):
         kept = entry.weight.detach().abs()[entry.mask]
-        lost = entry.weight.detach().abs()[~entry.mask]
-        assert lost.numel() == pruned
+        pruned_weights = entry.weight.detach().abs()[~entry.mask]
+        assert pruned_weights.numel() == pruned
         if pruned:
-            assert lost.max() <= kept.min()
+            assert pruned_weights.max() <= kept.min()
     density = {layer.name: 1 - layer.sparsity for layer in report(stgcn_shapes)}
     assert density["gcn.0.weight"] > density["gcn.1.weight"] > density["tcn.9.weight"] > 0
 

@@ -166,8 +166,10 @@ class TestSparsify:
             method="score",
             score_scale=score_scale,
         )
-        lost = [layer for layer in report(stgcn_shapes) if layer.kept < int(0.0125 * layer.numel)]
-        assert not lost
+        too_few = [
+            layer for layer in report(stgcn_shapes) if layer.kept < int(0.0125 * layer.numel)
+        ]
+        assert not too_few
         for entry in masked_parameters(stgcn_shapes):
             assert entry.ranking[entry.mask].min() >= entry.ranking[~entry.mask].max()
 
@@ -537,7 +539,7 @@ class TestFinalize:
             assert mask.equal(weight != 0)
             assert weight.is_leaf
         assert controller.sparsity == pytest.approx(round(0.9 * 899) / 900)
-        # The optimiser still holds the parameters that are left.
+        # The optimiser still has the remaining parameters.
         assert {id(p) for p in model.parameters()} == {
             id(p) for p in optim.param_groups[0]["params"]
         }

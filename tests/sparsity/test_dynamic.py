@@ -1,4 +1,4 @@
-"""Methods that exchange weights, and the one that draws them by lot."""
+"""Methods that replace weights, and random masks."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_masks_change_at_updates_only_and_keep_their_number(method: str, allocat
 
 
 @pytest.mark.parametrize("method", DYNAMIC)
-def test_the_smallest_are_replaced_and_what_grows_starts_at_zero_and_at_rest(method: str) -> None:
+def test_the_smallest_are_replaced_and_grown_weights_start_at_zero(method: str) -> None:
     model, controller = make(method, drop_fraction=0.4)
     optim = sgd(model)
     train(model, controller, optim, range(EVERY - 1))
@@ -111,7 +111,7 @@ def test_rigl_grows_where_the_dense_gradient_is_largest() -> None:
         assert gradient[grown].min() >= gradient[passed_over].max()
 
 
-def test_pruned_weights_get_no_gradient_even_when_rigl_listens() -> None:
+def test_pruned_weights_get_no_gradient_even_before_an_update_of_rigl() -> None:
     model, controller = make("rigl")
     optim = sgd(model)
     for step in range(2 * EVERY):
@@ -125,7 +125,7 @@ def test_pruned_weights_get_no_gradient_even_when_rigl_listens() -> None:
 
 
 @pytest.mark.parametrize("method", [*DYNAMIC, "random"])
-def test_the_first_mask_is_drawn_by_lot_with_the_seed(method: str) -> None:
+def test_the_first_mask_is_random_and_follows_the_seed(method: str) -> None:
     one, other, third = (masks(make(method, seed)[0]) for seed in (0, 0, 1))
     for a, b, c in zip(one, other, third, strict=True):
         assert a.equal(b)
@@ -149,7 +149,7 @@ def test_set_grows_others_each_time() -> None:
         assert all(not a.equal(b) for a, b in zip(one, other, strict=True))
 
 
-def test_the_share_to_replace_falls_along_a_cosine() -> None:
+def test_the_fraction_to_replace_falls_along_a_cosine() -> None:
     torch.manual_seed(0)
     layer = nn.Linear(100, 100, bias=False)
     controller = sparsify(
@@ -163,10 +163,10 @@ def test_the_share_to_replace_falls_along_a_cosine() -> None:
         controller.step(optim)
         if step % 10 == 0:
             replaced.append(int((masks(layer)[0] & ~before).sum()))
-    # Of d dropped out of 5,000, the lot brings some back at once, which does not show.
+    # Of d dropped out of 5,000, some grow again at once, which the masks do not show.
     dropped = [0.2 * (1 + math.cos(math.pi * k / 4)) for k in (1, 2, 3)]
-    for share, seen in zip(dropped, replaced, strict=False):
-        d = share * 5000
+    for fraction, seen in zip(dropped, replaced, strict=False):
+        d = fraction * 5000
         assert seen == pytest.approx(d * 5000 / (5000 + d), rel=0.1)
     assert replaced[3:] == [0, 0, 0]
 
@@ -190,7 +190,7 @@ def test_random_masks_nest_along_a_ramp_and_ignore_the_weights() -> None:
     assert all(a.equal(b) for a, b in zip(masks(model), final, strict=True))
 
 
-def test_masks_that_are_updated_seldom_end_on_the_schedule() -> None:
+def test_masks_between_updates_end_on_the_schedule() -> None:
     schedule = make_schedule("cubic", 0.8, 23, ramp_end=22)
     model, controller = make("magnitude", schedule=schedule, update_every=10)
     optim = sgd(model)

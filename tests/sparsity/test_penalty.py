@@ -25,9 +25,9 @@ def by_hand(model: nn.Module, sparsity: float, groups: str) -> float:
     """From the definition, weight by weight, for uniform allocation by magnitude."""
     to_prune = []
     sizes = [entry.weight.numel() for entry in masked_parameters(model)]
-    for entry, share in zip(masked_parameters(model), sizes, strict=True):
+    for entry, size in zip(masked_parameters(model), sizes, strict=True):
         weight = entry.weight.detach().numpy().copy()
-        kept = np.argsort(np.abs(weight).ravel())[round(sparsity * share) :]
+        kept = np.argsort(np.abs(weight).ravel())[round(sparsity * size) :]
         weight.ravel()[kept] = 0
         to_prune.append(weight)
     if groups == "all":

@@ -33,7 +33,7 @@ def test_ramp_ends_half_way_by_default() -> None:
 
 
 def test_released_ramp_per_epoch_that_ignores_its_warmup() -> None:
-    # Released form, epochs e of 100: 0 before warm-up E_w, then target * e / (E / 2).
+    # As released, epochs e of 100: 0 before warm-up E_w, then target * e / (E / 2).
     epochs, warmup, target, steps_per_epoch = 100, 20, 0.9, 7
     ramp = make_schedule("linear", target, epochs)
 
@@ -51,12 +51,12 @@ def test_released_ramp_per_epoch_that_ignores_its_warmup() -> None:
     name=st.sampled_from(SCHEDULES),
     target=st.floats(0, 1, exclude_max=True),
     total=st.integers(1, 10_000),
-    share=st.floats(0, 1, exclude_max=True),
+    fraction=st.floats(0, 1, exclude_max=True),
 )
 def test_every_schedule_rises_from_its_warmup_to_its_target(
-    name: str, target: float, total: int, share: float
+    name: str, target: float, total: int, fraction: float
 ) -> None:
-    warmup = 0 if name == "constant" else int(share * total)
+    warmup = 0 if name == "constant" else int(fraction * total)
     schedule = make_schedule(name, target, total, warmup=warmup)
     values = [schedule(total * i // 50) for i in range(51)]
     assert all(0 <= value <= target for value in values)

@@ -18,7 +18,7 @@ from pyg_stgcn.sparsity import (
     report,
     sparsify,
 )
-from pyg_stgcn.sparsity.structures import pool_units, spread_units, unit_shape
+from pyg_stgcn.sparsity.structures import expand_units, pool_units, unit_shape
 
 SHAPES = st.lists(st.integers(1, 20), min_size=1, max_size=4).map(tuple)
 
@@ -47,9 +47,9 @@ def test_units_are_means_over_their_weights(
     else:
         expected = np.array([block.mean(axis=0) for block in blocks(values)])
     np.testing.assert_allclose(units.numpy(), expected, rtol=1e-12, atol=1e-12)
-    spread = spread_units(structure, units, shape)
-    assert tuple(spread.shape) == shape
-    assert pool_units(structure, spread).allclose(units)
+    expanded = expand_units(structure, units, shape)
+    assert tuple(expanded.shape) == shape
+    assert pool_units(structure, expanded).allclose(units)
 
 
 @pytest.mark.parametrize("allocation", ["global", "uniform", "erk"])

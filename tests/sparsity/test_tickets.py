@@ -61,11 +61,11 @@ def test_each_round_takes_the_smallest_that_are_left(seed: int, rates: list[floa
         found = prune_further(weights, masks, 1 - kept)
         magnitudes, alive = [abs(value) for value in flat(weights)], flat(masks)
         already = [i for i, is_kept in enumerate(alive) if not is_kept]
-        left = sorted(
+        remaining = sorted(
             (i for i, is_kept in enumerate(alive) if is_kept), key=lambda i: (magnitudes[i], i)
         )
-        gone = {*already, *left[: num_pruned(1 - kept, len(alive)) - len(already)]}
-        assert flat(found) == [i not in gone for i in range(len(alive))]
+        pruned = {*already, *remaining[: num_pruned(1 - kept, len(alive)) - len(already)]}
+        assert flat(found) == [i not in pruned for i in range(len(alive))]
         masks = found
 
 
@@ -94,8 +94,8 @@ def test_counts_are_exact_and_nothing_returns(
         assert flat(masks).count(False) == num_pruned(sparsity, numel)
         assert all(not (masks[name] & ~before[name]).any() for name in masks)
         if allocation == "global":
-            share = min_density * (1 - num_pruned(sparsity, numel) / numel)
-            assert all(int(mask.sum()) >= int(share * mask.numel()) for mask in masks.values())
+            density = min_density * (1 - num_pruned(sparsity, numel) / numel)
+            assert all(int(mask.sum()) >= int(density * mask.numel()) for mask in masks.values())
 
 
 @pytest.mark.parametrize("allocation", ["global", "uniform", "erk"])

@@ -122,8 +122,8 @@ def test_rewinding_is_exact(dense: Run, ticket_file: Path) -> None:
     run = replace(dense, config=config_of(dense, ticket_file))
     ticket = load_ticket(ticket_file)
     model = run.build_model()
-    controller, left = start_from(ticket, run, model)
-    assert left == []
+    controller, missing = start_from(ticket, run, model)
+    assert missing == []
     controller.finalize()
     for name, value in model.state_dict().items():
         mask = ticket.masks.get(name)

@@ -1,4 +1,4 @@
-"""Keep the largest weights, and train the others along."""
+"""Keep the largest weights, and train the pruned ones too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _FeedbackMask(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        """Nothing of the forward pass is needed again."""
+        """Save nothing: the backward pass needs no values of the forward pass."""
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
@@ -27,15 +27,14 @@ class _FeedbackMask(torch.autograd.Function):
 
 
 class FeedbackMask(MagnitudeMask):
-    r"""Keeps the weights of largest magnitude, and trains the pruned ones along.
+    r"""Keeps the weights of largest magnitude, and trains the pruned ones too.
 
     .. math::
         \frac{\partial L}{\partial w} = G, \qquad
         G = \frac{\partial L}{\partial \tilde{w}}
 
-    for all weights, pruned or not: each moves as the network without it asks, and one that was
-    pruned too early grows until it returns. From "Dynamic Model Pruning with Feedback" (Lin et
-    al., 2020).
+    for all weights, pruned or not. A weight that was pruned too early grows until it returns. From
+    "Dynamic Model Pruning with Feedback" (Lin et al., 2020).
     """
 
     def needs_dense_grad(self, before_update: bool) -> bool:

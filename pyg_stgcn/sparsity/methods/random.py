@@ -41,9 +41,9 @@ class RandomMask(Mask):
 
 
 def draw_uniform(shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
-    """Draw :math:`U(0, 1)` in single precision.
+    """Random numbers :math:`U(0, 1)` in single precision.
 
-    Drawn on the generator's device: the same seed gives the same numbers for every device.
+    They are on the generator's device: the same seed gives the same numbers for every device.
     """
     device = "cpu" if generator is None else generator.device
     return torch.rand(tuple(shape), generator=generator, device=device)

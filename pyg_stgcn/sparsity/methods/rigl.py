@@ -26,11 +26,11 @@ class _AccumulatingMask(torch.autograd.Function):
 
 
 class RigLMask(DynamicMask):
-    r"""Replaces the weakest weights by those whose gradient :math:`|\partial L / \partial
+    r"""Replaces the smallest weights by those whose gradient :math:`|\partial L / \partial
     \tilde{w}|` is largest.
 
-    The gradient of pruned weights is taken in the last step before an update only; in all others
-    they cost nothing. From "Rigging the Lottery: Making All Tickets Winners" (Evci et al., 2020).
+    Gradients of pruned weights are computed in the last step before an update only. From "Rigging
+    the Lottery: Making All Tickets Winners" (Evci et al., 2020).
     """
 
     def __init__(

@@ -39,14 +39,12 @@ class ScoreMask(Mask):
         \frac{\partial L}{\partial s} = G \odot w, \qquad
         G = \frac{\partial L}{\partial \tilde{w}}
 
-    so a pruned weight gets no gradient, but its score does: it can return. Scores start as
-    :math:`s \sim U(-b, b)`, :math:`b = \sqrt{6 / \mathrm{fan\_in}}`. ``score_scale`` enters the
-    comparison only and is no part of the gradient: order within a layer evolves alike under both
-    settings.
+    A pruned weight gets no gradient, but its score does, so that it can return. Scores start as
+    :math:`s \sim U(-b, b)`, :math:`b = \sqrt{6 / \mathrm{fan\_in}}`. ``score_scale`` changes the
+    comparison of layers only, not the gradients.
 
-    The generator of "Are Spatial-Temporal Graph Convolution Networks for Human Action Recognition
-    Over-Parameterized?" (CVPR 2025), whose release compares scores as they are
-    (``score_scale="none"``).
+    From "Are Spatial-Temporal Graph Convolution Networks for Human Action Recognition
+    Over-Parameterized?" (CVPR 2025), whose release has ``score_scale="none"``.
     """
 
     score: nn.Parameter
@@ -59,8 +57,8 @@ class ScoreMask(Mask):
         structure: str = "unstructured",
     ) -> None:
         super().__init__(weight, score_scale, generator, structure)
-        # Drawn on the generator's device, in single precision at least: the same seed gives the
-        # same masks on every device, and half precision does not fill the pool with ties.
+        # On the generator's device, so that the same seed gives the same masks on every device; in
+        # single precision at least, since half precision would make many scores equal.
         drawn = torch.empty(
             weight.shape,
             dtype=torch.promote_types(weight.dtype, torch.float32),
