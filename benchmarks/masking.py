@@ -3,7 +3,7 @@
     python benchmarks/masking.py --threads 2 --rounds 5
 
 ST-GCN of width 64 at 95 %, batches of 8 clips of 100 frames, 25 joints and two persons: forward,
-backward, optimiser and controller. "score" moves its masks in every step; "magnitude" and "rigl"
+backward, optimiser and controller. "score" updates its masks in every step; "magnitude" and "rigl"
 are timed between two updates, and once with the update. Every round times all methods, one after
 the other; shown are the medians of their milliseconds, of the ratios to the dense step of the same
 round, and the spread of these. Memory is what three steps add at most to a process of their own;

@@ -34,7 +34,7 @@ _METADATA = {
     **{"skeleton": dict, "classes": list[str]},
     **{"include": str | None, "exclude": str, "structure": str},
 }
-#: Options that two runs of the same backbone share, whatever their data.
+#: Options that are equal for runs of the same backbone, whatever their data.
 _BACKBONE = ("backbone", "graph", "channels", "in_channels")
 # Of the same shape on two skeletons with equally many joints, but useless on the other.
 _OF_SKELETON = re.compile(r"(^data_norm\.|\.adjacency\.)")

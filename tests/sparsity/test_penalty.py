@@ -1,4 +1,4 @@
-"""The group lasso on what is about to be pruned."""
+"""The group lasso on weights that will be pruned."""
 
 from __future__ import annotations
 

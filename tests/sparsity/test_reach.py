@@ -1,4 +1,4 @@
-"""What is said of masks that miss the sparsity asked for."""
+"""Messages about masks that miss the sparsity asked for."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_a_stock_pyg_gcn_learns_with_a_tenth_of_its_weights(method: str) -> None
     assert plain.eval()(data.x, data.edge_index).equal(logits)
     zeros = sum(int((c.lin.weight == 0).sum()) for c in plain.convs)
     pruned = round(0.9 * (n - 1))
-    # What has grown where no gradient arrives is kept, and still zero.
+    # A weight that has grown without a gradient is kept, and still zero.
     assert pruned <= zeros <= (pruned + 30 if dynamic else pruned)
 
 

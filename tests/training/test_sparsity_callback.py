@@ -137,7 +137,7 @@ def test_resumed_as_if_it_had_never_stopped(tmp_path: Path) -> None:
         assert resumed[0].state_dict()[name].equal(value), name
 
 
-def test_a_sparsity_that_cannot_be_met_is_said_in_the_end(tmp_path: Path) -> None:
+def test_a_sparsity_that_is_not_reached_is_reported_at_the_end(tmp_path: Path) -> None:
     # Of 24 and of 5 outputs one stays at least.
     said = r"sparsity 0.99 asked for, 0\.9056 reached: structure channel"
     with pytest.warns(UserWarning, match=said):

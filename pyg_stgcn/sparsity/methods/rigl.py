@@ -53,7 +53,7 @@ class RigLMask(DynamicMask):
         if distributed.is_available() and distributed.is_initialized():
             accumulated = accumulated.clone()
             distributed.all_reduce(accumulated)
-        # A step that overflows in mixed precision says nothing about importance.
+        # A step that overflows in mixed precision gives no importances.
         return self.pool(torch.nan_to_num(accumulated.abs(), nan=0.0, posinf=0.0))
 
     def needs_dense_grad(self, before_update: bool) -> bool:
