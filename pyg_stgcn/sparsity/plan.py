@@ -26,7 +26,7 @@ def check_plan(
     if sparsity is not None:
         check_sparsity(sparsity)
     elif schedule is not None:
-        raise InputError("schedule: needs its final sparsity; give sparsity too")
+        raise InputError("schedule: needs its final sparsity; give the sparsity too")
     check_sparsity(edge_sparsity, "edge_sparsity")
     if allocation not in ALLOCATIONS:
         raise InputError(
