@@ -77,11 +77,11 @@ def test_rounds_prune_what_the_round_before_has_trained(out: Path) -> None:
 def test_all_variants_start_where_they_should(out: Path) -> None:
     early = load_file(out / f"dense-seed{SEED}/epoch1.safetensors")
     for number in (1, 2):
-        masks, lots = tickets(out, number), tickets(out, number, "random")
+        masks, random = tickets(out, number), tickets(out, number, "random")
         assert {n: int(m.sum()) for n, m in masks.items()} == {
-            n: int(m.sum()) for n, m in lots.items()
+            n: int(m.sum()) for n, m in random.items()
         }
-        assert any(not masks[name].equal(lots[name]) for name in masks)
+        assert any(not masks[name].equal(random[name]) for name in masks)
         for kind in ("ticket", "random"):
             path = out / f"tickets/round{number}-{kind}-seed{SEED}.safetensors"
             ticket = load_ticket(path)
@@ -94,7 +94,7 @@ def test_all_variants_start_where_they_should(out: Path) -> None:
                 epochs = [int(row["epoch"]) for row in csv.DictReader(stream)]
             assert epochs == list(range(1 if variant == "redrawn" else 2, 7))
             weights = load_file(run / "model.safetensors")
-            for name, mask in (lots if variant == "random" else masks).items():
+            for name, mask in (random if variant == "random" else masks).items():
                 assert (weights[name] != 0).equal(mask)
 
 
@@ -231,20 +231,20 @@ def test_masks_of_a_patterned_run(words: list[object], out: Path, tmp_path: Path
     own = ["--rewind-epoch", 1, "--print-commands", "--from", source]
     result = call("lottery", *data, "--out", folder, *own)
     assert result.exit_code == 0, result.output
-    found, lots = tickets(folder, 1), tickets(folder, 1, "random")
+    found, random = tickets(folder, 1), tickets(folder, 1, "random")
     trained = load_file(source / "model.safetensors")
     assert all(name.startswith("stages.1.") for name in found)
-    assert any(not mask.equal(lots[name]) for name, mask in found.items())
+    assert any(not mask.equal(random[name]) for name, mask in found.items())
     for name, mask in found.items():
         assert mask.equal(trained[name] != 0)
-        rows = lots[name].flatten(1)
+        rows = random[name].flatten(1)
         assert rows.all(1).equal(rows.any(1)) and rows.sum() == mask.sum()
     # A job can be started by hand as it is printed.
     line = next(line for line in result.stdout.splitlines() if "-random-" in line)
     assert call(*shlex.split(line)[1:]).exit_code == 0
     summary = json.loads((folder / f"round1-random-seed{SEED}/summary.json").read_text())
-    assert summary["params_maskable"] == sum(mask.numel() for mask in lots.values())
-    assert summary["maskable_kept"] == sum(int(mask.sum()) for mask in lots.values())
+    assert summary["params_maskable"] == sum(mask.numel() for mask in random.values())
+    assert summary["maskable_kept"] == sum(int(mask.sum()) for mask in random.values())
 
 
 def test_only_some_weights_are_searched(words: list[object], out: Path, tmp_path: Path) -> None:

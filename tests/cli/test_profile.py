@@ -38,8 +38,8 @@ def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
     counts = ("params_maskable", "maskable_kept", "sparsity", "params_kept", "params_kept_fraction")
     assert {name: content[name] for name in counts} == {name: summary[name] for name in counts}
     text = call("profile", run, "--frames", 12, "--persons", 1).stdout
-    for share in (1 - summary["sparsity"], summary["params_kept_fraction"]):
-        assert f"{100 * share:.2f} %" in text
+    for kept in (1 - summary["sparsity"], summary["params_kept_fraction"]):
+        assert f"{100 * kept:.2f} %" in text
 
 
 def test_wrong_usage() -> None:

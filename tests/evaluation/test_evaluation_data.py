@@ -170,7 +170,9 @@ def test_data_that_moved_are_those_of_the_run(folder: Path) -> None:
     config = json.loads(path.read_text())
     config["options"]["dataset"] = str(folder / "gone.pkl")
     path.write_text(json.dumps(config))
-    with pytest.raises(InputError, match=r"gone.pkl: no such file, .*run was trained .*--dataset"):
+    with pytest.raises(
+        InputError, match=r"gone.pkl: no such file, .*run was trained .*as the dataset"
+    ):
         evaluate(folder)
     moved = (folder / "mine.pkl").rename(folder / "moved.pkl")
     result = evaluate(folder, dataset=str(moved))
