@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from torch_geometric.typing import WITH_TORCH_SPARSE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 for number in (signal.SIGINT, signal.SIGHUP):
@@ -69,12 +70,15 @@ def _default_device(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if torch.cuda.is_available():
-        return
-    skip = pytest.mark.skip(reason="no CUDA device")
-    for item in items:
-        if "cuda" in item.keywords:
-            item.add_marker(skip)
+    needs = {
+        "cuda": (torch.cuda.is_available(), "no CUDA device"),
+        "torch_sparse": (WITH_TORCH_SPARSE, "torch-sparse is not installed"),
+    }
+    for mark, (available, reason) in needs.items():
+        if not available:
+            for item in items:
+                if item.get_closest_marker(mark):
+                    item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ def call(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
+@pytest.mark.torch_sparse
 def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     size = ["--channels", 8, "--clip-frames", 12, "--epochs", 1, "--eval-views", 1]

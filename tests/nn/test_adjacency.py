@@ -41,6 +41,7 @@ def test_starts_as_the_graph(name: str, partition: str, adaptive: str) -> None:
     torch.testing.assert_close(matrix, rows_of(graph.dense()), rtol=0, atol=0)
 
 
+@pytest.mark.torch_sparse
 def test_the_density_decides_the_product() -> None:
     for graph, kind in ((SPARSE, SparseTensor), (DENSE, Tensor)):
         adjacency = Adjacency(graph)
@@ -49,6 +50,14 @@ def test_the_density_decides_the_product() -> None:
         assert isinstance(adjacency(), kind)
         with torch.no_grad():
             assert isinstance(adjacency(), kind)
+
+
+def test_the_product_is_dense_without_torch_sparse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyg_stgcn.nn.adjacency.WITH_TORCH_SPARSE", False)
+    adjacency = Adjacency(SPARSE)
+    for has_gradients in (True, False):
+        with torch.set_grad_enabled(has_gradients):
+            assert torch.equal(adjacency(), rows_of(SPARSE.dense()))
 
 
 @pytest.mark.parametrize("graph", [SPARSE, DENSE], ids=["sparse", "dense"])
@@ -68,6 +77,7 @@ def test_importance_is_a_factor_and_gets_its_gradient(graph: SkeletonGraph) -> N
     torch.testing.assert_close(adjacency.edge_weight.grad, at_edges * graph.dense()[k, v, w])
 
 
+@pytest.mark.torch_sparse
 def test_pruned_edges_take_part_only_where_gradients_are_wanted() -> None:
     graph = get_skeleton("ntu25").graph("random")
     adjacency = Adjacency(graph, "init").eval()
@@ -99,6 +109,7 @@ class _Mask(nn.Module):
         return weight * self.kept
 
 
+@pytest.mark.torch_sparse
 @pytest.mark.parametrize("graph", [SPARSE, DENSE], ids=["sparse", "dense"])
 def test_unchanged_weights_are_not_built_again(graph: SkeletonGraph) -> None:
     adjacency = Adjacency(graph)

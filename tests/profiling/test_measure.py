@@ -61,6 +61,7 @@ def test_unknown_backend() -> None:
         make_runner("fast", masked(), 12)
 
 
+@pytest.mark.torch_sparse
 def test_comparison() -> None:
     """Every backend in every setting, and memory that grows with the clips."""
     settings = [Setting(1, 4, 2, 50), Setting(1, 1, 1, 50)]

@@ -15,7 +15,7 @@ from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.products import SparseProducts, faster_weights, sparse_candidates
 from pyg_stgcn.sparsity import sparsify
 
-pytest.importorskip("torch_sparse")
+pytestmark = pytest.mark.torch_sparse
 
 
 def prune(module: nn.Module, sparsity: float) -> None:
