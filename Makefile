@@ -1,37 +1,57 @@
 # make demo   set up what is missing, then train a dense and a 90 % sparse model and compare them
 # make test   set up what is missing, then run the test suite        (ARGS="-k store" for a part)
 # make lint   set up what is missing, then ruff, its format check and mypy
+# make setup  set up everything, torch-sparse too; nothing else
+# make test-without-sparse  remove torch-sparse and run the tests that show that it is optional
 # make clean  remove the environment and everything built
+#
+# `demo` and `lint` take torch-sparse only as a prebuilt wheel; `test` and `setup` compile it if
+# there is none.
 #
 # PYTHON=python3.12        the Python that the environment is made with
 # TORCH=2.13.0+cu130 TORCH_INDEX=https://download.pytorch.org/whl/cu130     another torch
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+# Not `python -m pytest`: that puts this folder on the path, where `datasets` and `cli` would
+# be found under names that belong to others.
+PYTEST := $(BIN)/pytest -n 2 --dist loadscope
+
+# Set up the environment, with torch-sparse or without: tools/setup_env.py explains its --sparse.
+# Not a prerequisite: `make lint test` needs two of them.
+define set_up
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+  echo "[setup] error: '$(PYTHON)' is not Python 3.10 or newer; try make PYTHON=python3.12" >&2; \
+  exit 1; }
+@$(PYTHON) tools/setup_env.py $(if $(TORCH),--torch '$(TORCH)') \
+  $(if $(TORCH_INDEX),--torch-index '$(TORCH_INDEX)') --sparse $(1)
+endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean
+.NOTPARALLEL:
+.PHONY: help setup demo test test-without-sparse lint format clean
 
 help:
 	@sed -n '/^PYTHON/q; s/^# \{0,1\}//p' Makefile
 
 setup:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-	  echo "[setup] error: '$(PYTHON)' is not Python 3.10 or newer; try make PYTHON=python3.12" >&2; \
-	  exit 1; }
-	@$(PYTHON) tools/setup_env.py $(if $(TORCH),--torch '$(TORCH)') \
-	  $(if $(TORCH_INDEX),--torch-index '$(TORCH_INDEX)')
+	$(call set_up,build)
 
-demo: setup
+demo:
+	$(call set_up,prebuilt)
 	$(BIN)/pyg-stgcn demo $(ARGS)
 
-# Not `python -m pytest`: that puts this folder on the path, where `datasets` and `cli` would
-# be found under names that belong to others.
-test: setup
-	$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
+test:
+	$(call set_up,build)
+	$(PYTEST) $(ARGS)
+
+test-without-sparse:
+	$(call set_up,none)
+	$(PYTEST) $(wildcard $(addprefix tests/,nn models runs training)) $(ARGS)
 
 # mypy does not follow setuptools' package-dir: show it the package as it is installed.
-lint: setup
+lint:
+	$(call set_up,prebuilt)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@rm -rf build/typecheck && mkdir -p build/typecheck/pyg_stgcn
@@ -39,7 +59,8 @@ lint: setup
 	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p pyg_stgcn
 	$(BIN)/mypy tools
 
-format: setup
+format:
+	$(call set_up,prebuilt)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

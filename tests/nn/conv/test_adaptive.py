@@ -98,7 +98,9 @@ def as_matrix(prior: Tensor, edges: Tensor) -> Tensor:
 
 @pytest.mark.usefixtures("_default_device")
 @pytest.mark.parametrize("share", [1.0, 0.4])
-@pytest.mark.parametrize("form", ["edges", "matrix", pytest.param("sparse", marks=pytest.mark.torch_sparse)])
+@pytest.mark.parametrize(
+    "form", ["edges", "matrix", pytest.param("sparse", marks=pytest.mark.torch_sparse)]
+)
 def test_equals_the_published_formula(kind: Kind, form: str, share: float) -> None:
     conv = make(kind)
     x, prior, edges = inputs(share)
