@@ -34,9 +34,9 @@ _OPTIONS: dict[str, object] = {
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(root: str, out: Path, seed: int, as_json: bool) -> None:
-    """Train a dense and a 90 % sparse ST-GCN on embedded data; a few minutes on a CPU.
+    """Train a dense and a 90 % sparse ST-GCN on synthetic data; a few minutes on a CPU.
 
-    Needs no download. Runs that are already in --out are not trained again, and unfinished ones
+    It needs no download. Runs that are already in --out are not trained again, and unfinished ones
     are continued.
     """
     from pyg_stgcn.datasets import SyntheticActions

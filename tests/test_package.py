@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def packages_in_tree() -> dict[str, str]:
-    """Dotted name and folder of every package that the repository holds."""
+    """Dotted name and folder of every package in the repository."""
     packages = {}
     for folder, name in (
         ("pyg_stgcn", "pyg_stgcn"),
@@ -52,11 +52,32 @@ def test_import_leaves_heavy_libraries_alone() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_every_module_can_be_imported_without_torch_sparse() -> None:
+    modules = [
+        name if module.stem == "__init__" else f"{name}.{module.stem}"
+        for name, folder in packages_in_tree().items()
+        for module in (REPOSITORY / folder).glob("*.py")
+    ]
+    code = f"""
+import importlib, sys
+sys.modules.update(torch_sparse=None, torch_scatter=None)  # importing them fails
+for name in {sorted(modules)}:
+    importlib.import_module(name)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=6000,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The files of a wheel built from a copy of the sources.
 
-    Without a compiler that works: the set-up of the tests has compiled the same sources already.
+    The compiler is switched off: the set-up of the tests has compiled the same sources already.
     """
     folder = tmp_path_factory.mktemp("wheel")
     sources = subprocess.run(
@@ -66,7 +87,7 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         text=True,
     )
     if sources.returncode:
-        pytest.skip("the sources are no git checkout")
+        pytest.skip("the sources are not a git checkout")
     for name in sources.stdout.splitlines():
         source, target = REPOSITORY / name, folder / "source" / name
         if source.is_file():
@@ -84,7 +105,7 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         return set(archive.namelist())
 
 
-def test_wheel_holds_every_module_under_its_name(wheel_names: set[str]) -> None:
+def test_wheel_has_every_module_under_its_name(wheel_names: set[str]) -> None:
     expected = {
         f"{name.replace('.', '/')}/{module.name}"
         for name, folder in packages_in_tree().items()
@@ -95,7 +116,7 @@ def test_wheel_holds_every_module_under_its_name(wheel_names: set[str]) -> None:
     assert {name.split("/")[0] for name in wheel_names} == {"pyg_stgcn", metadata}
 
 
-def test_wheel_holds_skeletons_and_the_mark_of_types(wheel_names: set[str]) -> None:
+def test_wheel_has_skeletons_and_is_typed(wheel_names: set[str]) -> None:
     layouts = [f.name for f in (REPOSITORY / "pyg_stgcn" / "skeletons").glob("*.json")]
     assert layouts
     assert {
@@ -104,7 +125,7 @@ def test_wheel_holds_skeletons_and_the_mark_of_types(wheel_names: set[str]) -> N
     } <= wheel_names
 
 
-def test_wheel_holds_the_facts_about_datasets(wheel_names: set[str]) -> None:
+def test_wheel_has_the_metadata_of_datasets(wheel_names: set[str]) -> None:
     facts = [f.name for f in (REPOSITORY / "datasets" / "facts").iterdir()]
     assert facts
     assert {f"pyg_stgcn/datasets/metadata/{f}" for f in facts} <= wheel_names
