@@ -1,7 +1,7 @@
-"""Builds the kernels of pyg_stgcn.runtime, where that is possible; all else is in pyproject.toml.
+"""Builds the kernels of pyg_stgcn.runtime where that is possible; all else is in pyproject.toml.
 
-The package works without them, and is slower then. They need torch while they are built, so install
-with ``pip install --no-build-isolation``.
+The package works without them, more slowly. They need torch while they are built, so install with
+``pip install --no-build-isolation``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def kernels() -> dict[str, Any]:
     if sys.platform == "win32":
         compile_args = ["/O2"]
     elif sys.platform == "linux":
-        # The loops of ATen/Parallel.h are compiled here, and run on torch's threads only so.
+        # Otherwise the loops of ATen/Parallel.h run on one thread.
         compile_args.append("-fopenmp")
         link_args.append("-fopenmp")
     extension = CppExtension(
@@ -54,12 +54,12 @@ def kernels() -> dict[str, Any]:
     )
     return {
         "ext_modules": [extension],
-        "cmdclass": {"build_ext": OptionalBuild.with_options(use_ninja=False)},
+        "cmdclass": {"build_ext": OptionalBuild},
     }
 
 
 def give_up(reason: str) -> None:
-    """Say that the package goes without kernels."""
+    """Say that the package is installed without its kernels."""
     print(
         f"\npyg-stgcn is installed WITHOUT its fast kernels: {reason}\n"
         "Sparse models run, but no faster than dense ones. With a C++ compiler and torch in place, "
