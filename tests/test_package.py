@@ -117,7 +117,7 @@ def test_wheel_has_every_module_under_its_name(wheel_names: set[str]) -> None:
 
 
 def test_wheel_has_skeletons_and_is_typed(wheel_names: set[str]) -> None:
-    layouts = [f.name for f in (REPOSITORY / "pyg_stgcn" / "skeletons").glob("*.json")]
+    layouts = [f.name for f in (REPOSITORY / "pyg_stgcn/skeletons/layouts").glob("*.json")]
     assert layouts
     assert {
         "pyg_stgcn/py.typed",
@@ -126,6 +126,6 @@ def test_wheel_has_skeletons_and_is_typed(wheel_names: set[str]) -> None:
 
 
 def test_wheel_has_the_metadata_of_datasets(wheel_names: set[str]) -> None:
-    facts = [f.name for f in (REPOSITORY / "datasets" / "facts").iterdir()]
-    assert facts
-    assert {f"pyg_stgcn/datasets/metadata/{f}" for f in facts} <= wheel_names
+    files = [f.name for f in (REPOSITORY / "datasets" / "metadata").iterdir()]
+    assert files
+    assert {f"pyg_stgcn/datasets/metadata/{f}" for f in files} <= wheel_names

@@ -143,7 +143,8 @@ def digest(torch: str | None, index: str | None) -> str:
     """Hash of everything that the environment is made from."""
     inputs = [json.dumps([str(ROOT), platform.python_version_tuple()[:2], torch, index])]
     files = [ROOT / "pyproject.toml", ROOT / "setup.py", CONSTRAINTS, Path(__file__)]
-    files += sorted(p for p in (ROOT / "pyg_stgcn").rglob("*") if p.suffix in {".cpp", ".h", ".inc"})
+    sources = (ROOT / "pyg_stgcn").rglob("*")
+    files += sorted(path for path in sources if path.suffix in {".cpp", ".h", ".inc"})
     inputs += [path.read_text(encoding="utf-8") for path in files]
     return hashlib.sha256("\0".join(inputs).encode()).hexdigest()
 
