@@ -1,12 +1,12 @@
-# make demo   set up what is missing, then train a dense and a 90 % sparse model and compare them
-# make test   set up what is missing, then run the test suite        (ARGS="-k store" for a part)
-# make lint   set up what is missing, then ruff, its format check and mypy
-# make setup  set up everything, torch-sparse too; nothing else
-# make test-without-sparse  remove torch-sparse and run the tests that show that it is optional
+# make demo   train a dense and a 90 % sparse model and compare them
+# make test   run the test suite        (ARGS="-k store" for a part)
+# make lint   run ruff, its format check and mypy
+# make test-without-sparse   remove torch-sparse, then run the tests of layers, models and training
+# make setup  only set up the environment
 # make clean  remove the environment and everything built
 #
-# `demo` and `lint` take torch-sparse only as a prebuilt wheel; `test` and `setup` compile it if
-# there is none.
+# Each of them sets up the environment first, if necessary. `make test` and `make setup` compile
+# torch-sparse if there is no prebuilt wheel for this torch; `make demo` continues without it.
 #
 # PYTHON=python3.12        the Python that the environment is made with
 # TORCH=2.13.0+cu130 TORCH_INDEX=https://download.pytorch.org/whl/cu130     another torch

@@ -16,7 +16,7 @@ FOLDER = Path("pyg_stgcn/runtime/kernels")
 
 
 def kernels() -> dict[str, Any]:
-    """The arguments of ``setup`` for the extension; none where there is no torch to build with."""
+    """The arguments of ``setup`` for the extension; none without a torch to build with."""
     try:
         from torch.utils.cpp_extension import BuildExtension, CppExtension
     except (ImportError, OSError) as error:
