@@ -5,7 +5,7 @@
 # make setup  only set up the environment
 # make clean  remove the environment and everything built
 #
-# Each of them sets up the environment first, if necessary. `make test` and `make setup` compile
+# All but `clean` set up the environment first. `make test` and `make setup` compile
 # torch-sparse if there is no prebuilt wheel for this torch; `make demo` continues without it.
 #
 # PYTHON=python3.12        the Python that the environment is made with
