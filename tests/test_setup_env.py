@@ -75,9 +75,14 @@ def test_the_demo_continues_without_wheels_and_the_tests_add_the_missing_part(
     assert set_up("--sparse", "prebuilt") == set_up("--sparse", "build") == []
 
 
-def test_everything_at_once_compiles_where_there_are_no_wheels(
+@pytest.mark.parametrize("cached", [[], ["/cache/torch_scatter-2.1.2.whl"]])
+def test_everything_at_once_compiles_without_both_wheels(
+    tool: ModuleType,
     set_up: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    cached: list[str],
 ) -> None:
+    monkeypatch.setattr(tool, "cached_wheels", lambda: cached)
     assert set_up() == [*BASE, *COMPILED]
     assert set_up("--sparse", "prebuilt") == []
 

@@ -40,7 +40,7 @@ USED_CONSTRAINTS = VENV / "constraints.txt"
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PYG_WHEELS = "https://data.pyg.org/whl/torch-{release}+{device}.html"
-# The newest that PyG has wheels of torch-scatter and torch-sparse for.
+# The newest for which PyG has wheels of both, as reported in September 2026.
 TORCH_WITH_WHEELS = "2.12.0"
 SPARSE_PACKAGES = ("torch-scatter", "torch-sparse")
 # The installed ones may have been built for another torch.
@@ -255,8 +255,8 @@ def check_compiler() -> None:
 
 
 def compile_sparse() -> None:
-    if cached_wheels():
-        # pip would take them instead of compiling.
+    # Two that were tried in vain, which pip would take again; one is left by an interrupted compile.
+    if len(cached_wheels()) == len(SPARSE_PACKAGES):
         for name in SPARSE_PACKAGES:
             pip(f"removing the cached wheel of {name}", "cache", "remove", name.replace("-", "_"))
     if os.name != "nt":
