@@ -255,8 +255,8 @@ def check_compiler() -> None:
 
 
 def compile_sparse() -> None:
-    # Both have been tried by now and do not work, but pip would take them again. A single one is from
-    # an interrupted compile.
+    # Both have been tried by now and do not work, but pip would take them again. A single one is
+    # from an interrupted compile.
     if len(cached_wheels()) == len(SPARSE_PACKAGES):
         for name in SPARSE_PACKAGES:
             pip(f"removing the cached wheel of {name}", "cache", "remove", name.replace("-", "_"))
