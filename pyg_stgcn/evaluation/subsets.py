@@ -25,9 +25,10 @@ def assembly_summary(run: Run, model: Assembly, masks: Masks | None = None) -> d
     """Count the kept weights of an assembly, in units of one of its experts.
 
     Args:
-        run: Names the experts.
-        model: With its masks, which are counted then, or finalised.
-        masks: Of a finalised model, see :meth:`Run.load_masks`; without them its zeros are counted.
+        run: Defines the experts.
+        model: With masks, which are counted, or finalised.
+        masks: Masks of a finalised model, see :meth:`Run.load_masks`; without them, its zeros are
+            counted.
 
     Returns:
         - ``experts``: backbone, level and :func:`sparsity_summary` of each; ``maskable_needed`` and
@@ -127,11 +128,11 @@ def evaluate_subsets(
 ) -> dict[str, Any]:
     """Evaluate every subset of an assembly's experts on the validation clips, or on others.
 
-    Writes ``assembly.json``, ``.csv`` and ``.png`` into the run; for other clips, the names are
-    those of :meth:`~pyg_stgcn.evaluation.evaluation_data.EvaluationClips.file` gives.
+    Writes ``assembly.json``, ``.csv`` and ``.png`` into the run; for other clips, the names end in
+    the names of the data and the split.
 
     Args:
-        run: Names the data, the experts and their levels.
+        run: Defines the data, the experts and their levels.
         model: In evaluation mode; moved to ``device``.
         num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
