@@ -135,7 +135,7 @@ def read_splits(splits: Any) -> dict[str, list[str]]:
 
 
 def parse_size(size: Any) -> tuple[float, float] | None:
-    """Height and width of a image; ``None`` if they are not two positive numbers."""
+    """Height and width of an image; ``None`` if they are not two positive numbers."""
     try:
         height, width = (float(length) for length in size)
     except (TypeError, ValueError, OverflowError):

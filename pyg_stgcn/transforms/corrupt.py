@@ -109,8 +109,8 @@ class JointDropout(BaseTransform):
         persons = split_persons(data)
         num_persons, num_joints = persons.shape[:2]
         draws = _draw(data, num_persons * (num_joints + 1), self.seed)
-        lots, draws = draws[:num_persons], draws[num_persons:].view(num_persons, num_joints)
-        num_lost = (self.ratio * num_joints + lots).floor().clamp(max=num_joints - 1)
+        uniform, draws = draws[:num_persons], draws[num_persons:].view(num_persons, num_joints)
+        num_lost = (self.ratio * num_joints + uniform).floor().clamp(max=num_joints - 1)
         lost = draws.argsort(dim=1, stable=True).argsort(dim=1) < num_lost[:, None]
         present = kept_present(data)
         data.x = persons.masked_fill(lost[..., None, None], 0).flatten(0, 1)

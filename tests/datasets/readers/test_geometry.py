@@ -186,7 +186,7 @@ def test_orders_of_hands(measure: Callable[..., Geometry]) -> None:
 
 
 def test_the_head_below_the_feet(measure: Callable[..., Geometry]) -> None:
-    points = 100 * person() * (1, 1, 0) + (300, 100, 0.9)  # y up, not as in a image
+    points = 100 * person() * (1, 1, 0) + (300, 100, 0.9)  # y up, not as in an image
     (warning,) = measure([points], PERSON, has_score=True).warnings
     assert "the head is below the feet" in warning and "flip y" in warning
     skeleton = Skeleton("spine", PERSON.joints, PERSON.bones, center=1, spine=(0, 1))
