@@ -118,8 +118,8 @@ class SparseTraining(nn.Module):
             if mask.needs_dense_grad(before_update=False):
                 raise InputError(
                     f"{type(mask).__name__}: needs the gradients of pruned weights in every step, "
-                    f"which sparse training does not compute; {_INSTEAD}, or choose the method "
-                    f'"magnitude", "rigl", "set" or "random"'
+                    f"which sparse training does not compute; {_INSTEAD}, or choose another "
+                    'method, such as "magnitude" or "rigl"'
                 )
         return masks
 
