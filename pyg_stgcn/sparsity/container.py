@@ -70,24 +70,7 @@ def save_sparse(
     """
     assert kind in KINDS, kind
     path = Path(path)
-    stored: dict[str, Tensor] = {}
-    shapes: dict[str, list[int]] = {}
-    masks: list[Tensor] = []
-    for name, value in state_dict.items():
-        if not isinstance(value, Tensor) or value.layout != torch.strided or name == _MASK:
-            raise InputError(f"{path}: {name!r} is no dense tensor under a free name; leave it out")
-        flat = value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format).flatten()
-        nonzero = _nonzero_bits(flat)
-        num_zeros = flat.numel() - int(torch.count_nonzero(nonzero))
-        # Worth it wherever a raw mask, of one bit a value, takes less than the zeros.
-        if num_zeros * flat.element_size() > flat.numel() / 8:
-            shapes[name] = list(value.shape)
-            stored[name] = flat[nonzero]
-            masks.append(nonzero)
-        else:
-            stored[name] = flat.view(value.shape)
-    if masks:
-        stored[_MASK] = _encode_mask(torch.cat(masks))
+    stored, shapes = _pack(path, state_dict)
     try:
         content = json.dumps({"kind": kind, "sparse": shapes, "metadata": dict(metadata or {})})
         header = {"format": FORMAT, "version": VERSION, "crc32": checksum(stored, content)}
@@ -177,6 +160,31 @@ def describe(texts: Mapping[str, str]) -> tuple[str, str] | None:
     except (LookupError, TypeError, ValueError, RecursionError):
         pass
     return None
+
+
+def _pack(
+    path: Path, state_dict: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, list[int]]]:
+    """Tensors to store, and the shapes of the sparse ones."""
+    stored: dict[str, Tensor] = {}
+    shapes: dict[str, list[int]] = {}
+    masks: list[Tensor] = []
+    for name, value in state_dict.items():
+        if not isinstance(value, Tensor) or value.layout != torch.strided or name == _MASK:
+            raise InputError(f"{path}: {name!r} is no dense tensor under a free name; leave it out")
+        flat = value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format).flatten()
+        nonzero = _nonzero_bits(flat)
+        num_zeros = flat.numel() - int(torch.count_nonzero(nonzero))
+        # Worth it wherever a raw mask, of one bit a value, takes less than the zeros.
+        if num_zeros * flat.element_size() > flat.numel() / 8:
+            shapes[name] = list(value.shape)
+            stored[name] = flat[nonzero]
+            masks.append(nonzero)
+        else:
+            stored[name] = flat.view(value.shape)
+    if masks:
+        stored[_MASK] = _encode_mask(torch.cat(masks))
+    return stored, shapes
 
 
 def _unpack(stored: dict[str, Tensor], shapes: dict[str, list[int]]) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from pyg_stgcn.sparsity.methods import METHODS
 from pyg_stgcn.sparsity.plan import check_plan
 from pyg_stgcn.sparsity.reach import explain_miss, sparsity_of
 from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, rescale
-from pyg_stgcn.sparsity.select import Pattern, select_parameters
+from pyg_stgcn.sparsity.select import Candidate, Pattern, select_parameters
 from pyg_stgcn.sparsity.threshold import choose_masks
 
 #: Fraction of the kept weights that RigL and SET replace at their first updates.
@@ -321,23 +321,30 @@ def sparsify(
     if structure == "2:4" and sparsity > 0.5:
         raise InputError(f"structure 2:4 keeps half of the weights, not {1 - sparsity:.4g} of them")
     _refuse_unready(module)
-    chosen = select_parameters(module, include, exclude, edges=edge_sparsity > 0)
-    if edge_sparsity > 0 and not any(entry.is_edge for entry in chosen):
-        raise InputError(
-            f"edge_sparsity {edge_sparsity}: include={include!r}, exclude={exclude!r} choose no "
-            "edge weights; add '*edge_weight' to include, or give no edge_sparsity"
-        )
+    chosen = _select(module, include, exclude, edge_sparsity)
+    structures = ["unstructured" if entry.is_edge else structure for entry in chosen]
     masks = [
-        METHODS[method](
-            entry.parameter, score_scale, generator, "unstructured" if entry.is_edge else structure
-        )
-        for entry in chosen
+        METHODS[method](entry.parameter, score_scale, generator, own)
+        for entry, own in zip(chosen, structures, strict=True)
     ]
     for entry, mask in zip(chosen, masks, strict=True):
         add_mask(entry.owner, entry.attribute, mask)
     controller = SparsityController(module, sparsity, **plan)
     controller.update()
     return controller
+
+
+def _select(
+    module: nn.Module, include: Pattern | None, exclude: Pattern, edge_sparsity: float
+) -> list[Candidate]:
+    """Choose the parameters to mask, edge weights too if some of them are to be pruned."""
+    chosen = select_parameters(module, include, exclude, edges=edge_sparsity > 0)
+    if edge_sparsity > 0 and not any(entry.is_edge for entry in chosen):
+        raise InputError(
+            f"edge_sparsity {edge_sparsity}: include={include!r}, exclude={exclude!r} choose no "
+            "edge weights; add '*edge_weight' to include, or give no edge_sparsity"
+        )
+    return chosen
 
 
 def _refuse_unready(module: nn.Module) -> None:
