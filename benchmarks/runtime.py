@@ -29,7 +29,8 @@ from usual import ReferenceModel
 from pyg_stgcn.models import create_model, random_clips
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.profiling.cost import measure_forward
-from pyg_stgcn.runs.folder import Run, sparsity_summary
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.runtime import SparseBackbone, compile_sparse, kernels
 from pyg_stgcn.runtime.experimental import SparseTraining
 from pyg_stgcn.sparsity import make_schedule, sparsify

@@ -29,20 +29,30 @@ def flags_of(command: click.Command) -> dict[str, str]:
 def with_flags(message: str, flags: Mapping[str, str]) -> str:
     """Write the Python arguments that a message names as options of the command line.
 
-    A name with an underscore is an argument wherever it is a word of its own, another name only at
-    the start of the message: in the middle it may be a word of the sentence.
+    A name is an argument at the start of the message, and wherever it has a value, as in
+    ``schedule='cubic'``. In other places only a name with an underscore is one: others may be words
+    of the sentence.
 
     Args:
         message: Of an error.
         flags: See :func:`flags_of`.
 
     Example:
-        >>> with_flags("hold_out 2 of 36 clips", {"hold_out": "--hold-out"})
-        '--hold-out 2 of 36 clips'
+        >>> flags = {"penalty": "--penalty", "schedule": "--schedule"}
+        >>> with_flags("penalty 0.1: needs a ramp; choose schedule='cubic'", flags)
+        '--penalty 0.1: needs a ramp; choose --schedule cubic'
     """
     first = re.match(r"(\w+)(?=[ :,])", message)
     if first and first[1] in flags:
         message = flags[first[1]] + message[first.end() :]
+
+    def with_value(found: re.Match[str]) -> str:
+        name, value = found[1], found[2].strip("'")
+        if name not in flags:
+            return found[0]
+        return flags[name] if value == "True" else f"{flags[name]} {value}"
+
+    message = re.sub(r"(?<![^\s(])([a-z]\w*)=('[^']*'|[\w.-]*\w)", with_value, message)
     return re.sub(
         r"(?<![^\s(])[a-z0-9]+(?:_[a-z0-9]+)+(?=$|[\s:;,)])",
         lambda found: flags.get(found[0], found[0]),

@@ -18,7 +18,7 @@ FORMATS = ("sparse", "onnx", "pt2")
 def _preprocessing(run: Run) -> dict[str, Any]:
     from pyg_stgcn.errors import InputError
 
-    if "has_score" not in run.facts["data"]:
+    if "has_score" not in run.metadata["data"]:
         raise InputError(
             f"{run.config_file}: does not say whether joints have scores; it is of an "
             "earlier version, train the run again"
@@ -26,7 +26,7 @@ def _preprocessing(run: Run) -> dict[str, Any]:
     return {
         "stream": run.config.data.stream,
         "clip_frames": run.frames,
-        "has_score": run.facts["data"]["has_score"],
+        "has_score": run.metadata["data"]["has_score"],
         "scale": run.config.data.scale,
         "num_persons": run.config.data.pad_persons,
     }

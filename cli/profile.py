@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def _from_run(folder: Path) -> tuple[Backbone, dict[str, Any]]:
     """The model of a run, and a summary of its kept weights."""
-    from pyg_stgcn.runs.folder import Run, sparsity_summary
+    from pyg_stgcn.runs.folder import Run
+    from pyg_stgcn.runs.run_sparsity import sparsity_summary
 
     run = Run.open(folder)
     model: Any = run.load_model()

@@ -22,9 +22,10 @@ from pyg_stgcn.evaluation.run_evaluation import open_validation
 from pyg_stgcn.models import Assembly, load_pyskl, pyskl_state_dict
 from pyg_stgcn.runs.batches import clip_transform
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
-from pyg_stgcn.runs.folder import Run, sparsity_summary
+from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
+from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.runtime.sparse_model import load as load_recognizer
 from pyg_stgcn.runtime.sparse_model import save as save_recognizer
 from pyg_stgcn.skeletons import Skeleton, get_skeleton

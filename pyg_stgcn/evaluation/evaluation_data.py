@@ -191,7 +191,7 @@ def _match(run: Run, dataset: SkeletonDataset, config: TrainOptions) -> Skeleton
         run.skeleton,
         run.classes,
         run.in_channels // len(parse_streams(run.config.data.stream)),
-        run.facts["data"].get("has_score"),
+        run.metadata["data"].get("has_score"),
         config.data.dataset,
         run.folder,
     )

@@ -15,7 +15,8 @@ from pyg_stgcn.evaluation.subsets import assembly_summary
 from pyg_stgcn.models import Assembly
 from pyg_stgcn.nn import Adjacency
 from pyg_stgcn.plots.masks import plot_masks, stage_of
-from pyg_stgcn.runs.folder import Masks, Run, expert_masks, layer_reports, sparsity_summary
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.run_sparsity import Masks, expert_masks, layer_reports, sparsity_summary
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import (
     LayerOverlap,
@@ -58,7 +59,7 @@ class Inspection:
 
     Args:
         folder: The run directory.
-        totals: See :func:`pyg_stgcn.runs.folder.sparsity_summary`.
+        totals: See :func:`pyg_stgcn.runs.run_sparsity.sparsity_summary`.
         layers: Report of each layer; those of an assembly expert by expert.
         networks: The backbone, or the experts of an assembly.
         assembly: See :func:`~pyg_stgcn.evaluation.subsets.assembly_summary`; ``None`` for one

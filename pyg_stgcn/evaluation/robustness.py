@@ -15,7 +15,8 @@ from pyg_stgcn.evaluation.metrics import classification_metrics
 from pyg_stgcn.evaluation.run_evaluation import evaluate_model
 from pyg_stgcn.plots.curves import plot_robustness
 from pyg_stgcn.progress import with_progress
-from pyg_stgcn.runs.folder import Run, sparsity_summary
+from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.tables import write_csv, write_json
 from pyg_stgcn.transforms import MODES, SEVERITIES, Interpolate, TemporalCorruption
 
@@ -60,7 +61,7 @@ def evaluate_robustness(
         ``rows``, one of the intact clips and one of each corruption, with ``dropped`` (the fraction
         of dropped frames), ``mode``, ``top1``, ``top5`` and ``mean_class``; ``dataset``,
         ``benchmark``, ``stream``, ``repair``, ``views``, ``samples``, ``seed``, the counts of
-        :func:`~pyg_stgcn.runs.folder.sparsity_summary` and the paths of the files.
+        :func:`~pyg_stgcn.runs.run_sparsity.sparsity_summary` and the paths of the files.
 
     Raises:
         InputError: The corruption or repair is unknown, the folder holds no finished run, or the

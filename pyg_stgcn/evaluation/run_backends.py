@@ -13,8 +13,9 @@ from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.plots.curves import plot_bench
 from pyg_stgcn.profiling.backends import BACKENDS, why_not_backend
 from pyg_stgcn.profiling.measure import Measurement, Setting, compare_backends
-from pyg_stgcn.runs.folder import Run, software_versions
+from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.run_files import RunFiles
+from pyg_stgcn.runs.software import software_versions
 from pyg_stgcn.tables import write_csv, write_json
 
 

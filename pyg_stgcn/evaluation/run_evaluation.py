@@ -23,7 +23,8 @@ from pyg_stgcn.evaluation.evaluation_data import (
 from pyg_stgcn.evaluation.metrics import classification_metrics, confusion
 from pyg_stgcn.plots.curves import plot_confusion
 from pyg_stgcn.runs.batches import clip_transform, make_loader, split_held_out
-from pyg_stgcn.runs.folder import DIVERGED, Run, sparsity_summary
+from pyg_stgcn.runs.folder import DIVERGED, Run
+from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.tables import write_csv, write_json, write_table
@@ -164,8 +165,8 @@ def evaluate_run(
     Returns:
         ``top1``, ``top5``, ``mean_class``, ``views``, ``samples``, ``unlabelled`` (the number of
         samples without a label), ``dataset``, ``benchmark``, ``split``, the counts of
-        :func:`~pyg_stgcn.runs.folder.sparsity_summary` and the paths of the files. If no clip has a
-        label, there are no accuracies and no confusion matrix.
+        :func:`~pyg_stgcn.runs.run_sparsity.sparsity_summary` and the paths of the files. If no clip
+        has a label, there are no accuracies and no confusion matrix.
 
     Raises:
         InputError: The folder holds no finished run, or the data are missing or do not fit it.

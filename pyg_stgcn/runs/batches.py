@@ -1,4 +1,4 @@
-"""Batches for training and judging, reproducible whatever the number of workers or devices."""
+"""Batches for training and evaluation; they do not depend on the number of workers or devices."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 
 
 def split_held_out(
-    dataset: SkeletonDataset, share: float
+    dataset: SkeletonDataset, fraction: float
 ) -> tuple[SkeletonDataset, SkeletonDataset]:
-    """Divide training clips into those to train on and those held out.
+    """Divide training clips into clips to train on and held-out clips.
 
-    Classes keep their shares, and every run of the same data holds out the same clips, whatever
-    its seed.
+    The split is stratified by class, and does not depend on the seed of the run.
 
     Args:
         dataset: The training clips.
-        share: Share to hold out, above 0.
+        fraction: Fraction to hold out, in (0, 1).
 
     Raises:
-        InputError: Not every class would have clips in both parts.
+        InputError: Some class would have no clips in one of the parts.
     """
     try:
         kept, held_out = train_test_split(
-            np.arange(len(dataset)), test_size=share, stratify=dataset.labels, random_state=0
+            np.arange(len(dataset)), test_size=fraction, stratify=dataset.labels, random_state=0
         )
     except ValueError as error:
         raise InputError(
-            f"--hold-out {share:g} of {len(dataset)} training clips: {error}; choose another share"
+            f"hold_out {fraction:g} of {len(dataset)} training clips: {error}; choose another "
+            "fraction"
         ) from None
     return dataset.copy(np.sort(kept)), dataset.copy(np.sort(held_out))
 
@@ -57,17 +57,17 @@ def clip_transform(
     num_views: int,
     extra: Sequence[BaseTransform] = (),
 ) -> Compose:
-    """The transform that turns a stored clip into the model's input.
+    """Transform from a stored clip to the input of the model.
 
     Args:
         config: Complete, as :meth:`TrainOptions.with_recipe` leaves it.
         dataset: The clips.
         train: Whether to augment, and to sample at random.
-        num_views: How often to sample.
-        extra: Steps after the normalisation, besides the augmentations.
+        num_views: Number of samples of each clip.
+        extra: Further steps after the normalisation and the augmentations.
 
     Raises:
-        InputError: The augmentations are wrong, or do not fit the skeleton.
+        InputError: An augmentation is unknown, out of range, or does not fit the skeleton.
     """
     assert config.data.clip_frames is not None, "the configuration lacks its recipe"
     augmentations = make_augmentations(config.data.augment, dataset.skeleton) if train else []
@@ -87,18 +87,18 @@ def clip_transform(
 
 
 class EpochSampler(Sampler[tuple[int, ...]]):
-    """Draws ``(epoch, clip)`` pairs; the order depends on seed and epoch alone.
+    """Draws ``(epoch, clip)`` pairs in an order that depends only on the seed and the epoch.
 
-    With several processes, process ``rank`` gets every ``world_size``-th clip of the same order, so
-    that a step sees the clips that it would see in one process with the same global batch.
+    With several processes, process ``rank`` gets every ``world_size``-th clip of this order. A step
+    then sees the same clips as in one process with the same global batch.
 
     Args:
         num_clips: Clips of the dataset.
-        seed: Of the order.
+        seed: Seed of the order.
         shuffle: Whether to draw a new order for each epoch.
-        rank: This process.
-        world_size: Number of processes. When shuffling, the order is filled up from its start, so
-            that all processes take equally many steps; otherwise every clip is drawn just once.
+        rank: Rank of this process.
+        world_size: Number of processes. A shuffled order is filled up from its start, so that all
+            processes take the same number of steps; otherwise every clip is drawn exactly once.
     """
 
     def __init__(
@@ -127,17 +127,17 @@ class EpochSampler(Sampler[tuple[int, ...]]):
 
 
 class BalancedSampler(EpochSampler):
-    """Draws clips of rare classes as often as those of frequent ones.
+    """Draws clips of all classes equally often, also of rare classes.
 
-    As many as there are, with replacement, every class with the same probability
+    An epoch draws as many clips as the dataset has, with replacement
     (:class:`torch_geometric.loader.ImbalancedSampler`). The key of a clip ends with the number of
-    its draw, so that a clip that is drawn twice in an epoch is augmented in two ways.
+    its draw: a clip that is drawn twice in an epoch is augmented in two ways.
 
     Args:
         labels: Class of every clip ``[N]``.
-        seed: Of the draws; with the epoch it determines them.
-        rank: This process.
-        world_size: Number of processes, which share the draws as those of :class:`EpochSampler`.
+        seed: Seed of the draws, together with the epoch.
+        rank: Rank of this process.
+        world_size: Number of processes; they divide the draws as in :class:`EpochSampler`.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class BalancedSampler(EpochSampler):
 
 
 class SeededClips(torch.utils.data.Dataset[Data]):
-    """A dataset whose random transforms depend on its seed and a sampler's key alone."""
+    """A dataset whose random transforms depend only on its seed and the key of a sampler."""
 
     def __init__(self, dataset: SkeletonDataset, seed: int) -> None:
         self.dataset = dataset
@@ -167,8 +167,8 @@ class SeededClips(torch.utils.data.Dataset[Data]):
     def __getitem__(self, key: tuple[int, ...]) -> Data:
         state = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
         with torch.random.fork_rng(devices=[]):
-            # Not torch.manual_seed: it also seeds every kind of device, for those that are not
-            # there by way of three stack traces a call, a quarter of the time to load a clip.
+            # torch.manual_seed seeds all kinds of devices too, which takes a quarter of the time to
+            # load a clip.
             torch.default_generator.manual_seed(int(state[0] >> np.uint64(1)))
             return self.dataset[key[1]]
 
@@ -188,13 +188,13 @@ def make_loader(
 
     Args:
         dataset: Clips, all of the same length after their transform.
-        batch_size: Clips in one process's batch.
-        seed: Of the order and the random transforms.
+        batch_size: Clips of a batch of one process.
+        seed: Seed of the order and of the random transforms.
         shuffle: Whether to draw a new order for each epoch.
         balanced: Whether to draw the clips with :class:`BalancedSampler` instead.
         num_workers: Processes that prepare batches.
-        rank: This process.
-        world_size: Number of processes that share the clips.
+        rank: Rank of this process.
+        world_size: Number of processes that divide the clips.
     """
     places = {"rank": rank, "world_size": world_size}
     if balanced:

@@ -1,4 +1,4 @@
-"""Weights of the classes in the training loss, against their imbalance."""
+"""Class weights in the training loss, against imbalance."""
 
 from __future__ import annotations
 
@@ -25,20 +25,25 @@ BALANCED = "balanced"
 def class_weights(
     option: str, labels: NDArray[np.integer], classes: Sequence[str]
 ) -> dict[str, float]:
-    """The weight of every class.
+    """Weight of every class in the loss.
+
+    Example:
+        >>> class_weights("balanced", np.array([0, 0, 0, 1]), ["walk", "fall"])
+        {'walk': 0.6666666666666666, 'fall': 2.0}
 
     Args:
-        option: ``"balanced"``, for weights in inverse proportion to the training clips of a class,
-            one on average over the clips; or a CSV file of classes and weights.
+        option: ``"balanced"``, for weights in inverse proportion to the number of training clips
+            and with mean 1 over the clips; or a CSV file of classes and weights.
         labels: Classes of the training clips ``[N]``.
         classes: Names of the classes.
 
     Returns:
-        Weights by the names of the classes, in their order. A class without training clips gets 0
-        where weights are balanced: label smoothing does not pull towards it.
+        Weights by class name, in the order of the classes. Balanced weights of classes without
+        training clips are 0: label smoothing does not pull towards them.
 
     Raises:
-        InputError: The file cannot be read, or does not give every class one weight in the range.
+        InputError: The file cannot be read, or a class has no weight, two weights, or one out of
+            range.
     """
     if option != BALANCED:
         return _read(Path(option), classes)
@@ -51,10 +56,10 @@ def class_weights(
 def _read(path: Path, classes: Sequence[str]) -> dict[str, float]:
     remedy = "give a CSV file with a line 'class,weight' for every class, or 'balanced'"
     if not path.exists():
-        raise InputError(f"--class-weights {path}: there is no such file; {remedy}")
+        raise InputError(f"class_weights {path}: there is no such file; {remedy}")
     found: dict[str, float] = {}
     try:
-        # Spreadsheets put a byte order mark before their tables.
+        # Spreadsheets write a byte order mark before their tables.
         lines = io.StringIO(read_text(path, remedy).removeprefix("\ufeff"), newline="")
         for number, row in enumerate(csv.reader(lines), start=1):
             if not row or (number == 1 and row == ["class", "weight"]):
@@ -63,11 +68,11 @@ def _read(path: Path, classes: Sequence[str]) -> dict[str, float]:
     except (ValueError, csv.Error) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"--class-weights {path}: {error}; {remedy}") from None
+        raise InputError(f"class_weights {path}: {error}; {remedy}") from None
     if missing := [name for name in classes if name not in found]:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise InputError(
-            f"--class-weights {path}: no weight for {', '.join(map(shown, missing[:3]))}{more}; "
+            f"class_weights {path}: no weight for {', '.join(map(shown, missing[:3]))}{more}; "
             f"{remedy}"
         )
     return {name: found[name] for name in classes}
@@ -93,18 +98,17 @@ def _add(found: dict[str, float], row: Sequence[str], classes: Sequence[str]) ->
 
 
 def check_same_weights(run: Run) -> None:
-    """Raise an error if a run that is resumed was started with other weights of its classes.
+    """Check that a resumed run has the class weights that it was started with.
 
     Raises:
-        InputError: It was.
+        InputError: The weights have changed.
     """
     if not run.is_started:
         return
-    _, facts = load_config(run.config_file)
-    if facts.get("class_weights") != run.facts.get("class_weights"):
+    _, started = load_config(run.config_file)
+    if started.get("class_weights") != run.metadata.get("class_weights"):
         raise InputError(
-            f"--class-weights {run.config.optim.class_weights}: gives other weights than "
-            "those that the "
-            f"run in {run.folder} was started with, see its {run.config_file.name}; put the file "
-            "or the data back as they were, or start again in another --out"
+            f"class_weights {run.config.optim.class_weights}: differ from the weights that the run "
+            f"in {run.folder} was started with, see its {run.config_file.name}; restore the file "
+            "or the data, or start again in another folder"
         )

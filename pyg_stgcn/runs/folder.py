@@ -1,13 +1,11 @@
-"""The folder of a training run: what lies where, and how to get the trained model back."""
+"""A training run: its directory, its options, and its trained model."""
 
 from __future__ import annotations
 
 import contextlib
-import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,133 +24,47 @@ from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.run_files import RunFiles, resume_command
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import (
-    LayerReport,
-    SparsitySummary,
     check_masks,
     kept_weights,
     load_sparse,
-    report,
     save_sparse,
-    summary,
 )
 
-#: Boolean masks by the names of the parameters, true where a weight is kept.
-Masks = Mapping[str, Tensor]
-
-#: What a run has written down of its data, and of its ticket if it was started from one.
+#: Types of the metadata of a run: of its data, and of its ticket if it was started from one.
 _OF_DATA = {"skeleton": dict, "classes": list[str], "in_channels": int}
 _OF_LATER_DATA = {"has_score": bool}
 _OF_TICKET = {"include": str | None, "exclude": str, "structure": str, "unmasked": list[str]}
-_RECORDED = (
-    "pyg-stgcn",
-    "torch",
-    "torch-geometric",
-    "torch-sparse",
-    "torch-scatter",
-    "pytorch-lightning",
-    "torchmetrics",
-    "numpy",
+#: Remedy for weights that are not finite.
+DIVERGED = (
+    "train again with a lower learning rate, and check the data with 'pyg-stgcn datasets info'"
 )
-#: What to do about weights that are not finite.
-DIVERGED = "train again with a lower --lr, and check the data with 'pyg-stgcn datasets info'"
-
-
-def software_versions() -> dict[str, str | None]:
-    """Versions of Python, the platform and the packages that a result depends on."""
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    versions["platform"] = platform.platform()
-    for package in _RECORDED:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
-    return versions
-
-
-def layer_reports(model: nn.Module, run: Run, masks: Masks | None = None) -> list[LayerReport]:
-    """Reports of all maskable parameters, those of an assembly expert by expert.
-
-    Args:
-        model: With its masks, which are counted then, or finalised.
-        run: Says what is maskable, in every expert by the names that it has alone.
-        masks: Of a finalised model, see :meth:`Run.load_masks`; without them its zeros are counted.
-    """
-    if not isinstance(model, Assembly):
-        return report(model, masks, **run.maskable)
-    return [
-        replace(layer, name=f"experts.{number}.{layer.name}")
-        for number, expert in enumerate(model.experts)
-        for layer in report(expert, expert_masks(masks, number), **run.maskable)
-    ]
-
-
-def expert_masks(masks: Masks | None, number: int) -> dict[str, Tensor]:
-    """Masks of one expert of an assembly, by the names that it has alone."""
-    prefix = f"experts.{number}."
-    return {
-        name.removeprefix(prefix): mask
-        for name, mask in (masks or {}).items()
-        if name.startswith(prefix)
-    }
-
-
-def _summary(model: nn.Module, run: Run, masks: Masks | None) -> SparsitySummary:
-    if not isinstance(model, Assembly):
-        return summary(model, masks, **run.maskable)
-    parts = [
-        summary(expert, expert_masks(masks, number), **run.maskable)
-        for number, expert in enumerate(model.experts)
-    ]
-    added = ("params_maskable", "maskable_kept", "edges_maskable", "edges_kept")
-    return SparsitySummary(
-        params_total=sum(parameter.numel() for parameter in model.parameters()),
-        **{name: sum(getattr(part, name) for part in parts) for name in added},
-    )
-
-
-def sparsity_summary(
-    model: nn.Module, run: Run, masks: Masks | None = None
-) -> dict[str, int | float]:
-    """How many parameters a trained model has, and how many of them are kept.
-
-    Args:
-        model: With its masks, which are counted then, or finalised.
-        run: Says what is maskable.
-        masks: Of a finalised model, see :meth:`Run.load_masks`; without them its zeros are counted.
-
-    Returns:
-        ``params_total``, ``params_maskable``, ``maskable_kept``, ``sparsity`` (zeros among the
-        maskable weights), ``params_kept`` and ``params_kept_fraction`` (of *all* parameters); with
-        pruned edges also ``edges_maskable``, ``edges_kept`` and ``edge_sparsity``.
-    """
-    counts = _summary(model, run, masks)
-    names = ["params_total", "params_maskable", "maskable_kept", "sparsity"]
-    names += ["params_kept", "params_kept_fraction"]
-    if run.config.sparsity.edge_sparsity:
-        names += ["edges_maskable", "edges_kept", "edge_sparsity"]
-    return {name: getattr(counts, name) for name in names}
 
 
 @dataclass(frozen=True)
 class Run(RunFiles):
-    """A run's folder, its configuration and the facts about its data.
+    """A training run: its directory, its options and the metadata of its data.
+
+    Example:
+        >>> run = Run.open("runs/dense")
+        >>> model = run.load_model()
+        >>> logits = model(clip.x)
 
     Args:
         folder: The run directory.
-        config: What was asked for.
+        config: The options of the training.
         skeleton: The skeleton of the data.
         classes: Names of the classes, in label order.
         in_channels: Channels of the model's input.
-        facts: Everything else of the configuration file.
-        checkpoint: ``"best"`` or ``"last"`` to take the weights and masks of that checkpoint, which
-            a run has before it is finished, and not those of its end; results are named after it.
+        metadata: Rest of the configuration file: data, versions, ticket.
+        checkpoint: ``"best"`` or ``"last"`` for the weights and masks of that checkpoint, which
+            exists before the run is finished (default: the final weights).
     """
 
     config: TrainOptions
     skeleton: Skeleton
     classes: list[str]
     in_channels: int
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
 
     @property
     def frames(self) -> int:
@@ -162,22 +74,22 @@ class Run(RunFiles):
 
     @property
     def mask_options(self) -> dict[str, Any]:
-        """``include``, ``exclude`` and ``structure`` of the masks; a ticket brings its own."""
-        ticket = self.facts.get("ticket", {})
+        """``include``, ``exclude`` and ``structure`` of the masks, or those of the ticket."""
+        ticket = self.metadata.get("ticket", {})
         own = self.config.flat()
         names = ("include", "exclude", "structure")
         return {name: ticket.get(name, own[name]) for name in names}
 
     @property
     def maskable(self) -> dict[str, Any]:
-        """Which parameters are maskable, as arguments of :func:`pyg_stgcn.sparsity.report`."""
+        """Selection of maskable parameters, as arguments of :func:`pyg_stgcn.sparsity.report`."""
         found = self.config.replace(**self.mask_options).maskable
-        left_out = self.facts.get("ticket", {}).get("unmasked", ())
+        left_out = self.metadata.get("ticket", {}).get("unmasked", ())
         return {**found, "exclude": (*found["exclude"], *left_out)}
 
     @property
     def written_in_training(self) -> list[Path]:
-        """All files that a training writes, whether they are there or not."""
+        """All files that a training can write, whether they exist or not."""
         checkpoints = [self.last_checkpoint, self.previous_checkpoint, self.best_checkpoint]
         results = [self.metrics, self.curves, self.weights, self.sparse_weights, self.masks]
         results += [self.predictions, self.held_out_predictions, self.summary]
@@ -200,26 +112,27 @@ class Run(RunFiles):
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; name the folder of a training run")
-        with contextlib.suppress(OSError):  # Of a folder that cannot be listed, files are tried.
+        with contextlib.suppress(OSError):  # Files of a folder may be readable, but not its list.
             for path in folder.iterdir():
                 check_is_file(path)
         path = RunFiles(folder).config_file
-        config, facts = load_config(path)
-        check_entries(facts, {"data": dict}, path, RESTORE)
-        data = facts["data"]
+        config, metadata = load_config(path)
+        check_entries(metadata, {"data": dict}, path, RESTORE)
+        data = metadata["data"]
         check_entries(data, _OF_DATA, path, RESTORE, "data.")
         check_entries(data, _OF_LATER_DATA, path, RESTORE, "data.", all_needed=False)
-        ticket = facts.get("ticket", {})
+        ticket = metadata.get("ticket", {})
         check_entries(ticket, _OF_TICKET, path, RESTORE, "ticket.", all_needed=False)
         try:
             skeleton = Skeleton.from_dict(data["skeleton"])
         except InputError as error:
             raise InputError(f"{path}: data.skeleton: {brief(error)}; {RESTORE}") from None
         classes, in_channels = data["classes"], data["in_channels"]
-        return cls(folder, config, skeleton, classes, in_channels, facts, checkpoint=checkpoint)
+        return cls(folder, config, skeleton, classes, in_channels, metadata, checkpoint=checkpoint)
 
     def save_config(self) -> None:
-        save_config(self.config_file, self.config, self.facts)
+        """Write the configuration file."""
+        save_config(self.config_file, self.config, self.metadata)
 
     def build_model(self) -> nn.Module:
         """The untrained, dense model of this run."""
@@ -233,7 +146,7 @@ class Run(RunFiles):
 
     @property
     def backbones(self) -> list[str]:
-        """The name of the model, or those of the experts."""
+        """Name of the backbone, or names of the experts' backbones."""
         if not self.config.model.levels:
             return [self.config.model.backbone]
         assert self.config.model.experts is not None
@@ -252,10 +165,10 @@ class Run(RunFiles):
         }
 
     def save_weights(self, model: nn.Module, *, sparse: bool) -> None:
-        """Write the trained weights, and a second, smaller file if most of them are zero.
+        """Write the trained weights; of sparse runs also a smaller file without the zeros.
 
         Raises:
-            InputError: The training has diverged.
+            InputError: Some weights are not finite: the training has diverged.
         """
         state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
         check_finite(state, self.folder, DIVERGED)
@@ -264,7 +177,7 @@ class Run(RunFiles):
             save_sparse(self.sparse_weights, state)
 
     def save_masks(self, model: nn.Module) -> None:
-        """Write the masks of a model that has been trained with them."""
+        """Write the masks of a model."""
         masks = kept_weights(model)
         save_sparse(self.masks, {name: mask.cpu() for name, mask in masks.items()})
 
@@ -293,17 +206,17 @@ class Run(RunFiles):
 
     @cached_property
     def _trained_state(self) -> TrainedState:
-        # Read once: a training that is running replaces the file.
+        # Cached, because a running training replaces the file.
         path = self.checkpoints / f"{self.checkpoint}.ckpt"
         if not path.exists():
             raise InputError(
-                f"{path}: no such checkpoint, the run has not come so far; go on with it with "
+                f"{path}: no such checkpoint yet; continue the run with "
                 f"{resume_command(self.folder)}"
             )
         return read_trained_state(path, "name another checkpoint, or train the run again")
 
     def load_model(self) -> nn.Module:
-        """The trained model, in evaluation mode, or that of the checkpoint.
+        """The trained model in evaluation mode, final or of the checkpoint.
 
         Raises:
             InputError: The run has not been finished, or its weights are damaged or not finite.
@@ -311,7 +224,7 @@ class Run(RunFiles):
         if self.checkpoint is None and not self.weights.exists():
             hint = ""
             if self.last_checkpoint.exists():
-                hint = ", or evaluate or export what it has with --checkpoint last"
+                hint = ", or use what it has with checkpoint='last'"
             raise InputError(
                 f"{self.folder}: no {self.weights.name}, the run is not finished; finish it with "
                 f"{resume_command(self.folder)}{hint}"
@@ -325,14 +238,14 @@ class Run(RunFiles):
         """The model of this run with the weights of a safetensors file.
 
         Raises:
-            InputError: The file cannot be read, or its weights are not those of such a model, or
-                not finite.
+            InputError: The file cannot be read, or its weights do not fit the model, or are not
+                finite.
         """
         return self._fitted(path, read_weights(path, self._remedy))
 
     @property
     def _remedy(self) -> str:
-        return f"train the run again, or mend {self.config_file} if that was changed"
+        return f"train the run again, or restore {self.config_file}"
 
     def _fitted(self, path: Path, found: Mapping[str, Tensor]) -> nn.Module:
         experts, where = len(self.config.model.levels), f"{path} with {self.config_file.name}"

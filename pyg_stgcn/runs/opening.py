@@ -1,4 +1,4 @@
-"""The data that a configuration names: training and validation clips, wherever they come from."""
+"""Training, validation and other clips that the options of a run name."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 
 
 def open_dataset(config: TrainOptions, split: str, **options: Any) -> SkeletonDataset:
-    """The dataset that a configuration names.
+    """Open the dataset that the options name.
 
     Args:
-        config: The run's configuration.
+        config: The options of the run.
         split: ``"train"``, ``"val"``, ``"test"``, ``"all"``, or the name of a split of the data.
-        **options: Passed on, such as ``benchmark``.
+        **options: Further options of the dataset, such as ``benchmark``.
 
     Raises:
         InputError: There is no such dataset, file, benchmark or split, it cannot be read, or the
@@ -45,46 +45,44 @@ def open_dataset(config: TrainOptions, split: str, **options: Any) -> SkeletonDa
 
 
 def _all_labelled(dataset: SkeletonDataset, config: TrainOptions, split: str) -> SkeletonDataset:
-    """The dataset, if all its clips have a label; those of a split for tests need not."""
+    """The dataset if all its clips have a label, as training and evaluation need it."""
     missing = int((dataset.labels < 0).sum())
     if missing:
         raise InputError(
-            f"{config.data.dataset}: {missing} of the {len(dataset)} {split} clips have no "
-            "label, the "
-            f"first is {dataset.names[int(np.argmin(dataset.labels))]!r}; take other clips for "
-            "validation with --val-split 0.2 or --val FILE, or label them"
+            f"{config.data.dataset}: {missing} of the {len(dataset)} {split} clips have no label, "
+            f"the first is {dataset.names[int(np.argmin(dataset.labels))]!r}; label them, or name "
+            "other clips for validation with val_split=0.2 or val='FILE.pkl'"
         )
     return dataset
 
 
 def _clips_without_validation(config: TrainOptions, options: dict[str, Any]) -> SkeletonDataset:
-    """The training clips of data that have none for validation; all if there are no splits."""
+    """Training clips of data without validation clips: a split, or all clips without splits."""
     if config.data.val_split is not None and config.data.val is not None:
-        raise InputError("--val-split and --val exclude each other; leave one out")
-    option = "--val" if config.data.val_split is None else "--val-split"
+        raise InputError("val_split: excludes val; leave one out")
+    option = "val" if config.data.val_split is None else "val_split"
     everything = _open_source(config, "all", **options)
     if everything.benchmark is None:
         if everything.splits:
             raise InputError(
-                f"{config.data.dataset}: none of its splits "
-                f"({', '.join(everything.splits)}) is called "
-                f"'train', so {option} cannot tell which clips to train on; add a split 'train'"
+                f"{option}: none of the splits of {config.data.dataset} "
+                f"({', '.join(everything.splits)}) is called 'train', which names the clips to "
+                "train on; add a split 'train'"
             )
         return labelled_clips(everything, config.data.dataset)
     own = everything.validation_split(everything.benchmark)
     if own is not None:
         raise InputError(
-            f"{option}: {config.data.dataset} has validation clips of its own, the split "
-            f"{own!r}; leave "
-            "the option out, or rename the split to 'test' to keep it for tests"
+            f"{option}: {config.data.dataset} has validation clips of its own, the split {own!r}; "
+            "leave the option out, or rename the split to 'test' to keep it for tests"
         )
     return _open_source(config, "train", **options)
 
 
 def _open_validation_file(config: TrainOptions, train: SkeletonDataset) -> SkeletonDataset:
-    """The clips of another pickle, labelled as the training clips are."""
+    """Validation clips of another pickle, with labels as in the training clips."""
     assert config.data.val is not None
-    # Its store must not take the place of that of a file of the same name.
+    # A store in the same folder would replace that of a file of the same name.
     place: dict[str, Any] = {"root": None, "source": None, "val": None, "benchmark": None}
     other = config.replace(dataset=config.data.val, **place)
     found = open_other_file(other, None, train.skeleton)
@@ -94,24 +92,23 @@ def _open_validation_file(config: TrainOptions, train: SkeletonDataset) -> Skele
         train.classes,
         train.num_channels,
         train.has_score,
-        f"--val {config.data.val}",
+        f"val {config.data.val}",
         config.data.dataset,
     )
     found = labelled_clips(found, config.data.val)
     copied = copies_across(found, train)
     if copied.any():
-        remedy = " and left out" if config.data.drop_leaks else "; leave them out with --drop-leaks"
+        left_out = config.data.drop_leaks
+        remedy = " and left out" if left_out else "; leave them out with drop_leaks=True"
         warn_once(
             logger,
-            f"{config.data.val}: {copied.sum()} of its {len(found)} clips are exact copies "
-            "of training "
-            f"clips{remedy}",
+            f"{config.data.val}: {copied.sum()} of its {len(found)} clips are exact copies of "
+            f"training clips{remedy}",
         )
     if config.data.drop_leaks:
         if copied.all():
             raise InputError(
-                f"--val {config.data.val}: all clips are copies of training clips; name "
-                "another file"
+                f"val {config.data.val}: all clips are copies of training clips; name another file"
             )
         found = found.copy(np.flatnonzero(~copied))
     return found
@@ -120,12 +117,12 @@ def _open_validation_file(config: TrainOptions, train: SkeletonDataset) -> Skele
 def open_other_file(
     config: TrainOptions, split: str | None, skeleton: Skeleton | None
 ) -> SkeletonDataset:
-    """Clips of data that a run was not set up for.
+    """Open clips of data that a run was not started with.
 
     Args:
-        config: Names the data, and their benchmark if not the first.
-        split: ``None`` for the validation clips, or all where the data have no splits.
-        skeleton: For a pickle that does not say its own.
+        config: Options that name the data, and the benchmark if it is not the first.
+        split: Name of the split (default: ``"val"``; ``"all"`` of data without splits).
+        skeleton: Skeleton for a pickle without one.
 
     Raises:
         InputError: The data cannot be read, or have no such split.
@@ -141,7 +138,7 @@ def labelled_clips(dataset: SkeletonDataset, what: object) -> SkeletonDataset:
     """The clips that have a label.
 
     Raises:
-        InputError: There are none.
+        InputError: No clip has a label.
     """
     labelled = dataset.labels >= 0
     if not labelled.any():
@@ -164,7 +161,7 @@ def _open_source(config: TrainOptions, split: str, **options: Any) -> SkeletonDa
     if config.data.dataset in DATASETS:
         if config.data.skeleton is not None:
             raise InputError(
-                f"--skeleton {config.data.skeleton}: {config.data.dataset} has its own skeleton; "
+                f"skeleton {config.data.skeleton}: {config.data.dataset} has its own skeleton; "
                 "leave the option out"
             )
         root = config.data.root or DEFAULT_ROOT
@@ -177,6 +174,6 @@ def _open_source(config: TrainOptions, split: str, **options: Any) -> SkeletonDa
         )
     if config.data.source is not None:
         raise InputError(
-            f"--source {config.data.source}: {path} is a file itself; leave the option out"
+            f"source {config.data.source}: {path} is a file itself; leave the option out"
         )
     return SkeletonPickle(path, root=config.data.root, skeleton=config.data.skeleton, **options)

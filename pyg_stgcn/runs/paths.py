@@ -1,4 +1,4 @@
-"""Paths in the options of a run, which hold from any working directory."""
+"""Absolute paths in the options of a run."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pyg_stgcn.runs.class_weights import BALANCED
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.skeletons import list_skeletons
 
-#: Folder of the datasets that have a name, where no other is given.
+#: Default folder of the datasets that have a name.
 DEFAULT_ROOT = "data"
 _PATHS = ("root", "source", "val", "init", "ticket")
 
 
 def is_file(dataset: str | None) -> bool:
-    """Whether what ``dataset`` names is a file, there or not, and no dataset that has a name."""
+    """Whether ``dataset`` is the path of a file, which need not exist, and no name of a dataset."""
     if dataset is None or dataset in DATASETS:
         return False
     return Path(dataset).suffix in (".pkl", ".pickle") or Path(dataset).exists()
 
 
 def absolute_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a training with absolute paths in place of relative ones."""
+    """Replace relative paths in the options of a training by absolute ones."""
     found = dict(options)
     names = [name for name in _PATHS if found.get(name) is not None]
     if is_file(found.get("dataset")):
@@ -38,11 +38,11 @@ def absolute_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_root(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with absolute paths, and with the default root of a dataset that has a name."""
+    """As :func:`absolute_options`, and fill in the default root of a dataset that has a name."""
     needs_root = options["dataset"] in DATASETS and options.get("root") is None
     return absolute_options({**options, "root": DEFAULT_ROOT} if needs_root else options)
 
 
 def with_absolute_paths(config: TrainOptions) -> TrainOptions:
-    """A configuration that means the same from any working directory."""
+    """Options that mean the same in any working directory."""
     return config.replace(**with_root(config.flat()))

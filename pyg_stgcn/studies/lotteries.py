@@ -12,6 +12,7 @@ import torch
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.plots.curves import plot_sweep
 from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.new_run import describe_run, open_clips
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.sparsity import (
     Ticket,
@@ -35,7 +36,6 @@ from pyg_stgcn.studies.lottery_verdict import (
 from pyg_stgcn.studies.records import summary_of
 from pyg_stgcn.tables import write_csv, write_json
 from pyg_stgcn.training.from_ticket import learned_masks, ticket_metadata
-from pyg_stgcn.training.runner import describe_run, open_clips
 
 
 def planned_run(options: Mapping[str, Any], folder: Path) -> Run:

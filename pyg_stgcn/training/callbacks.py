@@ -1,4 +1,4 @@
-"""Around the epochs: the table of metrics, and progress for those without a terminal."""
+"""Callbacks of the epochs: the table of metrics, and lines of progress."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ METRICS = (
 
 
 class EpochTable(Callback):
-    """Keeps one row an epoch and writes them all to ``metrics.csv``.
+    """Writes a table with one row for each epoch.
 
-    The rows travel in the checkpoint, so that a resumed run's table is that of an undisturbed one
-    (but for the seconds).
+    Checkpoints hold the rows, so that a resumed run writes the same table as an uninterrupted one
+    (except for the seconds).
 
     Args:
         path: The CSV file.
@@ -69,7 +69,7 @@ class EpochTable(Callback):
 
 
 class EpochLines(Callback):
-    """Tells one line for each validated epoch, where a progress bar would only make a mess.
+    """Tells one line for each validated epoch; for output that is not a terminal.
 
     Args:
         table: The table whose last row is printed.

@@ -43,7 +43,7 @@ _OF_CLASSES = re.compile(r"^head\.")
 
 def _option(run: Run) -> str:
     """The ticket of a run in error messages."""
-    return f"--ticket {run.config.sparsity.ticket}"
+    return f"ticket {run.config.sparsity.ticket}"
 
 
 def check_ticket_options(config: TrainOptions) -> None:
@@ -54,32 +54,32 @@ def check_ticket_options(config: TrainOptions) -> None:
     """
     if config.sparsity.redraw and config.sparsity.ticket is None:
         raise InputError(
-            "--redraw: initialises the weights of a ticket again; name its file with --ticket"
+            "redraw: initialises the weights of a ticket again; name its file with ticket='FILE'"
         )
     sparse = config.sparsity.sparsity > 0 or config.sparsity.edge_sparsity > 0
     contradicting = {
-        "--init": config.model.init is not None,
-        "--penalty": config.sparsity.penalty > 0,
-        "--include": config.sparsity.include is not None,
-        "--exclude": config.sparsity.exclude != UNMASKED,
+        "init": config.model.init is not None,
+        "penalty": config.sparsity.penalty > 0,
+        "include": config.sparsity.include is not None,
+        "exclude": config.sparsity.exclude != UNMASKED,
         "a sparsity": sparse,
     }
     for option, given in contradicting.items():
         if config.sparsity.ticket is not None and given:
             raise InputError(
-                f"--ticket {config.sparsity.ticket}: has its own masks and weights; leave "
+                f"ticket {config.sparsity.ticket}: has its own masks and weights; leave "
                 f"{option} out"
             )
     if config.sparsity.save_epoch is None:
         return
     if sparse or config.sparsity.ticket is not None:
         raise InputError(
-            "--save-epoch: keeps weights of a dense network; leave sparsity and ticket out"
+            "save_epoch: keeps weights of a dense network; leave sparsity and ticket out"
         )
     assert config.optim.epochs is not None
     if not 0 <= config.sparsity.save_epoch < config.optim.epochs:
         raise InputError(
-            f"--save-epoch {config.sparsity.save_epoch}: the run has {config.optim.epochs} "
+            f"save_epoch {config.sparsity.save_epoch}: the run has {config.optim.epochs} "
             "epochs; choose one "
             f"before the last, or 0"
         )
@@ -101,7 +101,7 @@ def check_same_ticket(run: Run) -> None:
     if started != load_ticket(run.config.sparsity.ticket).checksum:
         raise InputError(
             f"{_option(run)}: is not the ticket that the run in {run.folder} was started with; "
-            "name that one, or start again in another --out"
+            "name that one, or start again in another folder"
         )
 
 
@@ -126,7 +126,7 @@ def start_ticket(
     epoch = first_epoch(run, fitting)
     controller, drawn = start_from(fitting, run, model)
     skip_epochs(trainer, epoch, steps_per_epoch)
-    run.facts["ticket"] = {
+    run.metadata["ticket"] = {
         **ticket.metadata,
         "checksum": ticket.checksum,
         "first_epoch": epoch,
@@ -204,7 +204,7 @@ def first_epoch(run: Run, ticket: Ticket) -> int:
     if epoch >= run.config.optim.epochs:
         raise InputError(
             f"{_option(run)}: its weights are of epoch {epoch}, and the run ends after "
-            f"{run.config.optim.epochs}; give more --epochs"
+            f"{run.config.optim.epochs}; give more epochs"
         )
     return epoch
 
@@ -250,7 +250,7 @@ def start_from(ticket: Ticket, run: Run, model: nn.Module) -> tuple[SparsityCont
         if (theirs := _entry(run, ticket, name)) != backbone[name]:
             raise InputError(
                 f"{_option(run)}: has {name} {theirs}, not {backbone[name]}; "
-                "train with the --backbone, --graph, --channels and --stream of the ticket"
+                "train with the backbone, graph, channels and stream of the ticket"
             )
     ours = model.state_dict()
     drawn = []
@@ -302,7 +302,7 @@ def learned_masks(run: Run, dense: Run) -> dict[str, Tensor]:
         if name not in needed or needed[name].shape != mask.shape:
             raise InputError(
                 f"{run.folder}: its {name} is of other data; name a run on the same data, or one "
-                "that has left it dense (--exclude)"
+                "that has left it dense (exclude)"
             )
     return masks
 

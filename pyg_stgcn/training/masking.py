@@ -58,7 +58,7 @@ def _mask(
         return None
     if config.model.freeze_backbone:
         raise InputError(
-            "--freeze-backbone: leaves nothing to prune; leave it out, or give no sparsity"
+            "freeze_backbone: leaves nothing to prune; leave it out, or give no sparsity"
         )
     options = config.sparsity
     assert options.schedule and options.mask_update_every and options.allocation
@@ -108,7 +108,7 @@ def make_penalties(
         return []
     if controller is None:
         raise InputError(
-            f"--penalty {config.sparsity.penalty}: acts on weights that will be pruned; give a "
+            f"penalty {config.sparsity.penalty}: acts on weights that will be pruned; give a "
             "sparsity"
         )
     parts = controller.controllers if isinstance(controller, ControllerGroup) else [controller]
@@ -117,7 +117,7 @@ def make_penalties(
     ]
     if penalties[0].ramp_end == 0:
         raise InputError(
-            f"--penalty {config.sparsity.penalty}: a constant schedule leaves it no time; "
-            "choose --schedule cubic, linear or step"
+            f"penalty {config.sparsity.penalty}: a constant schedule leaves it no time; "
+            "choose schedule='cubic', linear or step"
         )
     return penalties

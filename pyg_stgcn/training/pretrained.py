@@ -1,4 +1,4 @@
-"""Starting a training from weights that exist already."""
+"""Pretrained weights as the start of a training."""
 
 from __future__ import annotations
 
@@ -30,22 +30,21 @@ def load_pretrained(
 ) -> bool:
     """Load weights into a backbone that is about to be trained.
 
-    The classifier is loaded only if it has as many classes as the model's, and if it is that of a
-    run, the same ones: in another order they are matched by name. Those of an assembly are loaded
-    together or not at all.
+    The classifier is loaded only if it has the same number of classes; that of a run only if it has
+    the same classes, which are matched by name. The classifiers of an assembly are loaded together
+    or not at all.
 
     Args:
         model: The backbone or assembly, without masks.
-        path: A run's folder, its ``model.safetensors``, one of its ``checkpoints``, or a checkpoint
-            of PYSKL.
-        classes: Names of the model's classes, in label order (default: they are not compared).
+        path: A run directory, its final weights, one of its checkpoints, or a checkpoint of PYSKL.
+        classes: Names of the model's classes, in label order (default: names are not compared).
 
     Returns:
         Whether the classifier was loaded too.
 
     Raises:
-        InputError: The file cannot be read, does not fit the model, or is of a training that
-            diverged.
+        InputError: The file cannot be read, does not fit the model, or has weights that are not
+            finite.
     """
     path = Path(path)
     if path.is_dir():
@@ -53,14 +52,14 @@ def load_pretrained(
     check_is_file(path)
     if not path.is_file():
         raise InputError(
-            f"--init {path}: no such file; name a run's folder, its model.safetensors, its "
+            f"init {path}: no such file; name a run's folder, its model.safetensors, its "
             "checkpoints/best.ckpt or a checkpoint of PYSKL"
         )
     if path.suffix in (".safetensors", ".ckpt"):
         return _load_own(model, path, _read(path), classes)
     if isinstance(model, Assembly):
         raise InputError(
-            f"--init {path}: holds a single backbone; start an assembly from a run of its like"
+            f"init {path}: holds a single backbone; start an assembly from the run of an assembly"
         )
     report = load_pyskl(model, path, strict=False)
     unfit = {
@@ -68,7 +67,7 @@ def load_pretrained(
         for kind in ("missing", "unexpected", "mismatched")
     }
     _refuse(model, path, unfit)
-    check_finite(model.state_dict(), f"--init {path}", _ANOTHER)
+    check_finite(model.state_dict(), f"init {path}", _ANOTHER)
     return report.fits
 
 
@@ -77,10 +76,9 @@ def _weights_of_run(folder: Path) -> Path:
     if run.weights.exists() or not run.is_started:
         return run.weights
     last = run.last_checkpoint
-    started = f", or start from what it has, --init {last}" if last.exists() else ""
+    started = f", or start from its last checkpoint {last}" if last.exists() else ""
     raise InputError(
-        f"--init {folder}: the run is not finished; finish it with {resume_command(folder)}"
-        f"{started}"
+        f"init {folder}: the run is not finished; finish it with {resume_command(folder)}{started}"
     )
 
 
@@ -90,13 +88,13 @@ def _read(path: Path) -> dict[str, Tensor]:
             return read_trained_state(path, _ANOTHER).weights
         return read_weights(path, _ANOTHER)
     except InputError as error:
-        raise InputError(f"--init {error}") from None
+        raise InputError(f"init {error}") from None
 
 
 def _load_own(
     model: nn.Module, path: Path, found: dict[str, Tensor], classes: Sequence[str] | None
 ) -> bool:
-    check_finite(found, f"--init {path}", _ANOTHER)
+    check_finite(found, f"init {path}", _ANOTHER)
     ours = model.state_dict()
     head = {name for name in ours if _OF_CLASSES.match(name)}
     head_fits = all(name in found and found[name].shape == ours[name].shape for name in head)
@@ -113,9 +111,9 @@ def _load_own(
 
 
 def _rows_of_classes(path: Path, classes: Sequence[str]) -> list[int]:
-    """For each class, its row in the classifier of a run; empty if the run has other classes.
+    """Row of each class in the classifier of a run; empty if the run has other classes.
 
-    Weights without the ``config.json`` of their run beside them are taken as they are.
+    Weights outside a run are taken to have the same classes.
     """
     run = RunFiles(run_folder_of(path))
     if not run.is_started:
@@ -124,7 +122,7 @@ def _rows_of_classes(path: Path, classes: Sequence[str]) -> list[int]:
     try:
         numbers = class_numbers(theirs, classes, run.folder, "the data")
     except InputError as error:
-        warn_once(logger, f"--init: the classifier is not taken, it is of other classes ({error})")
+        warn_once(logger, f"{path}: the classifier is left out, it has other classes ({error})")
         return []
     return [numbers.index(number) for number in range(len(classes))]
 
@@ -149,6 +147,6 @@ def _refuse(model: nn.Module, path: Path, unfit: Mapping[str, list[str]]) -> Non
     ]
     if told:
         raise InputError(
-            f"--init {path}: does not fit this {type(model).__name__}: {'; '.join(told)}; "
-            "train with the --backbone, --graph, --channels, --stream and skeleton of the weights"
+            f"init {path}: does not fit this {type(model).__name__}: {'; '.join(told)}; "
+            "train with the backbone, graph, channels, stream and skeleton of the weights"
         )

@@ -1,4 +1,4 @@
-"""The training loop's view of a backbone: loss, optimiser, schedule, metrics, masks."""
+"""Lightning module of a backbone: loss, optimiser, learning rate, metrics, masks."""
 
 from __future__ import annotations
 
@@ -31,38 +31,37 @@ logger = logging.getLogger(__name__)
 
 
 class TrainingDivergedError(InputError):
-    """The loss, or what it has made of the weights, is no longer a finite number."""
+    """The loss or a weight is not finite."""
 
 
 class ActionRecognizer(pl.LightningModule):
     """Trains a backbone, and its masks where it has any.
 
     SGD with Nesterov momentum, a cosine from ``lr`` to zero over all steps, and cross-entropy: the
-    recipe of PYSKL. Learned scores of masks form a parameter group of their own: without weight
-    decay unless asked for (it would pull every score towards zero, whatever its weight is worth),
-    and with a learning rate of their own (at that of the weights most scores hardly leave their
-    random start).
+    recipe of PYSKL. Learned scores of masks have a parameter group of their own: by default without
+    weight decay, which would pull all scores towards zero, and with a higher learning rate, without
+    which most scores hardly leave their random start.
 
-    Of an assembly the cross-entropies of the shared classifier and of each expert's own are added
-    up; the metrics are those of the shared one.
+    The loss of an assembly is the sum of the cross-entropies of the shared classifier and of all
+    experts' classifiers; the metrics are those of the shared classifier.
 
     Args:
         model: Maps ``x``, ``batch`` and ``batch_size`` to logits ``[N, num_classes]``, see
             :meth:`~pyg_stgcn.models.Backbone.forward`.
         num_classes: Number of classes.
         lr: Learning rate at the start.
-        weight_decay: Of all parameters but the scores.
+        weight_decay: Weight decay of all parameters but the scores.
         score_lr: Learning rate of the scores at the start.
-        score_weight_decay: Of the scores.
-        label_smoothing: Share of the training target that is spread over all classes.
-        class_weights: Of every class in the training loss (default: all alike), as ``weight`` of
+        score_weight_decay: Weight decay of the scores.
+        label_smoothing: Fraction of the training target that is spread over all classes.
+        class_weights: Class weights in the training loss (default: equal), as ``weight`` of
             :func:`~torch.nn.functional.cross_entropy`.
-        freeze_backbone: Whether to train nothing but ``model.head``; the statistics of the batch
-            norms stand still too.
+        freeze_backbone: Whether to train only ``model.head``; the statistics of the batch norms
+            are frozen too.
         training_form: The model in another form, with the same parameters, for training steps.
-        seed: Seeds what is random inside a step, such as dropout.
-        controller: Of the model's masks; stepped after every optimiser step.
-        penalties: Added to the training loss; not part of the one that is recorded.
+        seed: Seed of random operations inside a step, such as dropout.
+        controller: Controller of the masks; stepped after every optimiser step.
+        penalties: Penalties to add to the training loss; the recorded loss is without them.
     """
 
     def __init__(
@@ -105,14 +104,14 @@ class ActionRecognizer(pl.LightningModule):
         top1 = MulticlassAccuracy(num_classes, average="micro")
         self.train_metrics = MetricCollection({"train_top1": top1})
         self.val_metrics = MetricCollection({"val_top1": top1.clone(), "val_top5": top5})
-        # A mean that left NaN out would hide that a model has no answers.
+        # A mean that ignores NaN would hide a model that predicts NaN.
         self.train_loss = MeanMetric(nan_strategy="disable")
         self.val_loss = MeanMetric(nan_strategy="disable")
         self._validated: dict[str, float] = {}
 
     @property
     def sparsity(self) -> float:
-        """Share of the masked weights that are pruned now."""
+        """Present sparsity of the masked weights."""
         return 0.0 if self.controller is None else self.controller.sparsity
 
     def forward(self, batch: Batch) -> Tensor:
@@ -124,7 +123,7 @@ class ActionRecognizer(pl.LightningModule):
             cast(nn.Module, self.model.head).train()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        # A resumed run must draw what the undisturbed one would have drawn.
+        # A resumed run must draw the same numbers as an uninterrupted one.
         torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -141,12 +140,13 @@ class ActionRecognizer(pl.LightningModule):
     def _diverged(self, what: str, batch_idx: int) -> TrainingDivergedError:
         return TrainingDivergedError(
             f"training diverged: {what} in epoch {self.current_epoch + 1}, batch {batch_idx + 1} "
-            f"(learning rate {self.lr}); lower --lr, and check the data with 'pyg-stgcn datasets "
+            f"(learning rate {self.lr}); lower the learning rate, and check the "
+            f"data with 'pyg-stgcn datasets "
             "info'"
         )
 
     def _all_logits(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
-        """What is predicted, and what only serves the training."""
+        """Logits of the prediction, and further logits for the training loss."""
         if isinstance(self.model, Assembly):
             return self.model.forward_all(*_tensors(batch))
         if self._training_form is not None:
@@ -166,8 +166,7 @@ class ActionRecognizer(pl.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.controller is not None:
             self.controller.step(self.trainer.optimizers[0])
-        # The loss of the next step would show it, which the last has not; and what an epoch ends
-        # with is validated and saved.
+        # The last weights of an epoch are validated and saved, and no further loss would show NaN.
         if self.trainer.is_last_batch and (found := first_not_finite(self.model.state_dict())):
             raise self._diverged(f"{found} after the step", batch_idx)
 
@@ -184,12 +183,11 @@ class ActionRecognizer(pl.LightningModule):
         finite = math.isfinite(self._validated["val_loss"])
         if not finite:
             logger.warning(
-                "epoch %d: the loss of the validation clips is %s; lower --lr",
+                "epoch %d: the loss of the validation clips is %s; lower the learning rate",
                 self.current_epoch + 1,
                 self._validated["val_loss"],
             )
-        # Neither a checkpoint half-way up the ramp must pass for the best sparse model, nor one
-        # whose answers are no numbers for the best of any.
+        # The best checkpoint must have the final sparsity and finite predictions.
         arrived = self.controller is None or self.controller.at_final_sparsity
         selection = self._validated["val_top1"] if arrived and finite else -1.0
         self.log("selection", selection, logger=False, sync_dist=True)
@@ -197,7 +195,7 @@ class ActionRecognizer(pl.LightningModule):
         self.log("val_top1", self._validated["val_top1"], prog_bar=True, sync_dist=True)
 
     def take_epoch_metrics(self) -> dict[str, float]:
-        """Metrics of the epoch that ends, over all processes; validation's only where it ran."""
+        """Metrics of the present epoch, over all processes; of the validation if there was one."""
         values = {"train_loss": self.train_loss.compute(), **self.train_metrics.compute()}
         self.train_loss.reset()
         self.train_metrics.reset()

@@ -1,4 +1,4 @@
-"""Ending a training half-way: by a signal or an error, with every process that takes part."""
+"""The end of an interrupted training, with all its processes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 
 class OwnSignals(Callback):
-    """Keeps the handler of SIGTERM that was there before the training.
+    """Keeps the handler of SIGTERM from before the training.
 
-    That of Lightning ends the process with exit code 0, as if the training were finished, and waits
-    for the other processes, which may be waiting for this one.
+    Lightning's handler ends the process with exit code 0, as if the training were finished, and
+    waits for other processes, which may wait for this one.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -26,10 +26,10 @@ class OwnSignals(Callback):
 
 
 def end_launched(trainer: pl.Trainer) -> None:
-    """Kill the processes that a trainer has started: they would wait for this one."""
+    """Kill the processes that a trainer has started; they would wait for this one."""
     launcher = trainer.strategy.launcher
     if isinstance(launcher, _SubprocessScriptLauncher):
-        # Lightning watches those on the list, and would kill this process after them.
+        # Lightning watches the processes on the list, and kills this one when they end.
         processes = list(launcher.procs)
         launcher.procs.clear()
         for process in processes:

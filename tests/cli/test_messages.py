@@ -16,6 +16,9 @@ FLAGS = {"hold_out": "--hold-out", "init": "--init", "out": "--out", "val_split"
         ("init a.pt: no such file", "--init a.pt: no such file"),
         ("init: leave it out", "--init: leave it out"),
         ("label the clips, or use val_split", "label the clips, or use --val-split"),
+        ("choose init='a b.pt' or val_split=0.2.", "choose --init a b.pt or --val-split 0.2."),
+        ("leave it out (hold_out=True)", "leave it out (--hold-out)"),
+        ("noise=0.1: out of range", "noise=0.1: out of range"),
         ("a: no clips (val_split, hold_out)", "a: no clips (--val-split, --hold-out)"),
         # Words of a sentence, names of files and classes, and names of no option.
         ("left out by init, see hold_out.csv", "left out by init, see hold_out.csv"),

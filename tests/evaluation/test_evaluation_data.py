@@ -230,7 +230,7 @@ def test_changed_validation_clips_are_noticed(
     rewrite(folder / "mine.pkl", shorten)
     evaluate(folder)
     assert "has changed since" in caplog.text
-    assert "the names or classes of the 11 validation clips are not those of then" in caplog.text
+    assert "the names or classes of the 11 validation clips are different" in caplog.text
 
 
 def test_data_that_do_not_fit(folder: Path) -> None:

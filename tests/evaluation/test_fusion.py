@@ -103,7 +103,7 @@ def test_held_out_clips_are_neither_trained_on_nor_tested(runs: list[Path]) -> N
     tested = Predictions.load(runs[0] / "predictions.npz")
     assert not set(held_out[0].names) & set(tested.names)
     assert set(held_out[0].labels) == set(tested.labels)
-    facts = Run.open(runs[0]).facts["data"]
+    facts = Run.open(runs[0]).metadata["data"]
     assert facts["train_clips"] == 3 * len(held_out[0].names)
 
 
@@ -168,6 +168,6 @@ def test_runs_that_do_not_match(runs: list[Path], tmp_path: Path) -> None:
 
 def test_a_fraction_that_leaves_a_class_empty(runs: list[Path], tmp_path: Path) -> None:
     config = Run.open(runs[0]).config.replace(hold_out=0.01)
-    with pytest.raises(InputError, match=r"--hold-out 0\.01 of"):
+    with pytest.raises(InputError, match=r"^hold_out 0\.01 of"):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()

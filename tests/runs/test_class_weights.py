@@ -78,7 +78,7 @@ def test_weights_of_a_file_in_any_order(tmp_path: Path, header: str) -> None:
 def test_files_that_are_no_weights(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "weights.csv"
     path.write_text(text)
-    with pytest.raises(InputError, match=rf"--class-weights {path}: .*{message}.*'class,weight'"):
+    with pytest.raises(InputError, match=rf"class_weights {path}: .*{message}.*'class,weight'"):
         class_weights(str(path), np.zeros(1, int), NAMES)
     with pytest.raises(InputError, match=r"nowhere\.csv: there is no such file; give"):
         class_weights("nowhere.csv", np.zeros(1, int), NAMES)
@@ -205,10 +205,10 @@ def test_weights_are_recorded_and_may_not_change_on_the_way(
     train(config, tmp_path / "run")
     run = Run.open(tmp_path / "run")
     assert run.config.optim.class_weights == str(path)
-    assert run.facts["class_weights"] == {"head moves": 1, "tail moves": 2, "neck moves": 3}
+    assert run.metadata["class_weights"] == {"head moves": 1, "tail moves": 2, "neck moves": 3}
     path.write_text("head moves,1\ntail moves,2\nneck moves,4\n")
     (run.folder / "summary.json").unlink()
-    with pytest.raises(InputError, match=r"weights\.csv: gives other weights than those that the"):
+    with pytest.raises(InputError, match=r"weights\.csv: differ from the weights that the run"):
         train(config, tmp_path / "run", resume=True)
 
 

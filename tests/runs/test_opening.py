@@ -40,7 +40,7 @@ def names(config: TrainOptions, split: str) -> list[str]:
 
 def test_a_list_is_divided(write: Callable[..., Path]) -> None:
     path = write("mine.pkl")
-    with pytest.raises(InputError, match=r"mine\.pkl: no division .* --val-split 0.2 .*--val FILE"):
+    with pytest.raises(InputError, match=r"mine\.pkl: no division .*val.split.*val"):
         open_dataset(config_of(path), "train")
     config = config_of(path, val_split=0.2)
     train, val = open_dataset(config, "train"), open_dataset(config, "val")
@@ -79,7 +79,7 @@ def test_training_clips_are_divided_and_test_clips_are_left(write: Callable[...,
     [
         ({"train": ["clip00"], "val": ["clip01"]}, "has validation clips of its own, .* 'val'"),
         ({"x_train": ["clip00"], "x_validation": ["clip01"]}, "of its own, .* 'x_validation'"),
-        ({"testA": ["clip00"]}, r"none of its splits \(testA\) is called 'train'"),
+        ({"testA": ["clip00"]}, r"none of the splits of .* \(testA\) is called 'train'"),
         ({"test": ["clip00"]}, "benchmark 'default' has no train clips"),
     ],
 )
@@ -95,7 +95,7 @@ def test_splits_that_contradict(
 
 def test_options_that_contradict(write: Callable[..., Path]) -> None:
     path = write("mine.pkl")
-    with pytest.raises(InputError, match="--val-split and --val exclude each other"):
+    with pytest.raises(InputError, match="val_split: excludes val"):
         open_dataset(config_of(path, val_split=0.2, val=str(path)), "train")
     for fraction in (0.0, 1.0, -0.5, 2.0):
         with pytest.raises(InputError, match=r"val.split"):
@@ -144,7 +144,7 @@ def test_another_file_that_does_not_fit(
     write: Callable[..., Path], change: Change, message: str
 ) -> None:
     config = config_of(write("a.pkl"), val=str(write("b.pkl", change=change)))
-    with pytest.raises(InputError, match=rf"--val .*b\.pkl: .*{message}"):
+    with pytest.raises(InputError, match=rf"^val .*b\.pkl: .*{message}"):
         open_dataset(config, "val")
 
 
@@ -168,6 +168,6 @@ def test_test_clips_without_labels_cannot_validate(write: Callable[..., Path]) -
             annotation["label"] = -1
 
     config = config_of(write("a.pkl", change=change))
-    with pytest.raises(InputError, match=r"9 of the 14 val clips have no label, .*'clip45'; take"):
+    with pytest.raises(InputError, match=r"9 of the 14 val clips have no label, .*'clip45'; label"):
         open_dataset(config, "val")
     assert len(open_dataset(config.replace(val_split=0.2), "val")) == 9

@@ -85,7 +85,7 @@ def test_a_run_is_not_resumed_on_other_data(
 ) -> None:
     rewrite(Path(started.data.dataset), change)
     before = (tmp_path / "run/config.json").read_bytes()
-    expected = rf"mine.pkl: since .* was started, {message}.* start again in another --out"
+    expected = rf"mine.pkl: since .* was started, {message}.* start again in another folder"
     with pytest.raises(InputError, match=expected):
         train(started, tmp_path / "run", resume=True)
     assert (tmp_path / "run/config.json").read_bytes() == before

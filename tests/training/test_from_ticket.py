@@ -292,7 +292,7 @@ def test_other_classes_and_another_skeleton(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": 8}, r"has channels 4, not 8; train with the --backbone"),
+        ({"channels": 8}, r"has channels 4, not 8; train with the backbone"),
         ({"backbone": "stgcnpp"}, "has backbone stgcn, not stgcnpp"),
         ({"graph": "stgcn_spatial"}, "has graph random"),
         ({"stream": "joint+bone"}, "has in_channels 3, not 6"),
@@ -333,7 +333,7 @@ def test_metadata_of_other_types_are_refused(
     ticket = load_ticket(ticket_file)
     path = tmp_path / "changed"
     save_ticket(path, Ticket(ticket.masks, ticket.weights, {**ticket.metadata, **changed}))
-    with pytest.raises(InputError, match=f"--ticket {path}: {message}"):
+    with pytest.raises(InputError, match=f"ticket {path}: {message}"):
         train(config_of(dense, path), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

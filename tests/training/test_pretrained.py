@@ -75,7 +75,7 @@ def test_the_classifier_of_other_classes_is_not_taken(
     assert not load_pretrained(model, source, ["sit", "stand", "jump"])
     assert model.head.linear.weight.equal(head)
     assert_backbone_is(model, weights)
-    assert "--init: the classifier is not taken, it is of other classes" in caplog.text
+    assert "the classifier is left out, it has other classes" in caplog.text
 
 
 def test_another_number_of_classes_keeps_the_new_classifier(source: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_an_assembly_keeps_its_new_classifiers(tmp_path: Path) -> None:
 
 def test_weights_that_do_not_fit(source: Path, tmp_path: Path) -> None:
     wide = model_of(source, width=8)
-    with pytest.raises(InputError, match=r"mismatched \(.*instead of.*--channels"):
+    with pytest.raises(InputError, match=r"mismatched \(.*instead of.*channels"):
         load_pretrained(wide, source)
     torch.save(pyskl_state_dict(wide), tmp_path / "wide.pth")
     with pytest.raises(InputError, match=r"wide\.pth.*mismatched.*instead of"):
@@ -122,15 +122,15 @@ def test_weights_that_do_not_fit(source: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         load_pretrained(wide, tmp_path / "nowhere.pth")
     (tmp_path / "bad.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(InputError, match=r"^--init .*bad\.safetensors: damaged"):
+    with pytest.raises(InputError, match=r"^init .*bad\.safetensors: damaged"):
         load_pretrained(wide, tmp_path / "bad.safetensors")
     save_file({"x\n" * 5000: torch.ones(2)}, tmp_path / "bad.safetensors")
-    with pytest.raises(InputError, match=r"^--init .*bad\.safetensors: 'x\\n.* is no name"):
+    with pytest.raises(InputError, match=r"^init .*bad\.safetensors: 'x\\n.* is no name"):
         load_pretrained(wide, tmp_path / "bad.safetensors")
     save_file({"x": torch.ones(2)}, tmp_path / "bad.safetensors")
     content = (tmp_path / "bad.safetensors").read_bytes()
     (tmp_path / "bad.safetensors").write_bytes(content.replace(b'"F32"', b'"C64"'))
-    with pytest.raises(InputError, match=r"^--init .*bad\.safetensors: damaged"):
+    with pytest.raises(InputError, match=r"^init .*bad\.safetensors: damaged"):
         load_pretrained(wide, tmp_path / "bad.safetensors")
     save_file({"x": torch.ones(2)}, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match=r"missing.*1 unexpected \(x\)"):
