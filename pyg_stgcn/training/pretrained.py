@@ -76,7 +76,7 @@ def _weights_of_run(folder: Path) -> Path:
     if run.weights.exists() or not run.is_started:
         return run.weights
     last = run.last_checkpoint
-    started = f", or start from its last checkpoint {last}" if last.exists() else ""
+    started = f", or start from what it has with init='{last}'" if last.exists() else ""
     raise InputError(
         f"init {folder}: the run is not finished; finish it with {resume_command(folder)}{started}"
     )

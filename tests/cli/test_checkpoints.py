@@ -118,13 +118,10 @@ def test_a_stopped_run_says_what_to_do(stopped: Path, tmp_path: Path, tiny_pickl
         assert f"finish it with {resume}, or" in said and "--checkpoint last" in said
     said = failed(call(*options(tiny_pickle, tmp_path / "next"), "--init", stopped))
     last = stopped / "checkpoints" / "last.ckpt"
-    assert f"finish it with {resume}, or start from what it has, --init {last}" in said
+    assert f"finish it with {resume}, or start from what it has with --init {last}" in said
     shutil.rmtree(stopped / "checkpoints")
     said = failed(call("evaluate", stopped, "--checkpoint", "best"))
-    assert (
-        f"best.ckpt: no such checkpoint, the run has not come so far; go on with it with {resume}"
-        in said
-    )
+    assert f"best.ckpt: no such checkpoint yet; continue the run with {resume}" in said
     assert "--checkpoint last" not in failed(call("evaluate", stopped))
 
 

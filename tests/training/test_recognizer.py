@@ -7,7 +7,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
 from pyg_stgcn.sparsity import sparsify
@@ -25,8 +25,8 @@ class Model(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(CHANNELS, CLASSES)
 
-    def forward(self, x: Any, batch: Tensor | None = None, batch_size: int | None = None) -> Tensor:
-        return self.head(self.dropout(self.norm(getattr(x, "x", x).flatten(1))))
+    def forward(self, x: Tensor, batch: Tensor, batch_size: int) -> Tensor:
+        return self.head(self.dropout(self.norm(x.flatten(1))))
 
 
 def samples() -> list[Data]:
@@ -135,10 +135,9 @@ def test_accuracies_are_those_of_the_logits() -> None:
     recognizer = ActionRecognizer(model, CLASSES, lr=1e-9)
     x, y = torch.stack([clip.x for clip in samples()]), torch.cat([clip.y for clip in samples()])
     for clips in (slice(0, 4), slice(4, None)):
-        data = Data(x=x[clips, 0], y=y[clips], batch=torch.arange(len(y[clips])))
-        recognizer.validation_step(data, 0)
+        recognizer.validation_step(Batch.from_data_list(samples()[clips]), 0)
     found = {name: float(value) for name, value in recognizer.val_metrics.compute().items()}
-    logits = model(x)
+    logits = model(x, torch.arange(CLIPS), CLIPS)
     assert found["val_top1"] == pytest.approx(float((logits.argmax(-1) == y).float().mean()))
     assert found["val_top5"] == 1  # Of three classes.
     per_clip = -logits.log_softmax(-1).gather(1, y[:, None])
