@@ -24,9 +24,9 @@ from pyg_stgcn.evaluation.metrics import classification_metrics, confusion
 from pyg_stgcn.plots.curves import plot_confusion
 from pyg_stgcn.runs.batches import clip_transform, make_loader, split_held_out
 from pyg_stgcn.runs.folder import DIVERGED, Run
-from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
+from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.tables import write_csv, write_json, write_table
 
 _BATCH_SIZE = 64
