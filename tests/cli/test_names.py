@@ -83,7 +83,7 @@ def test_a_figure_that_cannot_be_drawn_loses_no_numbers(
     monkeypatch.setattr("pyg_stgcn.evaluation.run_evaluation.plot_confusion", fail)
     monkeypatch.setattr("pyg_stgcn.evaluation.robustness.plot_robustness", fail)
     monkeypatch.setattr("pyg_stgcn.evaluation.fusion.plot_fusion", fail)
-    monkeypatch.setattr("pyg_stgcn.plots.masks.plot_masks", fail)
+    monkeypatch.setattr("pyg_stgcn.evaluation.inspection.plot_masks", fail)
     out = run.parent / "fusion"
     for words in (
         ["evaluate", run, "--views", 1],
