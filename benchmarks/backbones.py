@@ -98,7 +98,7 @@ def compare_convs(rounds: int) -> None:
                 {
                     "usual": (lambda u=usual, x=x: u(x), [x, *usual.parameters()]),
                     "ours": (
-                        lambda o=ours, x=last, p=prior: o(x, p),
+                        lambda o=ours, x=last, p=prior: o(x, dense_adj=p),
                         [last, prior, *ours.parameters()],
                     ),
                 },

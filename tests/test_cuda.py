@@ -69,6 +69,19 @@ def test_trains_as_on_the_cpu(name: str, method: str | None) -> None:
         torch.testing.assert_close(its.cpu(), mine, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", list_models())
+def test_no_synchronisation(name: str, training: bool) -> None:
+    model = create_model(name, 5, "hand21", base_channels=8).cuda().train(training)
+    given = random_clips(model, 3, 2, 12)
+    model(*given).sum().backward()  # What the libraries set up once may wait.
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        model(*given).sum().backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 @pytest.fixture
 def words(tiny_pickle: Path, tmp_path: Path) -> list[object]:
     size = ["--channels", 8, "--clip-frames", 12, "--batch-size", 12, "--eval-views", 2]

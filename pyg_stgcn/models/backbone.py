@@ -1,8 +1,9 @@
-"""What all backbones have in common: from a batch over ten stages to logits."""
+"""The base of all backbones: from clips through ten stages to logits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from abc import abstractmethod
+from collections.abc import Collection
 from typing import cast
 
 import torch
@@ -20,25 +21,43 @@ class Backbone(nn.Module):
     r"""Ten stages over the joints and frames of every person, pooling and a classifier.
 
     Channels double at :obj:`inflate_stages`, frames halve at :obj:`down_stages`; the first stage
-    is left out where the input has :obj:`base_channels` channels already. Features are averaged
-    over frames and joints, then over the persons that are there.
+    is left out if the input has :obj:`base_channels` channels already. Features are averaged
+    over frames and joints, then over the persons of a clip.
+
+    A subclass defines :meth:`make_block` and, as class attributes, defaults that differ:
+
+    .. code-block:: python
+
+        @register_model
+        class WideKernel(Backbone):
+            graph = "spatial"
+
+            def make_block(self, stage: Stage) -> Block:
+                channels, graph = stage.out_channels, stage.graph
+                conv = STGraphConv(stage.in_channels, channels, graph.num_partitions)
+                gcn = SpatialUnit(conv, graph, "init")
+                tcn = TemporalConv(channels, channels, 15, stage.stride)
+                return Block(stage, gcn, tcn)
 
     Args:
         num_classes (int): Number of classes.
         skeleton (Skeleton or str): The skeleton of the data, or the name of a built-in one.
-        in_channels (int): Channels :math:`C` of the input.
-        base_channels (int): Width of the first stages.
-        graph (str): A partition of the skeleton, or :obj:`"random"`.
-        num_partitions (int): Number of partitions of the :obj:`"random"` graph.
-        dropout (float): Dropout before the classifier.
+        in_channels (int): Channels :math:`C` of the input. (default: :obj:`3`)
+        base_channels (int): Width of the first stages. (default: :obj:`64`)
+        graph (str, optional): The graph of every stage at the start: a partition of the skeleton
+            (see :meth:`pyg_stgcn.skeletons.Skeleton.graph`), or :obj:`"random"` for random weights
+            of all pairs of joints (default: that of the class).
+        num_partitions (int, optional): Number of partitions of the :obj:`"random"` graph (default:
+            that of the class).
+        person_slots (int, optional): Number of persons of a clip with a normalisation of their own;
+            further persons share the last (default: that of the class).
+        dropout (float): Dropout before the classifier. (default: :obj:`0.0`)
         tcn_dropout (float): Dropout after the temporal convolutions of all stages but the first.
+            (default: :obj:`0.0`)
         inflate_stages (collection of int): Stages, counted from 1, at which channels double.
+            (default: :obj:`(5, 8)`)
         down_stages (collection of int): Stages, counted from 1, at which frames halve.
-        make_block (callable): Makes one stage.
-        all_pairs (bool): If set to :obj:`True`, all pairs of joints are learnable edges.
-            (default: :obj:`False`)
-        person_slots (int): Number of persons with a normalisation of their own; the following
-            ones share the last. (default: :obj:`1`)
+            (default: :obj:`(5, 8)`)
 
     Shapes:
         - **x:** :math:`(P V, T, C)`, the joints of a person together
@@ -51,44 +70,51 @@ class Backbone(nn.Module):
 
     NUM_STAGES = 10
 
+    #: The graph at the start, its number of partitions if it is random, and whether all pairs of
+    #: joints are learnable edges.
+    graph: str = "spatial"
+    num_partitions: int = 3
+    all_pairs: bool = True
+    #: Persons of a clip with a normalisation of their own.
+    person_slots: int = 1
+
     def __init__(
         self,
         num_classes: int,
         skeleton: Skeleton | str,
-        in_channels: int,
-        base_channels: int,
-        graph: str,
-        num_partitions: int,
-        dropout: float,
-        tcn_dropout: float,
-        inflate_stages: Collection[int],
-        down_stages: Collection[int],
-        make_block: Callable[[Stage], Block],
-        all_pairs: bool = False,
-        person_slots: int = 1,
+        *,
+        in_channels: int = 3,
+        base_channels: int = 64,
+        graph: str | None = None,
+        num_partitions: int | None = None,
+        person_slots: int | None = None,
+        dropout: float = 0.0,
+        tcn_dropout: float = 0.0,
+        inflate_stages: Collection[int] = (5, 8),
+        down_stages: Collection[int] = (5, 8),
     ) -> None:
         super().__init__()
+        self.graph = self.graph if graph is None else graph
+        self.num_partitions = self.num_partitions if num_partitions is None else num_partitions
+        self.person_slots = self.person_slots if person_slots is None else person_slots
         _check_counts(
             num_classes=num_classes,
             in_channels=in_channels,
             base_channels=base_channels,
-            person_slots=person_slots,
+            person_slots=self.person_slots,
         )
         self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
         self.num_classes = num_classes
         self.in_channels = in_channels
-        self.graph = graph
-        self.num_partitions = num_partitions
-        self.all_pairs = all_pairs
         self.dropout = dropout
         start = self.start_graph()
 
         num_features = self.skeleton.num_joints * in_channels
         self.data_norm: nn.BatchNorm1d | PersonNorm
-        if person_slots == 1:
+        if self.person_slots == 1:
             self.data_norm = nn.BatchNorm1d(num_features)
         else:
-            self.data_norm = PersonNorm(num_features, person_slots)
+            self.data_norm = PersonNorm(num_features, self.person_slots)
         self.stages = nn.ModuleList()
         channels, width = in_channels, base_channels
         for number in range(1, self.NUM_STAGES + 1):
@@ -103,13 +129,21 @@ class Backbone(nn.Module):
                 dropout=tcn_dropout if number > 1 else 0.0,
                 residual=number > 1,
             )
-            self.stages.append(make_block(stage))
+            self.stages.append(self.make_block(stage))
             channels = width
         self.num_features = channels
         self.head = ClassifierHead(self.num_features, num_classes, dropout)
 
+    @abstractmethod
+    def make_block(self, stage: Stage) -> Block:
+        """Makes one stage.
+
+        Args:
+            stage (Stage): Channels, stride, graph and dropout of the stage.
+        """
+
     def start_graph(self) -> SkeletonGraph:
-        """The graph that all stages start with; a new draw where it is random."""
+        """The graph of all stages at the start; drawn again on every call if it is random."""
         # A model that is built on "meta", for its shapes alone, has the edges of any other.
         device = torch.get_default_device()
         with torch.device("cpu" if device.type == "meta" else device):
@@ -117,7 +151,7 @@ class Backbone(nn.Module):
             return graph.complete() if self.all_pairs else graph
 
     def reset_parameters(self) -> None:
-        """Draws new weights (and a new random graph) and forgets the statistics."""
+        """Draws new weights (and a new random graph) and resets the statistics."""
         start = self.start_graph()
         self.data_norm.reset_parameters()
         for block in cast(list[Block], list(self.stages)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch_geometric.typing import SparseTensor
 
 from pyg_stgcn.nn import (
     CTRMSTCN,
@@ -27,7 +28,7 @@ TemporalUnit = TemporalConv | MSTCN | CTRMSTCN
 
 @dataclass(frozen=True)
 class Stage:
-    """What a backbone asks of one of its stages.
+    """The options of one stage of a backbone.
 
     Args:
         in_channels: Channels of the input.
@@ -132,10 +133,19 @@ class SpatialUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves every frame with the graph."""
-        out = features_last(self._normalize, self.conv(x, self.adjacency()))
+        out = features_last(self._normalize, self._convolve(x))
         if self.down is not None:
             out = (out + self.down(x)).relu_()
         return out if self.attention is None else self.attention(out)
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        if getattr(self.conv, "explain", False):  # PyG's masks are for messages along edges.
+            graph = self.adjacency
+            return self.conv(x, graph.edge_index, graph.weights(), graph.edge_type)
+        adj = self.adjacency()
+        if isinstance(adj, SparseTensor):
+            return self.conv(x, adj)
+        return self.conv(x, dense_adj=adj)
 
     def _normalize(self, x: Tensor) -> Tensor:
         out: Tensor = self.norm(x)

@@ -1,4 +1,4 @@
-"""Models by name: the decorated factories are the registry, and their signatures the options."""
+"""Models by name: the decorated classes are the registry, and their signatures the options."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from torch import nn
-
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.text import suggestion
 
-_FACTORIES: dict[str, Callable[..., nn.Module]] = {}
+_FACTORIES: dict[str, Callable[..., Backbone]] = {}
 
-Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
+Factory = TypeVar("Factory", bound=Callable[..., Backbone])
 
 
 def register_model(factory: Factory) -> Factory:
@@ -35,9 +34,7 @@ def list_models() -> list[str]:
     return sorted(_FACTORIES)
 
 
-def create_model(
-    name: str, num_classes: int, skeleton: Skeleton | str, **options: Any
-) -> nn.Module:
+def create_model(name: str, num_classes: int, skeleton: Skeleton | str, **options: Any) -> Backbone:
     """Makes a model by its name.
 
     Args:
@@ -55,7 +52,7 @@ def create_model(
             f"{', '.join(list_models())}"
         )
     factory = _FACTORIES[name]
-    valid = list(inspect.signature(factory).parameters)[2:]
+    valid = _options(factory)
     for option in options:
         if option not in valid:
             raise InputError(
@@ -63,3 +60,15 @@ def create_model(
                 f"{', '.join(valid)}"
             )
     return factory(num_classes, skeleton, **options)
+
+
+def _options(factory: Callable[..., Backbone]) -> list[str]:
+    """The names of the options of a factory; those of a class include those of its bases."""
+    found: list[str] = []
+    for part in factory.__mro__ if isinstance(factory, type) else (factory,):
+        if part is factory or "__init__" in vars(part):
+            parameters = list(inspect.signature(part).parameters.values())[2:]
+            found += [entry.name for entry in parameters if entry.kind != entry.VAR_KEYWORD]
+            if all(entry.kind != entry.VAR_KEYWORD for entry in parameters):
+                break
+    return found

@@ -1,82 +1,28 @@
 """ST-GCN++.
 
 From "PYSKL: Towards Good Practices for Skeleton Action Recognition"
-(https://arxiv.org/abs/2205.09443): ST-GCN with a graph that is learnt outright, a residual path
-around every graph convolution, and temporal convolutions in six branches.
+(https://arxiv.org/abs/2205.09443): ST-GCN with learnt edge weights, a residual path around every
+graph convolution, and temporal convolutions in six branches.
 """
 
 from __future__ import annotations
-
-from collections.abc import Collection
 
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.blocks import Block, SpatialUnit, Stage
 from pyg_stgcn.models.registry import register_model
 from pyg_stgcn.nn import MSTCN, STGraphConv
-from pyg_stgcn.skeletons import Skeleton
 
 
 @register_model
 class STGCNPP(Backbone):
-    r"""Spatial temporal graph convolutional network with multi-scale temporal convolutions.
+    """Spatial temporal graph convolutional network with multi-scale temporal convolutions.
 
-    Args:
-        num_classes (int): Number of classes.
-        skeleton (Skeleton or str): The skeleton of the data, or the name of a built-in one.
-        in_channels (int): Channels :math:`C` of the input. (default: :obj:`3`)
-        base_channels (int): Width of the first stages. (default: :obj:`64`)
-        graph (str): The graph that every stage starts with: a partition of the skeleton (see
-            :meth:`pyg_stgcn.skeletons.Skeleton.graph`), or :obj:`"random"`. All pairs of joints
-            are learnable edges. (default: :obj:`"spatial"`)
-        num_partitions (int): Number of partitions of the :obj:`"random"` graph.
-            (default: :obj:`3`)
-        dropout (float): Dropout before the classifier. (default: :obj:`0.0`)
-        tcn_dropout (float): Dropout after the temporal convolutions of all stages but the first.
-            (default: :obj:`0.0`)
-        inflate_stages (collection of int): Stages, counted from 1, at which channels double.
-            (default: :obj:`(5, 8)`)
-        down_stages (collection of int): Stages, counted from 1, at which frames halve.
-            (default: :obj:`(5, 8)`)
-
-    Shapes:
-        - **x:** :math:`(P V, T, C)`, the joints of a person together
-        - **batch:** the clip of every node, ascending, :math:`(P V)` *(optional)*
-        - **output:** logits :math:`(N, \mathrm{classes})`
-
-    Raises:
-        InputError: If an option is out of range.
+    See :class:`~pyg_stgcn.models.Backbone` for the options.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        skeleton: Skeleton | str,
-        in_channels: int = 3,
-        base_channels: int = 64,
-        graph: str = "spatial",
-        num_partitions: int = 3,
-        dropout: float = 0.0,
-        tcn_dropout: float = 0.0,
-        inflate_stages: Collection[int] = (5, 8),
-        down_stages: Collection[int] = (5, 8),
-    ) -> None:
-        def make_block(stage: Stage) -> Block:
-            channels = stage.out_channels
-            conv = STGraphConv(stage.in_channels, channels, stage.graph.num_partitions)
-            gcn = SpatialUnit(conv, stage.graph, "init", residual=True)
-            return Block(stage, gcn, MSTCN(channels, stage.stride, stage.dropout))
-
-        super().__init__(
-            num_classes,
-            skeleton,
-            in_channels,
-            base_channels,
-            graph,
-            num_partitions,
-            dropout,
-            tcn_dropout,
-            inflate_stages,
-            down_stages,
-            make_block,
-            all_pairs=True,
-        )
+    def make_block(self, stage: Stage) -> Block:
+        """Makes one stage."""
+        channels = stage.out_channels
+        conv = STGraphConv(stage.in_channels, channels, stage.graph.num_partitions)
+        gcn = SpatialUnit(conv, stage.graph, "init", residual=True)
+        return Block(stage, gcn, MSTCN(channels, stage.stride, stage.dropout))

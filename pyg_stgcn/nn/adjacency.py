@@ -11,7 +11,7 @@ from pyg_stgcn.skeletons import SkeletonGraph
 
 ADAPTIVE = ("importance", "init")
 
-# Share of the K*V*V possible edges below which the sparse product wins on a CPU (measured in
+# Density of the graph below which the sparse product is faster on a CPU (measured in
 # benchmarks/spatial_conv.py).
 SPARSE_DENSITY = 0.04
 
@@ -90,21 +90,21 @@ class Adjacency(nn.Module):
 
     def forward(self) -> Tensor | SparseTensor:
         """Builds the matrix from the present edge weights."""
-        weight: Tensor = self.edge_weight
-        if self.adaptive == "importance":
-            weight = weight * self.graph_weight
+        weight = self.weights()
         if not _is_sparse_device(weight):
             return self._dense(weight)
         if torch.is_grad_enabled() and weight.requires_grad:
             return self._matrix(weight)
         return self._without_pruned(weight.detach())
 
+    def weights(self) -> Tensor:
+        r"""The present edge weights :math:`\bar{A}_e`, in the order of :obj:`edge_index`."""
+        weight: Tensor = self.edge_weight
+        return weight * self.graph_weight if self.adaptive == "importance" else weight
+
     def dense(self) -> Tensor:
         r"""The present edge weights :math:`\bar{A}` as in :meth:`by_partition`, with gradients."""
-        weight: Tensor = self.edge_weight
-        if self.adaptive == "importance":
-            weight = weight * self.graph_weight
-        return self.placed(weight)
+        return self.placed(self.weights())
 
     def placed(self, values: Tensor) -> Tensor:
         """One value per edge as in :meth:`by_partition`."""
@@ -202,7 +202,9 @@ def edge_strength(model: nn.Module) -> Tensor:
 
 
 def _is_sparse_device(weight: Tensor) -> bool:
-    return WITH_TORCH_SPARSE and weight.device.type == "cpu"
+    # torch.compile and torch.export do not trace torch-sparse.
+    traced = torch.compiler.is_compiling()
+    return WITH_TORCH_SPARSE and weight.device.type == "cpu" and not traced
 
 
 def _may_stand_for(built_from: Tensor | None, weight: Tensor) -> bool:

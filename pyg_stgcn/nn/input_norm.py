@@ -12,8 +12,8 @@ from torch import Tensor, nn
 def normalize_rows(norm: nn.BatchNorm1d, rows: Tensor) -> Tensor:
     """Normalise the rows of a batch, also in training a single one, which has no variance.
 
-    Such a row, of one person in one frame, is normalised by the running statistics, which it leaves
-    as they are.
+    Such a row, of one person in one frame, is normalised by the running statistics, which do not
+    change.
 
     Shapes:
         - **rows:** :math:`(R, C)`
@@ -43,14 +43,14 @@ def person_positions(num_persons: int, batch: Tensor | None, device: torch.devic
 class PersonNorm(nn.Module):
     r"""A batch norm per person slot, joint and channel.
 
-    The published form pads every sample to the same number of persons and normalises person,
-    joint and channel together (``MVC``). Here nobody is padded: the first person of a sample is
-    normalised by the first slot, the second by the second, and whoever comes after the last slot
-    by the last. The statistics of a slot are those of the persons who are there; with every
-    sample padded to the number of slots they are the published ones.
+    The reference implementation pads every clip to the same number of persons and normalises
+    person, joint and channel together (``MVC``). Here no clip is padded: the first person of a clip
+    is normalised by the first slot, the second by the second, and persons after the last slot by
+    the last. The statistics of a slot are those of its persons; if every clip is padded to the
+    number of slots, they are those of the reference implementation.
 
     In evaluation a slot that has never seen a person, as after a training on single persons, is
-    replaced by the last one before it that has: it has no statistics of its own.
+    replaced by the last one before it that has: it has no statistics.
 
     Args:
         num_features (int): Joints times channels, :math:`V C`.
@@ -67,14 +67,14 @@ class PersonNorm(nn.Module):
         self.slots = nn.ModuleList(nn.BatchNorm1d(num_features) for _ in range(num_slots))
 
     def reset_parameters(self) -> None:
-        """Forgets what was learnt, and the statistics."""
+        """Resets weights, biases and statistics."""
         for norm in self._norms:
             norm.reset_parameters()
 
     def trained_slots(self) -> Tensor:
-        """For every slot the one that stands for it in evaluation, shape :math:`(S)`.
+        """The slot that replaces each slot in evaluation, shape :math:`(S)`.
 
-        Itself, if it or none before it has seen a person; else the last one before it that has.
+        The slot itself, if it or none before it has seen a person; else the last one that has.
         """
         batches = torch.stack([cast(Tensor, norm.num_batches_tracked) for norm in self._norms])
         slots = torch.arange(len(self.slots), device=batches.device)
@@ -93,6 +93,8 @@ class PersonNorm(nn.Module):
         slot = position.clamp(max=len(self.slots) - 1)
         if not self.training:
             slot = self.trained_slots()[slot]
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
+            return self._without_selection(x, slot)
         members = [(slot == number).nonzero().view(-1) for number in range(len(self.slots))]
         normalized = [
             normalize_rows(norm, x[persons].flatten(2).flatten(0, 1))
@@ -101,6 +103,46 @@ class PersonNorm(nn.Module):
         ]
         back = torch.cat(members).argsort()
         return torch.cat(normalized).view(x.shape)[back]
+
+    def _without_selection(self, x: Tensor, slot: Tensor) -> Tensor:
+        """Normalises without selecting the persons of a slot.
+
+        Their number is a value on the GPU: to wait for it would synchronise, and a traced graph
+        does not have it.
+        """
+        rows = x.flatten(2)
+        mean, variance = (self._stacked(name) for name in ("running_mean", "running_var"))
+        if self.training:
+            mean, variance = self._update(rows, slot, mean, variance)
+        scale = self._stacked("weight") * (variance + self._norms[0].eps).rsqrt()
+        out = (rows - mean[slot].unsqueeze(1)) * scale[slot].unsqueeze(1)
+        return (out + self._stacked("bias")[slot].unsqueeze(1)).view(x.shape)
+
+    def _update(
+        self, rows: Tensor, slot: Tensor, old_mean: Tensor, old_variance: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every slot, ``[S, V*C]``; also updates the running statistics."""
+        slots = torch.arange(len(self.slots), device=slot.device)
+        member = (slot.unsqueeze(1) == slots).to(rows.dtype).unsqueeze(2)  # [P, S, 1]
+        count = (member.sum(0) * rows.size(1)).clamp(min=1)
+        # A single row has no variance, see normalize_rows.
+        learns = count > 1
+        mean = (member * rows.sum(1).unsqueeze(1)).sum(0) / count
+        squares = (rows - mean[slot].unsqueeze(1)).square().sum(1)
+        variance = (member * squares.unsqueeze(1)).sum(0) / count
+        with torch.no_grad():
+            unbiased = variance * (count / (count - 1).clamp(min=1))
+            for number, norm in enumerate(self._norms):
+                rate = learns[number] * cast(float, norm.momentum)
+                for name, value in (("running_mean", mean), ("running_var", unbiased)):
+                    running = cast(Tensor, getattr(norm, name))
+                    running.lerp_(value[number].to(running), rate.to(running))
+                norm.num_batches_tracked += learns[number].view(())  # type: ignore[operator]
+        return torch.where(learns, mean, old_mean), torch.where(learns, variance, old_variance)
+
+    def _stacked(self, name: str) -> Tensor:
+        """One tensor of all slots, ``[S, V*C]``."""
+        return torch.stack([cast(Tensor, getattr(norm, name)) for norm in self._norms])
 
     @property
     def _norms(self) -> list[nn.BatchNorm1d]:

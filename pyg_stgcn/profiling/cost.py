@@ -71,9 +71,10 @@ def count_macs(model: Backbone, clips: Sequence[Any]) -> list[LayerCost]:
     found: dict[str, LayerCost] = {}
     ran: set[str] = set()
 
-    def record(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+    def record(name: str) -> Callable[[nn.Module, Any, Any, Any], None]:
+        def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
             ran.add(name)
+            inputs = (*args, *kwargs.values())
             dense, effective = _macs(module, inputs, output)
             own = [getattr(module, part, None) for part in ("weight", "bias")]
             params = sum(part.numel() for part in own if isinstance(part, Tensor))
@@ -83,7 +84,9 @@ def count_macs(model: Backbone, clips: Sequence[Any]) -> list[LayerCost]:
         return hook
 
     handles = [
-        module.register_forward_hook(record(name)) for name, module in model.named_modules() if name
+        module.register_forward_hook(record(name), with_kwargs=True)
+        for name, module in model.named_modules()
+        if name
     ]
     was_training = model.training
     model.eval()

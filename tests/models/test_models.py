@@ -169,7 +169,7 @@ def test_reset_parameters_makes_a_new_model(name: str) -> None:
 def influence(unit: SpatialUnit, x: Tensor) -> Tensor:
     """Whether the features of joint v make a difference at joint w, ``[v, w]``."""
     x = x.clone().requires_grad_()
-    out = unit.conv(x, unit.adjacency())
+    out = unit._convolve(x)
     grads = [torch.autograd.grad(o.sum(), x, retain_graph=True)[0] for o in out.unbind(2)]
     return torch.stack([(grad != 0).any(3).any(1).any(0) for grad in grads], dim=1)
 

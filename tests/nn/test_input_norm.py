@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from pyg_stgcn.nn import PersonNorm
-from pyg_stgcn.nn.input_norm import normalize_rows
+from pyg_stgcn.nn.input_norm import normalize_rows, person_positions
 
 T, V, C = 5, 4, 3
 
@@ -138,3 +140,23 @@ def test_reset_parameters() -> None:
     for slot in norm.slots:
         assert torch.equal(slot.weight, torch.ones_like(slot.weight))
         assert not slot.running_mean.any()
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("clips", [[0, 0, 1, 2, 2, 2], [0, 1, 2], [0, 0]])
+def test_a_gpu_computes_the_same_without_selecting_persons(
+    training: bool, clips: list[int]
+) -> None:
+    norm, batch = make(3).train(training), torch.tensor(clips)
+    other = copy.deepcopy(norm)
+    x = features(len(clips)) + 2
+    if clips == [0, 0]:
+        x = x[:, :1]  # A single row a slot.
+    slot = person_positions(len(x), batch, x.device).clamp(max=2)
+    if not training:
+        slot = other.trained_slots()[slot]
+    torch.testing.assert_close(other._without_selection(x, slot), norm(x, batch))
+    for (name, found), expected in zip(
+        other.state_dict().items(), norm.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(found, expected, msg=name)

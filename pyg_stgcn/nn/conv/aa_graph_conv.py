@@ -34,8 +34,9 @@ class AAGraphConv(AdaptiveGraphConv):
     Shapes:
         - **input:** node features :math:`(*, T, V, C)` or :math:`(V, C)`, edge indices
           :math:`(2, E)`, prior edge weights :math:`(E)` *(optional)*, edge types :math:`(E)`; or,
-          in place of the three, one matrix :math:`(V K, V)` whose row :math:`w K + k` holds the
-          weights :math:`A_{k \cdot w}`
+          in place of the three, one matrix :math:`(V K, V)`, a
+          :class:`torch_sparse.SparseTensor` as :obj:`edge_index` or a dense one as
+          :obj:`dense_adj`, whose row :math:`w K + k` holds the weights :math:`A_{k \cdot w}`
         - **output:** node features :math:`(*, T, V, C')` or :math:`(V, C')`
     """
 

@@ -1,4 +1,4 @@
-"""What the graph convolutions that learn a part of their graph from the data have in common."""
+"""The base of the graph convolutions that learn a part of their graph from the data."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.typing import Adj, OptTensor, SparseTensor
 
-from pyg_stgcn.nn.conv.graph_checks import check_matrix, check_types
+from pyg_stgcn.nn.conv.graph_checks import check_edges, check_matrix
 
 
 @dataclass(frozen=True)
 class TypedEdges:
-    """The edges of a graph, in the order of their types.
+    """The edges of a graph, with types and weights.
 
     Args:
         source: The source nodes.
         target: The target nodes.
-        kind: The partitions, ascending.
+        kind: The partitions.
         weight: The prior weights.
         num_partitions: The number of partitions :math:`K`.
     """
@@ -41,20 +41,14 @@ class TypedEdges:
         """The targets, every node split into K."""
         return self.target * self.num_partitions + self.kind
 
-    @property
-    def per_kind(self) -> list[int]:
-        """How many edges every partition has."""
-        return self.kind.bincount(minlength=self.num_partitions).tolist()
-
 
 class AdaptiveGraphConv(MessagePassing):
     r"""Base of the graph convolutions that take a graph as the prior and learn the rest.
 
-    The graph comes in one of two forms. As edges, messages run along the given edges only, and
-    what is learnt is computed edge by edge. As one matrix :math:`(V K, V)`, what is learnt is
-    computed for all pairs of nodes at once, which is faster for small graphs with many edges. An
-    edge or entry of weight zero carries no message in either form: what is learnt does not bring
-    it back. The two agree.
+    The graph is given as edges or as one matrix. Along edges, the learnt part is computed edge by
+    edge. With a matrix :math:`(V K, V)` it is computed for all pairs of nodes at once, which is
+    faster for small graphs with many edges. Both agree. An edge or entry of weight zero carries no
+    message: the learnt part does not bring it back.
 
     Args:
         in_channels (int): Size of each input feature :math:`C`.
@@ -71,32 +65,39 @@ class AdaptiveGraphConv(MessagePassing):
     def forward(
         self,
         x: Tensor,
-        edge_index: Adj,
+        edge_index: Adj | None = None,
         edge_weight: OptTensor = None,
         edge_type: OptTensor = None,
+        dense_adj: OptTensor = None,
     ) -> Tensor:
         """Convolves the features with the graph.
 
         Args:
             x (torch.Tensor): The node features; without frames, those of one frame.
             edge_index (torch.Tensor or SparseTensor): The edges (row 0 source, row 1 target), or
-                the prior of all pairs as one matrix, see above.
+                the prior weights of all pairs as one sparse matrix, see above.
             edge_weight (torch.Tensor, optional): The prior weight of every edge (default: 1).
-            edge_type (torch.Tensor, optional): The partition of every edge; needed where
+            edge_type (torch.Tensor, optional): The partition of every edge; needed if
                 :obj:`num_partitions` is not 1.
+            dense_adj (torch.Tensor, optional): The prior weights of all pairs as one dense matrix,
+                instead of the edges.
 
         Raises:
-            InputError: If the edge types are missing, or the matrix has the wrong size.
+            InputError: If there is no graph or more than one, the edge types are missing, or the
+                matrix has the wrong size.
         """
         frames = x.view(-1, *x.shape[-3:]) if x.dim() > 2 else x[None, None]
-        if isinstance(edge_index, SparseTensor) or edge_index.is_floating_point():
-            check_matrix(edge_index, x.size(-2), self.num_partitions, edge_weight, edge_type)
-            if isinstance(edge_index, SparseTensor):
-                edge_index = edge_index.to_dense()
-            prior = edge_index.view(x.size(-2), self.num_partitions, x.size(-2)).transpose(0, 1)
+        if dense_adj is None and isinstance(edge_index, SparseTensor):
+            dense_adj, edge_index = edge_index.to_dense(), None
+        if dense_adj is not None:
+            check_matrix(
+                dense_adj, x.size(-2), self.num_partitions, edge_index, edge_weight, edge_type
+            )
+            prior = dense_adj.view(x.size(-2), self.num_partitions, x.size(-2)).transpose(0, 1)
             out = self.all_pairs(frames, prior)
         else:
-            out = self.along_edges(frames, self._by_type(x, edge_index, edge_weight, edge_type))
+            edge_index = check_edges(edge_index, edge_type, self.num_partitions)
+            out = self.along_edges(frames, self._edges(x, edge_index, edge_weight, edge_type))
         return out.reshape(*x.shape[:-1], self.out_channels)
 
     @abstractmethod
@@ -108,18 +109,16 @@ class AdaptiveGraphConv(MessagePassing):
         """Convolves ``x [P, T, V, C]`` along the given edges."""
 
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
-        """The features at the source of every edge, times what the edge weighs."""
+        """The features at the source of every edge, times the weight of the edge."""
         return weight * x_j
 
-    def _by_type(
+    def _edges(
         self, x: Tensor, edge_index: Tensor, edge_weight: OptTensor, edge_type: OptTensor
     ) -> TypedEdges:
-        check_types(edge_type, self.num_partitions)
         source, target = edge_index
         kind = torch.zeros_like(source) if edge_type is None else edge_type
         weight = x.new_ones(source.numel()) if edge_weight is None else edge_weight
-        kind, order = kind.sort(stable=True)
-        return TypedEdges(source[order], target[order], kind, weight[order], self.num_partitions)
+        return TypedEdges(source, target, kind, weight, self.num_partitions)
 
     def __repr__(self) -> str:
         return (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, TypedEdges, channel_product
@@ -35,8 +34,9 @@ class CTRGraphConv(AdaptiveGraphConv):
     Shapes:
         - **input:** node features :math:`(*, T, V, C)` or :math:`(V, C)`, edge indices
           :math:`(2, E)`, prior edge weights :math:`(E)` *(optional)*, edge types :math:`(E)`; or,
-          in place of the three, one matrix :math:`(V K, V)` whose row :math:`w K + k` holds the
-          weights :math:`A_{k \cdot w}`
+          in place of the three, one matrix :math:`(V K, V)`, a
+          :class:`torch_sparse.SparseTensor` as :obj:`edge_index` or a dense one as
+          :obj:`dense_adj`, whose row :math:`w K + k` holds the weights :math:`A_{k \cdot w}`
         - **output:** node features :math:`(*, T, V, C')` or :math:`(V, C')`
     """
 
@@ -79,15 +79,8 @@ class CTRGraphConv(AdaptiveGraphConv):
         num_nodes = x.size(2)
         source, target = self._relations(x).transpose(1, 2).flatten(2, 3).unbind(1)
         relation = (source[:, edges.typed_source] - target[:, edges.typed_target]).tanh()
-        refined = torch.cat(
-            [
-                F.linear(part, weight, bias)
-                for part, weight, bias in zip(
-                    relation.split(edges.per_kind, dim=1), *self._refine(), strict=True
-                )
-            ],
-            dim=1,
-        )
+        weight, bias = (part[edges.kind] for part in self._refine())
+        refined = torch.einsum("eor,per->peo", weight, relation) + bias
         gate = self.alpha * (edges.weight != 0)
         weight = edges.weight[:, None] + gate[:, None] * refined
         value = self.value(x).view(*x.shape[:2], -1, self.out_channels)

@@ -10,7 +10,7 @@ from torch_geometric.nn.inits import uniform
 from torch_geometric.typing import Adj, OptPairTensor, OptTensor, SparseTensor, torch_sparse
 from torch_geometric.utils import scatter
 
-from pyg_stgcn.nn.conv.graph_checks import check_matrix, check_types
+from pyg_stgcn.nn.conv.graph_checks import check_edges, check_matrix
 
 # Batched products of matrices with fewer columns than this are slower than one wide product with
 # the joints first, the two transposes included (measured in benchmarks/spatial_conv.py).
@@ -108,9 +108,10 @@ class STGraphConv(MessagePassing):
     Shapes:
         - **input:** node features :math:`(*, V, C)`, edge indices :math:`(2, E)`, edge weights
           :math:`(E)` *(optional)*, edge types :math:`(E)`; or, in place of the three, one matrix
-          :math:`(V K, V)`, dense or as :class:`torch_sparse.SparseTensor`, whose row
-          :math:`w K + k` holds the weights :math:`A_{k \cdot w}` (for :math:`K = 1` this is the
-          transposed adjacency matrix :obj:`adj_t`)
+          :math:`(V K, V)`, a :class:`torch_sparse.SparseTensor` as :obj:`edge_index` or a dense
+          one as :obj:`dense_adj`, whose row :math:`w K + k` holds the weights
+          :math:`A_{k \cdot w}` (for :math:`K = 1` this is the transposed adjacency matrix
+          :obj:`adj_t`)
         - **output:** node features :math:`(*, V, C')`
     """
 
@@ -141,38 +142,46 @@ class STGraphConv(MessagePassing):
     def forward(
         self,
         x: Tensor,
-        edge_index: Adj,
+        edge_index: Adj | None = None,
         edge_weight: OptTensor = None,
         edge_type: OptTensor = None,
+        dense_adj: OptTensor = None,
     ) -> Tensor:
         """Convolves the features of every frame with the graph.
 
         Args:
             x (torch.Tensor): The node features.
             edge_index (torch.Tensor or SparseTensor): The edges (row 0 source, row 1 target), or
-                the whole graph as one matrix, see above.
+                the whole graph as one sparse matrix, see above.
             edge_weight (torch.Tensor, optional): The edge weights.
-            edge_type (torch.Tensor, optional): The partition of every edge; needed where
+            edge_type (torch.Tensor, optional): The partition of every edge; needed if
                 :obj:`num_partitions` is not 1.
+            dense_adj (torch.Tensor, optional): The whole graph as one dense matrix, see above,
+                instead of the edges.
 
         Raises:
-            InputError: If the edge types are missing, or the matrix has the wrong size.
+            InputError: If there is no graph or more than one, the edge types are missing, or the
+                matrix has the wrong size.
         """
-        if isinstance(edge_index, SparseTensor) or edge_index.is_floating_point():
-            check_matrix(edge_index, x.size(-2), self.num_partitions, edge_weight, edge_type)
+        num_nodes = x.size(-2)
+        if dense_adj is not None:
+            check_matrix(
+                dense_adj, num_nodes, self.num_partitions, edge_index, edge_weight, edge_type
+            )
+            return st_graph_conv(x, dense_adj, self.weight, self.bias)
+        if isinstance(edge_index, SparseTensor):
+            check_matrix(edge_index, num_nodes, self.num_partitions, edge_weight, edge_type)
             arriving = _row_sum(edge_index, self.bias)
         else:
+            edge_index = check_edges(edge_index, edge_type, self.num_partitions)
             edge_index, arriving = self._typed_edges(x, edge_index, edge_weight, edge_type)
-        if isinstance(edge_index, Tensor) and edge_index.is_floating_point():
-            out = graph_product(x, edge_index)
-        else:
-            # propagate_type: (x: OptPairTensor, edge_weight: OptTensor)
-            out = self.propagate(
-                edge_index,
-                x=(x, None),
-                edge_weight=edge_weight,
-                size=(x.size(-2), x.size(-2) * self.num_partitions),
-            )
+        # propagate_type: (x: OptPairTensor, edge_weight: OptTensor)
+        out = self.propagate(
+            edge_index,
+            x=(x, None),
+            edge_weight=edge_weight,
+            size=(num_nodes, num_nodes * self.num_partitions),
+        )
         return _partition_linear(out, arriving, self.weight, self.bias)
 
     def message(self, x_j: Tensor, edge_weight: OptTensor) -> Tensor:
@@ -187,14 +196,15 @@ class STGraphConv(MessagePassing):
         self, x: Tensor, edge_index: Tensor, edge_weight: OptTensor, edge_type: OptTensor
     ) -> tuple[Tensor, OptTensor]:
         """Splits every target node into K, one per partition; also sums what arrives there."""
-        check_types(edge_type, self.num_partitions)
         target = edge_index[1]
         if edge_type is not None:
             target = target * self.num_partitions + edge_type
         arriving = None
         if self.bias is not None:
-            ones = x.new_ones(edge_index.size(1)) if edge_weight is None else edge_weight
-            arriving = scatter(ones, target, dim_size=x.size(-2) * self.num_partitions)
+            weight = x.new_ones(edge_index.size(1)) if edge_weight is None else edge_weight
+            if self.explain:  # The bias is part of the message, which PyG masks.
+                weight = self.explain_message(weight.view(-1, 1), None).view(-1)
+            arriving = scatter(weight, target, dim_size=x.size(-2) * self.num_partitions)
         return torch.stack([edge_index[0], target]), arriving
 
     def __repr__(self) -> str:

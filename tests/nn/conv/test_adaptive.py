@@ -110,7 +110,10 @@ def test_equals_the_published_formula(kind: Kind, form: str, share: float) -> No
         out = conv(x, *as_edges(prior, edges))
     else:
         matrix = as_matrix(prior, edges)
-        out = conv(x, SparseTensor.from_dense(matrix) if form == "sparse" else matrix)
+        if form == "sparse":
+            out = conv(x, SparseTensor.from_dense(matrix))
+        else:
+            out = conv(x, dense_adj=matrix)
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-10)
 
     upstream = torch.randn_like(out)
@@ -125,7 +128,7 @@ def test_every_partition_with_factors_of_its_own() -> None:
     conv = make(DGGraphConv, subset_wise=True)
     x, prior, edges = inputs(0.4)
     expected = dgstgcn(conv, x, prior, edges)
-    torch.testing.assert_close(conv(x, as_matrix(prior, edges)), expected)
+    torch.testing.assert_close(conv(x, dense_adj=as_matrix(prior, edges)), expected)
     torch.testing.assert_close(conv(x, *as_edges(prior, edges)), expected)
 
 
@@ -138,7 +141,7 @@ def test_an_edge_of_weight_zero_is_gone(kind: Kind) -> None:
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
     # From joint 0 to joint 2 in no partition: what happens at 0 is not noticed at 2.
     edges[:, 0, 2] = False
-    out = conv(x, as_matrix(prior, edges))
+    out = conv(x, dense_adj=as_matrix(prior, edges))
     (grad,) = torch.autograd.grad(out[:, :, 2].sum(), x)
     assert torch.equal(grad[:, :, 0], torch.zeros_like(grad[:, :, 0]))
     assert grad[:, :, 2:].abs().sum() > 0
@@ -148,7 +151,7 @@ def test_a_zero_may_become_an_edge_again(kind: Kind) -> None:
     conv = make(kind)
     x, prior, edges = inputs(0.4)
     matrix = as_matrix(prior, edges).requires_grad_()
-    (grad,) = torch.autograd.grad(conv(x, matrix).square().sum(), matrix)
+    (grad,) = torch.autograd.grad(conv(x, dense_adj=matrix).square().sum(), matrix)
     assert (grad[matrix == 0] != 0).all()
 
 
@@ -159,9 +162,9 @@ def test_any_leading_dimensions(kind: Kind, lead: tuple[int, ...]) -> None:
     x = torch.randn(*lead, V, C, dtype=torch.float64)
     out = conv(x, *as_edges(prior, edges))
     assert out.shape == (*lead, V, OUT)
-    torch.testing.assert_close(out, conv(x, as_matrix(prior, edges)))
+    torch.testing.assert_close(out, conv(x, dense_adj=as_matrix(prior, edges)))
     persons = x.view(-1, lead[-1] if lead else 1, V, C)
-    alone = torch.cat([conv(person, as_matrix(prior, edges)) for person in persons])
+    alone = torch.cat([conv(person, dense_adj=as_matrix(prior, edges)) for person in persons])
     torch.testing.assert_close(out.view(-1, V, OUT), alone.view(-1, V, OUT))
 
 
@@ -196,12 +199,12 @@ def test_starts_with_the_prior_alone(kind: Kind) -> None:
     conv = kind(C, OUT, K).double().eval()
     x, prior, edges = inputs(1.0)
     matrix = as_matrix(prior, edges)
-    before = conv(x, matrix)
+    before = conv(x, dense_adj=matrix)
     with torch.no_grad():
         for name, parameter in conv.named_parameters():
             if name.split(".")[0] in ("embed", "relate", "refine"):
                 parameter.normal_()
-    torch.testing.assert_close(conv(x, matrix), before)
+    torch.testing.assert_close(conv(x, dense_adj=matrix), before)
 
 
 def test_reset_parameters(kind: Kind) -> None:
@@ -236,9 +239,13 @@ def test_says_what_is_wrong_with_the_graph(kind: Kind) -> None:
     with pytest.raises(InputError, match="edge_type: missing, but this layer has 2 partitions"):
         conv(x, torch.tensor([[0, 1], [1, 0]]))
     with pytest.raises(InputError, match=r"size \(6, 6\), but 6 nodes and 2 partitions need \(12"):
-        conv(x, torch.eye(V))
+        conv(x, dense_adj=torch.eye(V))
     with pytest.raises(InputError, match="leave them out"):
-        conv(x, torch.zeros(V * K, V), torch.ones(3))
+        conv(x, edge_weight=torch.ones(3), dense_adj=torch.zeros(V * K, V))
+    with pytest.raises(InputError, match="give a matrix as dense_adj"):
+        conv(x, torch.zeros(V * K, V))
+    with pytest.raises(InputError, match="edge_index: missing"):
+        conv(x)
 
 
 def test_repr(kind: Kind) -> None:

@@ -64,7 +64,10 @@ def test_equals_the_published_form(
         out = conv(x, edge_index, edge_weight, edge_type if num_partitions > 1 else None)
     else:
         matrix = as_matrix(edge_index, edge_type, edge_weight, num_partitions)
-        out = conv(x, SparseTensor.from_dense(matrix) if form == "sparse" else matrix)
+        if form == "sparse":
+            out = conv(x, SparseTensor.from_dense(matrix))
+        else:
+            out = conv(x, dense_adj=matrix)
     assert out.shape == (*lead, V, 4)
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-10)
 
@@ -132,7 +135,9 @@ def test_follows_a_renumbering_of_the_nodes(form: str) -> None:
         if form == "edge_index":
             return conv(x, edge_index, edge_weight, edge_type)
         matrix = as_matrix(edge_index, edge_type, edge_weight, 2)
-        return conv(x, SparseTensor.from_dense(matrix) if form == "sparse" else matrix)
+        if form == "sparse":
+            return conv(x, SparseTensor.from_dense(matrix))
+        return conv(x, dense_adj=matrix)
 
     renumbered = torch.empty_like(x)
     renumbered[:, number] = x
@@ -156,10 +161,14 @@ def test_says_what_is_wrong_with_the_graph() -> None:
     with pytest.raises(InputError, match="edge_type: missing, but this layer has 2 partitions"):
         conv(x, edge_index, edge_weight.float())
     with pytest.raises(InputError, match=r"size \(7, 7\), but 7 nodes and 2 partitions need \(14"):
-        conv(x, torch.eye(V))
+        conv(x, dense_adj=torch.eye(V))
     matrix = as_matrix(edge_index, edge_type, edge_weight, 2)
     with pytest.raises(InputError, match="leave them out"):
         conv(x, matrix, edge_weight)
+    with pytest.raises(InputError, match="leave them out"):
+        conv(x, edge_index, dense_adj=matrix.to_dense().float())
+    with pytest.raises(InputError, match="give a matrix as dense_adj"):
+        conv(x, torch.zeros(2 * V, V))
 
 
 def test_repr() -> None:
