@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from pyg_stgcn.checked import brief, check_entries
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file, write_atomically
 from pyg_stgcn.finite import check_finite
-from pyg_stgcn.models import Assembly, Backbone, create_model
+from pyg_stgcn.models import Assembly, create_model
 from pyg_stgcn.models.weights import read_weights, with_weights
 from pyg_stgcn.runs.checkpoint import TrainedState, read_trained_state
 from pyg_stgcn.runs.config_file import RESTORE, load_config, save_config
@@ -137,7 +137,7 @@ class Run(RunFiles):
     def build_model(self) -> nn.Module:
         """The untrained, dense model of this run."""
         backbones = [
-            cast(Backbone, create_model(name, len(self.classes), self.skeleton, **self.options))
+            create_model(name, len(self.classes), self.skeleton, **self.options)
             for name in self.backbones
         ]
         if not self.config.model.levels:

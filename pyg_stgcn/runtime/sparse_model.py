@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -142,8 +142,7 @@ def _build(description: Mapping[str, Any], skeleton: Skeleton) -> Backbone | Ass
     for entry in description["backbones"]:
         options = dict(entry)
         name = options.pop("name")
-        model = create_model(name, len(description["classes"]), skeleton, **options)
-        backbones.append(cast(Backbone, model))
+        backbones.append(create_model(name, len(description["classes"]), skeleton, **options))
     if description["assembly"]:
         return Assembly(backbones, learned_weights=description["learned_weights"])
     return backbones[0]

@@ -7,6 +7,7 @@ import pytest
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import (
     STGCN,
+    Backbone,
     create_model,
     list_models,
     register_model,
@@ -24,17 +25,15 @@ def test_lists_and_makes_models() -> None:
 @pytest.mark.parametrize("name", list_models())
 def test_options_are_explicit_and_documented(name: str) -> None:
     factory = type(create_model(name, 5, "coco17", base_channels=4))
-    parameters = inspect.signature(factory).parameters
-    assert list(parameters)[:5] == [
-        "num_classes",
-        "skeleton",
-        "in_channels",
-        "base_channels",
-        "graph",
-    ]
-    for option, parameter in parameters.items():
-        assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-        assert f"        {option} (" in factory.__doc__
+    for part in (factory, Backbone):
+        parameters = inspect.signature(part).parameters.values()
+        assert [entry.name for entry in parameters][:2] == ["num_classes", "skeleton"]
+        options = [entry for entry in parameters if entry.kind is entry.KEYWORD_ONLY]
+        assert all(
+            f"        {entry.name} (" in f"{part.__doc__}{Backbone.__doc__}" for entry in options
+        )
+        for entry in options:
+            create_model(name, 5, "coco17", **{"base_channels": 4, entry.name: entry.default})
 
 
 def test_unknown_model_suggests_one() -> None:

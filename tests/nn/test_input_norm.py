@@ -144,9 +144,7 @@ def test_reset_parameters() -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("clips", [[0, 0, 1, 2, 2, 2], [0, 1, 2], [0, 0]])
-def test_a_gpu_computes_the_same_without_selecting_persons(
-    training: bool, clips: list[int]
-) -> None:
+def test_a_gpu_gets_the_same_without_selecting_persons(training: bool, clips: list[int]) -> None:
     norm, batch = make(3).train(training), torch.tensor(clips)
     other = copy.deepcopy(norm)
     x = features(len(clips)) + 2

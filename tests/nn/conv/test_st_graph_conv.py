@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch_geometric.explain import Explainer, GNNExplainer
 from torch_geometric.typing import SparseTensor
 
 from pyg_stgcn.errors import InputError
@@ -64,10 +65,10 @@ def test_equals_the_published_form(
         out = conv(x, edge_index, edge_weight, edge_type if num_partitions > 1 else None)
     else:
         matrix = as_matrix(edge_index, edge_type, edge_weight, num_partitions)
+        graph = {"dense_adj": matrix}
         if form == "sparse":
-            out = conv(x, SparseTensor.from_dense(matrix))
-        else:
-            out = conv(x, dense_adj=matrix)
+            graph = {"edge_index": SparseTensor.from_dense(matrix)}
+        out = conv(x, **graph)
     assert out.shape == (*lead, V, 4)
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-10)
 
@@ -173,3 +174,28 @@ def test_says_what_is_wrong_with_the_graph() -> None:
 
 def test_repr() -> None:
     assert str(STGraphConv(3, 4, 2)) == "STGraphConv(3, 4, num_partitions=2)"
+
+
+class TwoLayers(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = torch.nn.ModuleList([STGraphConv(3, 8), STGraphConv(8, 2)])
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        return self.convs[1](self.convs[0](x, edge_index).tanh(), edge_index)
+
+
+def test_explained_by_pyg() -> None:
+    """Edges that no path leads from to the explained node are not important."""
+    edge_index = torch.tensor([[0, 1, 2, 4, 5], [1, 2, 3, 5, 6]])
+    explainer = Explainer(
+        TwoLayers(),
+        GNNExplainer(epochs=40, lr=0.1),
+        explanation_type="model",
+        edge_mask_type="object",
+        node_mask_type="object",
+        model_config={"mode": "regression", "task_level": "node", "return_type": "raw"},
+    )
+    found = explainer(torch.randn(V, 3), edge_index, index=3)
+    assert (found.edge_mask[[1, 2]] > 0).all()
+    assert torch.equal(found.edge_mask[[0, 3, 4]], torch.zeros(3))
