@@ -165,9 +165,9 @@ def test_says_what_is_wrong_with_the_graph() -> None:
         conv(x, dense_adj=torch.eye(V))
     matrix = as_matrix(edge_index, edge_type, edge_weight, 2)
     with pytest.raises(InputError, match="leave them out"):
-        conv(x, matrix, edge_weight)
+        conv(x, edge_weight=edge_weight, dense_adj=matrix)
     with pytest.raises(InputError, match="leave them out"):
-        conv(x, edge_index, dense_adj=matrix.to_dense().float())
+        conv(x, edge_index, dense_adj=matrix)
     with pytest.raises(InputError, match="give a matrix as dense_adj"):
         conv(x, torch.zeros(2 * V, V))
 
