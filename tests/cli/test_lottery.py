@@ -189,7 +189,7 @@ def test_masks_of_a_sparse_run(words: list[object], out: Path, tmp_path: Path) -
     refused = call("lottery", *data, "--out", folder, *own, other)
     said = " ".join(refused.stderr.split())
     assert refused.exit_code == 1
-    assert f"has the masks of {source} as they were then, not those of {other}" in said
+    assert f"has earlier masks of {source}, not those of {other}" in said
     # What does not depend on the trained network is found before it is trained.
     unfinished, assembly = tmp_path / "unfinished", tmp_path / "assembly"
     for copied in (unfinished, assembly):
