@@ -52,36 +52,35 @@ def check_ticket_options(config: TrainOptions) -> None:
     Raises:
         InputError: They do.
     """
-    if config.sparsity.redraw and config.sparsity.ticket is None:
+    options, epochs = config.sparsity, config.optim.epochs
+    if options.redraw and options.ticket is None:
         raise InputError(
             "redraw: initialises the weights of a ticket again; name its file with ticket='FILE'"
         )
-    sparse = config.sparsity.sparsity > 0 or config.sparsity.edge_sparsity > 0
+    sparse = options.sparsity > 0 or options.edge_sparsity > 0
     contradicting = {
         "init": config.model.init is not None,
-        "penalty": config.sparsity.penalty > 0,
-        "include": config.sparsity.include is not None,
-        "exclude": config.sparsity.exclude != UNMASKED,
+        "penalty": options.penalty > 0,
+        "include": options.include is not None,
+        "exclude": options.exclude != UNMASKED,
         "a sparsity": sparse,
     }
     for option, given in contradicting.items():
-        if config.sparsity.ticket is not None and given:
+        if options.ticket is not None and given:
             raise InputError(
-                f"ticket {config.sparsity.ticket}: has its own masks and weights; leave "
-                f"{option} out"
+                f"ticket {options.ticket}: has its own masks and weights; leave {option} out"
             )
-    if config.sparsity.save_epoch is None:
+    if options.save_epoch is None:
         return
-    if sparse or config.sparsity.ticket is not None:
+    if sparse or options.ticket is not None:
         raise InputError(
             "save_epoch: keeps weights of a dense network; leave sparsity and ticket out"
         )
-    assert config.optim.epochs is not None
-    if not 0 <= config.sparsity.save_epoch < config.optim.epochs:
+    assert epochs is not None
+    if not 0 <= options.save_epoch < epochs:
         raise InputError(
-            f"save_epoch {config.sparsity.save_epoch}: the run has {config.optim.epochs} "
-            "epochs; choose one "
-            f"before the last, or 0"
+            f"save_epoch {options.save_epoch}: the run has {epochs} epochs; choose one before "
+            "the last, or 0"
         )
 
 

@@ -104,20 +104,18 @@ def make_penalties(
     Raises:
         InputError: The training is dense, or its schedule has no ramp.
     """
-    if config.sparsity.penalty == 0:
+    options = config.sparsity
+    if options.penalty == 0:
         return []
     if controller is None:
         raise InputError(
-            f"penalty {config.sparsity.penalty}: acts on weights that will be pruned; give a "
-            "sparsity"
+            f"penalty {options.penalty}: acts on weights that will be pruned; give a sparsity"
         )
     parts = controller.controllers if isinstance(controller, ControllerGroup) else [controller]
-    penalties = [
-        GroupLasso(part, config.sparsity.penalty, config.sparsity.penalty_groups) for part in parts
-    ]
+    penalties = [GroupLasso(part, options.penalty, options.penalty_groups) for part in parts]
     if penalties[0].ramp_end == 0:
         raise InputError(
-            f"penalty {config.sparsity.penalty}: a constant schedule leaves it no time; "
-            "choose schedule='cubic', linear or step"
+            f"penalty {options.penalty}: a constant schedule leaves it no time; "
+            "choose schedule='cubic', 'linear' or 'step'"
         )
     return penalties

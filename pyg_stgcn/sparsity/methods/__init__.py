@@ -25,7 +25,9 @@ _Mask = TypeVar("_Mask", bound=type[Mask])
 
 
 def register_method(name: str) -> Callable[[_Mask], _Mask]:
-    """Register a subclass of :class:`Mask` as a method of :func:`sparsify`, see there.
+    """Register a subclass of :class:`Mask` as a method of :func:`sparsify`.
+
+    The documentation of :class:`Mask` has an example.
 
     Args:
         name (str): Name of the method.
