@@ -248,15 +248,6 @@ def test_the_configuration_comes_before_everything_else(
     assert writes[0] == "config.json"
 
 
-def test_a_folder_with_something_else_is_no_beginning(tmp_path: Path) -> None:
-    for name in ("notes.txt", ".config.x.json", "checkpoints/last.ckpt"):
-        folder = tmp_path / name.replace("/", "-")
-        (folder / name).parent.mkdir(parents=True)
-        (folder / name).write_text("")
-        assert not never_began(folder)
-    assert not never_began(tmp_path / "notes.txt" / "notes.txt")
-
-
 def test_a_folder_has_one_training_at_a_time(
     run: Run, monkeypatch: pytest.MonkeyPatch, undisturbed: Path
 ) -> None:
