@@ -1,10 +1,10 @@
-"""Times the backbones, and the adaptive graph convolutions against the form usual elsewhere.
+"""Times the backbones, and the adaptive graph convolutions against the reference.
 
     python benchmarks/backbones.py --threads 1
 
 For every model: milliseconds per clip of two persons. For every adaptive graph convolution: the
-usual form (channels first, one convolution per partition, ``einsum`` over the joints) and ours, on
-8 persons. Medians, forward / forward and backward.
+reference implementation (channels first, one convolution per partition, ``einsum`` over the joints)
+and ours, on 8 persons. Medians, forward / forward and backward.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ V, PERSONS = 25, 8
 
 
 class Reference(nn.Module):
-    """What the usual forms have in common: K graphs, and 1x1 convolutions by name."""
+    """The base of the reference implementations: K graphs, and 1x1 convolutions by name."""
 
     def __init__(self, channels: int, num_partitions: int, **widths: tuple[int, int]) -> None:
         super().__init__()
@@ -87,16 +87,19 @@ CONVS: dict[str, tuple[Callable[[int], nn.Module], type, int]] = {
 
 
 def compare_convs(rounds: int) -> None:
-    """Prints both forms of every adaptive graph convolution."""
-    for name, (usual_form, our_form, num_partitions) in CONVS.items():
+    """Prints the times of every adaptive graph convolution and its reference."""
+    for name, (make_reference, make_ours, num_partitions) in CONVS.items():
         for channels, frames in ((64, 100), (256, 25)):
             x = torch.randn(PERSONS, channels, frames, V, requires_grad=True)
             last = x.detach().permute(0, 2, 3, 1).contiguous().requires_grad_()
-            usual, ours = usual_form(channels), our_form(channels, channels, num_partitions)
+            reference, ours = (
+                make_reference(channels),
+                make_ours(channels, channels, num_partitions),
+            )
             prior = torch.rand(V * num_partitions, V, requires_grad=True)
             times = forward_and_train(
                 {
-                    "usual": (lambda u=usual, x=x: u(x), [x, *usual.parameters()]),
+                    "reference": (lambda u=reference, x=x: u(x), [x, *reference.parameters()]),
                     "ours": (
                         lambda o=ours, x=last, p=prior: o(x, dense_adj=p),
                         [last, prior, *ours.parameters()],

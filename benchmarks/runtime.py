@@ -3,7 +3,7 @@
     python benchmarks/runtime.py --threads 1 --models stgcn --sparsity 0.8 0.9 0.95 0.99
 
 ntu25; one clip of 100 frames, width 64; or what ``--clips``, ``--frames`` and ``--width`` say.
-Dense: ``benchmarks/usual.py``, persons padded to two. Sparse: two persons, and one. Medians of
+Dense: the reference implementation, persons padded to two. Sparse: two persons, and one. Medians of
 neighbouring passes, and of their ratios, with the first and the last tenth. With ``--clock cpu``
 the time of the processor instead of the wall's, for machines that do other things too.
 ``--training`` times training steps of ST-GCN instead, of clips of two persons: the usual form, this
@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from reference import ReferenceModel
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from usual import ReferenceModel
 
 from pyg_stgcn.models import create_model, random_clips
 from pyg_stgcn.models.backbone import Backbone

@@ -39,17 +39,17 @@ def medians(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
 
 
 def forward_and_train(
-    forms: dict[str, tuple[Callable[[], Tensor], Iterable[Tensor]]], rounds: int
+    runs: dict[str, tuple[Callable[[], Tensor], Iterable[Tensor]]], rounds: int
 ) -> dict[str, tuple[float, float]]:
-    """The medians of forms without gradients, and of forward and backward together."""
+    """The medians of functions without gradients, and of forward and backward together."""
 
-    def train(form: Callable[[], Tensor], inputs: Iterable[Tensor]) -> None:
-        form().sum().backward(inputs=list(inputs))
+    def train(run: Callable[[], Tensor], inputs: Iterable[Tensor]) -> None:
+        run().sum().backward(inputs=list(inputs))
 
     with torch.no_grad():
-        forward = medians({name: form for name, (form, _) in forms.items()}, rounds)
-    both = medians({name: (lambda f=f, i=i: train(f, i)) for name, (f, i) in forms.items()}, rounds)
-    return {name: (forward[name], both[name]) for name in forms}
+        forward = medians({name: run for name, (run, _) in runs.items()}, rounds)
+    both = medians({name: (lambda f=f, i=i: train(f, i)) for name, (f, i) in runs.items()}, rounds)
+    return {name: (forward[name], both[name]) for name in runs}
 
 
 def random_graph(num_joints: int, num_edges: int) -> tuple[SparseTensor, Tensor]:
@@ -94,14 +94,14 @@ def compare_orders(
     last = torch.randn(persons, frames, num_joints, channels, requires_grad=True)
     second = torch.randn(persons, channels, frames, num_joints, requires_grad=True)
     weight = torch.randn(channels, channels, 9, 1, requires_grad=True)
-    forms = {
+    runs = {
         "features last": (
             lambda: F.conv2d(last.permute(0, 3, 1, 2), weight, padding=(4, 0)),
             (last, weight),
         ),
         "features second": (lambda: F.conv2d(second, weight, padding=(4, 0)), (second, weight)),
     }
-    return forward_and_train(forms, rounds)
+    return forward_and_train(runs, rounds)
 
 
 def main() -> None:

@@ -1,13 +1,13 @@
-"""Times a forward pass and a training step of every backbone against the form usual elsewhere.
+"""Times a forward pass and a training step of every backbone against the reference.
 
     python benchmarks/train_step.py --threads 2
     python benchmarks/train_step.py --device cuda
 
 Batches of 8 clips of 100 frames and 25 joints, width 64, all other options at the published values.
 "two" has two persons in every clip; "mix" has 40 clips in five batches, 80 % of them with one
-person, which the usual form pads to two. Both forms have the same weights and are checked to give
+person, which the reference pads to two. Both have the same weights and are checked to give
 the same logits first. Every round times both, one after the other; shown are the medians of their
-milliseconds a batch, of the ratios within a round, and the spread of these ratios. Memory is what
+milliseconds a batch, of the ratios within a round, and the range of these ratios. Memory is what
 three training steps add to a process of their own, or to what is allocated on a GPU, at most.
 """
 
@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from reference import ReferenceModel
 from torch import nn
 from torch.nn.functional import cross_entropy
-from usual import ReferenceModel
 
 from pyg_stgcn.models import create_model, list_models, pyskl_state_dict
 
@@ -35,22 +35,22 @@ PERSONS = {
     "two": [[2] * CLIPS],
     "mix": [[1] * (CLIPS - twos) + [2] * twos for twos in (2, 1, 2, 1, 2)],
 }
-VARIANTS = ("usual", "ours")
+VARIANTS = ("reference", "ours")
 
 
 def make_models(name: str, device: str) -> dict[str, nn.Module]:
-    """Both forms of a backbone, with the same weights."""
+    """The reference implementation and a backbone, with the same weights."""
     torch.manual_seed(0)
     graph = GRAPHS.get(name, "spatial")
     ours = create_model(name, CLASSES, SKELETON, graph=graph)
-    usual = ReferenceModel(name, CLASSES, SKELETON, graph)
-    usual.load_state_dict(pyskl_state_dict(ours))
-    return {"usual": usual.to(device), "ours": ours.to(device)}
+    reference = ReferenceModel(name, CLASSES, SKELETON, graph)
+    reference.load_state_dict(pyskl_state_dict(ours))
+    return {"reference": reference.to(device), "ours": ours.to(device)}
 
 
 def make_batches(persons: Sequence[Sequence[int]], device: str) -> dict[str, list[tuple[Any, ...]]]:
     """The arguments of both for the same clips; the reference has two persons in each."""
-    usual: list[tuple[Any, ...]] = []
+    reference: list[tuple[Any, ...]] = []
     ours: list[tuple[Any, ...]] = []
     for numbers in persons:
         clips = torch.randn(CLIPS, 2, FRAMES, JOINTS, 3)
@@ -59,10 +59,10 @@ def make_batches(persons: Sequence[Sequence[int]], device: str) -> dict[str, lis
             clip[number:] = 0
             parts.append(clip[:number].transpose(1, 2).flatten(0, 1))
             nodes.append(number * JOINTS)
-        usual.append((clips.to(device),))
+        reference.append((clips.to(device),))
         batch = torch.arange(CLIPS).repeat_interleave(torch.tensor(nodes))
         ours.append((torch.cat(parts).to(device), batch.to(device), CLIPS))
-    return {"usual": usual, "ours": ours}
+    return {"reference": reference, "ours": ours}
 
 
 def make_step(model: nn.Module, batches: Sequence[Sequence[Any]]) -> Callable[[], None]:
@@ -94,25 +94,25 @@ def make_forward(model: nn.Module, batches: Sequence[Sequence[Any]]) -> Callable
 
 def alternate(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
     """Milliseconds of functions that take turns, after one round to warm up."""
-    taken: dict[str, list[float]] = {form: [] for form in runs}
+    taken: dict[str, list[float]] = {variant: [] for variant in runs}
     for turn in range(rounds + 1):
-        for form, run in runs.items():
+        for variant, run in runs.items():
             start = time.perf_counter()
             run()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             if turn:
-                taken[form].append(1e3 * (time.perf_counter() - start))
+                taken[variant].append(1e3 * (time.perf_counter() - start))
     return taken
 
 
 def check_equal(models: dict[str, nn.Module], device: str) -> None:
-    """Raises an error unless both forms give the same logits for two persons."""
+    """Raises an error unless both give the same logits for two persons."""
     batches = make_batches(PERSONS["two"], device)
     with torch.inference_mode():
-        usual, ours = (models[form].eval()(*batches[form][0]) for form in VARIANTS)
+        reference, ours = (models[variant].eval()(*batches[variant][0]) for variant in VARIANTS)
     close = 1e-4 if device == "cpu" else 1e-3
-    torch.testing.assert_close(ours, usual, rtol=close, atol=close)
+    torch.testing.assert_close(ours, reference, rtol=close, atol=close)
 
 
 def resident() -> int:
@@ -122,10 +122,10 @@ def resident() -> int:
     return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0])
 
 
-def _memory(name: str, form: str, persons: str, threads: int, result: Any) -> None:
+def _memory(name: str, variant: str, persons: str, threads: int, result: Any) -> None:
     torch.set_num_threads(threads)
     step = make_step(
-        make_models(name, "cpu")[form], make_batches(PERSONS[persons], "cpu")[form][:1]
+        make_models(name, "cpu")[variant], make_batches(PERSONS[persons], "cpu")[variant][:1]
     )
     before = resident()
     for _ in range(3):
@@ -133,11 +133,11 @@ def _memory(name: str, form: str, persons: str, threads: int, result: Any) -> No
     result.put(resident() - before)
 
 
-def peak_memory(name: str, form: str, persons: str, threads: int) -> float:
+def peak_memory(name: str, variant: str, persons: str, threads: int) -> float:
     """MiB that training steps add to a fresh process, at most."""
     context = multiprocessing.get_context("spawn")
     result = context.Queue()
-    process = context.Process(target=_memory, args=(name, form, persons, threads, result))
+    process = context.Process(target=_memory, args=(name, variant, persons, threads, result))
     process.start()
     kib = result.get()
     process.join()
@@ -156,10 +156,10 @@ def peak_gpu_memory(model: nn.Module, batches: Sequence[Sequence[Any]]) -> float
 
 
 def show(what: str, taken: dict[str, list[float]], batches: int) -> str:
-    usual, ours = (statistics.median(taken[form]) / batches for form in VARIANTS)
-    ratios = sorted(a / b for a, b in zip(taken["usual"], taken["ours"], strict=True))
+    reference, ours = (statistics.median(taken[variant]) / batches for variant in VARIANTS)
+    ratios = sorted(a / b for a, b in zip(taken["reference"], taken["ours"], strict=True))
     return (
-        f"{what} {usual:6.1f} / {ours:6.1f} ms  {statistics.median(ratios):4.2f}x "
+        f"{what} {reference:6.1f} / {ours:6.1f} ms  {statistics.median(ratios):4.2f}x "
         f"({ratios[0]:4.2f} to {ratios[-1]:4.2f})"
     )
 
@@ -179,7 +179,7 @@ def main() -> None:
     # Convolutions would take it by default and linear maps not.
     torch.backends.cudnn.allow_tf32 = False
     torch.set_num_threads(arguments.threads)
-    print("usual / ours")
+    print("reference / ours")
     for name in arguments.models:
         models = make_models(name, device)
         check_equal(models, device)
@@ -188,12 +188,14 @@ def main() -> None:
             count = len(PERSONS[persons])
             lines = []
             for what, make in (("forward", make_forward), ("step", make_step)):
-                runs = {form: make(models[form], batches[form]) for form in VARIANTS}
+                runs = {variant: make(models[variant], batches[variant]) for variant in VARIANTS}
                 lines.append(show(what, alternate(runs, arguments.rounds), count))
             if device == "cpu":
-                used = [peak_memory(name, form, persons, arguments.threads) for form in VARIANTS]
+                used = [
+                    peak_memory(name, variant, persons, arguments.threads) for variant in VARIANTS
+                ]
             else:
-                used = [peak_gpu_memory(models[form], batches[form]) for form in VARIANTS]
+                used = [peak_gpu_memory(models[variant], batches[variant]) for variant in VARIANTS]
             lines.append(f"memory {used[0]:5.0f} / {used[1]:5.0f} MiB")
             print(f"{name:8} {persons:3}  {'   '.join(lines)}", flush=True)
 

@@ -10,17 +10,17 @@ SENSORS, HISTORY = 40, 12
 
 
 def make_traffic(steps: int) -> tuple[Tensor, Tensor]:
-    """Waves of traffic that spread from sensor to sensor: ``[steps, SENSORS]``, and the roads."""
+    """Waves of traffic that travel from sensor to sensor: ``[steps, SENSORS]``, and the roads."""
     place = torch.rand(SENSORS, 2)
     distance = torch.cdist(place, place)
     nearest = distance.topk(5, largest=False).indices[:, 1:]
     source = torch.arange(SENSORS).repeat_interleave(4)
     roads = to_undirected(torch.stack([source, nearest.flatten()]))
-    spread = torch.exp(-8 * distance) * (distance < 0.3)
-    spread = spread / spread.sum(1, keepdim=True)
+    weight = torch.exp(-8 * distance) * (distance < 0.3)
+    weight = weight / weight.sum(1, keepdim=True)
     flow = torch.zeros(steps, SENSORS)
     for step in range(1, steps):
-        flow[step] = 0.97 * spread @ flow[step - 1] + 0.4 * torch.randn(SENSORS)
+        flow[step] = 0.97 * weight @ flow[step - 1] + 0.4 * torch.randn(SENSORS)
     return flow, roads
 
 

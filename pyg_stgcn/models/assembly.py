@@ -12,7 +12,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.nn import ClassifierHead
 
-#: What the experts of an assembly must have in common.
+#: Attributes that the experts of an assembly must have in common.
 _COMMON = ("skeleton", "in_channels", "num_classes", "num_features")
 
 
@@ -27,13 +27,12 @@ class Assembly(nn.Module):
     .. math::
         \bar{\mathbf{h}} = \frac{1}{E} \sum_e a_e \mathbf{h}_e,
 
-    where :math:`a_e = 1` unless learned. (The paper takes the mean of the feature maps and pools it
-    then. Pooling is linear, so that is the same.) Each expert's own classifier judges it alone; it
-    serves the training, and takes no part in the prediction. A single expert has no second
+    where :math:`a_e = 1` unless learned. (The paper pools the mean of the feature maps.
+    Pooling is linear, so both are the same.) Each expert's own classifier sees this expert alone;
+    it helps the training and takes no part in the prediction. A single expert has no second
     classifier: its own is the shared one.
 
-    How sparse the experts are is not the assembly's business: mask each of
-    :obj:`assembly.experts`.
+    The experts may have different sparsities: mask each of :obj:`assembly.experts`.
 
     Args:
         experts (sequence of Backbone): At least one. They may be of different kinds if they agree
@@ -79,7 +78,7 @@ class Assembly(nn.Module):
         return cast(list[Backbone], list(self.experts))
 
     def reset_parameters(self) -> None:
-        """Draws new weights (and new random graphs) and forgets the statistics."""
+        """Draws new weights (and new random graphs) and resets the statistics."""
         for expert in self._backbones:
             expert.reset_parameters()
         self.head.reset_parameters()
@@ -169,7 +168,7 @@ class Assembly(nn.Module):
         return [expert.head(part) for expert, part in parts]
 
     def mean_features(self, features: Tensor, members: Sequence[int] | None = None) -> Tensor:
-        r"""The mean of the features of some experts, with their factors where these are learned.
+        r"""The mean of the features of some experts, with their factors if these are learned.
 
         Args:
             features (torch.Tensor): Of all experts.

@@ -48,7 +48,7 @@ class Stage:
 
 
 class Projection(nn.Module):
-    r"""A linear map and batch norm: the residual path where channels change (``down``).
+    r"""A linear map and batch norm: the residual path if channels change (``down``).
 
     Args:
         in_channels (int): Channels :math:`C` of the input.
@@ -65,7 +65,7 @@ class Projection(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels)
 
     def reset_parameters(self) -> None:
-        """Draws new weights and forgets the statistics."""
+        """Draws new weights and resets the statistics."""
         self.linear.reset_parameters()
         self.norm.reset_parameters()
 
@@ -80,12 +80,12 @@ class SpatialUnit(nn.Module):
     Args:
         conv (torch.nn.Module): The graph convolution, :math:`C` to :math:`C'` channels.
         graph (SkeletonGraph): The graph to start with.
-        adaptive (str): What is learnt of the graph, see :class:`~pyg_stgcn.nn.Adjacency`.
+        adaptive (str): The learnt part of the graph, see :class:`~pyg_stgcn.nn.Adjacency`.
         residual (bool): If set to :obj:`True`, the input is added before the ReLU, through a
-            :class:`Projection` where channels change. (default: :obj:`False`)
+            :class:`Projection` if channels change. (default: :obj:`False`)
         zero_init (bool): If set to :obj:`True`, the batch norm starts with weights of
-            :math:`10^{-6}`, so that at first only the residual path counts. (default: :obj:`False`)
-        attention (STCAttention, optional): What follows the ReLU.
+            :math:`10^{-6}`, so that the stage starts as its residual path. (default: :obj:`False`)
+        attention (STCAttention, optional): Attention after the ReLU.
 
     Shapes:
         - **input:** :math:`(P, T, V, C)`
@@ -115,7 +115,7 @@ class SpatialUnit(nn.Module):
         self._reset_residual()
 
     def reset_parameters(self) -> None:
-        """Draws new weights and forgets the statistics."""
+        """Draws new weights and resets the statistics."""
         self.adjacency.reset_parameters()
         self.conv.reset_parameters()
         self._reset_residual()
@@ -149,8 +149,8 @@ class SpatialUnit(nn.Module):
 
     def _normalize(self, x: Tensor) -> Tensor:
         out: Tensor = self.norm(x)
-        # Here and not on the features last, a view: gradients of what is written into a view are
-        # copied three times over.
+        # Not on the features last, which are a view: autograd copies the gradients of in-place
+        # operations on views three times.
         return out if self.down is not None else out.relu_()
 
 
@@ -182,7 +182,7 @@ class Block(nn.Module):
             )
 
     def reset_parameters(self) -> None:
-        """Draws new weights and forgets the statistics."""
+        """Draws new weights and resets the statistics."""
         self.gcn.reset_parameters()
         self.tcn.reset_parameters()
         if isinstance(self.residual, TemporalConv):

@@ -21,8 +21,8 @@ def random_clips(
         num_frames: Frames of each clip :math:`T`.
 
     Returns:
-        ``x`` :math:`(N M V, T, C)` and ``batch`` :math:`(N M V)`, where the parameters of the model
-        are, and the number of clips.
+        ``x`` :math:`(N M V, T, C)` and ``batch`` :math:`(N M V)`, on the device of the model, and
+        the number of clips.
     """
     weight = next(model.parameters())
     nodes = num_persons * model.skeleton.num_joints

@@ -1,4 +1,4 @@
-"""Weights on disk, and whether they are those of a model."""
+"""Reads weights from disk and compares them with those of a model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_weights(path: Path, remedy: str) -> dict[str, Tensor]:
 
     Args:
         path: The file.
-        remedy: What to do where it cannot be used, the end of the error.
+        remedy: The end of the error: what to do if it cannot be used.
 
     Raises:
         InputError: It is missing, is no plain file, or is damaged.
@@ -66,7 +66,7 @@ def with_weights(
         found: The weights.
         num_experts: Experts of the model, 0 if it is no assembly.
         where: The file of the weights, for the error.
-        remedy: What to do where they do not fit, the end of the error.
+        remedy: The end of the error: what to do if they do not fit.
 
     Raises:
         InputError: The weights differ from the model's in name, shape or type, or the model cannot

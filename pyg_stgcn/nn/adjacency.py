@@ -25,10 +25,10 @@ class Adjacency(nn.Module):
     :math:`\bar{A}_e =` :obj:`edge_weight`:math:`_e`.
 
     The edges are kept in the order of the rows of the matrix, see :obj:`edge_index` and
-    :obj:`edge_type`. The matrix is sparse where the graph is sparse enough for the sparse product
-    to be faster. While gradients are recorded every edge takes part, so that pruned ones (weight
-    zero) may come back; without gradients they are left out, and the matrix is built again only
-    after the weights have changed.
+    :obj:`edge_type`. The matrix is sparse if the sparse product is faster than the
+    dense one. While gradients are recorded it has all edges, so that pruned ones (weight
+    zero) may grow again; without gradients it has no pruned edges, and is built again only after
+    the weights have changed.
 
     Args:
         graph (SkeletonGraph): The graph.

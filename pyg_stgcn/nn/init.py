@@ -1,4 +1,4 @@
-"""Starting weights that several layers share."""
+"""Initial weights of several layers."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def person_positions(num_persons: int, batch: Tensor | None, device: torch.devic
     Args:
         num_persons: The number of persons :math:`P`.
         batch: The clip of every person, ascending; all belong to one clip if it is not given.
-        device: Where the result is put.
+        device: The device of the result.
     """
     positions = torch.arange(num_persons, device=device)
     if batch is None:

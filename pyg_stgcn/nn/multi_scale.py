@@ -60,14 +60,14 @@ class TemporalBranches(nn.Module):
         self.plain = nn.Linear(channels, plain) if plain else None
 
     def reset_parameters(self) -> None:
-        """Draws new weights and forgets the statistics."""
+        """Draws new weights and resets the statistics."""
         for layer in (self.reduce, self.norm, *self.convs, *self._plain()):
             layer.reset_parameters()
 
     def reset_fan_out(self) -> None:
         r"""Draws new weights from :math:`\mathcal{N}(0, 2 / \mathrm{fan\_out})`, branch by branch.
 
-        Biases start at zero; the statistics are forgotten.
+        Biases start at zero; the statistics are reset.
         """
         self.norm.reset_parameters()
         for layer in (self.reduce, *self.convs, *self._plain()):
@@ -98,7 +98,7 @@ class MSTCN(nn.Module):
 
     Six branches: four convolutions over three frames with dilations 1 to 4, a maximum and a plain
     map; then batch norm, ReLU, a map that mixes the branches, batch norm and dropout. Every
-    branch has a sixth of the channels, the first one also what is left over.
+    branch has a sixth of the channels, the first one also the remainder.
 
     Args:
         channels (int): Channels :math:`C` of input and output.
@@ -124,7 +124,7 @@ class MSTCN(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def reset_parameters(self) -> None:
-        """Draws new weights and forgets the statistics."""
+        """Draws new weights and resets the statistics."""
         for layer in (self.branches, self.branch_norm, self.mix, self.norm):
             layer.reset_parameters()
 
@@ -166,7 +166,7 @@ class DGMSTCN(MSTCN):
         self.joint_factor = nn.Parameter(torch.zeros(max(num_joints, self.MIN_FACTORS)))
 
     def reset_parameters(self) -> None:
-        """Draws new weights and forgets the statistics."""
+        """Draws new weights and resets the statistics."""
         super().reset_parameters()
         nn.init.zeros_(self.joint_factor)
 
@@ -185,7 +185,7 @@ class CTRMSTCN(nn.Module):
 
     Four branches: two convolutions over five frames with dilations 1 and 2, a maximum and a plain
     map; then batch norm, ReLU and dropout. Every branch has a quarter of the channels, the last
-    one also what is left over. Of fewer channels than branches the first has all.
+    one also the remainder. If there are fewer channels than branches, the first has all.
 
     Args:
         channels (int): Channels :math:`C` of input and output.
@@ -211,7 +211,7 @@ class CTRMSTCN(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws new weights and forgets the statistics."""
+        """Draws new weights and resets the statistics."""
         self.branches.reset_fan_out()
         self.norm.reset_parameters()
 

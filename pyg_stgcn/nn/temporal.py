@@ -60,7 +60,7 @@ class TemporalConv(nn.Module):
             self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws new weights and forgets the statistics."""
+        """Draws new weights and resets the statistics."""
         if self.fan_out:
             fan_out_(self.conv)
         else:

@@ -1,4 +1,4 @@
-"""The backbones against recorded numbers in float64: of the published forms, and of their own past.
+"""The backbones against recorded numbers in float64: of the reference, and of their own past.
 
 Run as a program, this file records their own past again (after a change that is meant).
 """
@@ -163,7 +163,7 @@ def closed_form(position: int, numel: int) -> Tensor:
 
 
 def closed_form_state(name: str, published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of the published form for a self-check, by the rules for its names."""
+    """Weights of the reference for a self-check, by the rules for its names."""
     state = {}
     for position, (key, value) in enumerate(sorted(published.items())):
         u = closed_form(position, value.numel()).view(value.shape)

@@ -95,11 +95,11 @@ def test_pruned_weights_are_gone_after_every_step(name: str, method: str) -> Non
             assert not seen(entry)[~entry.mask].any()
             if method == "random":
                 assert not (entry.mask & ~mask).any(), "what is pruned stays pruned"
-        share = controller.schedule(number + 1)
+        sparsity = controller.schedule(number + 1)
         zeros = sum(int((~e.mask).sum()) for e in masked_parameters(model) if not e.is_edge)
-        assert zeros == num_pruned(share, sizes[False])
+        assert zeros == num_pruned(sparsity, sizes[False])
         zeros = sum(int((~e.mask).sum()) for e in masked_parameters(model) if e.is_edge)
-        assert zeros == num_pruned(share * EDGES / SPARSITY, sizes[True])
+        assert zeros == num_pruned(sparsity * EDGES / SPARSITY, sizes[True])
     model.eval()
     clips = batch(99)
     masked_logits = model(clips.x, clips.batch)

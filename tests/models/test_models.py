@@ -1,4 +1,4 @@
-"""What every registered model must be able to do."""
+"""Behaviour of every registered model, beyond the contract."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_reset_parameters_makes_a_new_model(name: str) -> None:
 
 
 def influence(unit: SpatialUnit, x: Tensor) -> Tensor:
-    """Whether the features of joint v make a difference at joint w, ``[v, w]``."""
+    """True if the features of joint v make a difference at joint w, ``[v, w]``."""
     x = x.clone().requires_grad_()
     out = unit._convolve(x)
     grads = [torch.autograd.grad(o.sum(), x, retain_graph=True)[0] for o in out.unbind(2)]

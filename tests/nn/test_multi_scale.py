@@ -24,7 +24,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def standardize(x: Tensor) -> Tensor:
-    """What a new batch norm does in training, channels second."""
+    """A new batch norm in training, channels second."""
     mean, var = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), False, keepdim=True)
     return (x - mean) / (var + 1e-5).sqrt()
 

@@ -1,4 +1,4 @@
-"""The form in which older toolboxes train: padded persons, channels first, ``Conv2d``, ``einsum``.
+"""The reference implementation: padded persons, channels first, ``Conv2d``, ``einsum``.
 
 Written plainly after the papers, with the names of PYSKL's weights, so that
 :func:`pyg_stgcn.models.pyskl_state_dict` and published files fit. For comparisons only.

@@ -18,9 +18,9 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file
 from pyg_stgcn.models.pyskl.pickle_cost import check_cost
 
-#: Before PyTorch 1.6: a number, a version, facts on the system, the content and its storages.
+#: Before PyTorch 1.6: a number, a version, metadata of the system, the content and its storages.
 _NUM_OLD_PICKLES = 5
-#: How many bytes the tensors may have for each byte that is kept: some may share their memory.
+#: Maximum bytes of the tensors for each stored byte: tensors may share their memory.
 _MAX_SHARING = 4
 #: What PyTorch says after the advice to load the file without any safety.
 _REASON = re.compile(r"WeightsUnpickler error: (.+)|^.*GLOBAL.*$", re.MULTILINE)
@@ -47,7 +47,7 @@ def read_foreign_checkpoint(path: str | os.PathLike[str]) -> Mapping[str, Any]:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except ValueError as error:
         raise InputError(
-            f"{path}: holds more than tensors, or is damaged ({brief(error)}); where you trust it, "
+            f"{path}: holds more than tensors, or is damaged ({brief(error)}); if you trust it, "
             f"save its state_dict alone and load that"
         ) from None
     if not isinstance(content, Mapping):
@@ -56,7 +56,7 @@ def read_foreign_checkpoint(path: str | os.PathLike[str]) -> Mapping[str, Any]:
 
 
 def load_tensors(file: BinaryIO) -> Any:
-    """What :func:`torch.save` has written: plain containers and tensors, on the CPU.
+    """Reads a file of :func:`torch.save`: plain containers and tensors, on the CPU.
 
     Args:
         file: At its start.

@@ -1,4 +1,4 @@
-"""What a pickle would cost, found out without running it."""
+"""The cost of reading a pickle, found without running it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_NUMBERS = 20_000
 
 
 class _Part(NamedTuple):
-    """What lies on the stack: how much it holds, how deep, and whether it is a text."""
+    """A value on the stack: its size, its depth, and whether it is a text."""
 
     size: int
     depth: int
@@ -83,7 +83,7 @@ def _made(opcode: pickletools.OpcodeInfo, taken: list[_Part]) -> _Part:
 
 
 def _numbers_as_keys(opcode: pickletools.OpcodeInfo, taken: list[_Part]) -> int:
-    """How many parts of the keys of a dict, or members of a set, that it makes are no texts."""
+    """The number of parts of keys of dicts and of members of sets that are not texts."""
     if opcode.name in ("SETITEM", "SETITEMS"):
         keys = taken[1::2]
     elif opcode.name == "DICT":

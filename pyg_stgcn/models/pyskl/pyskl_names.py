@@ -1,4 +1,4 @@
-"""Where every tensor of a backbone stands in PYSKL's form of it."""
+"""The place of every tensor of a backbone in PYSKL's implementation of it."""
 
 from __future__ import annotations
 
@@ -92,20 +92,20 @@ class EdgeEntry(Entry):
 
     @property
     def fill(self) -> float:
-        """What theirs hold where there is no edge."""
+        """The values of their dense tensor outside of our edges."""
         return 1.0 if self.is_factor else 0.0
 
     def read(self, state: State) -> dict[str, Tensor]:
         """The numbers at our edges."""
         values = _joined(state, self.theirs)
         weight = values[self.place.to(values.device)]
-        # Where all pairs are edges, those of weight zero are there to be learnt.
+        # If all pairs are edges, those of weight zero can be learnt.
         if not self.is_factor and weight.numel() == values.numel():
             weight = torch.where(weight == 0, FAINT_WEIGHT, weight)
         return _parted(weight, self.ours)
 
     def write(self, state: State) -> dict[str, Tensor]:
-        """The dense form of our edges."""
+        """Our edges as their dense tensor."""
         weight = _joined(state, self.ours)
         ((name, shape),) = self.theirs.items()
         dense = weight.new_full(shape, self.fill).flatten()
@@ -113,7 +113,7 @@ class EdgeEntry(Entry):
         return {name: dense.view(shape)}
 
     def exceeds(self, state: State) -> bool:
-        """Whether theirs hold numbers where we have no edge."""
+        """True if theirs has values outside of our edges."""
         values = _joined(state, self.theirs).clone()
         values[self.place.to(values.device)] = self.fill
         return bool((values != self.fill).any())
@@ -147,7 +147,7 @@ def backbone_entries(model: Backbone) -> Iterator[Entry]:
 @singledispatch
 def entries(module: nn.Module, ours: str, theirs: str) -> Iterator[Entry]:
     """The entries of a module: our name of it, their name of it."""
-    raise TypeError(f"{type(module).__name__} has no form in PYSKL")
+    raise TypeError(f"{type(module).__name__} has no counterpart in PYSKL")
 
 
 @entries.register

@@ -25,19 +25,19 @@ from pyg_stgcn.nn import PersonNorm
 BACKBONE = "backbone."
 CLASSIFIER = "cls_head.fc_cls"
 _LONGEST_NAME = 200
-# PYSKL's forms of these keep the graph that they started with again, and never read it.
+# PYSKL's implementations of these also store the graph at the start, and never read it.
 SPARE_GRAPH = (AAGCN, CTRGCN)
 
 
 @dataclass(frozen=True)
 class PysklReport:
-    """What of a file did not fit a model, by PYSKL's names without ``backbone.``.
+    """The parts of a file that do not fit a model, by PYSKL's names without ``backbone.``.
 
     Args:
         missing: Tensors that the model needs and the file lacks.
         unexpected: Tensors of the file that the model has no place for.
         mismatched: Tensors of another shape, both shapes told.
-        off_graph: Graphs with numbers where the model has no edges. In an ST-GCN these are
+        off_graph: Graphs with values outside of the edges of the model. In an ST-GCN these are
             importances of edges that are not there: they change no output and are not kept.
     """
 
@@ -48,7 +48,7 @@ class PysklReport:
 
     @property
     def fits(self) -> bool:
-        """Whether everything that matters was there, and nothing else."""
+        """True if the file holds all tensors of the model, and no others."""
         return not (self.missing or self.unexpected or self.mismatched)
 
     def __str__(self) -> str:

@@ -29,7 +29,7 @@ class CTRGraphConv(AdaptiveGraphConv):
         num_partitions (int): Number of edge types :math:`K`, each with its own weights.
             (default: :obj:`1`)
         reduction (int): Input channels per channel of :math:`\mathbf{p}` and :math:`\mathbf{q}`,
-            which have 8 channels where the input has at most 16. (default: :obj:`8`)
+            which have 8 channels if the input has at most 16. (default: :obj:`8`)
 
     Shapes:
         - **input:** node features :math:`(*, T, V, C)` or :math:`(V, C)`, edge indices

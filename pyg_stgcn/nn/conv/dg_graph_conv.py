@@ -31,7 +31,7 @@ class DGGraphConv(AdaptiveGraphConv):
         out_channels (int): Size of each output feature :math:`C'`.
         num_partitions (int): Number of edge types :math:`K`, each with its own weights.
             (default: :obj:`8`)
-        ratio (float): Channels of one partition, as a share of the output channels.
+        ratio (float): Channels of one partition, as a fraction of the output channels.
             (default: :obj:`0.125`)
         subset_wise (bool): If set to :obj:`True`, every partition has its own :math:`\alpha` and
             :math:`\beta`; otherwise the first of them count for all, as in the published weights.
@@ -68,7 +68,7 @@ class DGGraphConv(AdaptiveGraphConv):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        r"""Draws new weights and forgets the statistics; the two factors start at zero."""
+        r"""Draws new weights and resets the statistics; the two factors start at zero."""
         super().reset_parameters()
         for layer in (self.pre, self.pre_norm, self.relate, self.post):
             layer.reset_parameters()

@@ -43,7 +43,7 @@ def graph_product(x: Tensor, adj: Tensor | SparseTensor) -> Tensor:
 def st_graph_conv(
     x: Tensor, adj: Tensor | SparseTensor, weight: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    r"""The functional form of :class:`STGraphConv`: first the graph product, then one linear map.
+    r""":class:`STGraphConv` as a function: first the graph product, then one linear map.
 
     Args:
         x (torch.Tensor): The features.
@@ -91,8 +91,8 @@ class STGraphConv(MessagePassing):
     :math:`w`, and :math:`A_{kvw}` is the edge weight (default: :obj:`1`). All dimensions before the
     last two (persons, frames) share the graph.
 
-    The bias is part of the message, as in the published form: it is weighted like the features, and
-    a node without incoming edges gets zero. With :obj:`bias=False` there is none.
+    The bias is part of the message, as in the reference implementation: it is weighted like the
+    features, and a node without incoming edges gets zero. With :obj:`bias=False` there is none.
 
     The sum over the neighbours is taken first and one linear map of the :math:`K` sums follows,
     which is the same and costs a product of :math:`C` instead of :math:`K C'` channels with the

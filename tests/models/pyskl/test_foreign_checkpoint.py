@@ -66,17 +66,17 @@ def archive(content: bytes) -> bytes:
 
 
 def before_archives(content: bytes) -> bytes:
-    facts = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
-    parts = (0x1950A86A20F9469CFC6C, 1001, facts)
+    metadata = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
+    parts = (0x1950A86A20F9469CFC6C, 1001, metadata)
     return b"".join(pickle.dumps(part, 2) for part in parts) + content + pickle.dumps([], 2)
 
 
-@pytest.mark.parametrize("form", [archive, before_archives])
+@pytest.mark.parametrize("write", [archive, before_archives])
 @pytest.mark.parametrize("name", PICKLES)
-def test_pickles_out_of_proportion(tmp_path: Path, name: str, form: object) -> None:
+def test_pickles_out_of_proportion(tmp_path: Path, name: str, write: object) -> None:
     content, message = PICKLES[name]
     path = tmp_path / "a.pth"
-    path.write_bytes(form(content))
+    path.write_bytes(write(content))
     started = time.process_time()
     with pytest.raises(InputError, match=rf"^{path}: .*{message}") as error:
         load_pyskl(create_model("stgcn", 3, "coco17", base_channels=2), path)

@@ -39,7 +39,7 @@ def ctrgcn(conv: CTRGraphConv, x: Tensor, prior: Tensor, edges: Tensor) -> Tenso
 
 
 def dgstgcn(conv: DGGraphConv, x: Tensor, prior: Tensor, edges: Tensor) -> Tensor:
-    """The same for DG-STGCN, whose softmax is over what is left of the sources."""
+    """The same for DG-STGCN, whose softmax is over the remaining sources."""
     p, q = conv.relate(x.mean(1)).view(len(x), V, 2, K, -1).permute(2, 0, 3, 4, 1)
     difference = (p[..., :, None] - q[..., None, :]).tanh()
     score = torch.einsum("pkcv,pkcw->pkvw", p, q).exp() * edges
@@ -76,12 +76,12 @@ def make(kind: Kind, num_partitions: int = K, **options: object) -> AdaptiveGrap
     return conv
 
 
-def inputs(share: float) -> tuple[Tensor, Tensor, Tensor]:
+def inputs(density: float) -> tuple[Tensor, Tensor, Tensor]:
     """Features, a prior of all pairs, and which of the pairs are edges."""
     x = torch.randn(3, T, V, C, dtype=torch.float64, requires_grad=True)
     prior = torch.rand(K, V, V, dtype=torch.float64) + 0.1
-    edges = torch.rand(K, V, V) < share
-    edges[0, :, 1] = share == 1  # A node at which no edge arrives.
+    edges = torch.rand(K, V, V) < density
+    edges[0, :, 1] = density == 1  # A node at which no edge arrives.
     return x, prior, edges
 
 
@@ -97,20 +97,20 @@ def as_matrix(prior: Tensor, edges: Tensor) -> Tensor:
 
 
 @pytest.mark.usefixtures("_default_device")
-@pytest.mark.parametrize("share", [1.0, 0.4])
+@pytest.mark.parametrize("density", [1.0, 0.4])
 @pytest.mark.parametrize(
-    "form", ["edges", "matrix", pytest.param("sparse", marks=pytest.mark.torch_sparse)]
+    "given", ["edges", "matrix", pytest.param("sparse", marks=pytest.mark.torch_sparse)]
 )
-def test_equals_the_published_formula(kind: Kind, form: str, share: float) -> None:
+def test_equals_the_published_formula(kind: Kind, given: str, density: float) -> None:
     conv = make(kind)
-    x, prior, edges = inputs(share)
+    x, prior, edges = inputs(density)
     prior.requires_grad_()
     expected = PUBLISHED[kind](conv, x, prior, edges)
-    if form == "edges":
+    if given == "edges":
         out = conv(x, *as_edges(prior, edges))
     else:
         matrix = as_matrix(prior, edges)
-        if form == "sparse":
+        if given == "sparse":
             out = conv(x, SparseTensor.from_dense(matrix))
         else:
             out = conv(x, dense_adj=matrix)

@@ -31,7 +31,7 @@ def einsum(
     bias: Tensor,
     num_partitions: int,
 ) -> Tensor:
-    """The published form: first a 1x1 convolution with bias, then the graph product."""
+    """The reference: first a 1x1 convolution with bias, then the graph product."""
     dense = edge_weight.new_zeros(num_partitions, V, V)
     dense = dense.index_put((edge_type, edge_index[0], edge_index[1]), edge_weight)
     by_partition = weight.view(weight.size(0), num_partitions, -1)
@@ -52,21 +52,21 @@ def as_matrix(
 @pytest.mark.parametrize("lead", [(), (4,), (2, 5)])
 @pytest.mark.parametrize("in_channels", [3, 9])
 @pytest.mark.parametrize("num_partitions", [1, 3])
-@pytest.mark.parametrize("form", FORMATS)
-def test_equals_the_published_form(
-    form: str, num_partitions: int, in_channels: int, lead: tuple[int, ...]
+@pytest.mark.parametrize("given", FORMATS)
+def test_equals_the_reference(
+    given: str, num_partitions: int, in_channels: int, lead: tuple[int, ...]
 ) -> None:
     conv = STGraphConv(in_channels, 4, num_partitions).double()
     edge_index, edge_type, edge_weight = edges(num_partitions)
     edge_weight.requires_grad_()
     x = torch.randn(*lead, V, in_channels, dtype=torch.float64, requires_grad=True)
     expected = einsum(x, edge_index, edge_type, edge_weight, conv.weight, conv.bias, num_partitions)
-    if form == "edge_index":
+    if given == "edge_index":
         out = conv(x, edge_index, edge_weight, edge_type if num_partitions > 1 else None)
     else:
         matrix = as_matrix(edge_index, edge_type, edge_weight, num_partitions)
         graph = {"dense_adj": matrix}
-        if form == "sparse":
+        if given == "sparse":
             graph = {"edge_index": SparseTensor.from_dense(matrix)}
         out = conv(x, **graph)
     assert out.shape == (*lead, V, 4)
@@ -80,7 +80,7 @@ def test_equals_the_published_form(
 
 
 @pytest.mark.parametrize("in_channels", [2, 8])
-def test_gradients_of_the_functional_form(in_channels: int) -> None:
+def test_gradients_of_the_functional_version(in_channels: int) -> None:
     inputs = (
         torch.randn(2, V, in_channels, dtype=torch.float64, requires_grad=True),
         torch.randn(2 * V, V, dtype=torch.float64, requires_grad=True),
@@ -125,18 +125,18 @@ def test_without_bias() -> None:
     assert torch.equal(out, torch.zeros(V, 4))
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_follows_a_renumbering_of_the_nodes(form: str) -> None:
+@pytest.mark.parametrize("given", FORMATS)
+def test_follows_a_renumbering_of_the_nodes(given: str) -> None:
     conv = STGraphConv(3, 4, 2).double()
     edge_index, edge_type, edge_weight = edges(2)
     x = torch.randn(5, V, 3, dtype=torch.float64)
     number = torch.randperm(V)
 
     def run(x: Tensor, edge_index: Tensor) -> Tensor:
-        if form == "edge_index":
+        if given == "edge_index":
             return conv(x, edge_index, edge_weight, edge_type)
         matrix = as_matrix(edge_index, edge_type, edge_weight, 2)
-        if form == "sparse":
+        if given == "sparse":
             return conv(x, SparseTensor.from_dense(matrix))
         return conv(x, dense_adj=matrix)
 
