@@ -1,4 +1,4 @@
-"""From arrays and a skeleton of one's own to a trained, pruned model."""
+"""From arrays and a skeleton of your own to a trained, pruned model."""
 
 import pickle
 import tempfile
@@ -12,7 +12,7 @@ from pyg_stgcn.training.runner import train
 
 JOINTS = ("hip", "chest", "head", "elbow1", "hand1", "elbow2", "hand2", "foot1", "foot2", "tail")
 BONES = ((1, 0), (2, 1), (3, 1), (4, 3), (5, 1), (6, 5), (7, 0), (8, 0), (9, 0))
-MOVING = {"nod": 2, "wave": 4, "kick": 8}  # which joint each action moves
+MOVING = {"nod": 2, "wave": 4, "kick": 8}  # the joint of each action
 
 
 def main(folder: Path, epochs: int = 30) -> float:
@@ -27,8 +27,7 @@ def main(folder: Path, epochs: int = 30) -> float:
         clips.append(clip | {"keypoint": motion.astype(np.float32)})
     names = [clip["frame_dir"] for clip in clips]
     splits = {"train": names[:100], "val": names[100:]}
-    data = {"split": splits, "annotations": clips}
-    (folder / "mine.pkl").write_bytes(pickle.dumps(data))
+    (folder / "mine.pkl").write_bytes(pickle.dumps({"split": splits, "annotations": clips}))
     Skeleton("mine10", JOINTS, BONES, center=1).to_json(folder / "mine.json")
     files = {"dataset": str(folder / "mine.pkl"), "skeleton": str(folder / "mine.json")}
     size = {"channels": 8, "clip_frames": 24, "batch_size": 8, "epochs": epochs, "graph": "spatial"}
