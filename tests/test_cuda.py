@@ -105,7 +105,7 @@ def test_precisions(words: list[object], tmp_path: Path, precision: str) -> None
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["top1"] > 0.8
 
 
-def test_judged_as_on_the_cpu(words: list[object], tmp_path: Path) -> None:
+def test_evaluated_as_on_the_cpu(words: list[object], tmp_path: Path) -> None:
     run = tmp_path / "run"
     call("train", *words, "--epochs", 3, "--sparsity", 0.8, "--out", run)
     scores = [evaluate_run(run, device=torch.device(device))["top1"] for device in ("cpu", "cuda")]

@@ -3,6 +3,8 @@ from __future__ import annotations
 import inspect
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import (
@@ -11,7 +13,11 @@ from pyg_stgcn.models import (
     create_model,
     list_models,
     register_model,
+    registry,
 )
+from pyg_stgcn.models.blocks import Block, SpatialUnit, Stage
+from pyg_stgcn.nn import MSTCN
+from pyg_stgcn.sparsity import masked_parameters, sparsify
 
 
 def test_lists_and_makes_models() -> None:
@@ -66,3 +72,42 @@ def test_a_name_is_registered_once() -> None:
 
     with pytest.raises(ValueError, match="'stgcn' is already registered"):
         register_model(stgcn)
+
+
+class Averaged(nn.Module):
+    """A layer of a user: a linear map of the neighbours' mean, on dense graphs only."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels))
+
+    def forward(self, x: Tensor, dense_adj: Tensor) -> Tensor:
+        num_joints = x.size(-2)
+        graph = dense_adj.view(num_joints, -1, num_joints).mean(1)
+        return graph @ x @ self.weight.t()
+
+
+def test_a_backbone_of_a_user_with_a_layer_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
+
+    @register_model
+    class Own(Backbone):
+        """A backbone of a user."""
+
+        def make_block(self, stage: Stage) -> Block:
+            conv = Averaged(stage.in_channels, stage.out_channels)
+            gcn = SpatialUnit(conv, stage.graph, "init")  # type: ignore[arg-type]
+            return Block(stage, gcn, MSTCN(stage.out_channels, stage.stride))
+
+    model = create_model("own", 5, "coco17", base_channels=8, person_slots=2)
+    sparsify(model, 0.8, exclude="head.*")
+    x, batch = torch.randn(3 * 17, 8, 3), torch.tensor([0, 0, 1]).repeat_interleave(17)
+    model(x, batch, 2).square().sum().backward()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    masked = {entry.name: entry for entry in masked_parameters(model)}
+    assert "stages.3.gcn.conv.weight" in masked
+    for entry in masked.values():
+        assert not getattr(entry.owner, entry.attribute)[~entry.mask].any()
+    with pytest.raises(InputError, match=r"tcn_dropuot: .*did you mean 'tcn_dropout'"):
+        create_model("own", 5, "coco17", tcn_dropuot=0.1)
