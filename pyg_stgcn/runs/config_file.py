@@ -41,9 +41,9 @@ def options_from_dict(values: dict[str, Any], source: Path) -> TrainOptions:
         raise InputError(f"{source}: options: {error}") from None
 
 
-def save_config(path: Path, options: TrainOptions, facts: dict[str, Any]) -> None:
+def save_config(path: Path, options: TrainOptions, metadata: dict[str, Any]) -> None:
     """Write ``config.json``."""
-    write_json(path, {"options": options.flat(), **facts})
+    write_json(path, {"options": options.flat(), **metadata})
 
 
 def load_config(path: Path) -> tuple[TrainOptions, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Runs of assemblies: the loss, the masks, the accounting, and the judgement of every subset."""
+"""Runs of assemblies: the loss, the masks, the accounting, and the evaluation of every subset."""
 
 from __future__ import annotations
 
@@ -105,13 +105,13 @@ def test_the_papers_assembly_keeps_two_thirds_of_one_expert(tmp_path: Path) -> N
     for expert, level in zip(model.experts, levels, strict=True):
         sparsify(expert, level, exclude=UNMASKED).finalize()
     run = Run(tmp_path, config, model.skeleton, [], 3, {})
-    facts = assembly_summary(run, model)
+    counts = assembly_summary(run, model)
     kept = [maskable - round(level * (maskable - 1)) for level in levels]
-    assert [expert["params_maskable"] for expert in facts["experts"]] == [maskable] * 4
-    assert [expert["maskable_kept"] for expert in facts["experts"]] == kept
-    assert facts["kept_of_one"] == pytest.approx(0.66, abs=1e-5)
-    assert facts["params_kept"] == sum(kept) + 4 * (total - maskable) + head
-    assert facts["params_kept_of_one"] == pytest.approx(facts["params_kept"] / (total + head))
+    assert [expert["params_maskable"] for expert in counts["experts"]] == [maskable] * 4
+    assert [expert["maskable_kept"] for expert in counts["experts"]] == kept
+    assert counts["kept_of_one"] == pytest.approx(0.66, abs=1e-5)
+    assert counts["params_kept"] == sum(kept) + 4 * (total - maskable) + head
+    assert counts["params_kept_of_one"] == pytest.approx(counts["params_kept"] / (total + head))
 
 
 @pytest.mark.parametrize("exclude", [UNMASKED, ""])
@@ -144,11 +144,11 @@ def test_only_what_a_prediction_needs_is_counted(
         for name, parameter in model.named_parameters()
         if not (name.startswith(unneeded) and ".head." in name)
     )
-    facts = assembly_summary(Run(tmp_path, config, model.skeleton, [], 3, {}), model)
-    assert facts["params_kept"] == kept
+    counts = assembly_summary(Run(tmp_path, config, model.skeleton, [], 3, {}), model)
+    assert counts["params_kept"] == kept
     heads = "head." if len(levels) > 1 else "none"
     needed = sum(int(mask.sum()) for name, mask in masks if not name.startswith(heads))
-    assert facts["kept_of_one"] == pytest.approx(needed / maskable)
+    assert counts["kept_of_one"] == pytest.approx(needed / maskable)
 
 
 def test_every_subset_by_brute_force(folder: Path) -> None:
@@ -169,12 +169,14 @@ def test_every_subset_by_brute_force(folder: Path) -> None:
                 found[members, "own"] += (
                     model.experts[members[0]](batch.x, batch.batch).softmax(-1) / 2
                 )
-    judged = evaluate_model(SubsetLogits(model), dataset, run.config, num_views=2).probabilities
-    assert len(rows) == judged.shape[1] == 2**2 - 1 + 2
+    predicted_all = evaluate_model(
+        SubsetLogits(model), dataset, run.config, num_views=2
+    ).probabilities
+    assert len(rows) == predicted_all.shape[1] == 2**2 - 1 + 2
     for place, row in enumerate(rows):
         members = tuple(number - 1 for number in row["experts"])
         expected = found[members, row["head"]]
-        torch.testing.assert_close(torch.from_numpy(judged[:, place]), expected)
+        torch.testing.assert_close(torch.from_numpy(predicted_all[:, place]), expected)
         predicted = expected.argmax(-1)
         assert row["top1"] == pytest.approx(float((predicted == batch.y).float().mean()))
         assert row["levels"] == [LEVELS[member] for member in members]
@@ -184,7 +186,7 @@ def test_every_subset_by_brute_force(folder: Path) -> None:
     assert everything["kept"] == pytest.approx(
         sum(expert["maskable_kept"] for expert in experts) / experts[0]["params_maskable"]
     )
-    # All that is not zero, but for the classifiers that do not judge.
+    # All that is not zero, but for the classifiers that are not used.
     state = {name: int(part.count_nonzero()) for name, part in model.named_parameters()}
     one = sum(part.numel() for part in model.experts[0].parameters())
     for row in rows:
