@@ -52,7 +52,7 @@ LOADERS = ("pyg_stgcn.runtime", "pyg_stgcn.recognition", "pyg_stgcn.runtime.file
 #: Regular expressions of names (path:key) of the first folder, and their new names.
 RENAMED: dict[str, str] = {}
 #: Names that are not compared: times, and the options.
-IGNORED = re.compile(r"seconds|minutes|_ms\b|time|^[^:]*config\.json")
+IGNORED = re.compile(r"seconds|minutes|_ms\b|time|^[^:]*config\.(json|toml)")
 
 
 def write_clips(path: Path) -> None:

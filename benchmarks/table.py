@@ -12,6 +12,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from pyg_stgcn.runs.config_file import load_config
+
 
 def spread(values: list[float]) -> str:
     """Mean and sample standard deviation, in percent."""
@@ -23,7 +25,7 @@ def main(folders: list[str]) -> None:
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for folder in folders:
         result = json.loads(Path(folder, "summary.json").read_text(encoding="utf-8"))
-        options = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))["options"]
+        options = load_config(Path(folder, "config.toml"))[0].flat()
         data = f"{Path(result['dataset']).name} {result['benchmark']}"
         key = (data, options["backbone"], options["stream"], options["sparsity"])
         groups[key].append(result)

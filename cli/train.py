@@ -81,7 +81,7 @@ def command(
     Where two defaults are given, the first is the published recipe and the second the one for
     fewer than 5,000 training clips, with more epochs for fewer than 430.
 
-    The run directory holds config.json, metrics.csv, curves.png, checkpoints/, the weights and
+    The run directory holds config.toml, metrics.csv, curves.png, checkpoints/, the weights and
     summary.json. Killed runs go on with --resume and end as if they had never been stopped.
     """
     if resume and out is None:

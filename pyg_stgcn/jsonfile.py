@@ -63,7 +63,7 @@ def parse_json(text: str, where: str, remedy: str) -> Any:
     """
     try:
         content = json.loads(text, object_pairs_hook=_with_unique_keys)
-        _check_depth(content)
+        check_depth(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: damaged ({error}); {remedy}") from None
     return content
@@ -78,7 +78,7 @@ def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _check_depth(content: Any) -> None:
+def check_depth(content: Any) -> None:
     level, depth = [content], 0
     while level:
         if depth > MAX_DEPTH:

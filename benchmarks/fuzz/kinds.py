@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mutations import mutated_bytes, mutated_csv, mutated_json, mutated_npz
+from mutations import mutated_bytes, mutated_csv, mutated_json, mutated_npz, mutated_toml
 from safetensors.torch import save_file
 from tensor_mutations import mutated_checkpoint, mutated_safetensors, mutated_sparse
 
@@ -125,8 +125,8 @@ def make_kinds(folder: Path) -> dict[str, Kind]:
 
     for run in (sparse, assembly):
         name = run.folder.name
-        path = run.folder / "config.json"
-        add(f"config of {name}", path, mutated_json, lambda r=run: use_run(r.folder), 6)
+        path = run.config_file
+        add(f"config of {name}", path, mutated_toml, lambda r=run: use_run(r.folder), 6)
         add(f"weights of {name}", run.weights, mutated_safetensors, lambda r=run: use_run(r.folder))
         path = run.folder / "summary.json"
         add(f"summary of {name}", path, mutated_json, lambda r=run: read_summary(r.folder), 8)

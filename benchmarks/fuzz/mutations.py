@@ -9,6 +9,9 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import tomllib
+
+from pyg_stgcn.tomlfile import to_toml
 
 TOKENS = [b"-1", b"0", b"9" * 5000, b"1e999", b"NaN", b"null", b"[]", b"{}", b'""', b"\n", b"\0"]
 TOKENS += [b"true", b"[[" * 2000, b'{"a":' * 2000, b"\xff\xfe", b"\\ud800", b"1" * 20, b","]
@@ -89,6 +92,19 @@ def mutated_json(data: bytes, rng: Random) -> bytes:
         content = mutated_value(content, rng, VALUES)
     text = json.dumps(content)
     return text.encode(rng.choice(("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16")))
+
+
+def mutated_toml(data: bytes, rng: Random) -> bytes:
+    """Change a value of a TOML text, or its bytes."""
+    if rng.random() < 0.3:
+        return mutated_bytes(data, rng)
+    content = tomllib.loads(data.decode())
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        content = mutated_value(content, rng, VALUES)
+    try:
+        return to_toml(content).encode("utf-8", "surrogatepass")
+    except (TypeError, AttributeError):  # TOML has no such value.
+        return mutated_bytes(data, rng)
 
 
 FIELDS = ("", "nan", "1e999", "x", "-1", "a,b", '"', "9" * 5000)

@@ -81,7 +81,7 @@ def try_one(name: str, kind: Kind, number: int, seconds: float = 20.0) -> Outcom
     except InputError as error:
         outcome = Outcome("refused", str(error)[:1000])
         # An option of a configuration that is of the right type is named by itself.
-        named = str(kind.path.parent) in str(error) or kind.path.name == "config.json"
+        named = str(kind.path.parent) in str(error) or kind.path.name == "config.toml"
         if "\n" in str(error) or len(str(error)) > 2000 or not named:
             outcome.word = "unclear"
     except HangError:

@@ -67,8 +67,6 @@ _JSON_KINDS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
      f"put its frames together and {_ARRAYS}"),
     ((b'"image_id"', b'"keypoints"'), "JSON of a pose estimator, one entry a person",
      f"put its persons together and {_ARRAYS}"),
-    ((b'"dataset"', b'"stream"', b'"skeleton"'), "the config.json of a run",
-     "name the data that the run was trained on, or another pickle of clips"),
     ((b'"joints"', b'"bones"'), "the JSON of a skeleton", "name it with --skeleton FILE"),
 )  # fmt: skip
 

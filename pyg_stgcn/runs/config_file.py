@@ -1,4 +1,4 @@
-"""``config.json`` of a run: its options, and metadata of its data and of the software."""
+"""``config.toml``: the options of a run, and metadata of its data and of the software."""
 
 from __future__ import annotations
 
@@ -7,62 +7,96 @@ from typing import Any
 
 from pyg_stgcn.checked import check_entries, shown
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.jsonfile import read_json
-from pyg_stgcn.runs.options import OPTIONS, TrainOptions
+from pyg_stgcn.files import write_atomically
+from pyg_stgcn.runs.options import GROUPS, OPTIONS, TrainOptions
 from pyg_stgcn.runs.recipe import Recipe
-from pyg_stgcn.tables import write_json
+from pyg_stgcn.tomlfile import read_toml, to_toml, toml_value
 
-#: What to do about a ``config.json`` that somebody has changed.
+#: What to do about a ``config.toml`` that somebody has changed.
 RESTORE = "put the file back as the run wrote it, or train the run again"
+_METADATA = "metadata"
 
 
-def options_from_dict(values: dict[str, Any], source: Path) -> TrainOptions:
-    """Rebuild options that :meth:`TrainOptions.flat` gave; ``source`` is named in errors.
+def options_to_toml(options: TrainOptions) -> str:
+    """The complete record as TOML, with the help text of each option.
+
+    Options that are ``None``, which TOML does not know, are comments.
+    """
+    lines = []
+    for group in GROUPS:
+        lines.append(f"[{group}]")
+        for name, option in OPTIONS.items():
+            if option.group == group:
+                value = getattr(getattr(options, group), name)
+                given = f"{name} = {toml_value(value)}"
+                entry = given if value is not None else f"# {name}: {option.auto}."
+                lines.append(f"{entry}  # {option.help}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def read_options(path: Path, remedy: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of a TOML file by name, and its metadata, if it has any.
+
+    Args:
+        path: The file; options that it leaves out are missing in the result.
+        remedy: The end of an error, which says what to do about the file.
 
     Raises:
-        InputError: An option is unknown, missing or of another type.
+        InputError: The file is missing or damaged, or an option is unknown or of another type.
     """
-    if unknown := sorted(set(values) - set(OPTIONS)):
-        listed = ", ".join(shown(name)[1:-1] for name in unknown[:5])
-        raise InputError(
-            f"{source}: unknown options {listed}; "
-            "the run was written by another version of pyg-stgcn"
-        )
-    types_of = {name: option.annotation for name, option in OPTIONS.items()}
-    needed = {"dataset": types_of.pop("dataset")}
-    check_entries(values, needed, source, RESTORE, "options.")
-    check_entries(values, types_of, source, RESTORE, "options.", all_needed=False)
-    for name, value in values.items():
-        if isinstance(value, str) and "\0" in value:  # No name and no path has one.
-            raise InputError(f"{source}: options.{name} is {shown(value)}; {RESTORE}")
-    try:
-        return TrainOptions.of(**values)
-    except InputError as error:
-        raise InputError(f"{source}: options: {error}") from None
+    content = read_toml(path, remedy)
+    tables = dict.fromkeys((*GROUPS, _METADATA), dict)
+    check_entries(content, tables, path, remedy, all_needed=False)
+    metadata = content.pop(_METADATA, {})
+    if unknown := sorted(set(content) - set(GROUPS)):
+        raise InputError(f"{path}: unknown table {_listed(unknown)}; tables are {_listed(GROUPS)}")
+    values: dict[str, Any] = {}
+    for group in GROUPS:
+        part = content.get(group, {})
+        types = {name: o.annotation for name, o in OPTIONS.items() if o.group == group}
+        if unknown := sorted(set(part) - set(types)):
+            raise InputError(f"{path}: unknown options {_listed(unknown)} in [{group}]; {remedy}")
+        check_entries(part, types, path, remedy, f"{group}.", all_needed=False)
+        for name, value in part.items():
+            if isinstance(value, str) and "\0" in value:  # No name and no path has one.
+                raise InputError(f"{path}: {group}.{name} is {shown(value)}; {remedy}")
+        values |= part
+    return values, metadata
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(shown(name)[1:-1] for name in names[:5])
 
 
 def save_config(path: Path, options: TrainOptions, metadata: dict[str, Any]) -> None:
-    """Write ``config.json``."""
-    write_json(path, {"options": options.flat(), **metadata})
+    """Write ``config.toml``."""
+    note = "# Recorded at the start of the run; 'train --config' does not read it.\n"
+    text = options_to_toml(options) + "\n" + note + to_toml(metadata, _METADATA)
+    content = text.encode("utf-8", "surrogatepass")
+    write_atomically(path, lambda file: file.write_bytes(content))
 
 
 def load_config(path: Path) -> tuple[TrainOptions, dict[str, Any]]:
-    """Read ``config.json``.
+    """Read the options and the metadata of a run.
 
     Raises:
         InputError: The file is missing or is not the configuration of a run.
     """
     if not path.exists():
-        raise InputError(f"{path.parent}: no config.json; name the folder of a training run")
-    content = read_json(path, RESTORE)
-    check_entries(content, {"options": dict}, path, RESTORE)
-    options = options_from_dict(content.pop("options"), path)
+        if path.with_suffix(".json").exists():
+            raise InputError(
+                f"{path.parent}: is a run of an older version, with a config.json; "
+                "train the run again"
+            )
+        raise InputError(f"{path.parent}: no {path.name}; name the folder of a training run")
+    values, metadata = read_options(path, RESTORE)
     # A run fills them in before it is written down.
-    needed = [*Recipe._fields, *(["experts"] if options.model.levels else [])]
-    if missing := [name for name in needed if options.flat()[name] is None]:
-        raise InputError(f"{path}: options.{missing[0]} has no value; {RESTORE}")
+    needed = ["dataset", *Recipe._fields, *(["experts"] if values.get("levels") else [])]
+    if missing := [name for name in needed if name not in values]:
+        place = f"{OPTIONS[missing[0]].group}.{missing[0]}"
+        raise InputError(f"{path}: there is no entry {place}; {RESTORE}")
     try:
-        options.check_model()
+        return TrainOptions.of(**values), metadata
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return options, content

@@ -117,16 +117,16 @@ class Run(RunFiles):
                 check_is_file(path)
         path = RunFiles(folder).config_file
         config, metadata = load_config(path)
-        check_entries(metadata, {"data": dict}, path, RESTORE)
+        check_entries(metadata, {"data": dict}, path, RESTORE, "metadata.")
         data = metadata["data"]
-        check_entries(data, _OF_DATA, path, RESTORE, "data.")
-        check_entries(data, _OF_LATER_DATA, path, RESTORE, "data.", all_needed=False)
+        check_entries(data, _OF_DATA, path, RESTORE, "metadata.data.")
+        check_entries(data, _OF_LATER_DATA, path, RESTORE, "metadata.data.", all_needed=False)
         ticket = metadata.get("ticket", {})
-        check_entries(ticket, _OF_TICKET, path, RESTORE, "ticket.", all_needed=False)
+        check_entries(ticket, _OF_TICKET, path, RESTORE, "metadata.ticket.", all_needed=False)
         try:
             skeleton = Skeleton.from_dict(data["skeleton"])
         except InputError as error:
-            raise InputError(f"{path}: data.skeleton: {brief(error)}; {RESTORE}") from None
+            raise InputError(f"{path}: metadata.data.skeleton: {brief(error)}; {RESTORE}") from None
         classes, in_channels = data["classes"], data["in_channels"]
         return cls(folder, config, skeleton, classes, in_channels, metadata, checkpoint=checkpoint)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_type_hints
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.ranges import (
@@ -377,6 +377,8 @@ class TrainOptions:
                 )
 
 
+#: The groups of the record, in their order.
+GROUPS = ("data", "model", "sparsity", "optim", "hardware")
 #: All options, by name.
 OPTIONS: dict[str, Option] = options_of(TrainOptions)
 #: Where and with how much of the machine a run computes, and where its files are now; the result
@@ -390,17 +392,8 @@ def _by_group(values: dict[str, Any]) -> list[tuple[str, Any, dict[str, Any]]]:
         raise TypeError(f"there is no option {', '.join(unknown)}")
     return [
         (group, part, {name: values[name] for name in values if OPTIONS[name].group == group})
-        for group, part in _PARTS.items()
+        for group, part in get_type_hints(TrainOptions).items()
     ]
-
-
-_PARTS = {
-    "data": DataOptions,
-    "model": ModelOptions,
-    "sparsity": SparsityOptions,
-    "optim": OptimOptions,
-    "hardware": HardwareOptions,
-}
 
 
 def check_ranges(options: TrainOptions) -> None:

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_CONFIG = "config.json"
+_CONFIG = "config.toml"
 _CHECKPOINTS = "checkpoints"
 
 

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
+from pyg_stgcn.runs.config_file import load_config
 
 
 def call(*words: object) -> Result:
@@ -208,7 +209,7 @@ def test_wrong_data_is_exit_code_1(tiny_pickle: Path, tmp_path: Path) -> None:
 
 def test_folders_that_hold_no_run(tmp_path: Path) -> None:
     for command in ("evaluate", "inspect"):
-        assert "config.json" in failed(call(command, tmp_path), 1)
+        assert "config.toml" in failed(call(command, tmp_path), 1)
         assert "no such folder" in failed(call(command, tmp_path / "nowhere"), 1)
 
 
@@ -233,14 +234,13 @@ def test_augmentations_are_kept_and_resumed(tiny_pickle: Path, tmp_path: Path) -
     augment = ["--augment", "crop", "--augment", "noise=0.02", "--augment", "frame-loss"]
     result = call(*options(tiny_pickle, run), *augment)
     assert result.exit_code == 0, result.output
-    config = json.loads((run / "config.json").read_text())
     expected = {"crop": 0.5, "noise": 0.02, "frame-loss": 0.25}
-    assert config["options"]["augment"] == expected
+    assert load_config(run / "config.toml")[0].data.augment == expected
     (run / "summary.json").unlink()
     assert "noise" in failed(call("train", "--resume", "--out", run, "--augment", "noise"), 2)
     again = call("train", "--resume", "--out", run, *augment)
     assert again.exit_code == 0, again.output
-    assert json.loads((run / "config.json").read_text())["options"]["augment"] == expected
+    assert load_config(run / "config.toml")[0].data.augment == expected
 
 
 def test_a_mirror_needs_pairs(tiny_pickle: Path, tmp_path: Path) -> None:

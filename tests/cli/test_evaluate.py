@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
+from pyg_stgcn.runs.config_file import load_config
 
 SMALL = "--channels 2 --clip-frames 8 --epochs 1 --batch-size 12 --accelerator cpu"
 
@@ -41,7 +42,7 @@ def folder(tiny_pickle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_run_works_from_any_working_directory(folder: Path) -> None:
     passed(f"train --dataset mine.pkl --eval-views 1 --out first {SMALL}")
     passed(f"train --dataset mine.pkl --init first --eval-views 1 --out second {SMALL}")
-    options = json.loads((folder / "second/config.json").read_text())["options"]
+    options = load_config(folder / "second/config.toml")[0].flat()
     assert [options[name] for name in ("dataset", "init")] == [
         str(folder / "mine.pkl"),
         str(folder / "first"),

@@ -11,6 +11,7 @@ from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.models import random_clips
+from pyg_stgcn.runs.config_file import load_config, save_config
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runtime import load
 from pyg_stgcn.skeletons import Skeleton
@@ -85,9 +86,9 @@ def test_half_is_for_sparse_files(run: Path, tmp_path: Path) -> None:
 def test_runs_that_say_too_little(run: Path, tmp_path: Path) -> None:
     old = tmp_path / "old"
     shutil.copytree(run, old)
-    config = json.loads((old / "config.json").read_text(encoding="utf-8"))
-    del config["data"]["has_score"]
-    (old / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    options, metadata = load_config(old / "config.toml")
+    del metadata["data"]["has_score"]
+    save_config(old / "config.toml", options, metadata)
     result = call("export", old, "--out", tmp_path / "model.safetensors")
     assert result.exit_code == 1 and "train the run again" in result.output
 

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 
 from pyg_stgcn.cli import main
+from pyg_stgcn.runs.config_file import load_config, save_config
 from pyg_stgcn.sparsity import load_ticket
 from pyg_stgcn.sparsity.threshold import num_pruned
 
@@ -195,9 +196,10 @@ def test_masks_of_a_sparse_run(words: list[object], out: Path, tmp_path: Path) -
     for copied in (unfinished, assembly):
         shutil.copytree(source, copied)
     (unfinished / "model.safetensors").unlink()
-    content = json.loads((assembly / "config.json").read_text())
-    content["options"] |= {"ticket": None, "levels": [0.5, 0.9], "experts": ["stgcn", "stgcn"]}
-    (assembly / "config.json").write_text(json.dumps(content))
+    config, metadata = load_config(assembly / "config.toml")
+    experts = {"levels": [0.5, 0.9], "experts": ["stgcn", "stgcn"]}
+    config = config.replace(ticket=None, sparsity=0.0, **experts)
+    save_config(assembly / "config.toml", config, metadata)
     for words_, message in (
         ([out / f"dense-seed{SEED}"], "is a dense run, which has no masks"),
         ([source, "--channels", 8], "is a run with --channels 4, not 8"),
@@ -250,16 +252,14 @@ def test_masks_of_a_patterned_run(words: list[object], out: Path, tmp_path: Path
 def test_only_some_weights_are_searched(words: list[object], out: Path, tmp_path: Path) -> None:
     folder = tmp_path / "part"
     shutil.copytree(out / f"dense-seed{SEED}", folder / f"dense-seed{SEED}")
-    config = folder / f"dense-seed{SEED}/config.json"
-    content = json.loads(config.read_text())
-    content["options"]["include"] = "stages.1.*"
-    config.write_text(json.dumps(content))
+    path = folder / f"dense-seed{SEED}/config.toml"
+    config, metadata = load_config(path)
+    save_config(path, config.replace(include="stages.1.*"), metadata)
     own = [*words, "--out", folder, "--print-commands", "--include"]
     result = call(*own, "stages.1.*")
     assert result.exit_code == 0 and "--include" not in result.stdout
     assert all(name.startswith("stages.1.") for name in tickets(folder, 1))
-    content["options"]["include"] = "stages.2.*"
-    config.write_text(json.dumps(content))
+    save_config(path, config.replace(include="stages.2.*"), metadata)
     refused = call(*own, "stages.2.*")
     assert refused.exit_code == 1
     assert "is a ticket with include stages.1.*, not stages.2.*" in " ".join(refused.stderr.split())

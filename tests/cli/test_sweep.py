@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
+from pyg_stgcn.runs.config_file import load_config, save_config
 
 SEEDS = (3, 4)
 
@@ -39,9 +40,9 @@ def out(words: list[object]) -> Path:
 def test_each_run_is_there_with_its_options(out: Path) -> None:
     for label, sparsity in (("dense", 0), ("random-0.8", 0.8)):
         for seed in SEEDS:
-            options = json.loads((out / f"{label}-seed{seed}/config.json").read_text())["options"]
-            assert (options["sparsity"], options["seed"]) == (sparsity, seed)
-            assert (options["channels"], options["scale"]) == (4, False)
+            options, _ = load_config(out / f"{label}-seed{seed}/config.toml")
+            assert (options.sparsity.sparsity, options.optim.seed) == (sparsity, seed)
+            assert (options.model.channels, options.data.scale) == (4, False)
 
 
 def test_the_table_is_that_of_the_runs(words: list[object], out: Path) -> None:
@@ -99,11 +100,10 @@ def test_runs_with_other_options_are_not_mistaken(words: list[object], out: Path
 def test_a_finished_run_is_not_that_of_a_call_without_its_options(
     words: list[object], out: Path
 ) -> None:
-    config = out / "dense-seed3" / "config.json"
+    config = out / "dense-seed3" / "config.toml"
     before = config.read_text()
-    content = json.loads(before)
-    content["options"]["include"] = "stages.*"
-    config.write_text(json.dumps(content))
+    options, metadata = load_config(config)
+    save_config(config, options.replace(include="stages.*"), metadata)
     try:
         result = call(*words)
         assert result.exit_code == 1

@@ -15,6 +15,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.evaluation_data import EvaluationData
 from pyg_stgcn.evaluation.robustness import evaluate_robustness
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
+from pyg_stgcn.runs.config_file import load_config, save_config
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
@@ -166,10 +167,9 @@ def test_lost_frames_of_other_clips(folder: Path) -> None:
 
 
 def test_data_that_moved_are_those_of_the_run(folder: Path) -> None:
-    path = folder / "run/config.json"
-    config = json.loads(path.read_text())
-    config["options"]["dataset"] = str(folder / "gone.pkl")
-    path.write_text(json.dumps(config))
+    path = folder / "run/config.toml"
+    config, metadata = load_config(path)
+    save_config(path, config.replace(dataset=str(folder / "gone.pkl")), metadata)
     with pytest.raises(
         InputError, match=r"gone.pkl: no such file, .*run was trained .*as the dataset"
     ):
@@ -217,10 +217,9 @@ def test_files_of_one_name_in_two_folders(folder: Path) -> None:
 def test_changed_validation_clips_are_noticed(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = folder / "run/config.json"
-    config = json.loads(path.read_text())
-    config["options"]["dataset"] = str(folder / "mine.pkl")
-    path.write_text(json.dumps(config))
+    path = folder / "run/config.toml"
+    config, metadata = load_config(path)
+    save_config(path, config.replace(dataset=str(folder / "mine.pkl")), metadata)
     evaluate(folder)
     assert "has changed since" not in caplog.text
 

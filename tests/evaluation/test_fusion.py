@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.fusion import fuse, fuse_runs, published_weights, search_weights
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
+from pyg_stgcn.runs.config_file import load_config, save_config
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
@@ -132,9 +133,9 @@ def test_classes_in_another_order_are_fused_by_name(runs: list[Path], tmp_path: 
     expected = fuse_runs(runs, tmp_path / "out", search=True)
     order = [2, 0, 1]
     other = Path(shutil.copytree(runs[1], tmp_path / "other"))
-    config = json.loads((other / "config.json").read_text())
-    config["data"]["classes"] = [config["data"]["classes"][i] for i in order]
-    (other / "config.json").write_text(json.dumps(config))
+    config, metadata = load_config(other / "config.toml")
+    metadata["data"]["classes"] = [metadata["data"]["classes"][i] for i in order]
+    save_config(other / "config.toml", config, metadata)
     for name in ("predictions.npz", "predictions-held-out.npz"):
         found = Predictions.load(other / name)
         labels = np.argsort(order)[found.labels]
@@ -143,8 +144,8 @@ def test_classes_in_another_order_are_fused_by_name(runs: list[Path], tmp_path: 
     assert result["top1"] == expected["top1"]
     for one, two in zip(result["runs"], expected["runs"], strict=True):
         assert {**one, "run": ""} == {**two, "run": ""}
-    config["data"]["classes"][0] = "waves"
-    (other / "config.json").write_text(json.dumps(config))
+    metadata["data"]["classes"][0] = "waves"
+    save_config(other / "config.toml", config, metadata)
     with pytest.raises(InputError, match=r"other: 'waves' is not among the classes of .*joint; it"):
         fuse_runs([runs[0], other], tmp_path / "out")
 

@@ -100,6 +100,6 @@ def test_a_model_that_diverged_is_refused(run: Run) -> None:
 
 
 def test_a_run_without_weights_is_not_finished(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_bytes(run.config_file.read_bytes())
+    (tmp_path / "config.toml").write_bytes(run.config_file.read_bytes())
     with pytest.raises(InputError, match="the run is not finished"):
         evaluate_run(tmp_path)

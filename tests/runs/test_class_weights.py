@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from pyg_stgcn.cli import main
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.batches import BalancedSampler, EpochSampler, SeededClips
 from pyg_stgcn.runs.class_weights import class_weights
+from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.training.recognizer import ActionRecognizer
@@ -233,5 +233,5 @@ def test_the_command_line_and_a_sweep_take_them(config: TrainOptions, tmp_path: 
     for _ in range(2):  # The second finds the run that is there.
         result = CliRunner().invoke(main, [str(word) for word in words])
         assert result.exit_code == 0, result.output
-    options = json.loads((tmp_path / "sweep/dense-seed0/config.json").read_text())["options"]
+    options = load_config(tmp_path / "sweep/dense-seed0/config.toml")[0].flat()
     assert options["class_weights"] == "balanced"

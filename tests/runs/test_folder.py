@@ -26,6 +26,7 @@ from pyg_stgcn.studies.records import (
     read_summary,
     summary_of,
 )
+from pyg_stgcn.tomlfile import read_toml, to_toml
 from pyg_stgcn.training.runner import train
 
 
@@ -50,100 +51,99 @@ def assembly(runs: Path, tmp_path: Path) -> Path:
 
 
 def change(path: Path, place: str, value: Any) -> None:
-    """Set an entry of a JSON file, such as ``options.seed``."""
-    content = json.loads(path.read_text())
+    """Set an entry of a JSON or TOML file, such as ``optim.seed``."""
+    is_toml = path.suffix == ".toml"
+    content = read_toml(path, "") if is_toml else json.loads(path.read_text())
     *parents, last = place.split(".")
     part = content
     for name in parents:
         part = part[name]
     part[last] = value
-    path.write_text(json.dumps(content))
+    path.write_text(to_toml(content) if is_toml else json.dumps(content))
 
 
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        ("options", []),
-        ("options.dataset", None),
-        ("options.channels", "16"),
-        ("options.channels", True),
-        ("options.channels", None),
-        ("options.clip_frames", None),
-        ("options.clip_frames", 8.5),
-        ("options.lr", float("nan")),
-        ("options.rotation", float("inf")),
-        ("options.augment", []),
-        ("options.augment", {"mirror": "often"}),
-        ("options.levels", 0.5),
-        ("options.levels", ["a"]),
-        ("options.experts", "stgcn"),
-        ("options.seed", 10**30),
-        ("options.exclude", None),
-        ("options.dataset", "a\0b"),
-        ("options.root", "x" * 5000),
-        ("options.include", ["stages.*"]),
-        ("data", None),
-        ("data.classes", "abc"),
-        ("data.classes", ["a", 1]),
-        ("data.skeleton", "ntu25"),
-        ("data.in_channels", "3"),
-        ("data.has_score", 1),
-        ("ticket", []),
-        ("ticket", {"exclude": None}),
+        ("model", []),
+        ("model.channels", "16"),
+        ("model.channels", True),
+        ("data.clip_frames", 8.5),
+        ("optim.lr", float("nan")),
+        ("data.rotation", float("inf")),
+        ("data.augment", []),
+        ("data.augment", {"mirror": "often"}),
+        ("model.levels", 0.5),
+        ("model.levels", ["a"]),
+        ("model.experts", "stgcn"),
+        ("optim.seed", 10**30),
+        ("data.dataset", "a\0b"),
+        ("data.root", "x" * 5000),
+        ("sparsity.include", ["stages.*"]),
+        ("metadata.data", 1),
+        ("metadata.data.classes", "abc"),
+        ("metadata.data.classes", ["a", 1]),
+        ("metadata.data.skeleton", "ntu25"),
+        ("metadata.data.in_channels", "3"),
+        ("metadata.data.has_score", 1),
+        ("metadata.ticket", []),
+        ("metadata.ticket", {"exclude": 1}),
     ],
 )
 def test_types_of_a_configuration(run: Path, place: str, value: Any) -> None:
-    change(run / "config.json", place, value)
+    change(run / "config.toml", place, value)
     with pytest.raises(InputError) as error:
         Run.open(run)
-    name = place if place != "ticket" or value == [] else "ticket.exclude"
-    assert str(error.value).startswith(f"{run / 'config.json'}: {name} ")
+    name = place if place != "metadata.ticket" or value == [] else "metadata.ticket.exclude"
+    assert str(error.value).startswith(f"{run / 'config.toml'}: {name} ")
     assert "train the run again" in str(error.value)
 
 
-@pytest.mark.parametrize("place", ["options.dataset", "data.skeleton", "data.classes", "data"])
+@pytest.mark.parametrize(
+    "place", ["data.dataset", "optim.lr", "metadata.data.skeleton", "metadata.data"]
+)
 def test_entries_that_a_configuration_needs(run: Path, place: str) -> None:
-    content = json.loads((run / "config.json").read_text())
+    content = read_toml(run / "config.toml", "")
     *parents, last = place.split(".")
     part = content
     for name in parents:
         part = part[name]
     del part[last]
-    (run / "config.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=rf"config\.json: there is no entry {place}"):
+    (run / "config.toml").write_text(to_toml(content))
+    with pytest.raises(InputError, match=rf"config\.toml: there is no entry {place}"):
         Run.open(run)
 
 
 def test_whole_numbers_may_stand_for_others(run: Path) -> None:
-    change(run / "config.json", "options.rotation", 0)
+    change(run / "config.toml", "data.rotation", 0)
     assert Run.open(run).config.data.rotation == 0
 
 
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("options.channels", 1024, "describes no model|the weights are not those"),
-        ("options.channels", 8, r"head\.linear\.weight is float32 of shape \(3, 16\), not float32"),
-        ("options.partitions", 100, "the weights are not those"),
-        ("data.in_channels", 10**12, "describes no model|the weights are not those"),
-        ("options.backbone", "resnet", "there is no such model"),
-        ("options.graph", "spiral", "describes no model .*spiral"),
-        ("data.classes", ["a"] * 5, "the weights are not those"),
+        ("model.channels", 1024, "describes no model|the weights are not those"),
+        ("model.channels", 8, r"head\.linear\.weight is float32 of shape \(3, 16\), not float32"),
+        ("model.partitions", 100, "the weights are not those"),
+        ("metadata.data.in_channels", 10**12, "describes no model|the weights are not those"),
+        ("model.backbone", "resnet", "there is no such model"),
+        ("model.graph", "spiral", "describes no model .*spiral"),
+        ("metadata.data.classes", ["a"] * 5, "the weights are not those"),
     ],
 )
 def test_a_model_that_the_weights_are_not_of(
     run: Path, place: str, value: Any, message: str
 ) -> None:
-    change(run / "config.json", place, value)
+    change(run / "config.toml", place, value)
     with pytest.raises(
-        InputError, match=rf"{run}/model\.safetensors with config\.json: .*({message})"
+        InputError, match=rf"{run}/model\.safetensors with config\.toml: .*({message})"
     ):
         Run.open(run).load_model()
 
 
 def test_no_number_in_a_configuration_takes_memory(run: Path) -> None:
     """1,024 channels are refused by a process that could not hold a layer of them."""
-    change(run / "config.json", "options.channels", 1024)
+    change(run / "config.toml", "model.channels", 1024)
     code = f"""
 import resource
 from pyg_stgcn.errors import InputError
@@ -157,16 +157,16 @@ except InputError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(f"{run}/model.safetensors with config.json: ")
+    assert done.stdout.startswith(f"{run}/model.safetensors with config.toml: ")
 
 
 def test_experts_are_counted_before_they_are_built(assembly: Path) -> None:
-    change(assembly / "config.json", "options.levels", [0.5] * 100_000)
-    change(assembly / "config.json", "options.experts", ["stgcn"] * 100_000)
+    change(assembly / "config.toml", "model.levels", [0.5] * 100_000)
+    change(assembly / "config.toml", "model.experts", ["stgcn"] * 100_000)
     with pytest.raises(InputError, match="of 2 experts, not 100000"):
         Run.open(assembly).load_model()
-    change(assembly / "config.json", "options.experts", None)
-    with pytest.raises(InputError, match=r"config\.json: options\.experts has no value"):
+    change(assembly / "config.toml", "model.experts", None)
+    with pytest.raises(InputError, match=r"config\.toml: there is no entry model\.experts"):
         Run.open(assembly)
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.training.runner import train
 
@@ -84,11 +84,11 @@ def test_a_run_is_not_resumed_on_other_data(
     started: TrainOptions, tmp_path: Path, change: Change, message: str
 ) -> None:
     rewrite(Path(started.data.dataset), change)
-    before = (tmp_path / "run/config.json").read_bytes()
+    before = (tmp_path / "run/config.toml").read_bytes()
     expected = rf"mine.pkl: since .* was started, {message}.* start again in another folder"
     with pytest.raises(InputError, match=expected):
         train(started, tmp_path / "run", resume=True)
-    assert (tmp_path / "run/config.json").read_bytes() == before
+    assert (tmp_path / "run/config.toml").read_bytes() == before
 
 
 def test_changed_coordinates_are_told(
@@ -109,5 +109,5 @@ def test_the_same_data_in_another_place(
     moved = Path(started.data.dataset).rename(tmp_path / "moved.pkl")
     train(started.replace(dataset=str(moved)), tmp_path / "run", resume=True)
     assert "changed" not in caplog.text
-    config = json.loads((tmp_path / "run/config.json").read_text())
-    assert config["options"]["dataset"] == str(moved)
+    config, _ = load_config(tmp_path / "run/config.toml")
+    assert config.data.dataset == str(moved)

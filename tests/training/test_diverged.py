@@ -103,7 +103,7 @@ def test_divergence_in_the_last_step(
         train(config, tmp_path / "run")
     # Nothing that could pass for a result.
     left = {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    assert left <= {".lock", "config.json"}
+    assert left <= {".lock", "config.toml"}
 
 
 def test_statistics_of_batch_norms_count_too(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import pickle
 import shutil
 from dataclasses import replace
@@ -15,6 +14,7 @@ from torch_geometric.data import Batch
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.inspection import inspect_run
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
+from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.sparsity import (
@@ -98,7 +98,7 @@ def test_a_ticket_goes_on_from_its_epoch(dense: Run, ticket_file: Path, tmp_path
     assert [float(row["sparsity"]) for row in rows] == pytest.approx([summary["sparsity"]] * 2)
     assert (tmp_path / "run" / "model.sparse.safetensors").exists()
     assert (tmp_path / "run" / "checkpoints" / "best.ckpt").exists()
-    metadata = json.loads((tmp_path / "run" / "config.json").read_text())["ticket"]
+    metadata = load_config(tmp_path / "run/config.toml")[1]["ticket"]
     assert (metadata["first_epoch"], metadata["drawn_again"]) == (EPOCH, [])
     assert evaluate_run(tmp_path / "run", num_views=1)["top1"] == summary["top1"]
 
@@ -160,7 +160,7 @@ def test_resumed(
         with pytest.raises(RuntimeError, match="power cut"):
             train(config, tmp_path / "cut")
     assert [row["epoch"] for row in table(tmp_path / "cut")] == ["3"]
-    before = (tmp_path / "cut/config.json").read_bytes()
+    before = (tmp_path / "cut/config.toml").read_bytes()
     ticket = load_ticket(ticket_file)
     turned = {name: mask.flip(0) for name, mask in ticket.masks.items()}
     save_ticket(tmp_path / "other", Ticket(turned, ticket.weights, ticket.metadata))
@@ -168,7 +168,7 @@ def test_resumed(
         InputError, match=r"is not the ticket that the run in .*cut was started with"
     ):
         train(config.replace(ticket=str(tmp_path / "other")), tmp_path / "cut", resume=True)
-    assert (tmp_path / "cut/config.json").read_bytes() == before
+    assert (tmp_path / "cut/config.toml").read_bytes() == before
     # Another place is not another ticket.
     save_ticket(tmp_path / "moved", ticket)
     train(config.replace(ticket=str(tmp_path / "moved")), tmp_path / "cut", resume=True)
@@ -260,7 +260,7 @@ def test_the_same_classes_in_another_order(
     trained = load_file(tmp_path / "run" / "model.safetensors")
     for name in ("head.linear.weight", "head.linear.bias"):
         assert torch.allclose(trained[name], ticket.weights[name][order], atol=1e-6)
-    metadata = json.loads((tmp_path / "run" / "config.json").read_text())["ticket"]
+    metadata = load_config(tmp_path / "run/config.toml")[1]["ticket"]
     assert (metadata["first_epoch"], metadata["drawn_again"]) == (EPOCH, [])
     assert metadata["checksum"] == ticket.checksum
 
@@ -283,7 +283,7 @@ def test_other_classes_and_another_skeleton(
         assert not trained[name][~mask].any()
         assert torch.allclose(trained[name], torch.where(mask, ticket.weights[name], 0), atol=1e-6)
     assert summary["maskable_kept"] == sum(int(mask.sum()) for mask in ticket.masks.values())
-    metadata = json.loads((tmp_path / "run" / "config.json").read_text())["ticket"]
+    metadata = load_config(tmp_path / "run/config.toml")[1]["ticket"]
     assert metadata["first_epoch"] == 0
     kinds = {name.split(".")[-2] for name in metadata["drawn_again"]}
     assert kinds == {"data_norm", "adjacency", "linear"}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO, read_checkpoint
 from pyg_stgcn.runs.claim import claimed, never_began
+from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.studies.jobs import Job
@@ -128,7 +128,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(
     )
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     # Of another version, which a resumed run would replace by that of now.
-    before[run.config_file] = before[run.config_file].replace(b'"torch": "', b'"torch": "0.')
+    before[run.config_file] = before[run.config_file].replace(b'torch = "', b'torch = "0.')
     run.config_file.write_bytes(before[run.config_file])
     with pytest.raises(InputError, match=message):
         train(run.config, run.folder, resume=True)
@@ -214,7 +214,7 @@ def test_killed_after_the_configuration_was_written(
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / ".lock").touch()
-    shutil.copy(undisturbed / "config.json", folder)
+    shutil.copy(undisturbed / "config.toml", folder)
     assert "--resume" in Job("one", folder, {"dataset": config.data.dataset}).words
     with pytest.raises(InputError, match="--resume"):
         train(config, folder)
@@ -244,8 +244,8 @@ def test_the_configuration_comes_before_everything_else(
         shutil.rmtree(folder, ignore_errors=True)
         with pytest.raises(Killed):
             train(config, folder)
-        assert never_began(folder) != (folder / "config.json").exists()
-    assert writes[0] == "config.json"
+        assert never_began(folder) != (folder / "config.toml").exists()
+    assert writes[0] == "config.toml"
 
 
 def test_a_folder_has_one_training_at_a_time(
@@ -338,4 +338,4 @@ def test_trainings_of_a_killed_sweep_end_and_are_not_started_twice(
     with claimed(run, resume=True):  # Its training has ended by itself, and with it the lock.
         written = checkpoint.stat().st_mtime_ns
     assert checkpoint.stat().st_mtime_ns == written
-    assert json.loads((folder / "config.json").read_text())["options"]["sparsity"] == 0
+    assert load_config(folder / "config.toml")[0].sparsity.sparsity == 0

@@ -20,6 +20,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.inspection import inspect_run
 from pyg_stgcn.evaluation.run_evaluation import evaluate_run
 from pyg_stgcn.models import list_models
+from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runtime import kernels
@@ -59,9 +60,9 @@ def test_methods_that_are_sparse_from_the_start(
 ) -> None:
     config = config.replace(sparsity=0.8, method=method, mask_update_every=2, epochs=2)
     summary = train(config, tmp_path / "run")
-    options = json.loads((tmp_path / "run" / "config.json").read_text())["options"]
-    assert options["schedule"] == "constant"
-    assert options["freeze_after"] == (None if method == "random" else 0.75)
+    options, _ = load_config(tmp_path / "run/config.toml")
+    assert options.sparsity.schedule == "constant"
+    assert options.sparsity.freeze_after == (None if method == "random" else 0.75)
     assert [float(row["sparsity"]) for row in table(tmp_path / "run")] == pytest.approx(
         [0.8, 0.8], abs=1e-3
     )
@@ -190,9 +191,9 @@ def test_run_directory(config: TrainOptions, tmp_path: Path) -> None:
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "checkpoints" / "best.ckpt").exists()
-    facts = json.loads((folder / "config.json").read_text())
-    assert facts["options"]["benchmark"] == "xsub"
-    assert facts["versions"]["torch"] == torch.__version__
+    options, metadata = load_config(folder / "config.toml")
+    assert options.data.benchmark == "xsub"
+    assert metadata["versions"]["torch"] == torch.__version__
     dense = load_file(folder / "model.safetensors")
     sparse, _ = load_sparse(folder / "model.sparse.safetensors")
     assert dense.keys() == sparse.keys()
@@ -320,9 +321,12 @@ def test_a_folder_in_use_is_refused(config: TrainOptions, tmp_path: Path) -> Non
 def test_unfinished_and_foreign_folders(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         Run.open(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"no config\.json"):
+    with pytest.raises(InputError, match=r"no config\.toml"):
         Run.open(tmp_path)
-    (tmp_path / "config.json").write_text('{"options": {"dataset": "x", "colour": 1}}')
+    (tmp_path / "config.json").touch()
+    with pytest.raises(InputError, match=r"older version, with a config\.json; train"):
+        Run.open(tmp_path)
+    (tmp_path / "config.toml").write_text("[data]\ndataset = 'x'\ncolour = 1\n")
     with pytest.raises(InputError, match="unknown options colour"):
         Run.open(tmp_path)
 

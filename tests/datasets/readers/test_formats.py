@@ -127,11 +127,6 @@ CASES: dict[str, tuple[bytes, str]] = {
         json.dumps([{"image_id": "1.jpg", "keypoints": [1.5]}]).encode(), "pose estimator.*Arrays"
     ),
     "a skeleton": (json.dumps({"joints": ["a"], "bones": []}).encode(), "--skeleton FILE"),
-    "a run": (
-        json.dumps({"config": {"dataset": "x", "stream": "joint"},
-                    "skeleton": {"joints": ["a"], "bones": []}}).encode(),
-        "the config.json of a run.*name the data",
-    ),
     "JSON": (json.dumps({"annotations": []}).encode(), "is JSON, not a pickle.*SkeletonArrays"),
     "JSON with a mark": (b"\xef\xbb\xbf[]", "is JSON, not a pickle"),
     "JSON in UTF-16": ("[1, 2]".encode("utf-16"), "is JSON, not a pickle"),
