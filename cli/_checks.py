@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def check_names(config: TrainOptions) -> None:
-    """Refuse, as wrong usage, names that do not exist and experts that do not fit together."""
+    """Refuse, as wrong usage, names that do not exist."""
     from pyg_stgcn.errors import InputError
     from pyg_stgcn.models import list_models
     from pyg_stgcn.skeletons import get_skeleton
@@ -26,10 +26,6 @@ def check_names(config: TrainOptions) -> None:
             raise click.BadParameter(
                 f"{name!r} is not one of {', '.join(list_models())}", param_hint=option
             )
-    try:
-        config.check_model()
-    except InputError as error:
-        raise click.UsageError(str(error)) from None
     try:
         parse_streams(config.data.stream)
     except InputError as error:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import MISSING, replace
+from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from pyg_stgcn.cli._lists import ListsCommand, Numbers, Words
+from pyg_stgcn.cli._messages import with_flags
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.runs.option_fields import Option
-from pyg_stgcn.runs.options import OPTIONS
+from pyg_stgcn.runs.options import OPTIONS, TrainOptions
 
 #: Titles of the groups of options in a help text.
 _TITLES = {
@@ -107,6 +109,46 @@ def given_options(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]
         for name, value in options.items()
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
+
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file of options, such as the config.toml of a run; others here override it.",
+)
+
+
+def configured(
+    ctx: click.Context, options: dict[str, Any], config_file: Path | None
+) -> dict[str, Any]:
+    """Options of a file that the command has, overridden by those on the command line.
+
+    Raises:
+        click.UsageError: There is no dataset.
+    """
+    found: dict[str, Any] = {}
+    if config_file is not None:
+        from pyg_stgcn.runs.config_file import read_options
+
+        values, _ = read_options(config_file, "mend the file, or leave --config out")
+        found = {name: value for name, value in values.items() if name in options}
+    found |= given_options(ctx, options)
+    if "dataset" not in found:
+        raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
+    return found
+
+
+def make_options(values: dict[str, Any]) -> TrainOptions:
+    """The record; mistakes in it are wrong usage."""
+    from pyg_stgcn.errors import InputError
+
+    try:
+        return TrainOptions.of(**values)
+    except InputError as error:
+        flags = {name: option.flag for name, option in OPTIONS.items()}
+        raise click.UsageError(with_flags(str(error), flags)) from None
 
 
 def _as_list(ctx: click.Context, param: click.Parameter, value: Any) -> list[Any] | None:

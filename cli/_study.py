@@ -10,6 +10,7 @@ import click
 
 from pyg_stgcn.cli._lists import WholeNumbers
 from pyg_stgcn.cli._numbers import number
+from pyg_stgcn.cli._options import config_option
 from pyg_stgcn.cli._output import echo
 from pyg_stgcn.ranges import PROCESSES, SEED
 
@@ -56,7 +57,7 @@ def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
     )
 
     def add(command: Any) -> Any:
-        for option in reversed(options):
+        for option in (*reversed(options), config_option):
             command = option(command)
         return command
 

@@ -9,7 +9,7 @@ import click
 
 from pyg_stgcn.cli._checks import check_names
 from pyg_stgcn.cli._lists import Names, Numbers
-from pyg_stgcn.cli._options import GroupedCommand, given_options, record_options
+from pyg_stgcn.cli._options import GroupedCommand, configured, make_options, record_options
 from pyg_stgcn.cli._output import (
     difference,
     echo,
@@ -51,6 +51,7 @@ def command(
     jobs: int,
     print_commands: bool,
     out: Path,
+    config_file: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -65,15 +66,11 @@ def command(
     Each line of --print-commands is independent of the others, for a job runner; when all are done,
     the same call without it makes the tables ('pyg-stgcn sweep --help' has the line for Slurm).
     """
-    if options["dataset"] is None:
-        raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
-
     from pyg_stgcn.errors import InputError
-    from pyg_stgcn.runs.options import TrainOptions
     from pyg_stgcn.studies.assemblies import plan_assemblies, summarise_assemblies
 
-    given = given_options(ctx, options)
-    check_names(TrainOptions.of(**given, levels=list(levels)))
+    given = configured(ctx, options, config_file)
+    check_names(make_options({**given, "levels": list(levels)}))
     try:
         planned = plan_assemblies(out, given, levels, controls, seeds)
     except InputError as error:
@@ -85,7 +82,7 @@ def command(
     if as_json:
         print_json(result)
         return
-    print_result(result, title=str(options["dataset"]))
+    print_result(result, title=str(given["dataset"]))
 
 
 command.params += record_options(_OWN)

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from pyg_stgcn.cli import train
 from pyg_stgcn.cli._lists import Names
 from pyg_stgcn.cli._numbers import number
-from pyg_stgcn.cli._options import GroupedCommand, given_options, record_options
+from pyg_stgcn.cli._options import GroupedCommand, configured, record_options
 from pyg_stgcn.cli._output import (
     difference,
     echo,
@@ -79,6 +79,7 @@ def command(
     jobs: int,
     print_commands: bool,
     out: Path,
+    config_file: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -98,7 +99,7 @@ def command(
     """
     _check_usage(ctx, options)
 
-    lottery = _make(ctx, out, options)
+    lottery = _make(ctx, out, config_file, options)
     for name, planned in lottery.stages():
         if train_missing(name, planned, jobs, only_print=print_commands):
             return
@@ -114,14 +115,12 @@ def command(
             *("to dense (95 %)", "ticket's lead (95 %)", ""),
         ),
         [_cells(row) for row in result["rows"]],
-        title=f"{options['dataset']}, rewound to epoch {result['rewind_epoch']}",
+        title=f"{lottery.options['dataset']}, rewound to epoch {result['rewind_epoch']}",
     )
     echo(f"{result['verdict']}\ntable: {result['csv']}\nfigure: {result['png']}")
 
 
 def _check_usage(ctx: click.Context, options: dict[str, Any]) -> None:
-    if options["dataset"] is None:
-        raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
     if options["rate"] is not None and options["final_sparsity"] is not None:
         raise click.UsageError("--rate and --final-sparsity say the same; leave one out")
     if options["from"]:
@@ -132,12 +131,12 @@ def _check_usage(ctx: click.Context, options: dict[str, Any]) -> None:
                 )
 
 
-def _make(ctx: click.Context, out: Path, options: dict[str, Any]) -> Any:
+def _make(ctx: click.Context, out: Path, config_file: Path | None, options: dict[str, Any]) -> Any:
     from pyg_stgcn.sparsity import rate_for
     from pyg_stgcn.studies.lotteries import Lottery, planned_run, rewind_epoch, runs_by_seed
 
     own = {name: options.pop(name) for name in _LOTTERY}
-    given = given_options(ctx, options)
+    given = configured(ctx, options, config_file)
     rounds, rate = own["rounds"], own["rate"] or 0.2
     if own["final_sparsity"] is not None:
         rate = rate_for(rounds, own["final_sparsity"])

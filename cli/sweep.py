@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pyg_stgcn.cli._lists import Names, Numbers
-from pyg_stgcn.cli._options import GroupedCommand, given_options, record_options
+from pyg_stgcn.cli._options import GroupedCommand, configured, record_options
 from pyg_stgcn.cli._output import (
     difference,
     echo,
@@ -53,6 +53,7 @@ def command(
     jobs: int,
     print_commands: bool,
     out: Path,
+    config_file: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -66,12 +67,9 @@ def command(
     the same call without it makes the table. For Slurm, with N lines in commands.txt:
     sbatch --array=1-N --wrap 'eval "$(sed -n "${SLURM_ARRAY_TASK_ID}p" commands.txt)"'
     """
-    if options["dataset"] is None:
-        raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
-
     from pyg_stgcn.studies.sweeps import plan_sweep, summarise_sweep
 
-    given = given_options(ctx, options)
+    given = configured(ctx, options, config_file)
     planned = plan_sweep(out, given, sparsities, methods, seeds)
     train_missing("sweep", planned, jobs, only_print=print_commands)
     if print_commands:
@@ -86,7 +84,7 @@ def command(
             *("kept", "of all parameters"),
         ),
         [_cells(row) for row in result["rows"]],
-        title=f"{options['dataset']}",
+        title=f"{given['dataset']}",
     )
     echo(f"table: {result['csv']}\nfigure: {result['png']}")
 

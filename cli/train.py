@@ -9,7 +9,14 @@ import click
 from click.core import ParameterSource
 
 from pyg_stgcn.cli._checks import check_benchmark, check_names
-from pyg_stgcn.cli._options import GroupedCommand, given_options, record_options
+from pyg_stgcn.cli._options import (
+    GroupedCommand,
+    config_option,
+    configured,
+    given_options,
+    make_options,
+    record_options,
+)
 from pyg_stgcn.cli._output import print_json, print_summary
 from pyg_stgcn.runs.options import OPTIONS
 
@@ -19,7 +26,6 @@ MASKING -= {"ticket", "redraw", "save_epoch", "skip_zeros"}
 
 
 def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -> Any:
-
     from pyg_stgcn.runs.claim import never_began
     from pyg_stgcn.runs.config_file import load_config
     from pyg_stgcn.runs.options import PLACEMENT
@@ -39,10 +45,22 @@ def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -
     for name, value in given.items():
         if name not in PLACEMENT | moved and (started := config.flat()[name]) != value:
             raise click.UsageError(
-                f"--{name.replace('_', '-')} {value}: the run in {folder} was started with "
+                f"{OPTIONS[name].flag} {value}: the run in {folder} was started with "
                 f"{started}; leave the option out, or start again in another --out"
             )
     return config.replace(**{name: given[name] for name in (PLACEMENT | moved) & set(given)})
+
+
+def _print_config(config: Any) -> None:
+    from pyg_stgcn.runs.config_file import options_to_toml
+    from pyg_stgcn.runs.new_run import open_clips
+    from pyg_stgcn.runs.opening import is_prepared
+    from pyg_stgcn.runs.paths import with_absolute_paths
+
+    config = with_absolute_paths(config)
+    if is_prepared(config):
+        _, _, config = open_clips(config)
+    click.echo(options_to_toml(config), nl=False)
 
 
 def _default_folder(config: Any) -> Path:
@@ -70,42 +88,39 @@ def _default_folder(config: Any) -> Path:
     metavar="DIR",
     help="Run directory.  [default: runs/<what is trained>]",
 )
+@config_option
+@click.option(
+    "--print-config", is_flag=True, help="Print all options as TOML for --config, and exit."
+)
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context
 def command(
-    ctx: click.Context, out: Path | None, resume: bool, as_json: bool, **options: Any
+    ctx: click.Context,
+    out: Path | None,
+    config_file: Path | None,
+    print_config: bool,
+    resume: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Train and prune one model.
 
-    Where two defaults are given, the first is the published recipe and the second the one for
-    fewer than 5,000 training clips, with more epochs for fewer than 430.
-
-    The run directory holds config.toml, metrics.csv, curves.png, checkpoints/, the weights and
-    summary.json. Killed runs go on with --resume and end as if they had never been stopped.
+    Small data are fewer than 5,000 training clips. The run directory holds config.toml (all
+    options), metrics.csv, curves.png, checkpoints, weights and summary.json. A killed run continues
+    with --resume, and its result is the same.
     """
     if resume and out is None:
         raise click.UsageError("--resume needs --out DIR, the folder of the run to continue")
-    if not resume and options["dataset"] is None:
-        raise click.UsageError("--dataset is missing; 'pyg-stgcn datasets list' names some")
-
-    if options["val"] is not None and options["val_split"] is not None:
-        raise click.UsageError("--val and --val-split exclude each other; leave one out")
-
-    if options["freeze_backbone"] and options["init"] is None:
-        raise click.UsageError("--freeze-backbone needs --init, the weights that are frozen")
-
-    if options["redraw"] and options["ticket"] is None:
-        raise click.UsageError("--redraw needs --ticket, the file whose weights are drawn again")
-
+    if resume and config_file is not None:
+        raise click.UsageError("--resume has the options of its run; leave --config out")
     if options["ticket"] is not None:
         for name in sorted(MASKING):
             if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise click.UsageError(
-                    f"--ticket brings its own masks; leave --{name.replace('_', '-')} out"
+                    f"--ticket brings its own masks; leave {OPTIONS[name].flag} out"
                 )
 
-    from pyg_stgcn.runs.options import TrainOptions
     from pyg_stgcn.runs.run_files import RunFiles, resume_command
     from pyg_stgcn.signals import Stopped
     from pyg_stgcn.training.runner import train
@@ -115,8 +130,11 @@ def command(
         if RunFiles(out).is_finished:
             raise click.UsageError(f"{out}: the run is finished; see its summary.json")
     else:
-        config = TrainOptions.of(**given_options(ctx, options))
+        config = make_options(configured(ctx, options, config_file))
     check_names(config)
+    if print_config:
+        _print_config(config)
+        return
     check_benchmark(config)
     folder = out or _default_folder(config)
     try:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-from pyg_stgcn.errors import InputError
-
 
 @dataclass(frozen=True)
 class Range:
@@ -70,14 +68,3 @@ WEIGHT = Range(0, 1_000_000)
 #: Of a class in the loss; far from what single precision rounds to zero or infinity.
 CLASS_WEIGHT = Range(1e-6, 1_000_000)
 DECAY = Range(0, 10)
-_DEVICES = Range(1, 1_024)
-
-
-def check_devices(devices: str) -> None:
-    """Check a number of devices, which is given as a text; any other text stands for a choice.
-
-    Raises:
-        InputError: Nobody has so many devices.
-    """
-    if devices.isdecimal() and float(devices) not in _DEVICES:
-        raise InputError(f"devices {devices}: out of range; choose from {_DEVICES}, or 'auto'")

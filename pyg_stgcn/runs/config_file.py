@@ -28,9 +28,10 @@ def options_to_toml(options: TrainOptions) -> str:
         for name, option in OPTIONS.items():
             if option.group == group:
                 value = getattr(getattr(options, group), name)
-                given = f"{name} = {toml_value(value)}"
-                entry = given if value is not None else f"# {name}: {option.auto}."
-                lines.append(f"{entry}  # {option.help}")
+                if value is None:
+                    lines.append(f"# {name}: {option.auto}.  {option.help}")
+                else:
+                    lines.append(f"{name} = {toml_value(value)}  # {option.help}")
         lines.append("")
     return "\n".join(lines)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.progress import tell
 from pyg_stgcn.runs.batches import clip_transform, split_held_out
 from pyg_stgcn.runs.class_weights import class_weights
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.opening import open_dataset
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.paths import with_absolute_paths
+from pyg_stgcn.runs.recipe import describe_recipe
 from pyg_stgcn.runs.same_data import describe_clips
 from pyg_stgcn.runs.software import software_versions
 from pyg_stgcn.transforms import parse_streams
@@ -27,10 +30,11 @@ def open_clips(config: TrainOptions) -> tuple[SkeletonDataset, SkeletonDataset, 
     Raises:
         InputError: The options contradict each other, or the data cannot be used.
     """
-    config.check_model()
     config = with_absolute_paths(config)
     train = open_dataset(config, "train")
     config = config.with_recipe(len(train), train.benchmark)
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # The first of several processes speaks for all.
+        tell(describe_recipe(config, len(train)))
     if config.data.hold_out:
         train, _ = split_held_out(train, config.data.hold_out)
     _check_classes(train, config)

@@ -44,6 +44,14 @@ def open_dataset(config: TrainOptions, split: str, **options: Any) -> SkeletonDa
     return train if split == "train" else _open_validation_file(config, train)
 
 
+def is_prepared(config: TrainOptions) -> bool:
+    """Whether the data can be opened without a download and without a long preparation."""
+    dataset, root = config.data.dataset, config.data.root or DEFAULT_ROOT
+    if is_file(dataset):
+        return Path(dataset).exists()
+    return dataset in DATASETS and (Path(root) / "processed" / DATASETS[dataset].name).is_dir()
+
+
 def _all_labelled(dataset: SkeletonDataset, config: TrainOptions, split: str) -> SkeletonDataset:
     """The dataset if all its clips have a label, as training and evaluation need it."""
     missing = int((dataset.labels < 0).sum())
@@ -58,8 +66,6 @@ def _all_labelled(dataset: SkeletonDataset, config: TrainOptions, split: str) ->
 
 def _clips_without_validation(config: TrainOptions, options: dict[str, Any]) -> SkeletonDataset:
     """Training clips of data without validation clips: a split, or all clips without splits."""
-    if config.data.val_split is not None and config.data.val is not None:
-        raise InputError("val_split: excludes val; leave one out")
     option = "val" if config.data.val_split is None else "val_split"
     everything = _open_source(config, "all", **options)
     if everything.benchmark is None:

@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
-from pyg_stgcn.errors import InputError
 from pyg_stgcn.ranges import (
     BATCH,
     CHANNELS,
@@ -21,9 +20,9 @@ from pyg_stgcn.ranges import (
     UP_TO_ALL,
     VIEWS,
     Range,
-    check_devices,
     whole,
 )
+from pyg_stgcn.runs.option_checks import validate
 from pyg_stgcn.runs.option_fields import Option, option, options_of
 
 #: Parameters that the masks leave alone, as in the paper: the classifier.
@@ -225,6 +224,11 @@ class SparsityOptions:
 class OptimOptions:
     """The optimisation, and the final evaluation."""
 
+    recipe: str = option(
+        "Defaults of width, length and optimisation, by the amount of data or by name.",
+        "auto",
+        choices=("auto", "small", "published"),
+    )
     epochs: int | None = option(
         "Passes over the training clips.",
         None,
@@ -280,7 +284,7 @@ class TrainOptions:
         ('ntu60', 0.95)
 
     Raises:
-        InputError: A number is out of its range.
+        InputError: A value is wrong, or two options contradict each other.
     """
 
     data: DataOptions
@@ -290,7 +294,7 @@ class TrainOptions:
     hardware: HardwareOptions = field(default_factory=HardwareOptions)
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        validate(self)
 
     @classmethod
     def of(cls, **values: Any) -> TrainOptions:
@@ -337,45 +341,6 @@ class TrainOptions:
         counts = Counter(self.model.experts or [self.model.backbone] * len(self.model.levels))
         return " + ".join(f"{count} {name}" for name, count in counts.items())
 
-    def check_model(self) -> None:
-        """Raise an error unless the options of the model, or of an assembly, fit together.
-
-        Raises:
-            InputError: They do not.
-        """
-        model = self.model
-        if model.partitions is not None and model.graph != "random":
-            raise InputError(
-                f"--partitions {model.partitions}: the graph {model.graph!r} has its own; "
-                "leave it out, or choose --graph random"
-            )
-        if self.optim.balanced_sampler and self.optim.class_weights == "balanced":
-            raise InputError(
-                "--balanced-sampler: classes come equally often with it, and need no "
-                "--class-weights balanced; leave out either"
-            )
-        if not model.levels:
-            if model.experts is not None or model.learned_weights:
-                option = "--learned-weights" if model.experts is None else "--experts"
-                raise InputError(f"{option}: needs --levels, the sparsity of each expert")
-            return
-        if model.experts is not None and len(model.experts) != len(model.levels):
-            raise InputError(
-                f"--experts: {len(model.experts)} backbones for {len(model.levels)} levels; "
-                "name one a level"
-            )
-        if self.sparsity.sparsity:
-            raise InputError(
-                f"--sparsity {self.sparsity.sparsity:g}: the experts of an assembly have their "
-                "own; leave it out, or leave --levels out"
-            )
-        for name in ("freeze_backbone", "ticket", "save_epoch"):
-            value = self.flat()[name]
-            if value is not None and value is not False:
-                raise InputError(
-                    f"{OPTIONS[name].flag}: is for a single model; leave it or --levels out"
-                )
-
 
 #: The groups of the record, in their order.
 GROUPS = ("data", "model", "sparsity", "optim", "hardware")
@@ -394,17 +359,3 @@ def _by_group(values: dict[str, Any]) -> list[tuple[str, Any, dict[str, Any]]]:
         (group, part, {name: values[name] for name in values if OPTIONS[name].group == group})
         for group, part in get_type_hints(TrainOptions).items()
     ]
-
-
-def check_ranges(options: TrainOptions) -> None:
-    """Check the range of every number; ``None`` stands for a default.
-
-    Raises:
-        InputError: A number is not in its range.
-    """
-    for name, value in options.flat().items():
-        allowed = OPTIONS[name].allowed
-        for number in value if isinstance(value, list | tuple) else [value]:
-            if allowed is not None and number is not None and number not in allowed:
-                raise InputError(f"{name} {number!r}: out of range; choose from {allowed}")
-    check_devices(options.hardware.devices)

@@ -76,19 +76,40 @@ FILLED_IN = {*Recipe._fields, *MaskPlan._fields}
 FILLED_IN |= {"benchmark", "experts", "score_lr", "score_weight_decay"}
 
 
-def default_recipe(num_training_clips: int) -> Recipe:
-    """The recipe used for the options that the user leaves open."""
-    if num_training_clips >= SMALL_DATA_CLIPS:
-        return PUBLISHED_RECIPE
+def default_recipe(num_training_clips: int, name: str = "auto") -> tuple[str, Recipe]:
+    """The recipe for an amount of data, and its name.
+
+    Args:
+        num_training_clips: Number of training clips.
+        name: ``"small"`` or ``"published"`` to choose one whatever the amount.
+    """
+    if name == "auto":
+        name = "published" if num_training_clips >= SMALL_DATA_CLIPS else "small"
+    if name == "published":
+        return name, PUBLISHED_RECIPE
     # In tens, so that there is an interval for validations that divides it.
     epochs = 10 * round(SMALL_DATA_VIEWS / max(num_training_clips, 1) / 10)
     epochs = min(max(epochs, SMALL_DATA_RECIPE.epochs), SMALL_DATA_MAX_EPOCHS)
-    return SMALL_DATA_RECIPE._replace(epochs=epochs)
+    return name, SMALL_DATA_RECIPE._replace(epochs=epochs)
+
+
+def describe_recipe(options: TrainOptions, num_training_clips: int) -> str:
+    """One line about the recipe of complete options.
+
+    Example:
+        ``recipe: small data (431 clips): width 16, 48 frames, 100 epochs``
+    """
+    name, _ = default_recipe(num_training_clips, options.optim.recipe)
+    kind = "small data" if name == "small" else name
+    return (
+        f"recipe: {kind} ({num_training_clips:,} clips): width {options.model.channels}, "
+        f"{options.data.clip_frames} frames, {options.optim.epochs} epochs"
+    )
 
 
 def complete(options: TrainOptions, num_training_clips: int, benchmark: str | None) -> TrainOptions:
     """Fill in the options that are ``None`` and depend on the data or on other options."""
-    recipe = default_recipe(num_training_clips)
+    _, recipe = default_recipe(num_training_clips, options.optim.recipe)
     if options.optim.batch_size is not None:
         recipe = recipe._replace(lr=recipe.lr * options.optim.batch_size / recipe.batch_size)
     options = _filled_in(options.replace(benchmark=benchmark), recipe._asdict())

@@ -22,7 +22,6 @@ from pyg_stgcn.progress import tell
 from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.matching import class_numbers, same_skeleton
-from pyg_stgcn.runs.options import UNMASKED, TrainOptions
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import SparsityController, Ticket, kept_weights, load_ticket, put_masks
 from pyg_stgcn.sparsity.mask import is_edge_weight
@@ -44,44 +43,6 @@ _OF_CLASSES = re.compile(r"^head\.")
 def _option(run: Run) -> str:
     """The ticket of a run in error messages."""
     return f"ticket {run.config.sparsity.ticket}"
-
-
-def check_ticket_options(config: TrainOptions) -> None:
-    """Check that options do not contradict a ticket, or the weights to keep for one.
-
-    Raises:
-        InputError: They do.
-    """
-    options, epochs = config.sparsity, config.optim.epochs
-    if options.redraw and options.ticket is None:
-        raise InputError(
-            "redraw: initialises the weights of a ticket again; name its file with ticket='FILE'"
-        )
-    sparse = options.sparsity > 0 or options.edge_sparsity > 0
-    contradicting = {
-        "init": config.model.init is not None,
-        "penalty": options.penalty > 0,
-        "include": options.include is not None,
-        "exclude": options.exclude != UNMASKED,
-        "a sparsity": sparse,
-    }
-    for option, given in contradicting.items():
-        if options.ticket is not None and given:
-            raise InputError(
-                f"ticket {options.ticket}: has its own masks and weights; leave {option} out"
-            )
-    if options.save_epoch is None:
-        return
-    if sparse or options.ticket is not None:
-        raise InputError(
-            "save_epoch: keeps weights of a dense network; leave sparsity and ticket out"
-        )
-    assert epochs is not None
-    if not 0 <= options.save_epoch < epochs:
-        raise InputError(
-            f"save_epoch {options.save_epoch}: the run has {epochs} epochs; choose one before "
-            "the last, or 0"
-        )
 
 
 def check_same_ticket(run: Run) -> None:

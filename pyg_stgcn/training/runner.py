@@ -24,11 +24,10 @@ from pyg_stgcn.runs.same_data import check_same_data
 from pyg_stgcn.runtime.experimental import SparseTraining
 from pyg_stgcn.signals import stop_on
 from pyg_stgcn.sparsity import ControllerGroup, SparsityController
-from pyg_stgcn.training.callbacks import EpochTable
+from pyg_stgcn.training.callbacks import EpochTable, tell_overview
 from pyg_stgcn.training.clip_data import ClipData
 from pyg_stgcn.training.from_ticket import (
     check_same_ticket,
-    check_ticket_options,
     start_ticket,
 )
 from pyg_stgcn.training.masking import make_penalties, mask_model
@@ -112,7 +111,6 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
     assert config.optim.batch_size and config.optim.epochs and config.optim.lr
     assert config.optim.weight_decay is not None
     assert config.sparsity.score_lr is not None and config.sparsity.score_weight_decay is not None
-    check_ticket_options(config)
     run = describe_run(Path(folder), clips, val, config)
     weights = run.metadata.get("class_weights")
     if resume:
@@ -122,7 +120,9 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
     trainer = make_trainer(run, table)
     pl.seed_everything(config.optim.seed, verbose=False)
     model = _new_model(run, resumed=resume and checkpoint_to_resume(run) is not None)
-    sparsity_summary(model, run)  # Finds names that match nothing before the training.
+    # Before the masks: finds names that match nothing before the training.
+    counts = sparsity_summary(model, run)
+    tell_overview(run, counts, trainer.strategy.root_device)
     steps_per_epoch = -(-len(clips) // config.optim.batch_size)
     controller = _put_masks(run, model, trainer, steps_per_epoch, resume=resume)
     penalties = make_penalties(controller, config)

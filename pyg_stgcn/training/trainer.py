@@ -16,7 +16,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
-from pyg_stgcn.training.callbacks import EpochLines, EpochTable
+from pyg_stgcn.training.callbacks import EpochLines, EpochTable, TimeEstimate
 from pyg_stgcn.training.from_ticket import (
     WeightKeeper,
 )
@@ -102,7 +102,7 @@ def _callbacks(run: Run, table: EpochTable) -> list[Callback]:
         save_weights_only=True,
         save_on_train_epoch_end=False,
     )
-    return [OwnSignals(), table, progress, *keepers, best, last]
+    return [OwnSignals(), table, progress, TimeEstimate(table), *keepers, best, last]
 
 
 def _validation_interval(epochs: int) -> int:

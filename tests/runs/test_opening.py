@@ -95,7 +95,7 @@ def test_splits_that_contradict(
 
 def test_options_that_contradict(write: Callable[..., Path]) -> None:
     path = write("mine.pkl")
-    with pytest.raises(InputError, match="val_split: excludes val"):
+    with pytest.raises(InputError, match="val_split and val exclude each other"):
         open_dataset(config_of(path, val_split=0.2, val=str(path)), "train")
     for fraction in (0.0, 1.0, -0.5, 2.0):
         with pytest.raises(InputError, match=r"val.split"):

@@ -255,12 +255,12 @@ def test_the_sparsity_of_an_epoch_counts_dense_experts(
     [
         ({"levels": [0.5, 1.0]}, r"levels 1\.0: out of range; choose from \[0, 1\)"),
         ({"levels": [0.5]}, "2 backbones for 1 levels"),
-        ({"levels": []}, "--experts: needs --levels"),
-        ({"levels": [], "experts": None}, "--learned-weights: needs --levels"),
-        ({"sparsity": 0.5}, "--sparsity 0.5: the experts of an assembly have their own"),
-        ({"freeze_backbone": True}, "--freeze-backbone: is for a single model"),
-        ({"save_epoch": 0}, "--save-epoch: is for a single model"),
-        ({"graph": "spatial", "partitions": 2}, "--partitions 2: the graph 'spatial' has its own"),
+        ({"levels": []}, "experts: needs levels"),
+        ({"levels": [], "experts": None}, "learned_weights: needs levels"),
+        ({"sparsity": 0.5}, "sparsity 0.5: the experts of an assembly have their own"),
+        ({"freeze_backbone": True, "init": "x"}, "freeze_backbone: is for a single model"),
+        ({"save_epoch": 0}, "save_epoch: is for a single model"),
+        ({"graph": "spatial", "partitions": 2}, "partitions 2: the graph 'spatial' has its own"),
     ],
 )
 def test_options_that_do_not_fit(
