@@ -26,6 +26,12 @@ _TITLES = {
 }
 
 
+_METAVARS: dict[Any, str] = {
+    **{int: "N", float: "X", str: "TEXT"},
+    **{list[float]: "X ...", list[str]: "NAME ..."},
+}
+
+
 class RecordOption(click.Option):
     """An option of the record; its help has one sentence, its default and no range.
 
@@ -57,7 +63,7 @@ class RecordOption(click.Option):
             [flags],
             default=default or None if kind in (dict[str, float], list[float]) else default,
             help=text,
-            metavar=option.metavar,
+            metavar=option.metavar or _METAVARS.get(None if option.choices else kind),
             **more,
         )
 
@@ -66,11 +72,11 @@ class RecordOption(click.Option):
         return {}
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Show of a switch the flag that changes the default."""
+        """Show of a switch that is off the one flag that sets it."""
         found = super().get_help_record(ctx)
-        if found is None or not self.secondary_opts:
+        if found is None or not self.secondary_opts or self.default:
             return found
-        return (self.secondary_opts[0] if self.default else self.opts[0]), found[1]
+        return self.opts[0], found[1]
 
 
 class GroupedCommand(ListsCommand):
