@@ -83,7 +83,7 @@ class Run(RunFiles):
     @property
     def maskable(self) -> dict[str, Any]:
         """Selection of maskable parameters, as arguments of :func:`pyg_stgcn.sparsity.report`."""
-        found = self.config.replace(**self.mask_options).maskable
+        found = self.config.replace(ticket=None, redraw=False, **self.mask_options).maskable
         left_out = self.metadata.get("ticket", {}).get("unmasked", ())
         return {**found, "exclude": (*found["exclude"], *left_out)}
 

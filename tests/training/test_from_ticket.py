@@ -310,9 +310,8 @@ def test_other_classes_and_another_skeleton(
 def test_what_does_not_fit_is_refused(
     dense: Run, ticket_file: Path, tmp_path: Path, options: dict[str, object], message: str
 ) -> None:
-    config = config_of(dense, ticket_file).replace(**options)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=message):
-        train(config, tmp_path / "run")
+        train(config_of(dense, ticket_file).replace(**options), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
