@@ -40,7 +40,7 @@ def _preprocessing(run: Run) -> dict[str, Any]:
     type=click.Choice(FORMATS),
     default="sparse",
     show_default=True,
-    help="sparse: for this package alone; onnx: for onnxruntime and others; pt2: for torch.export.",
+    help="sparse: for this package; onnx: for onnxruntime and others; pt2: for torch.export.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
 @click.option(
@@ -52,17 +52,17 @@ def _preprocessing(run: Run) -> dict[str, Any]:
 def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool) -> None:
     """Write RUN's trained model into one file that needs neither the run nor its data.
 
-    A sparse file holds the weights that are kept, the skeleton, the classes and how clips are
-    prepared, and none of it is a pickle. In Python 'pyg_stgcn.runtime.load(FILE)' makes a model of
-    it that skips its zeros.
+    A sparse file holds the kept weights, the skeleton, the classes and the preprocessing of clips,
+    and no pickle. In Python, 'pyg_stgcn.runtime.load(FILE)' loads it as a model that skips its
+    zeros.
 
-    The files for others hold the dense model, zeros and all. Its inputs are clips x of the run's
-    length, [clips, persons, frames, joints, channels], and num_persons, how many of the persons of
-    each clip are there; its output logits, [clips, classes]. What else there is to know is JSON in
-    their metadata.
+    The other formats hold the dense model, with its zeros. Its inputs are x [persons * joints,
+    frames, channels], the joints of a person together, and batch [persons * joints], the number of
+    the clip of every row in ascending order (int64). Its output is logits [clips, classes]. The
+    skeleton, the classes and the preprocessing are JSON in the metadata.
     """
     from pyg_stgcn.runs.folder import Run
-    from pyg_stgcn.runtime.portable import save_onnx, save_pt2
+    from pyg_stgcn.runtime.export_files import save_onnx, save_pt2
     from pyg_stgcn.runtime.sparse_model import save
 
     if half and kind != "sparse":
@@ -82,7 +82,7 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
         write = save_onnx if kind == "onnx" else save_pt2
         skeleton = trained.skeleton.to_dict()
         about = {"skeleton": skeleton, "classes": trained.classes, "preprocessing": preprocessing}
-        write(out, model, trained.frames, about)
+        write(out, model, about)
     dense = sum(value.nbytes for value in model.state_dict().values())
     size = out.stat().st_size
     echo(f"{out}: {size:,} bytes, {100 * size / dense:.1f} % of the dense weights")

@@ -2,12 +2,11 @@
 
 from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.compiler import compile_sparse
+from pyg_stgcn.runtime.export_files import save_onnx, save_pt2
 from pyg_stgcn.runtime.native import kernels
-from pyg_stgcn.runtime.portable import PortableModel, save_onnx, save_pt2
 from pyg_stgcn.runtime.sparse_model import Recognizer, load, save
 
 __all__ = [
-    "PortableModel",
     "Recognizer",
     "SparseBackbone",
     "compile_sparse",
