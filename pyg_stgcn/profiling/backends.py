@@ -4,49 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models.assembly import Assembly
-from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.models.example_clips import random_clips
 from pyg_stgcn.runtime.compiler import compile_sparse
+from pyg_stgcn.runtime.export_files import missing_packages, save_onnx
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels, why_not
-from pyg_stgcn.runtime.portable import PortableModel, missing_packages, save_onnx
 from pyg_stgcn.runtime.products import SparseProducts, has_products
 
 BACKENDS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
 
 
-@dataclass(frozen=True)
-class Clips:
-    """The same clips of noise as the arguments of a backbone and as one tensor.
-
-    Args:
-        tensors: For :class:`~pyg_stgcn.models.backbone.Backbone`.
-        x: For :class:`~pyg_stgcn.runtime.PortableModel`, ``[N, M, T, V, C]``.
-        num_persons: How many there are of each, ``[N]``.
-    """
-
-    tensors: tuple[Tensor, Tensor, int]
-    x: Tensor
-    num_persons: Tensor
-
-    @classmethod
-    def of(cls, model: Backbone | Assembly, clips: int, persons: int, frames: int) -> Clips:
-        """Clips that a model accepts."""
-        tensors = random_clips(model, clips, persons, frames)
-        joints = model.skeleton.num_joints
-        x = tensors[0].view(clips, persons, joints, frames, -1).transpose(2, 3).contiguous()
-        return cls(tensors, x, torch.full((clips,), persons, device=x.device))
-
-
-Runner = Callable[[Clips], Tensor]
+#: A forward pass: ``x``, ``batch`` and ``batch_size`` to logits.
+Runner = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def why_not_backend(backend: str, device: torch.device) -> str:
@@ -72,41 +46,33 @@ def _why_not_compile(device: torch.device) -> str:
     return ""
 
 
-def make_runner(backend: str, model: nn.Module, frames: int, keep_memory: bool = True) -> Runner:
+def make_runner(backend: str, model: nn.Module, keep_memory: bool = True) -> Runner:
     """A function that runs a trained model by a backend.
 
     Args:
         backend: One of :data:`BACKENDS`.
         model: The trained model, with masks or without.
-        frames: Frames of the clips.
         keep_memory: Let onnxruntime keep its memory from one pass to the next.
 
     Raises:
         InputError: If the backend is unknown.
     """
-    if backend == "compile":
-        return _compiled(model)
     if backend == "onnx":
-        return _onnx_session(model, frames, keep_memory)
+        return _onnx_session(model, keep_memory)
+    if backend == "runtime":
+        return compile_sparse(model)
+    plain = copy_plain(model)
     if backend == "eager":
-        module: nn.Module = copy_plain(model)
-    elif backend == "torch-sparse":
-        module = SparseProducts(copy_plain(model))
-    elif backend == "runtime":
-        module = compile_sparse(model)
-    else:
-        raise InputError(f"backend {backend!r} is unknown; use one of {', '.join(BACKENDS)}")
-    return lambda clips: module(*clips.tensors)
+        return plain
+    if backend == "torch-sparse":
+        return SparseProducts(plain)
+    if backend == "compile":
+        torch.compiler.reset()  # torch stops compiling after a few sizes
+        return torch.compile(plain, dynamic=False)
+    raise InputError(f"backend {backend!r} is unknown; use one of {', '.join(BACKENDS)}")
 
 
-def _compiled(model: nn.Module) -> Runner:
-    # Torch stops compiling after a few sizes.
-    torch.compiler.reset()
-    compiled = torch.compile(PortableModel(model), dynamic=False)
-    return lambda clips: compiled(clips.x, clips.num_persons)
-
-
-def _onnx_session(model: nn.Module, frames: int, keep_memory: bool) -> Runner:
+def _onnx_session(model: nn.Module, keep_memory: bool) -> Runner:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -115,11 +81,10 @@ def _onnx_session(model: nn.Module, frames: int, keep_memory: bool) -> Runner:
     options.log_severity_level = 3
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        save_onnx(path, model, frames)
+        save_onnx(path, model)
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def run(clips: Clips) -> Tensor:
-        given = {"x": clips.x.numpy(), "num_persons": clips.num_persons.numpy()}
-        return torch.from_numpy(session.run(None, given)[0])
+    def run(x: Tensor, batch: Tensor, batch_size: int) -> Tensor:
+        return torch.from_numpy(session.run(None, {"x": x.numpy(), "batch": batch.numpy()})[0])
 
     return run

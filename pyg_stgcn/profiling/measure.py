@@ -17,10 +17,13 @@ from torch import Tensor, nn
 
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.profiling.backends import Clips, Runner, make_runner
+from pyg_stgcn.models.example_clips import random_clips
+from pyg_stgcn.profiling.backends import Runner, make_runner
 from pyg_stgcn.runtime.fold import copy_plain
 
 WARM_UP = 2
+
+Clips = tuple[Tensor, Tensor, int]
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def compare_backends(
     try:
         for number, setting in enumerate(settings):
             torch.set_num_threads(setting.threads)
-            clips = Clips.of(model, setting.clips, setting.persons, setting.frames)
+            clips = random_clips(model, setting.clips, setting.persons, setting.frames)
             runners, outputs = {}, {}
             for backend in backends:
                 tell(f"{backend}, {_words(setting)}")
@@ -118,7 +121,7 @@ def compare_backends(
 
 
 class _Runners:
-    """Runners, made once for all settings with the same threads and frames.
+    """Runners, made once for all settings with the same number of threads.
 
     Args:
         keep_memory: See :func:`~pyg_stgcn.profiling.backends.make_runner`.
@@ -126,13 +129,13 @@ class _Runners:
 
     def __init__(self, keep_memory: bool = True) -> None:
         self.keep_memory = keep_memory
-        self.found: dict[tuple[str, int, int], Runner] = {}
+        self.found: dict[tuple[str, int], Runner] = {}
 
     def get(self, backend: str, model: nn.Module, setting: Setting) -> Runner:
-        key = (backend, setting.threads, setting.frames)
+        key = (backend, setting.threads)
         # torch.compile works for one size.
         if key not in self.found or backend == "compile":
-            self.found[key] = make_runner(backend, model, setting.frames, self.keep_memory)
+            self.found[key] = make_runner(backend, model, self.keep_memory)
         return self.found[key]
 
 
@@ -146,7 +149,7 @@ def _words(setting: Setting) -> str:
 @torch.inference_mode()
 def _first_passes(run: Runner, clips: Clips) -> Tensor:
     for _ in range(WARM_UP):
-        logits = run(clips)
+        logits = run(*clips)
     return logits.float().cpu()
 
 
@@ -157,9 +160,9 @@ def _paired(runners: Mapping[str, Runner], clips: Clips, rounds: int) -> dict[st
     for _ in range(rounds):
         for backend, run in runners.items():
             start = time.perf_counter()
-            run(clips)
-            if clips.x.is_cuda:
-                torch.cuda.synchronize(clips.x.device)
+            run(*clips)
+            if clips[0].is_cuda:
+                torch.cuda.synchronize(clips[0].device)
             times[backend].append(1000 * (time.perf_counter() - start))
     return times
 
@@ -212,11 +215,11 @@ def _peaks_here(backend: str, model: Any, settings: Sequence[Setting]) -> list[i
     runners = _Runners(keep_memory=False)
     for setting in settings:
         torch.set_num_threads(setting.threads)
-        clips = Clips.of(model, setting.clips, setting.persons, setting.frames)
+        clips = random_clips(model, setting.clips, setting.persons, setting.frames)
         run = runners.get(backend, model, setting)
-        run(clips)  # allocates what later passes use again
+        run(*clips)  # allocates what later passes use again
         before = _reset_peak()
-        run(clips)
+        run(*clips)
         now = _resident("VmHWM")
         found.append(None if before is None or now is None else now - before)
     return found
@@ -224,13 +227,13 @@ def _peaks_here(backend: str, model: Any, settings: Sequence[Setting]) -> list[i
 
 @torch.inference_mode()
 def _gpu_peak(backend: str, model: Any, setting: Setting) -> int:
-    clips = Clips.of(model, setting.clips, setting.persons, setting.frames)
-    run = make_runner(backend, model, setting.frames)
-    run(clips)
-    device = clips.x.device
+    clips = random_clips(model, setting.clips, setting.persons, setting.frames)
+    run = make_runner(backend, model)
+    run(*clips)
+    device = clips[0].device
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
-    run(clips)
+    run(*clips)
     return torch.cuda.max_memory_allocated(device) - before
 
 

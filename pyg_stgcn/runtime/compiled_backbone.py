@@ -21,7 +21,7 @@ from pyg_stgcn.runtime.lanes import LANES, frame_mean, num_blocks
 from pyg_stgcn.runtime.layers import SparseConv
 from pyg_stgcn.runtime.supported import num_lanes
 
-# Bytes of features of the persons that each thread works on at once.
+# Bytes of the features of a group of persons, for each thread.
 AT_ONCE = 2**19
 
 
@@ -38,7 +38,7 @@ class SparseBlock(nn.Module):
             self.residual = compile_conv(block.residual, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Runs the stage; what it is given may be where the result is put."""
+        """Runs the stage; the memory of the input may be used for the result."""
         out = self.spatial(x)
         if not self.has_residual:
             return self.temporal(out)
@@ -48,9 +48,9 @@ class SparseBlock(nn.Module):
 class SparseBackbone(nn.Module):
     r"""A trained backbone whose pruned weights and edges cost no time: inference on a CPU.
 
-    Made by :func:`~pyg_stgcn.runtime.compile_sparse`. So many persons are worked on at once
-    that what one stage leaves is still in the cache for the next; all where torch compiles or
-    exports this.
+    Made by :func:`~pyg_stgcn.runtime.compile_sparse`. Runs groups of persons whose features stay in
+    the cache from one stage to the next; all persons together under :func:`torch.compile` and
+    :func:`torch.export.export`.
 
     Args:
         model (Backbone): The backbone, with masks or without.
@@ -82,7 +82,7 @@ class SparseBackbone(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> SparseBackbone:
-        """Stays in evaluation mode: there is nothing left to train."""
+        """Stays in evaluation mode; the weights are folded."""
         if mode:
             raise InputError(
                 "a compiled model cannot be trained; train the model that it was compiled from, "
@@ -100,9 +100,10 @@ class SparseBackbone(nn.Module):
     def forward_features(
         self, x: Tensor, batch: Tensor | None = None, batch_size: int | None = None
     ) -> Tensor:
-        """Maps clips to the features of their persons, shape :math:`(P, C')`.
+        """Maps clips to the features of their persons, shape :math:`(P, 1, 1, C')`.
 
-        The kernels average over frames and joints, so there are no maps.
+        These are the means of the feature maps over frames and joints: the maps themselves would
+        cost a copy from the layout of the kernels. :meth:`forward_head` takes both.
         """
         persons, clips = split_persons(x, batch, self.skeleton, self.in_channels)
         if x.device.type != "cpu" or x.dtype != torch.float32:
@@ -110,27 +111,27 @@ class SparseBackbone(nn.Module):
                 f"x: {x.dtype} on {x.device}, but the model is compiled for float32 on the CPU; "
                 "move the batch there, or compile a model that is where the batch is"
             )
-        return self.forward_persons(self._normalized(persons, clips))
+        return self._features(self._normalized(persons, clips))[:, None, None]
 
     @torch.no_grad()
     def forward_head(
         self,
-        features: Tensor,
+        maps: Tensor,
         batch: Tensor | None = None,
         batch_size: int | None = None,
         pre_logits: bool = False,
     ) -> Tensor:
-        """Maps the features of persons to logits; with :obj:`pre_logits` to those of clips."""
+        """Maps features to logits, see :meth:`~pyg_stgcn.models.Backbone.forward_head`."""
         clips = None if batch is None else batch[:: self.skeleton.num_joints]
-        pooled = global_mean_pool(features, clips, batch_size)
-        return pooled if pre_logits else cast(Tensor, self.head(pooled))
+        features = global_mean_pool(maps.mean(dim=(1, 2)), clips, batch_size)
+        return features if pre_logits else cast(Tensor, self.head(features))
 
-    def forward_persons(self, x: Tensor) -> Tensor:
-        """Maps normalised persons ``[P, T, V, C]`` to one vector each, ``[P, C']``."""
+    def _features(self, x: Tensor) -> Tensor:
+        """Maps normalised persons ``[P, T, V, C]`` to the means ``[P, C']`` of their maps."""
         if x.size(0) == 0 or x.size(1) == 0:
             return x.new_zeros(x.size(0), self.num_features)
         if torch.compiler.is_compiling():
-            return self._run(x)  # the threads are not known yet, and perhaps not the persons
+            return self._run(x)  # the numbers of threads and persons may be unknown
         return torch.cat([self._run(group) for group in x.split(self._at_once(x))])
 
     def _at_once(self, x: Tensor) -> int:

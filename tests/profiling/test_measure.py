@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.profiling.backends import Clips, make_runner, why_not_backend
+from pyg_stgcn.models.example_clips import random_clips
+from pyg_stgcn.profiling.backends import make_runner, why_not_backend
 from pyg_stgcn.profiling.measure import Setting, _measurement, compare_backends
 from pyg_stgcn.sparsity import sparsify
 
@@ -36,10 +37,10 @@ def test_all_backends_give_the_same_outputs(backend: str) -> None:
     if reason := why_not_backend(backend, CPU):
         pytest.skip(reason)
     model = masked()
-    clips = Clips.of(model, 3, 2, 12)
+    clips = random_clips(model, 3, 2, 12)
     with torch.inference_mode():
         torch.testing.assert_close(
-            make_runner(backend, model, 12)(clips), model(*clips.tensors), rtol=1e-4, atol=1e-5
+            make_runner(backend, model)(*clips), model(*clips), rtol=1e-4, atol=1e-5
         )
 
 
@@ -58,7 +59,7 @@ print(why_not_backend("compile", torch.device("cpu")))
 
 def test_unknown_backend() -> None:
     with pytest.raises(InputError, match="'fast' is unknown; use one of eager, compile"):
-        make_runner("fast", masked(), 12)
+        make_runner("fast", masked())
 
 
 @pytest.mark.torch_sparse

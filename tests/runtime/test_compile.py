@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models import create_model, list_models
+from pyg_stgcn.models import create_model, list_models, random_clips
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.runtime import SparseBackbone, compile_sparse, kernels
@@ -255,27 +255,35 @@ def test_other_types_stay_dense(name: str) -> None:
         torch.testing.assert_close(compiled(x, *batch[1:]), model(x, *batch[1:]))
 
 
-class Persons(nn.Module):
-    """The part of a compiled backbone after the normalisation."""
-
-    def __init__(self, compiled: SparseBackbone) -> None:
-        super().__init__()
-        self.compiled = compiled
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.compiled.forward_persons(x)
+@NATIVE
+def test_features_and_head(name: str) -> None:
+    """The features are the means of the maps of the model; the head accepts both."""
+    model = trained(create_model(name, 5, "ntu25", base_channels=16), 0.8)
+    compiled, clips = compile_sparse(model), batch_of(model, (2, 1), 21)
+    with torch.no_grad():
+        maps = model.forward_features(*clips)
+        features = compiled.forward_features(*clips)
+        torch.testing.assert_close(
+            features, maps.mean((1, 2), keepdim=True), rtol=1e-4, atol=1e-4 * float(maps.max())
+        )
+        assert torch.equal(compiled.forward_head(features, *clips[1:]), compiled(*clips))
+        pooled = compiled.forward_head(maps, *clips[1:], pre_logits=True)
+        expected = model.forward_head(maps, *clips[1:], pre_logits=True)
+        torch.testing.assert_close(pooled, expected)
+        alone = clips[0][:25]
+        torch.testing.assert_close(compiled(alone), compiled(alone, torch.zeros(25).long(), 1))
 
 
 @NATIVE
 @pytest.mark.parametrize("name", ["stgcn", "dgstgcn"])
 def test_export_passes_over_the_operators(name: str, tmp_path: Path) -> None:
-    compiled = compile_sparse(trained(create_model(name, 3, chain(20), base_channels=4), 0.8))
+    model = trained(create_model(name, 3, chain(20), base_channels=4), 0.8)
+    compiled, clips = compile_sparse(model), random_clips(model, 2, 1, 7)
     assert isinstance(compiled, SparseBackbone)
-    x = torch.randn(2, 7, 20, 3)
     file = tmp_path / "model.pt2"
-    torch.export.save(torch.export.export(Persons(compiled), (x,)), file)
+    torch.export.save(torch.export.export(compiled, clips), file)
     exported = torch.export.load(file).module()
-    torch.testing.assert_close(exported(x), compiled.forward_persons(x))
+    torch.testing.assert_close(exported(*clips), compiled(*clips))
 
 
 @NATIVE
@@ -284,11 +292,12 @@ def test_export_for_any_number_of_persons(name: str) -> None:
     compiled = compile_sparse(trained(model, 0.8))
     assert isinstance(compiled, SparseBackbone)
     del compiled.stages[3:]  # as below
-    dims = ({0: torch.export.Dim("persons", min=2)},)
-    x = torch.randn(3, 7, 20, 3)
-    exported = torch.export.export(Persons(compiled), (x,), dynamic_shapes=dims).module()
-    more = torch.randn(5, 7, 20, 3)
-    torch.testing.assert_close(exported(more), compiled.forward_persons(more))
+    nodes = 20 * torch.export.Dim("persons", min=2)
+    x, batch, _ = random_clips(model, 1, 3, 7)
+    shapes = ({0: nodes}, {0: nodes})
+    exported = torch.export.export(compiled, (x, batch), dynamic_shapes=shapes, strict=True)
+    more, batch, _ = random_clips(model, 2, 2, 7)
+    torch.testing.assert_close(exported.module()(more, batch), compiled(more, batch))
 
 
 @NATIVE
@@ -297,13 +306,13 @@ def test_torch_compile_makes_one_graph_for_any_number_of_frames(name: str) -> No
     compiled = compile_sparse(trained(model, 0.8))
     assert isinstance(compiled, SparseBackbone)
     del compiled.stages[3:]  # the others are like the third, and tracing them takes as long
-    traced = torch.compile(Persons(compiled), backend="aot_eager", fullgraph=True)
-    x, longer = torch.randn(1, 7, 20, 3), torch.randn(1, 12, 20, 3)
-    torch._dynamo.mark_dynamic(x, 1)
+    traced = torch.compile(compiled, backend="aot_eager", fullgraph=True)
+    clips, longer = random_clips(model, 1, 2, 7), random_clips(model, 1, 2, 12)
+    torch._dynamo.mark_dynamic(clips[0], 1)
     with torch.no_grad():
-        torch.testing.assert_close(traced(x), compiled.forward_persons(x))
+        torch.testing.assert_close(traced(*clips), compiled(*clips))
         with torch.compiler.set_stance("fail_on_recompile"):
-            torch.testing.assert_close(traced(longer), compiled.forward_persons(longer))
+            torch.testing.assert_close(traced(*longer), compiled(*longer))
 
 
 @NATIVE
