@@ -1,14 +1,14 @@
-"""Times compiled sparse backbones against the usual dense form, clip by clip in one process.
+"""Times compiled sparse backbones and the dense reference implementation in one process.
 
     python benchmarks/runtime.py --threads 1 --models stgcn --sparsity 0.8 0.9 0.95 0.99
 
-ntu25; one clip of 100 frames, width 64; or what ``--clips``, ``--frames`` and ``--width`` say.
-Dense: the reference implementation, persons padded to two. Sparse: two persons, and one. Medians of
-neighbouring passes, and of their ratios, with the first and the last tenth. With ``--clock cpu``
-the time of the processor instead of the wall's, for machines that do other things too.
-``--training`` times training steps of ST-GCN instead, of clips of two persons: the usual form, this
-package's dense model, and sparse training with masks that stand still. ``--layers`` tells how long
-each half of each stage takes, and the billions of operations per second on what is kept.
+Skeleton ntu25; by default one clip of 100 frames and width 64. The reference implementation
+(``tests/reference``) has two persons; the compiled model two, and one. The table shows medians and
+the speed-up of neighbouring passes, with its first and last decile. ``--clock cpu`` counts
+processor time instead of the wall clock, for busy machines. ``--training`` times training steps of
+ST-GCN on clips of two persons: the reference implementation, the dense model of this package, and
+sparse training with constant masks. ``--layers`` shows the time of both halves of each stage, and
+their billions of operations per second on kept weights.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def pruned(name: str, sparsity: float, options: argparse.Namespace) -> Backbone:
                 parameter.fill_(0.1)
             if key.endswith("norm.weight"):
                 parameter.fill_(1)
-    # One threshold for weights as they are starves whole layers, as trained ones may.
+    # A global threshold on unscaled weights prunes whole layers, as in trained models.
     scale = "none" if options.masks == "global" else "fan_in"
     sparsify(
         model,
@@ -82,19 +82,19 @@ def trained(run: Run, cut: float | None) -> Backbone:
         {key: value for key, value in found.items() if value.shape == own[key].shape}, strict=False
     )
     if cut is not None:
-        how = {
+        settings = {
             "allocation": run.config.sparsity.allocation,
             "min_density": run.config.sparsity.min_density,
         }
         schedule = make_schedule("constant", cut, 1)
         sparsify(
-            model, cut, method="magnitude", exclude="head.*", schedule=schedule, **how
+            model, cut, method="magnitude", exclude="head.*", schedule=schedule, **settings
         ).finalize()
     return model.eval()
 
 
 def unpruned(run: Run) -> dict[str, Tensor]:
-    """The weights behind the masks, of a method that keeps them, from the last checkpoint."""
+    """The unmasked weights in the last checkpoint, of a method that keeps them."""
     checkpoint = torch.load(run.last_checkpoint, weights_only=True, map_location="cpu")
     return {
         re.sub(r"parametrizations\.(\w+)\.original$", r"\1", key.removeprefix("model.")): value
@@ -103,20 +103,21 @@ def unpruned(run: Run) -> dict[str, Tensor]:
 
 
 def candidates(options: argparse.Namespace) -> Iterator[tuple[str, str, Backbone, nn.Module]]:
-    """Name, what is pruned, the masked model and the usual form of all that is to be compared."""
+    """Name, sparsity, masked model and reference implementation of every comparison."""
     for folder in options.run:
         run = Run.open(folder)
         name, width = run.config.model.backbone, run.config.model.channels
-        share = sparsity_summary(run.load_model(), run)["sparsity"]
-        usual = ReferenceModel(name, 60, "ntu25", GRAPHS[name], width).eval()
+        model = run.load_model()
+        own = sparsity_summary(model, run, run.load_masks(model))["sparsity"]
+        reference = ReferenceModel(name, 60, "ntu25", GRAPHS[name], width).eval()
         for cut in options.cut or [None]:
-            zeros = f"{folder.name}, {100 * (share if cut is None else cut):.1f} %"
-            yield name, zeros, trained(run, cut), usual
+            zeros = f"{folder.name}, {100 * (own if cut is None else cut):.1f} %"
+            yield name, zeros, trained(run, cut), reference
     for name in [] if options.run else options.models:
-        usual = ReferenceModel(name, 60, "ntu25", GRAPHS[name], options.width).eval()
+        reference = ReferenceModel(name, 60, "ntu25", GRAPHS[name], options.width).eval()
         for sparsity in options.sparsity:
             zeros = f"{100 * sparsity:g} %"
-            yield name, zeros, pruned(name, sparsity, options), usual
+            yield name, zeros, pruned(name, sparsity, options), reference
 
 
 def paired(
@@ -137,14 +138,14 @@ def compare(options: argparse.Namespace, clock: Callable[[], float]) -> None:
     """Prints one row a model and sparsity."""
     print("| model | zeros | dense, ms | two persons, ms | ratio | one person, ms | ratio |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for name, zeros, masked, usual in candidates(options):
+    for name, zeros, masked, reference in candidates(options):
         clips, frames = options.clips or 1, options.frames
         two, one = (random_clips(masked, clips, persons, frames) for persons in (2, 1))
         padded = torch.randn(clips, 2, frames, masked.skeleton.num_joints, 3)
         model = compile_sparse(masked)
         passes = [
-            lambda form=form, given=given: form(*given)
-            for form, given in ((usual, (padded,)), (model, two), (model, one))
+            lambda module=module, given=given: module(*given)
+            for module, given in ((reference, (padded,)), (model, two), (model, one))
         ]
         dense, both, single = paired(passes, options.rounds, clock)
         cells = [f"{statistics.median(dense):.1f}"]
@@ -161,7 +162,7 @@ def compare(options: argparse.Namespace, clock: Callable[[], float]) -> None:
 def training_step(
     forward: nn.Module, model: nn.Module, clips: Sequence[Any], target: Tensor
 ) -> Callable[[], None]:
-    """A step of SGD by a form of a model."""
+    """A step of SGD by a model, with the parameters of ``model``."""
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
 
     def step() -> None:
@@ -177,13 +178,13 @@ def training(options: argparse.Namespace, clock: Callable[[], float]) -> None:
     clips = options.clips or 8
     target = torch.arange(clips) % 60
     padded = torch.randn(clips, 2, options.frames, JOINTS, 3)
-    usual = ReferenceModel("stgcn", 60, "ntu25", GRAPHS["stgcn"], options.width)
+    reference = ReferenceModel("stgcn", 60, "ntu25", GRAPHS["stgcn"], options.width)
     size = {"graph": GRAPHS["stgcn"], "base_channels": options.width}
     dense = create_model("stgcn", 60, "ntu25", **size)
     assert isinstance(dense, Backbone)
     batch = random_clips(dense, clips, 2, options.frames)
     steps = [
-        training_step(usual, usual, (padded,), target),
+        training_step(reference, reference, (padded,), target),
         training_step(dense, dense, batch, target),
     ]
     for sparsity in options.sparsity:
@@ -199,7 +200,7 @@ def training(options: argparse.Namespace, clock: Callable[[], float]) -> None:
         )
         steps.append(training_step(SparseTraining(model), model, batch, target))
     old, own, *sparse = paired(steps, options.rounds, clock)
-    print("| zeros | usual, ms | own, ms | sparse, ms | usual / sparse | own / sparse |")
+    print("| zeros | reference, ms | own, ms | sparse, ms | reference / sparse | own / sparse |")
     print("| --- | --- | --- | --- | --- | --- |")
     for sparsity, times in zip(options.sparsity, sparse, strict=True):
         cells = [f"{statistics.median(one):.0f}" for one in (old, own, times)]
@@ -221,7 +222,7 @@ def scaling(options: argparse.Namespace, clock: Callable[[], float]) -> None:
             batch = random_clips(model, clips, persons, frames)
             (times,) = paired([lambda b=batch, c=compiled: c(*b)], options.rounds, clock)
             peak, dense_peak = (
-                measure_forward(form, batch, 0.01)[1] / 2**20 for form in (compiled, model)
+                measure_forward(module, batch, 0.01)[1] / 2**20 for module in (compiled, model)
             )
             row = f"{clips} x {persons} x {frames} | {statistics.median(times):.2f}"
             print(f"| {name} | {row} | {peak:.1f} | {dense_peak:.1f} |", flush=True)
