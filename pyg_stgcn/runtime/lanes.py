@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Joints side by side in a block.
+#: Joints of a block.
 LANES = 16
 #: Largest number of blocks that the graph convolution supports.
 MAX_BLOCKS = 3

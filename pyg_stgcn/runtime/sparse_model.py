@@ -39,7 +39,7 @@ _MORE_STEPS = {"scale": bool, "align_spine": bool | None, "num_persons": int | N
 
 @dataclass(frozen=True)
 class Recognizer:
-    """A compiled model, and all that is needed to use it.
+    """A compiled model, with all that its use needs.
 
     Args:
         model (torch.nn.Module): The model, see :func:`~pyg_stgcn.runtime.compile_sparse`.
@@ -73,13 +73,13 @@ def save(
     preprocessing: Mapping[str, Any],
     half: bool = False,
 ) -> None:
-    """Write a trained model with what is needed to use it; :func:`load` reads it.
+    """Write a trained model with all that its use needs; :func:`load` reads it.
 
     Args:
         path (str or os.PathLike): File to write; replaced only once the new one is complete.
         model (torch.nn.Module): A backbone or an assembly, its masks folded in.
-        options (list of dict): What :func:`~pyg_stgcn.models.create_model` needs beyond classes and
-            skeleton: ``name`` and options, of the backbone or of every expert of the assembly.
+        options (list of dict): The other arguments of :func:`~pyg_stgcn.models.create_model`,
+            ``name`` and options, of the backbone or of every expert of the assembly.
         classes (list of str): Names of the classes.
         preprocessing (dict): See :class:`Recognizer`.
         half (bool): Whether weights are kept with half precision, in half the space.

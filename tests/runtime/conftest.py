@@ -7,7 +7,7 @@ from pyg_stgcn.runtime.native import kernels, why_not
 
 @pytest.fixture
 def native() -> str:
-    """The name of the compiled kernels; tests of them are skipped where there are none."""
+    """The name of the compiled kernels; skips the test if there are none."""
     name = kernels()
     if name is None:
         pytest.skip(why_not())

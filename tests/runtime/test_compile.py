@@ -58,9 +58,8 @@ def trained(model: nn.Module, sparsity: float = 0.0, structure: str = "single") 
                 module.weight.uniform_(0.5, 1.5)
                 module.bias.normal_(std=0.1)
                 module.momentum = 1.0
-        # Without statistics that fit, activations grow until rounding errors do (those of fewer
-        # frames do not: the last stages see one or two); so do those of channels that pruning has
-        # left constant, divided by a deviation of next to nothing.
+        # With wrong statistics, activations and rounding errors grow. Twelve frames leave enough for
+        # the last stages. Pruning makes some channels constant: their deviation would be almost zero.
         model.train()(*batch_of(model, (2, 2), 12))
         for module in model.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -148,7 +147,7 @@ def test_odd_sizes(
     check(model, batch_of(model, persons, frames))
 
 
-@NATIVE  # the dense models want at least one
+@NATIVE  # the dense models need at least one
 def test_no_persons(name: str) -> None:
     model = trained(create_model(name, 3, "coco17", base_channels=4))
     empty = torch.zeros(0, dtype=torch.long)
@@ -218,7 +217,9 @@ def test_an_assembly() -> None:
 
 
 @NATIVE
-@pytest.mark.parametrize("size", [1, 2**19])  # of one person a thread, and of all at once
+@pytest.mark.parametrize(
+    "size", [1, 2**19]
+)  # groups of one person a thread, and all persons in one
 def test_thread_counts_make_no_difference(
     name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""The kernels themselves: under sanitizers, and what the operators refuse."""
+"""The kernels: under sanitizers, against plain loops, and errors of the operators."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_no_undefined_behaviour(tmp_path: Path) -> None:
     if "cannot find -lasan" in built.stderr or "cannot find -lubsan" in built.stderr:
         pytest.skip("g++ has no sanitizers here")
     assert built.returncode == 0, built.stderr
-    # Of a preloaded library the sanitizers would complain.
+    # Sanitizers do not accept a preloaded library.
     environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
     ran = subprocess.run([program], capture_output=True, text=True, env=environment)
     assert ran.returncode == 0, ran.stdout + ran.stderr

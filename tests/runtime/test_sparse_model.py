@@ -1,4 +1,4 @@
-"""Models in one file."""
+"""Recognisers in one file."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ void mean_joint_(const Tensor& x, int64_t joints) {
         float lane[kWidth] = {};
         for (int64_t b = 0; b < in.blocks; ++b) {
           const float* row = frame + b * in.block() + c * kWidth;
-          // Not a product with zero: the other lanes hold anything.
+          // Not a product with zero: the other lanes hold any values.
           for (int64_t l = 0; l < kWidth; ++l) {
             const float value = row[l];
             lane[l] += counts[b * kWidth + l] ? value : 0.0f;

@@ -157,7 +157,7 @@ inline const int32_t* graph_begins(const Tensor& starts, const Tensor& graph, in
   return begins;
 }
 
-// The entries of a graph; every partition and channel has `floats_per_graph` factors.
+// The entries of a graph; every partition and channel has `floats` factors.
 inline const GraphEntry* graph_edges(const Tensor& graph, int64_t blocks, int64_t floats) {
   static_assert(sizeof(GraphEntry) == 2 * sizeof(int32_t), "rows of the graph are its entries");
   const auto* edges = reinterpret_cast<const GraphEntry*>(integers(graph, "graph"));

@@ -4,8 +4,8 @@
 // so that a frame, a tap of a convolution and a channel are distances between whole vectors. There
 // are frames of zeros before the first and after the last.
 //
-// These files know nothing of torch, and include nothing with inline functions: what is compiled
-// here for one instruction set must not be chosen by the linker for another.
+// These files do not depend on torch, and include no headers with inline functions: the linker must
+// not choose code that was compiled here for one instruction set for another.
 #pragma once
 
 #include <stdint.h>
@@ -34,8 +34,8 @@ struct Epilogue {
 struct ConvTile {
   SparseRows weight;
   const float* bias;     // [rows]
-  const float* x;        // the input that offset 0 of the first output frame means
-  int64_t x_step;        // floats from what one output frame sees to what the next one sees
+  const float* x;        // the input at offset 0 of the first output frame
+  int64_t x_step;        // floats from the inputs of one output frame to those of the next
   float* out;
   int64_t out_frame;
   int64_t frames;
@@ -59,7 +59,7 @@ struct EllGraph {
 // A tile of frames of one person, all blocks of joints:
 // out[o] = bias[o] + sum_k (row_bias[o, k] + weight[o, k] x) graph[k]
 struct GraphTile {
-  SparseRows weight;         // rows o * partitions + k, one group
+  SparseRows weight;      // rows o * partitions + k, one group
   bool map_relu;          // between the map and the graph
   int64_t partitions;
   int64_t blocks;
@@ -96,8 +96,8 @@ struct PairTile {
   float* out;  // [joints, blocks * 16]
 };
 
-// The gradients of kept weights, for a tile of frames of one person: added to sixteen sums each, lane
-// by lane. Rows, or channels, from `begin` to before `end`: those of others are for other threads.
+// The gradients of kept weights, for a tile of frames of one person, added to sixteen sums each, lane
+// by lane. Only rows, or channels, from `begin` to before `end`; other threads do the others.
 struct ConvGradTile {
   SparseRows weight;  // without values
   int64_t begin, end;
@@ -140,7 +140,7 @@ struct NormTile {
   int64_t lanes;       // joints in this block
   const float* x;
   int64_t x_frame;
-  const float* center;   // [channels]; what is taken from x first
+  const float* center;   // [channels]; subtracted from x first
   const float* factor;   // [channels]; of x, and of the gradient that arrives
   const float* factor_x;  // [channels]; of x in the gradient
   const float* shift;    // [channels]

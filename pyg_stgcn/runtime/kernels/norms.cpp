@@ -68,7 +68,7 @@ std::tuple<Tensor, Tensor> norm_stats(const Tensor& x, int64_t pad, int64_t join
   const Features in = features(x, "x");
   check_joints(in, pad, joints);
   TORCH_CHECK(in.persons > 0, "x: has no persons");
-  // Around the first value: squares of values far from zero would leave nothing of the variance.
+  // Around the first value: squares of values far from zero would cancel the variance.
   std::vector<float> center(in.channels);
   for (int64_t c = 0; c < in.channels; ++c) center[c] = in.data[pad * in.frame() + c * kWidth];
   std::vector<double> sum(in.channels), square(in.channels);
@@ -169,7 +169,7 @@ std::tuple<Tensor, Tensor> norm_grad_sums(const Tensor& grad, const optional<Ten
   return {sums, products};
 }
 
-// factor * gradient after ReLU + factor_x * (x - center) + shift, and that gradient itself where it is wanted.
+// factor * gradient after ReLU + factor_x * (x - center) + shift; if `wanted`, also that gradient.
 std::tuple<Tensor, Tensor> norm_grad(const Tensor& grad, const optional<Tensor>& kept, int64_t pad,
                                      const Tensor& x, int64_t x_pad, int64_t joints,
                                      const Tensor& center, const Tensor& factor,

@@ -139,7 +139,7 @@ void run_conv(const ConvCall& c, const Residual& residual) {
   const Tiles tiles(c.frames, c.block == 1 ? kernels().conv_frames : kernels().block_frames);
   const auto kernel = c.block == 1 ? kernels().conv : kernels().block_conv;
 
-  // The tiles of a block of frames see overlapping inputs: the same thread does neighbours.
+  // The tiles of a block of frames have overlapping inputs: one thread does neighbouring tiles.
   at::parallel_for(0, in.persons * in.blocks * tiles.count, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t tile = i % tiles.count, b = i / tiles.count % in.blocks;

@@ -33,7 +33,7 @@ inline void store(float* p, Register a) { _mm512_storeu_ps(p, a); }
 inline Register broadcast(float a) { return _mm512_set1_ps(a); }
 inline Register fma(Register a, Register b, Register c) { return _mm512_fmadd_ps(a, b, c); }
 inline Register add(Register a, Register b) { return _mm512_add_ps(a, b); }
-// The order of the two makes a NaN stay a NaN.
+// With this order of arguments a NaN stays a NaN.
 inline Register relu(Register a) { return _mm512_max_ps(_mm512_setzero_ps(), a); }
 inline Register larger(Register a, Register b) { return _mm512_max_ps(a, b); }
 inline Register where_positive(Register a, Register b) {

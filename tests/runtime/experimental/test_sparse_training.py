@@ -43,7 +43,7 @@ def make_model(skeleton: Skeleton | str = "ntu25", **options: Any) -> Backbone:
     assert isinstance(model, Backbone)
     with torch.no_grad():
         for norm in model.modules():
-            # Where all inputs of a channel are pruned, nothing but rounding is left beside it.
+            # If all inputs of a channel are pruned, rounding errors would dominate without a bias.
             if isinstance(norm, nn.BatchNorm2d):
                 norm.weight.uniform_(0.5, 1.5)
                 norm.bias.normal_(0, 0.3)
@@ -74,7 +74,7 @@ def chain(num_joints: int) -> Skeleton:
 
 
 def constant_biases(model: nn.Module) -> set[str]:
-    """Biases that a batch norm takes away again: their gradient is rounding alone."""
+    """Biases that a batch norm removes: their gradient is a rounding error."""
     temporal = (name for name, part in model.named_modules() if isinstance(part, TemporalConv))
     return {f"{name}.conv.bias" for name in temporal}
 
@@ -253,7 +253,7 @@ def test_what_is_refused() -> None:
         SparseTraining(make_model(chain(49)))
     with pytest.raises(InputError, match="Linear: is no backbone"):
         SparseTraining(nn.Linear(1, 1))  # type: ignore[arg-type]
-    # Masks that were put on later, too.
+    # Also masks that are added later.
     sparsify(model, 0.5, method="feedback")
     with pytest.raises(InputError, match=r'FeedbackMask: .*"magnitude"'):
         fast(batch.x)
