@@ -58,8 +58,8 @@ def trained(model: nn.Module, sparsity: float = 0.0, structure: str = "single") 
                 module.weight.uniform_(0.5, 1.5)
                 module.bias.normal_(std=0.1)
                 module.momentum = 1.0
-        # With wrong statistics, activations and rounding errors grow. Twelve frames leave enough for
-        # the last stages. Pruning makes some channels constant: their deviation would be almost zero.
+        # With wrong statistics, activations and rounding errors grow; fewer frames would not reach
+        # the last stages. Pruning makes some channels constant, with a deviation of almost zero.
         model.train()(*batch_of(model, (2, 2), 12))
         for module in model.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
