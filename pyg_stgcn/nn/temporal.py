@@ -69,5 +69,8 @@ class TemporalConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves over time."""
-        out = features_last(self.conv, x[:, :: self.frame_step])
+        if self.frame_step > 1:
+            # Strides of the view would tie an exported program to even or odd numbers of frames.
+            x = x[:, :: self.frame_step].contiguous()
+        out = features_last(self.conv, x)
         return self.dropout(features_last(self.norm, out))
