@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from torch_geometric.data import Batch, Data
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.models import random_clips
@@ -50,7 +49,7 @@ def test_a_run_in_one_file(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])
 def test_a_run_for_other_runtimes(run: Path, tmp_path: Path, kind: str) -> None:
     out, trained = tmp_path / f"model.{kind}", Run.open(run)
-    x, num_persons = torch.randn(2, 2, 12, 5, 3), torch.tensor([2, 2])
+    x, batch, _ = random_clips(trained.load_model(), 2, 2, 12)
     about = {"pyg_stgcn": ""}
     if kind == "onnx":
         pytest.importorskip("onnxscript", reason="needs pyg-stgcn[onnx]")
@@ -61,17 +60,14 @@ def test_a_run_for_other_runtimes(run: Path, tmp_path: Path, kind: str) -> None:
     if kind == "onnx":
         session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
         about = session.get_modelmeta().custom_metadata_map
-        given = {"x": x.numpy(), "num_persons": num_persons.numpy()}
-        logits = torch.from_numpy(session.run(None, given)[0])
+        (found,) = session.run(None, {"x": x.numpy(), "batch": batch.numpy()})
+        logits = torch.from_numpy(found)
     else:
         with torch.no_grad():
-            logits = torch.export.load(out, extra_files=about).module()(x, num_persons)
-    batch = Batch.from_data_list(
-        [Data(x=clip.transpose(1, 2).flatten(0, 1), num_persons=2) for clip in x]
-    )
+            logits = torch.export.load(out, extra_files=about).module()(x, batch)
     with torch.no_grad():
-        expected = trained.load_model()(batch)
-    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+        expected = trained.load_model()(x, batch)
+    torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)
     description = json.loads(about["pyg_stgcn"])
     assert description["classes"] == trained.classes
     assert Skeleton.from_dict(description["skeleton"]) == trained.skeleton
