@@ -37,7 +37,8 @@ def person_positions(num_persons: int, batch: Tensor | None, device: torch.devic
     positions = torch.arange(num_persons, device=device)
     if batch is None:
         return positions
-    return positions - torch.searchsorted(batch.contiguous(), batch.contiguous())
+    # Persons of earlier clips, by pairs: ONNX has no search.
+    return positions - (batch.unsqueeze(1) > batch).sum(1)
 
 
 class PersonNorm(nn.Module):

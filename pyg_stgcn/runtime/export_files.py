@@ -99,7 +99,13 @@ def save_pt2(
     """
     module, clips, shapes = _to_trace(model)
     # Without the two settings the file would refuse a single person.
-    with torch.no_grad(), _quiet(), shape_config.patch(backed_size_oblivious=True):
+    with (
+        torch.no_grad(),
+        _quiet(),
+        shape_config.patch(  # type: ignore[attr-defined]
+            backed_size_oblivious=True
+        ),
+    ):
         program = torch.export.export(
             module,
             clips,
