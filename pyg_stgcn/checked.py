@@ -122,7 +122,7 @@ def _told(annotation: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A short form of a value, for an error."""
+    """A value, shortened for a message."""
     return _REPR.repr(value)
 
 

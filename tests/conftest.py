@@ -83,7 +83,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_pickle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset in the annotation form: five joints in a row, three motions, 36 + 18 clips.
+    """A dataset in the annotation format: five joints in a row, three motions, 36 + 18 clips.
 
     The classes differ in which joint moves, so that a small network learns them within a few
     epochs. Every third clip shows two persons.
@@ -135,9 +135,11 @@ def make_run() -> Callable[[Path, Any], Path]:
     def make(folder: Path, config: Any) -> Path:
         skeleton = get_skeleton("coco17")
         config = config.with_recipe(2, "xsub")
-        facts = {"data": {"skeleton": skeleton.to_dict(), "classes": ["a", "b"], "in_channels": 3}}
+        metadata = {
+            "data": {"skeleton": skeleton.to_dict(), "classes": ["a", "b"], "in_channels": 3}
+        }
         folder.mkdir(parents=True)
-        run = Run(folder, config, skeleton, ["a", "b"], 3, facts)
+        run = Run(folder, config, skeleton, ["a", "b"], 3, metadata)
         run.save_config()
         model = run.build_model()
         experts = list(model.experts) if isinstance(model, Assembly) else [model]

@@ -83,8 +83,8 @@ def test_whoever_reads_the_progress_may_be_gone() -> None:
 
 
 def test_handlers_of_the_caller_are_left_alone() -> None:
-    heard: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     try:
         with stop_on("SIGTERM", "SIGUSR1", "SIGNONE"):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -92,7 +92,7 @@ def test_handlers_of_the_caller_are_left_alone() -> None:
                 os.kill(os.getpid(), signal.SIGUSR1)
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert heard == [signal.SIGTERM]
+    assert received == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
 
 

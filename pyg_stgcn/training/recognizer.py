@@ -58,7 +58,7 @@ class ActionRecognizer(pl.LightningModule):
             :func:`~torch.nn.functional.cross_entropy`.
         freeze_backbone: Whether to train only ``model.head``; the statistics of the batch norms
             are frozen too.
-        training_form: The model in another form, with the same parameters, for training steps.
+        training_model: A module with the same parameters that computes the training steps instead.
         seed: Seed of random operations inside a step, such as dropout.
         controller: Controller of the masks; stepped after every optimiser step.
         penalties: Penalties to add to the training loss; the recorded loss is without them.
@@ -76,7 +76,7 @@ class ActionRecognizer(pl.LightningModule):
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
         freeze_backbone: bool = False,
-        training_form: nn.Module | None = None,
+        training_model: nn.Module | None = None,
         seed: int = 0,
         controller: SparsityController | ControllerGroup | None = None,
         penalties: Sequence[GroupLasso] = (),
@@ -96,7 +96,7 @@ class ActionRecognizer(pl.LightningModule):
             model.requires_grad_(False)
             cast(nn.Module, model.head).requires_grad_(True)
         # Not a part of this module: its weights are those of the model.
-        self._training_form = None if training_form is None else training_form.forward
+        self._training_model = None if training_model is None else training_model.forward
         self.seed = seed
         self.controller = controller
         self.penalties = penalties
@@ -149,8 +149,8 @@ class ActionRecognizer(pl.LightningModule):
         """Logits of the prediction, and further logits for the training loss."""
         if isinstance(self.model, Assembly):
             return self.model.forward_all(*_tensors(batch))
-        if self._training_form is not None:
-            return self._training_form(*_tensors(batch)), []
+        if self._training_model is not None:
+            return self._training_model(*_tensors(batch)), []
         return self.model(*_tensors(batch)), []
 
     def _in_precision(self, batch: Batch) -> Batch:

@@ -62,7 +62,7 @@ def _put_masks(
     return start_ticket(run, model, trainer, steps_per_epoch)
 
 
-def _training_form(
+def _training_model(
     model: nn.Module,
     config: TrainOptions,
     controller: SparsityController | ControllerGroup | None,
@@ -126,7 +126,7 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
     steps_per_epoch = -(-len(clips) // config.optim.batch_size)
     controller = _put_masks(run, model, trainer, steps_per_epoch, resume=resume)
     penalties = make_penalties(controller, config)
-    training_form = _training_form(model, config, controller, trainer.strategy.root_device)
+    training_model = _training_model(model, config, controller, trainer.strategy.root_device)
     recognizer = ActionRecognizer(
         model,
         len(run.classes),
@@ -137,7 +137,7 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
         label_smoothing=config.optim.label_smoothing,
         class_weights=None if weights is None else list(weights.values()),
         freeze_backbone=config.model.freeze_backbone,
-        training_form=training_form,
+        training_model=training_model,
         seed=config.optim.seed,
         controller=controller,
         penalties=penalties,

@@ -127,11 +127,11 @@ def test_other_commands_take_its_runs(out: Path) -> None:
     table = call("inspect", run)
     assert table.exit_code == 0, table.output
     assert "experts.1.stages" in table.stdout
-    facts = json.loads(call("inspect", run, "--json").stdout)
-    experts = facts["assembly"]["experts"]
-    weights = [layer["kept"] for layer in facts["layers"] if not layer["is_edge"]]
-    assert sum(weights) == facts["maskable_kept"]
-    assert facts["maskable_kept"] == sum(expert["maskable_kept"] for expert in experts)
+    content = json.loads(call("inspect", run, "--json").stdout)
+    experts = content["assembly"]["experts"]
+    weights = [layer["kept"] for layer in content["layers"] if not layer["is_edge"]]
+    assert sum(weights) == content["maskable_kept"]
+    assert content["maskable_kept"] == sum(expert["maskable_kept"] for expert in experts)
     fused = call("fuse", run, out / f"dense-seed{SEEDS[0]}", "--out", out / "fused", "--json")
     assert fused.exit_code == 0, fused.output
     assert json.loads(fused.stdout)["runs"][0]["model"] == "2 stgcn"

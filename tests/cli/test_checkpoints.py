@@ -83,10 +83,10 @@ def test_export_of_a_checkpoint(finished: Path, stopped: Path, tmp_path: Path) -
     for folder, more in ((finished, ()), (stopped, ("--checkpoint", "last"))):
         result = call("export", folder, "--out", tmp_path / f"{folder.name}.st", *more)
         assert result.exit_code == 0, result.output
-    (weights, facts), (found, told) = (
+    (weights, metadata), (found, told) = (
         load_sparse(tmp_path / f"{n}.st", kind="recognizer") for n in ("run", "stopped")
     )
-    assert told == facts and found.keys() == weights.keys()
+    assert told == metadata and found.keys() == weights.keys()
     assert all(found[name].equal(weights[name]) for name in weights)
 
 

@@ -77,10 +77,10 @@ def test_train_prints_a_summary(tiny_pickle: Path, tmp_path: Path) -> None:
     assert "top-1" in result.stdout and str(tmp_path / "run" / "curves.png") in result.stdout
 
 
-def kept_percentages(facts: dict[str, Any]) -> list[str]:
+def kept_percentages(content: dict[str, Any]) -> list[str]:
     """Kept fractions of the maskable weights and of all parameters, in percent."""
-    maskable = facts["maskable_kept"] / facts["params_maskable"]
-    return [f"{100 * maskable:.2f} %", f"{100 * facts['params_kept_fraction']:.2f} %"]
+    maskable = content["maskable_kept"] / content["params_maskable"]
+    return [f"{100 * maskable:.2f} %", f"{100 * content['params_kept_fraction']:.2f} %"]
 
 
 def test_evaluate(run: Path) -> None:

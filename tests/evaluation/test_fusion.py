@@ -104,8 +104,8 @@ def test_held_out_clips_are_neither_trained_on_nor_tested(runs: list[Path]) -> N
     tested = Predictions.load(runs[0] / "predictions.npz")
     assert not set(held_out[0].names) & set(tested.names)
     assert set(held_out[0].labels) == set(tested.labels)
-    facts = Run.open(runs[0]).metadata["data"]
-    assert facts["train_clips"] == 3 * len(held_out[0].names)
+    content = Run.open(runs[0]).metadata["data"]
+    assert content["train_clips"] == 3 * len(held_out[0].names)
 
 
 def test_search_uses_the_held_out_clips_alone(runs: list[Path], tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_value(groups: str) -> None:
 
 
 @pytest.mark.parametrize("groups", GROUPS)
-def test_gradient_pulls_at_doomed_weights_only(groups: str) -> None:
+def test_gradient_pulls_at_weights_to_prune_only(groups: str) -> None:
     model, controller = make("score")
     penalty = GroupLasso(controller, 0.1, groups)
     controller.num_steps = 9
@@ -89,7 +89,7 @@ def test_ramp() -> None:
     assert weights == pytest.approx([0, 0.02, 0.1, 0.18, 0, 0])
 
 
-def test_doomed_weights_fade_before_the_step() -> None:
+def test_weights_to_prune_fade_before_the_step() -> None:
     faded = []
     for strength in (0.0, 0.1):
         model, controller = make("magnitude")

@@ -36,7 +36,7 @@ def check_cost(file: BinaryIO) -> None:
     """Refuse a pickle of which a part, counted with all that it refers to, is out of proportion.
 
     A tuple that holds another one twice, and so on thirty times, takes a few bytes; its hash, which
-    a dict or a set asks for, takes minutes in which no signal is heard.
+    a dict or a set asks for, takes minutes in which no signal is handled.
 
     Args:
         file: At the start of the pickle; is read to its end.
