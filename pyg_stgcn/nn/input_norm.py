@@ -79,7 +79,9 @@ class PersonNorm(nn.Module):
         """
         batches = torch.stack([cast(Tensor, norm.num_batches_tracked) for norm in self._norms])
         slots = torch.arange(len(self.slots), device=batches.device)
-        last = torch.where(batches > 0, slots, -1).cummax(0).values
+        # Of all pairs of slots: ONNX has no cumulative maximum.
+        counts = (batches > 0) & (slots <= slots.unsqueeze(1))
+        last = torch.where(counts, slots, -1).amax(1)
         return torch.where(last < 0, slots, last)
 
     def forward(self, x: Tensor, batch: Tensor | None = None) -> Tensor:
