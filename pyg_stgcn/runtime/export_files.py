@@ -90,8 +90,8 @@ def save_pt2(
     """Write a trained model, with its zeros, for :func:`torch.export.load`.
 
     The ``module()`` of the loaded program needs nothing of this package. See :func:`save_onnx` for
-    its inputs and for the arguments; clips need at least three frames. The description is the extra
-    file ``pyg_stgcn``.
+    its inputs and for the arguments; clips need at least three frames, and those
+    of a CTR-GCN at least two persons together. The description is the extra file ``pyg_stgcn``.
 
     Example:
         >>> save_pt2("model.pt2", model)
