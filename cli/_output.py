@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""Output of the commands: lines, tables and JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyg_stgcn.text import joined, printable, to_json
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print lines; what in them comes from outside cannot steer the terminal."""
+    """Print lines; control characters from files cannot steer the terminal."""
     click.echo(printable(text, keep="\n\t"), err=err)
 
 
@@ -26,7 +26,7 @@ class _Lines(logging.Handler):
 
 @contextlib.contextmanager
 def logged_lines() -> Iterator[None]:
-    """Within the context, warnings and progress of the package are printed to standard error."""
+    """Print warnings and progress of the package to standard error within the context."""
     logger, lines = logging.getLogger("pyg_stgcn"), _Lines()
     level = progress.level
     logger.addHandler(lines)
@@ -57,9 +57,9 @@ def print_table(
 
     console = Console()
     if not console.is_terminal:
-        # Eighty columns, which rich assumes for a pipe, would break long names.
+        # Rich assumes 80 columns for a pipe, which would break long names.
         console.width = 160
-    # A str would be read as markup, and lose what it has in square brackets.
+    # Rich would read a str as markup and drop the words in square brackets.
     plain = title if title is None else Text(printable(title), style="table.title")
     table = Table(title=plain, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(header):
@@ -75,12 +75,12 @@ def print_table(
     console.print(table)
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+def percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"
 
 
 def with_deviation(row: Mapping[str, Any]) -> str:
-    """``top1`` of a row with its ``top1_deviation``, where it has one."""
+    """``top1`` of a row, with its ``top1_deviation`` if it has one."""
     top1 = percent(row["top1"])
     if row["top1_deviation"] is not None:
         top1 += f" ± {100 * row['top1_deviation']:.2f}"
@@ -88,7 +88,7 @@ def with_deviation(row: Mapping[str, Any]) -> str:
 
 
 def difference(row: Mapping[str, Any], name: str = "difference") -> str:
-    """A difference of a row with the limits of its interval, in points, where it has them."""
+    """A difference of a row in percentage points, with the limits of its interval if it has them."""
     shown = "" if row[name] is None else f"{100 * row[name]:+.2f}"
     if row[f"{name}_low"] is not None:
         low, high = 100 * row[f"{name}_low"], 100 * row[f"{name}_high"]
@@ -97,7 +97,7 @@ def difference(row: Mapping[str, Any], name: str = "difference") -> str:
 
 
 def print_subsets(rows: list[dict[str, Any]]) -> None:
-    """Print the judgement of every subset of the experts."""
+    """Print the accuracy of every subset of the experts."""
     print_table(
         (
             *("experts", "sparsities", "classifier"),
@@ -119,24 +119,24 @@ def print_subsets(rows: list[dict[str, Any]]) -> None:
     )
 
 
-def sparsity_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is left of a run's weights: of the maskable ones, and of all parameters."""
-    kept = f"{facts['maskable_kept']:,} ({percent(1 - facts['sparsity'])})"
+def sparsity_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Kept weights of a run: of the maskable ones, and of all parameters."""
+    kept = f"{summary['maskable_kept']:,} ({percent(1 - summary['sparsity'])})"
     return [
-        ("maskable weights", f"{facts['params_maskable']:,}"),
+        ("maskable weights", f"{summary['params_maskable']:,}"),
         ("kept of them", kept),
-        ("sparsity", percent(facts["sparsity"])),
-        ("kept of all parameters", percent(facts["params_kept_fraction"])),
-        *_assembly_rows(facts.get("assembly")),
+        ("sparsity", percent(summary["sparsity"])),
+        ("kept of all parameters", percent(summary["params_kept_fraction"])),
+        *_assembly_rows(summary.get("assembly")),
     ]
 
 
-def _assembly_rows(facts: dict[str, Any] | None) -> list[tuple[str, str]]:
-    if facts is None:
+def _assembly_rows(summary: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if summary is None:
         return []
     return [
-        ("kept weights, in one expert's", f"{facts['kept_of_one']:.3f}"),
-        ("kept parameters, in one dense model's", f"{facts['params_kept_of_one']:.3f}"),
+        ("kept weights, in one expert's", f"{summary['kept_of_one']:.3f}"),
+        ("kept parameters, in one dense model's", f"{summary['params_kept_of_one']:.3f}"),
     ]
 
 

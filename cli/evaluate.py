@@ -151,10 +151,10 @@ def _check_corruption(corruption: str | None, mode: str | None, repair: str | No
         return
 
     from pyg_stgcn.errors import InputError
-    from pyg_stgcn.transforms.corrupt import lost_share
+    from pyg_stgcn.transforms.corrupt import dropped_fraction
 
     try:
-        lost_share(corruption)
+        dropped_fraction(corruption)
     except InputError as error:
         raise click.BadParameter(f"{error}; or 'all'", param_hint="--corruption") from None
 

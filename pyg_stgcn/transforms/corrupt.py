@@ -1,4 +1,4 @@
-"""Losses of frames and joints, for evaluation and for training."""
+"""Dropped frames and joints, for evaluation and for training."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from torch_geometric.transforms import BaseTransform
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.transforms.clip_tensor import clip_name, keep_present, kept_present, split_persons
 
-#: Fractions of the frames that are lost. Only "severe" is published, as about 75 %.
+#: Fractions of the frames that are dropped. Only "severe" is published, as about 75 %.
 SEVERITIES = {"minor": 0.25, "moderate": 0.5, "severe": 0.75}
 MODES = ("random", "block", "prefix", "suffix", "periodic")
 
 
 @functional_transform("temporal_corruption")
 class TemporalCorruption(BaseTransform):
-    r"""Loses a fraction of a clip's frames, as in `"FineTec" <https://arxiv.org/abs/2512.25067>`_
+    r"""Drops a fraction of a clip's frames, as in `"FineTec" <https://arxiv.org/abs/2512.25067>`_
     (functional name: :obj:`temporal_corruption`).
 
-    Lost frames are zero for all persons, scores included; the clip keeps its length. The lost ones
-    are any (``"random"``), one piece anywhere (``"block"``), the first (``"prefix"``), the last
+    Dropped frames are zero for all persons, scores included; the clip keeps its length. They are
+    any frames (``"random"``), one piece anywhere (``"block"``), the first (``"prefix"``), the last
     (``"suffix"``), or spread evenly (``"periodic"``). Of :math:`T` frames
-    :math:`\mathrm{round}(r T)` are lost, but never all.
+    :math:`\mathrm{round}(r T)` are dropped, but never all.
 
-    Which frames are lost depends on the seed, the name and length of the clip and the options
-    alone. Of the same clip, a higher fraction loses the frames of a lower one and more, if they are
-    random. Without a seed they are drawn from torch's global generator.
+    The choice depends only on the seed, the name and length of the clip and the options. In mode
+    ``"random"``, a higher fraction drops the frames of a lower one and more of the same clip.
+    Without a seed, torch's global generator draws them.
 
-    :class:`PreNormalize3D` removes empty frames, so this comes after it.
+    :class:`PreNormalize3D` removes empty frames, so this transform comes after it.
 
     Args:
         severity: ``"minor"`` (0.25), ``"moderate"`` (0.5), ``"severe"`` (0.75), or the fraction
             :math:`r` in :math:`[0, 1)`. Of the three only the last is published, as about 75 %.
         mode: One of the names above.
-        seed: The seed of the losses, or :obj:`None` for random ones in training.
+        seed: The seed of the choice, or :obj:`None` for random ones in training.
 
     Shapes:
         - **input x, output x:** :math:`(M \cdot V, T, C)`
@@ -55,19 +55,21 @@ class TemporalCorruption(BaseTransform):
             raise InputError(
                 f"mode {mode!r}: there is no such mode; choose from {', '.join(MODES)}"
             )
-        self.ratio = lost_share(severity)
+        self.ratio = dropped_fraction(severity)
         self.mode = mode
         self.seed = seed
 
     def forward(self, data: Data) -> Data:
         num_frames = data.x.size(1)
-        num_lost = _num_lost(self.ratio, num_frames)
-        if num_lost:
+        num_dropped = _num_dropped(self.ratio, num_frames)
+        if num_dropped:
             draws = _draw(data, num_frames, self.seed)
-            lost = lost_frames(self.mode, num_frames, num_lost, draws)
+            dropped = dropped_frames(self.mode, num_frames, num_dropped, draws)
             present = kept_present(data)
-            data.x = data.x.index_fill(1, lost, 0)
-            keep_present(data, None if present is None else present.index_fill(1, lost, False))
+            data.x = data.x.index_fill(1, dropped, 0)
+            if present is not None:
+                present = present.index_fill(1, dropped, False)
+            keep_present(data, present)
         return data
 
     def __repr__(self) -> str:
@@ -76,21 +78,21 @@ class TemporalCorruption(BaseTransform):
 
 @functional_transform("joint_dropout")
 class JointDropout(BaseTransform):
-    r"""Loses random joints (functional name: :obj:`joint_dropout`).
+    r"""Drops random joints (functional name: :obj:`joint_dropout`).
 
-    A lost joint of a person is zero in the whole clip, score included, like the occluded body
+    A dropped joint of a person is zero in the whole clip, score included, like the occluded body
     parts of `"Richly Activated Graph Convolutional Network" <https://arxiv.org/abs/2008.03791>`_:
-    what hides a joint seldom comes and goes with the frame. Every person loses others. Of
-    :math:`V` joints :math:`r V` are lost, but never all. Where that is no whole number, it is
+    an obstacle normally hides a joint for many frames. The joints differ between persons. Of
+    :math:`V` joints :math:`r V` are dropped, but never all. If that is not a whole number, it is
     rounded up or down at random, so that it is right on average: 4 % of 25 joints are one, and 1 %
     is one for every fourth person.
 
-    Which joints are lost depends on the seed, the name and length of the clip and the ratio alone.
-    Without a seed they are drawn from torch's global generator.
+    The choice depends only on the seed, the name and length of the clip and the ratio. Without a
+    seed, torch's global generator draws the joints.
 
     Args:
         ratio: The fraction :math:`r` in :math:`[0, 1)`.
-        seed: The seed of the losses, or :obj:`None` for random ones in training.
+        seed: The seed of the choice, or :obj:`None` for random ones in training.
 
     Shapes:
         - **input x, output x:** :math:`(M \cdot V, T, C)`
@@ -101,7 +103,7 @@ class JointDropout(BaseTransform):
 
     def __init__(self, ratio: float, seed: int | None = 0) -> None:
         if not 0 <= ratio < 1:
-            raise InputError(f"ratio: {ratio:g} of the joints cannot be lost; give 0 to below 1")
+            raise InputError(f"ratio: {ratio:g} of the joints cannot be dropped; give 0 to below 1")
         self.ratio = ratio
         self.seed = seed
 
@@ -110,19 +112,19 @@ class JointDropout(BaseTransform):
         num_persons, num_joints = persons.shape[:2]
         draws = _draw(data, num_persons * (num_joints + 1), self.seed)
         uniform, draws = draws[:num_persons], draws[num_persons:].view(num_persons, num_joints)
-        num_lost = (self.ratio * num_joints + uniform).floor().clamp(max=num_joints - 1)
-        lost = draws.argsort(dim=1, stable=True).argsort(dim=1) < num_lost[:, None]
+        num_dropped = (self.ratio * num_joints + uniform).floor().clamp(max=num_joints - 1)
+        dropped = draws.argsort(dim=1, stable=True).argsort(dim=1) < num_dropped[:, None]
         present = kept_present(data)
-        data.x = persons.masked_fill(lost[..., None, None], 0).flatten(0, 1)
-        keep_present(data, None if present is None else present & ~lost.view(-1, 1))
+        data.x = persons.masked_fill(dropped[..., None, None], 0).flatten(0, 1)
+        keep_present(data, None if present is None else present & ~dropped.view(-1, 1))
         return data
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.ratio}, seed={self.seed})"
 
 
-def lost_share(severity: str | float) -> float:
-    """The fraction of the frames that a severity loses; a fraction may be written out.
+def dropped_fraction(severity: str | float) -> float:
+    """The fraction of the frames that a severity drops; a number stands for itself.
 
     Raises:
         InputError: If it is neither a severity nor a fraction in :math:`[0, 1)`.
@@ -134,36 +136,36 @@ def lost_share(severity: str | float) -> float:
     if not 0 <= fraction < 1:
         raise InputError(
             f"severity {severity!r}: choose from {', '.join(SEVERITIES)}, or give the fraction of "
-            f"the frames to lose, from 0 to below 1"
+            f"the frames to drop, from 0 to below 1"
         )
     return fraction
 
 
-def lost_frames(mode: str, num_frames: int, num_lost: int, draws: Tensor) -> Tensor:
-    r"""The numbers of the frames that a mode loses.
+def dropped_frames(mode: str, num_frames: int, num_dropped: int, draws: Tensor) -> Tensor:
+    r"""The numbers of the frames that a mode drops.
 
     Args:
         mode: One of :data:`MODES`.
         num_frames: Frames of the clip.
-        num_lost: How many to lose, from 1 to all but one.
+        num_dropped: How many to drop, from 1 to all but one.
         draws: Uniform random numbers in :math:`[0, 1)`, one a frame.
 
     Shapes:
         - **draws:** :math:`(T)`, double precision
-        - **output:** :math:`(\text{num\_lost})`
+        - **output:** :math:`(\text{num\_dropped})`
     """
     if mode == "random":
-        return draws.argsort(stable=True)[:num_lost]
-    steps = torch.arange(num_lost)
+        return draws.argsort(stable=True)[:num_dropped]
+    steps = torch.arange(num_dropped)
     if mode == "periodic":
         phase = int(draws[0] * num_frames)
-        return (steps * num_frames // num_lost + phase) % num_frames
-    kept = num_frames - num_lost
+        return (steps * num_frames // num_dropped + phase) % num_frames
+    kept = num_frames - num_dropped
     start = {"prefix": 0, "suffix": kept, "block": int(draws[0] * (kept + 1))}
     return steps + start[mode]
 
 
-def _num_lost(ratio: float, total: int) -> int:
+def _num_dropped(ratio: float, total: int) -> int:
     return max(0, min(round(ratio * total), total - 1))
 
 

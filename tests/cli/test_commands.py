@@ -97,7 +97,7 @@ def test_evaluate(run: Path) -> None:
     assert all(kept in text for kept in kept_percentages(summary))
 
 
-def test_evaluate_with_lost_frames(run: Path) -> None:
+def test_evaluate_with_dropped_frames(run: Path) -> None:
     result = call("evaluate", run, "--views", 1, "--corruption", "all", "--json")
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
@@ -111,7 +111,7 @@ def test_evaluate_with_lost_frames(run: Path) -> None:
     assert all(kept in result.stdout for kept in kept_percentages(content))
 
 
-def test_evaluate_with_lost_frames_is_used_wrongly(run: Path) -> None:
+def test_evaluate_with_dropped_frames_is_used_wrongly(run: Path) -> None:
     def message(*words: object) -> str:
         return failed(call("evaluate", run, *words), 2)
 

@@ -179,7 +179,7 @@ def test_without_files_the_message_says_where_to_put_them(tmp_path: Path) -> Non
         Kinetics400Skeleton(tmp_path)
 
 
-def test_own_classes_in_this_form_are_used(
+def test_own_classes_in_this_format_are_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     classes = {3: "wave", 5: "air drumming", 9: "jump"}
@@ -232,7 +232,7 @@ def test_another_number_of_clips_than_published_is_warned_of(
     assert f"{source}: 5 clips, Kinetics-skeleton has 260232" in caplog.text
 
 
-def test_pixels_in_this_form_are_refused(tmp_path: Path) -> None:
+def test_pixels_in_this_format_are_refused(tmp_path: Path) -> None:
     for i in range(3):
         pixels = frame(1, 0.5)
         pixels["skeleton"][0]["pose"] = np.random.default_rng(i).uniform(50, 400, 36).tolist()

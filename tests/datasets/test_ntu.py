@@ -276,7 +276,7 @@ def test_raw_bodies_of_a_pickle(tmp_path: Path) -> None:
         NTU60(tmp_path / "root", source=source, raw_bodies=True)
 
 
-def test_a_source_of_no_form(tmp_path: Path) -> None:
+def test_a_source_of_no_known_format(tmp_path: Path) -> None:
     source = tmp_path / "a.skeleton"
     source.write_bytes(b"")
     with pytest.raises(InputError, match=r"a.skeleton: ntu60 is read from a folder or .zip of"):

@@ -42,7 +42,7 @@ def check_arrays(dataset: SBU, expected: dict[str, np.ndarray]) -> None:
         assert np.array_equal(x, expected[data.name])
 
 
-def test_the_pickle_and_the_original_form_agree(shared_data: Path, tmp_path: Path) -> None:
+def test_the_pickle_and_the_original_format_agree(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "data/sbu/sbu.pkl"
     content = pickle.loads(source.read_bytes())
     from_pickle = SBU(tmp_path / "a", split="all", source=source)

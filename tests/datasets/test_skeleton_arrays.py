@@ -43,7 +43,7 @@ def test_without_splits_there_are_all_clips(tmp_path: Path) -> None:
         make(tmp_path, splits=None, split="train")
 
 
-def test_names_classes_and_pictures(tmp_path: Path) -> None:
+def test_names_classes_and_image_sizes(tmp_path: Path) -> None:
     dataset = make(
         tmp_path,
         names=["d", "c", "b", "a"],

@@ -140,7 +140,7 @@ def test_an_unknown_benchmark_lists_the_known(make_pickle: Callable[..., Path]) 
         SkeletonPickle(make_pickle(), benchmark="xset")
 
 
-def test_scores_and_picture_size(make_pickle: Callable[..., Path]) -> None:
+def test_scores_and_image_size(make_pickle: Callable[..., Path]) -> None:
     annotation = two_dimensional("a")
     dataset = SkeletonPickle(make_pickle([annotation]), split="all")
     assert (dataset.num_channels, dataset.has_score, dataset.skeleton.name) == (3, True, "coco17")

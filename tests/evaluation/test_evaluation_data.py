@@ -157,7 +157,7 @@ def test_clips_without_labels_are_only_predicted(folder: Path) -> None:
         evaluate_robustness(folder / "run", 0.5, data=EvaluationData(dataset=str(nothing)))
 
 
-def test_lost_frames_of_other_clips(folder: Path) -> None:
+def test_dropped_frames_of_other_clips(folder: Path) -> None:
     result = evaluate_robustness(
         folder / "run", 0.5, num_views=1, data=EvaluationData(split="test")
     )

@@ -61,7 +61,7 @@ def branch_by_branch(
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("frames", [12, 13])
-def test_equals_the_published_form(kind: str, frames: int, stride: int) -> None:
+def test_equals_the_published_layer(kind: str, frames: int, stride: int) -> None:
     channels = 14
     layer = KINDS[kind](channels, stride).double()
     x = torch.randn(3, frames, V, channels, dtype=torch.float64)

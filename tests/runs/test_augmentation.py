@@ -35,7 +35,7 @@ def test_order_does_not_depend_on_the_user() -> None:
 def test_values_reach_the_transforms() -> None:
     values = dict.fromkeys(AUGMENTATIONS, 0.3)
     mirror, crop, speed, noise, joints, frames = make_augmentations(values, NTU)
-    numbers = [mirror.p, crop.min_share, speed.max_change, noise.std, joints.ratio, frames.ratio]
+    numbers = [mirror.p, crop.min_fraction, speed.max_change, noise.std, joints.ratio, frames.ratio]
     assert numbers == [0.3] * 6
     assert joints.seed is None and frames.seed is None
 

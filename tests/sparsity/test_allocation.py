@@ -40,8 +40,8 @@ def test_erk_densities_follow_their_definition(
     if factors:
         assert max(factors) == pytest.approx(min(factors))
         assert all(factors[0] * r >= 1 - 1e-9 for e, r in zip(found, raw, strict=True) if e == 1)
-        at_floor = [r for e, r in zip(found, raw, strict=True) if e == least]
-        assert all(factors[0] * r <= least + 1e-9 for r in at_floor)
+        at_least = [r for e, r in zip(found, raw, strict=True) if e == least]
+        assert all(factors[0] * r <= least + 1e-9 for r in at_least)
 
 
 def test_erk_of_a_small_st_gcn_by_hand() -> None:

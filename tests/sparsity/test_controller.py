@@ -155,7 +155,7 @@ class TestSparsify:
             assert density[f"tcn.{stage}.weight"] < (0.008 if stage < 4 else 1e-6)
 
     @pytest.mark.parametrize("score_scale", ["fan_in", "none"])
-    def test_a_floor_holds_layers_up_and_their_best_weights(
+    def test_min_density_keeps_the_best_weights_of_every_layer(
         self, stgcn_shapes: nn.Module, score_scale: str
     ) -> None:
         sparsify(
@@ -173,12 +173,12 @@ class TestSparsify:
         for entry in masked_parameters(stgcn_shapes):
             assert entry.ranking[entry.mask].min() >= entry.ranking[~entry.mask].max()
 
-    def test_a_floor_of_one_prunes_all_layers_alike(self, stgcn_shapes: nn.Module) -> None:
+    def test_min_density_one_prunes_all_layers_alike(self, stgcn_shapes: nn.Module) -> None:
         sparsify(stgcn_shapes, 0.95, allocation="global", min_density=1, score_scale="none")
         for layer in report(stgcn_shapes):
             assert abs(layer.kept - 0.05 * layer.numel) < 25  # one weight rounded down in each
 
-    def test_feedback_through_emptied_layers_needs_a_floor(self) -> None:
+    def test_feedback_through_emptied_layers_needs_min_density(self) -> None:
         """Two all-zero layers in a row send each other no gradient."""
         for min_density, returns in ((0.0, False), (0.5, True)):
             model = nn.Sequential(nn.Linear(4, 8, bias=False), nn.Linear(8, 2, bias=False))

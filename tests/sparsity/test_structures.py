@@ -84,7 +84,7 @@ def test_blocks_and_channels_go_as_a_whole(method: str, sparsity: float, allocat
 
 @pytest.mark.parametrize("sparsity", [0.9, 0.97, 0.99])
 @pytest.mark.parametrize("structure", ["block8", "channel"])
-def test_one_threshold_with_a_floor_leaves_each_layer_its_best_unit(
+def test_one_threshold_with_min_density_leaves_each_layer_its_best_unit(
     structure: str, sparsity: float
 ) -> None:
     for seed in range(5):

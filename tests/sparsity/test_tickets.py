@@ -99,7 +99,7 @@ def test_counts_are_exact_and_nothing_returns(
 
 
 @pytest.mark.parametrize("allocation", ["global", "uniform", "erk"])
-def test_a_floor_revives_nothing(allocation: str) -> None:
+def test_min_density_revives_nothing(allocation: str) -> None:
     masks = all_kept()
     masks["b.weight"][:] = False
     masks["a.weight"][1:] = False
@@ -137,7 +137,7 @@ def test_a_rate_that_ends_where_it_should(rounds: int, sparsity: float) -> None:
     assert 1 - kept_after(rounds, rate_for(rounds, sparsity)) == pytest.approx(sparsity, abs=1e-12)
 
 
-def test_lots_keep_the_numbers_of_every_layer() -> None:
+def test_random_masks_keep_the_numbers_of_every_layer() -> None:
     masks = prune_further(some_weights(0), all_kept(), 0.6)
     drawn = [random_masks(masks, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
     for name, mask in masks.items():
@@ -155,7 +155,7 @@ def test_lots_keep_the_numbers_of_every_layer() -> None:
 
 @pytest.mark.parametrize("structure", ["channel", "block8", "2:4"])
 @pytest.mark.parametrize("sparsity", [0.3, 0.5])
-def test_lots_of_a_pattern_are_drawn_as_it_prunes(structure: str, sparsity: float) -> None:
+def test_random_masks_of_a_structure_are_drawn_as_it_prunes(structure: str, sparsity: float) -> None:
     # 20 outputs are two blocks of eight and one of four, 6 inputs a group of four and one of two.
     module = nn.Sequential(nn.Conv2d(6, 20, (3, 1)), nn.Linear(8, 16))
     controller = sparsify(module, sparsity, structure=structure, allocation="uniform")

@@ -26,7 +26,7 @@ def ones(clips: SimpleNamespace, persons: int = 1, frames: int = 40, name: str =
     return clip
 
 
-def lost(clip: Data) -> list[int]:
+def dropped(clip: Data) -> list[int]:
     """The empty frames; all others are whole."""
     empty = (clip.x == 0).all(dim=2).all(dim=0)
     assert clip.x[:, ~empty].all()
@@ -35,20 +35,20 @@ def lost(clip: Data) -> list[int]:
 
 @settings(deadline=None)
 @given(st.integers(1, 200), st.floats(0, 0.999), st.sampled_from(MODES), st.none() | st.integers(0))
-def test_exactly_the_share_is_lost_but_never_all(
+def test_exactly_the_fraction_is_dropped_but_never_all(
     clips: SimpleNamespace, frames: int, ratio: float, mode: str, seed: int | None
 ) -> None:
     clip = ones(clips, persons=2, frames=frames)
     output = TemporalCorruption(ratio, mode, seed)(clip)
     assert output.x.shape == (50, frames, 3)
-    assert len(lost(output)) == min(round(ratio * frames), frames - 1)
+    assert len(dropped(output)) == min(round(ratio * frames), frames - 1)
     assert clip.x.all()
 
 
 @pytest.mark.parametrize("seed", [0, 1, None])
 def test_patterns(clips: SimpleNamespace, seed: int | None) -> None:
     def frames(mode: str, ratio: float) -> list[int]:
-        return lost(TemporalCorruption(ratio, mode, seed)(ones(clips)))
+        return dropped(TemporalCorruption(ratio, mode, seed)(ones(clips)))
 
     assert frames("prefix", 0.3) == list(range(12))
     assert frames("suffix", 0.3) == list(range(28, 40))
@@ -62,21 +62,21 @@ def test_patterns(clips: SimpleNamespace, seed: int | None) -> None:
 
 
 @pytest.mark.parametrize("mode", ["random", "block", "periodic"])
-def test_every_frame_can_be_lost_and_kept(clips: SimpleNamespace, mode: str) -> None:
+def test_every_frame_can_be_dropped_and_kept(clips: SimpleNamespace, mode: str) -> None:
     transform = TemporalCorruption(0.25, mode)
     counts = torch.zeros(8)
     for number in range(200):
-        counts[lost(transform(ones(clips, frames=8, name=f"clip_{number}")))] += 1
+        counts[dropped(transform(ones(clips, frames=8, name=f"clip_{number}")))] += 1
     assert counts.sum() == 400
     assert counts.min() > 10 and counts.max() < 120
 
 
 def test_clips_and_seeds_differ_and_a_higher_share_loses_more(clips: SimpleNamespace) -> None:
-    first = lost(TemporalCorruption(0.5)(ones(clips)))
-    assert first == lost(TemporalCorruption(0.5)(ones(clips, persons=2)))
-    assert first != lost(TemporalCorruption(0.5, seed=1)(ones(clips)))
-    assert first != lost(TemporalCorruption(0.5)(ones(clips, name="clip_2")))
-    assert set(first) < set(lost(TemporalCorruption(0.75)(ones(clips))))
+    first = dropped(TemporalCorruption(0.5)(ones(clips)))
+    assert first == dropped(TemporalCorruption(0.5)(ones(clips, persons=2)))
+    assert first != dropped(TemporalCorruption(0.5, seed=1)(ones(clips)))
+    assert first != dropped(TemporalCorruption(0.5)(ones(clips, name="clip_2")))
+    assert set(first) < set(dropped(TemporalCorruption(0.75)(ones(clips))))
 
 
 def test_other_processes_lose_the_same(clips: SimpleNamespace) -> None:
@@ -88,7 +88,7 @@ def test_other_processes_lose_the_same(clips: SimpleNamespace) -> None:
         "print((JointDropout(0.3)(clip).x[:, 0, 0] == 0).nonzero().flatten().tolist())"
     )
     clip = ones(clips, persons=2)
-    frames = lost(TemporalCorruption(0.5)(clip))
+    frames = dropped(TemporalCorruption(0.5)(clip))
     joints = (JointDropout(0.3)(clip).x[:, 0, 0] == 0).nonzero().flatten().tolist()
     for hash_seed in ("1", "2"):
         done = subprocess.run(
@@ -117,7 +117,7 @@ def test_training_follows_the_seed_of_torch_alone(clips: SimpleNamespace, kind: 
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_scores_are_lost_too(clips: SimpleNamespace) -> None:
+def test_scores_are_dropped_too(clips: SimpleNamespace) -> None:
     clip = clips.flat()
     for transform in (TemporalCorruption("moderate"), JointDropout(0.5)):
         x = transform(clip).x
@@ -144,7 +144,7 @@ def test_each_person_loses_joints_in_all_frames(
     assert torch.equal(x, x[:, :1, :1].expand_as(x))
     missing = (x[:, 0, 0] == 0).view(persons, 25).sum(dim=1)
     low, high = (min(int(limit), 24) for limit in (ratio * 25, math.ceil(ratio * 25)))
-    assert all(low <= lost <= high for lost in missing.tolist())
+    assert all(low <= dropped <= high for dropped in missing.tolist())
 
 
 @pytest.mark.parametrize(("ratio", "seed"), [(0.01, 0), (0.01, None), (0.1, 0)])
@@ -153,18 +153,18 @@ def test_the_share_of_joints_is_right_on_average(
 ) -> None:
     transform = JointDropout(ratio, seed)
     x = torch.stack([transform(ones(clips, 2, 1, f"clip_{i}")).x[:, 0, 0] for i in range(500)])
-    lost = (x == 0).double()
+    dropped = (x == 0).double()
     # Of 1000 persons; only what is rounded differs between them.
     error = (25 * ratio % 1 * (1 - 25 * ratio % 1) / 1000) ** 0.5 / 25
-    assert float(lost.mean()) == pytest.approx(ratio, abs=4 * error + 1e-12)
+    assert float(dropped.mean()) == pytest.approx(ratio, abs=4 * error + 1e-12)
     # All joints take their turn.
-    assert (lost.view(-1, 25).mean(dim=0) > ratio / 4).all()
+    assert (dropped.view(-1, 25).mean(dim=0) > ratio / 4).all()
 
 
 def test_a_higher_share_of_joints_loses_the_same_and_more(clips: SimpleNamespace) -> None:
     clip = ones(clips, persons=2)
-    lost = [(JointDropout(ratio)(clip.clone()).x == 0) for ratio in torch.arange(0, 1, 0.03)]
-    for less, more in itertools.pairwise(lost):
+    dropped = [(JointDropout(ratio)(clip.clone()).x == 0) for ratio in torch.arange(0, 1, 0.03)]
+    for less, more in itertools.pairwise(dropped):
         assert not (less & ~more).any()
 
 

@@ -92,7 +92,7 @@ def test_extra_steps_follow_the_normalisation(clips: SimpleNamespace, train: boo
     assert torch.equal(output.x, clip.x)
 
 
-def test_lost_frames_reach_the_model_and_repaired_ones_do_not(clips: SimpleNamespace) -> None:
+def test_dropped_frames_reach_the_model_and_repaired_ones_do_not(clips: SimpleNamespace) -> None:
     clip = clips.random(persons=2, frames=40)
 
     def empty_frames(*extra) -> int:

@@ -96,7 +96,7 @@ def test_limbs_are_no_roots() -> None:
     assert present[:, 1].all() and not present[:, 11].any()
 
 
-def test_the_root_of_one_frame_is_a_position_and_a_lost_one_is_not() -> None:
+def test_the_root_of_one_frame_is_a_position_and_a_missing_one_is_not() -> None:
     x = body(NTU)
     for frame in (0, 7, 29):
         centred = x - x[:, 1:2, frame : frame + 1]

@@ -79,7 +79,7 @@ def test_missing_joints_are_not_mixed_in(clips: SimpleNamespace) -> None:
     assert len(lengths) > 5
 
 
-def test_lost_frames_stay_lost(clips: SimpleNamespace) -> None:
+def test_dropped_frames_stay_dropped(clips: SimpleNamespace) -> None:
     clip = numbered(clips, 30)
     clip.x[:, 10:20] = 0
     for _ in range(20):

@@ -23,7 +23,7 @@ from pyg_stgcn.datasets.synthetic.synthetic_actions import (
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import get_skeleton
 
-FLOOR = Path(__file__).resolve().parents[3] / "benchmarks" / "synthetic_floor.py"
+BASELINE = Path(__file__).resolve().parents[3] / "benchmarks" / "synthetic_baseline.py"
 HANDSHAKE = [action.name for action in ACTIONS].index("handshake")
 
 
@@ -107,7 +107,7 @@ def test_persons_of_one_clip_share_its_frames_and_stand_before_the_sensor() -> N
     assert np.all((depth > 1.0) & (depth < 5.5))
 
 
-def test_lost_joints_have_their_nominal_share(default_root: Path) -> None:
+def test_missing_joints_have_their_nominal_fraction(default_root: Path) -> None:
     zero = frozen = total = 0
     for data in SyntheticActions(default_root, split="all"):
         joints = data.x.numpy()
@@ -177,8 +177,8 @@ def test_too_little_is_refused(options: dict[str, int], tmp_path: Path) -> None:
 
 
 def test_nearest_neighbours_neither_fail_nor_suffice(default_root: Path) -> None:
-    floor = runpy.run_path(str(FLOOR))
+    baseline = runpy.run_path(str(BASELINE))
     train, val = (SyntheticActions(default_root, split=split) for split in ("train", "val"))
-    for centre in floor["CENTRES"]:
-        accuracy = (floor["floor_predictions"](train, val, centre) == val.labels).mean()
+    for centre in baseline["CENTRES"]:
+        accuracy = (baseline["baseline_predictions"](train, val, centre) == val.labels).mean()
         assert 0.4 < accuracy < 0.8, centre

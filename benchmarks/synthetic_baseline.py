@@ -4,7 +4,7 @@ Every clip becomes 16 linearly interpolated frames, centred on the first person'
 by the length of the trunk; the persons are concatenated, a missing one is zero. A validation clip
 gets the label of the training clip at the smallest Euclidean distance.
 
-    python benchmarks/synthetic_floor.py --root data
+    python benchmarks/synthetic_baseline.py --root data
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def clip_features(keypoint: Array, centre: str) -> Array:
     """
     num_persons, num_frames, num_joints, _ = keypoint.shape
     spine = keypoint[:1, :, SPINE_MID : SPINE_MID + 1]
-    # A lost joint is all zero and stays so: it would lie metres away after centring.
-    there = keypoint.any(axis=-1, keepdims=True)
-    centred = (keypoint - (spine if centre == "frame" else spine[:, :1])) * there
+    # A missing joint is all zero and stays so: it would lie metres away after centring.
+    present = keypoint.any(axis=-1, keepdims=True)
+    centred = (keypoint - (spine if centre == "frame" else spine[:, :1])) * present
 
     position = np.linspace(0, num_frames - 1, FRAMES)
     left = np.minimum(position.astype(int), num_frames - 2)
@@ -65,7 +65,7 @@ def nearest_neighbours(query: Array, reference: Array) -> NDArray[np.intp]:
     return squared.argmin(axis=1)
 
 
-def floor_predictions(
+def baseline_predictions(
     train: SkeletonDataset, val: SkeletonDataset, centre: str
 ) -> NDArray[np.int64]:
     """Labels that nearest neighbours give the clips of :obj:`val`."""
@@ -81,7 +81,7 @@ def main() -> None:
     train, val = (
         SyntheticActions(options.root, split=split, seed=options.seed) for split in ("train", "val")
     )
-    right = {c: floor_predictions(train, val, c) == val.labels for c in CENTRES}
+    right = {c: baseline_predictions(train, val, c) == val.labels for c in CENTRES}
     print(f"{'class':12}" + "".join(f"{f'by {c}':>10}" for c in CENTRES))
     for label, name in enumerate(val.classes):
         of_class = (right[c][val.labels == label].mean() for c in CENTRES)
