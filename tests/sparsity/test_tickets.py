@@ -155,7 +155,9 @@ def test_random_masks_keep_the_numbers_of_every_layer() -> None:
 
 @pytest.mark.parametrize("structure", ["channel", "block8", "2:4"])
 @pytest.mark.parametrize("sparsity", [0.3, 0.5])
-def test_random_masks_of_a_structure_are_drawn_as_it_prunes(structure: str, sparsity: float) -> None:
+def test_random_masks_of_a_structure_are_drawn_as_it_prunes(
+    structure: str, sparsity: float
+) -> None:
     # 20 outputs are two blocks of eight and one of four, 6 inputs a group of four and one of two.
     module = nn.Sequential(nn.Conv2d(6, 20, (3, 1)), nn.Linear(8, 16))
     controller = sparsify(module, sparsity, structure=structure, allocation="uniform")
