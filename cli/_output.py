@@ -88,7 +88,7 @@ def with_deviation(row: Mapping[str, Any]) -> str:
 
 
 def difference(row: Mapping[str, Any], name: str = "difference") -> str:
-    """A difference of a row in percentage points, with the limits of its interval if it has them."""
+    """A difference of a row in percentage points, with its interval if it has one."""
     shown = "" if row[name] is None else f"{100 * row[name]:+.2f}"
     if row[f"{name}_low"] is not None:
         low, high = 100 * row[f"{name}_low"], 100 * row[f"{name}_high"]
