@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
+
+import tomlkit
+import tomlkit.items
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.jsonfile import check_depth
@@ -47,12 +48,11 @@ def read_toml(path: Path, remedy: str) -> dict[str, Any]:
     return content
 
 
-def to_toml(content: Mapping[str, Any], name: str = "") -> str:
+def to_toml(content: Mapping[str, Any]) -> str:
     """Write a table; entries of the value ``None``, which TOML does not know, are left out.
 
     Args:
         content: Texts, numbers, truth values, and lists and dictionaries of them.
-        name: Name of the table, with dots.
 
     Example:
         >>> print(to_toml({"lr": 0.1, "data": {"names": ["a"]}}))
@@ -62,56 +62,19 @@ def to_toml(content: Mapping[str, Any], name: str = "") -> str:
         names = ["a"]
         <BLANKLINE>
     """
-    values = {key: value for key, value in content.items() if value is not None}
-    tables = {key: value for key, value in values.items() if isinstance(value, dict)}
-    lines = [f"[{name}]"] if name else []
-    lines += [
-        f"{toml_key(key)} = {toml_value(value)}"
-        for key, value in values.items()
-        if key not in tables
-    ]
-    parts = ["\n".join([*lines, ""])] if len(lines) > bool(name) or not tables else []
-    for key, value in tables.items():
-        parts.append(to_toml(value, f"{name}.{toml_key(key)}".lstrip(".")))
-    return "\n".join(parts)
+    return tomlkit.dumps(_without_none(content))
 
 
-def toml_key(key: str) -> str:
-    """A key, in quotes where it needs them."""
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _text(key)
-
-
-def toml_value(value: Any) -> str:
-    """A value in one line.
-
-    Raises:
-        TypeError: TOML has no such value.
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, Integral):
-        return str(int(value))
-    if isinstance(value, Real):
-        return repr(float(value))
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(toml_value, value))}]"
+def toml_item(value: Any, comment: str) -> tomlkit.items.Item:
+    """A value in one line, with a comment behind it."""
+    item = tomlkit.item(value)
     if isinstance(value, dict):
-        pairs = (f"{toml_key(key)} = {toml_value(inner)}" for key, inner in value.items())
-        return f"{{{', '.join(pairs)}}}"
-    raise TypeError(f"TOML has no {type(value).__name__}")
+        item = tomlkit.inline_table()
+        item.update(value)
+    return item.comment(comment)
 
 
-def _text(value: str) -> str:
-    return '"' + re.sub(r"[^ !#-\[\]-~]", _escape, value) + '"'
-
-
-def _escape(found: re.Match[str]) -> str:
-    char = found[0]
-    if char in '"\\':
-        return f"\\{char}"
-    # Halves of surrogate pairs have no escape in TOML.
-    if char.isprintable() or "\ud800" <= char <= "\udfff":
-        return char
-    return f"\\U{ord(char):08x}"
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(part) for key, part in value.items() if part is not None}
+    return value

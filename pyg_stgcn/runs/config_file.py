@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import tomlkit
+
 from pyg_stgcn.checked import check_entries, shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.runs.options import GROUPS, OPTIONS, TrainOptions
 from pyg_stgcn.runs.recipe import Recipe
-from pyg_stgcn.tomlfile import read_toml, to_toml, toml_value
+from pyg_stgcn.tomlfile import read_toml, to_toml, toml_item
 
 #: What to do about a ``config.toml`` that somebody has changed.
 RESTORE = "put the file back as the run wrote it, or train the run again"
@@ -22,18 +24,19 @@ def options_to_toml(options: TrainOptions) -> str:
 
     Options that are ``None``, which TOML does not know, are comments.
     """
-    lines = []
+    document = tomlkit.document()
     for group in GROUPS:
-        lines.append(f"[{group}]")
+        table = tomlkit.table()
         for name, option in OPTIONS.items():
             if option.group == group:
                 value = getattr(getattr(options, group), name)
                 if value is None:
-                    lines.append(f"# {name}: {option.auto}.  {option.help}")
+                    table.add(tomlkit.comment(f"{name}: {option.auto}.  {option.help}"))
                 else:
-                    lines.append(f"{name} = {toml_value(value)}  # {option.help}")
-        lines.append("")
-    return "\n".join(lines)
+                    table.add(name, toml_item(value, option.help))
+        document.add(group, table)
+        document[group].add(tomlkit.nl())
+    return tomlkit.dumps(document)
 
 
 def read_options(path: Path, remedy: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -73,7 +76,7 @@ def _listed(names: list[str] | tuple[str, ...]) -> str:
 def save_config(path: Path, options: TrainOptions, metadata: dict[str, Any]) -> None:
     """Write ``config.toml``."""
     note = "# Recorded at the start of the run; 'train --config' does not read it.\n"
-    text = options_to_toml(options) + "\n" + note + to_toml(metadata, _METADATA)
+    text = options_to_toml(options) + "\n" + note + to_toml({_METADATA: metadata})
     content = text.encode("utf-8", "surrogatepass")
     write_atomically(path, lambda file: file.write_bytes(content))
 
