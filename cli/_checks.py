@@ -1,4 +1,4 @@
-"""What the options of a training are checked for before anything is opened."""
+"""Checks of the options of a training before any file is opened."""
 
 from __future__ import annotations
 

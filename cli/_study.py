@@ -1,4 +1,4 @@
-"""What 'sweep', 'lottery' and 'assemble' have in common: many runs of 'train', and one result."""
+"""Common parts of 'sweep', 'lottery' and 'assemble': many runs of 'train', and one result."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pyg_stgcn.cli._lists import WholeNumbers
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._options import config_option
 from pyg_stgcn.cli._output import echo
+from pyg_stgcn.cli._plain import option
 from pyg_stgcn.ranges import PROCESSES, SEED
 
 if TYPE_CHECKING:
@@ -19,46 +20,46 @@ if TYPE_CHECKING:
 
 
 def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
-    """Options for the seeds, the processes or a job runner, the folder and the form of a study's
-    result.
+    """Options for the seeds, the processes or a job runner, the folder and the result of a study.
 
     Args:
         folder: Default of ``--out``.
         seeds: Default of ``--seeds``.
     """
     options = (
-        click.option(
+        option(
             "--seeds",
             type=WholeNumbers(SEED, "seed"),
             default=tuple(seeds),
             show_default=" ".join(map(str, seeds)),
-            help="Runs of each.",
+            help="Seeds of the runs; each variant is trained once with each.",
         ),
-        click.option(
+        option(
             "--jobs",
             type=number(PROCESSES),
             default=1,
             show_default=True,
-            help="Runs at a time.",
+            help="Number of runs at the same time.",
         ),
-        click.option(
+        option(
             "--print-commands",
             is_flag=True,
-            help="Train nothing; print a line for each run that could start now.",
+            help="Print the commands of the missing runs for a job runner; train nothing.",
         ),
-        click.option(
+        option(
             "--out",
             type=click.Path(path_type=Path),
             default=Path(folder),
             show_default=True,
-            help="Folder of the runs and the result.",
+            metavar="DIR",
+            help="Folder for the runs and the result.",
         ),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+        option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
     )
 
     def add(command: Any) -> Any:
-        for option in (*reversed(options), config_option):
-            command = option(command)
+        for decorate in (*reversed(options), config_option):
+            command = decorate(command)
         return command
 
     return add
@@ -67,16 +68,16 @@ def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
 def train_missing(
     stage: str, planned: Sequence[Job], parallel: int, *, only_print: bool
 ) -> list[Job]:
-    """Train what is not finished, or print it as lines for a shell.
+    """Train the unfinished runs, or print their commands.
 
     Args:
-        stage: What the runs are, for the line that says how many are finished.
-        planned: Independent of each other.
-        parallel: Runs at a time.
-        only_print: Whether to print the lines instead.
+        stage: Name of the stage, for the line that says how many runs are finished.
+        planned: Independent runs.
+        parallel: Number of runs at the same time.
+        only_print: Whether to print the commands instead.
 
     Returns:
-        Those that are still to be done: none, unless they were printed.
+        The runs whose commands were printed; empty after training.
 
     Raises:
         InputError: A training has failed, or a folder holds a run with other options.

@@ -19,27 +19,28 @@ from pyg_stgcn.cli._output import (
     print_table,
     with_deviation,
 )
+from pyg_stgcn.cli._plain import option
 from pyg_stgcn.cli._study import study_options, train_missing
 from pyg_stgcn.ranges import FRACTION
 
-#: Of 'train', what this command decides itself.
+#: Options of 'train' that this command sets itself.
 _OWN = {"levels", "sparsity", "seed"}
 
 
 @click.command("assemble", cls=GroupedCommand, context_settings={"max_content_width": 100})
-@click.option(
+@option(
     "--levels",
     type=Numbers(FRACTION),
     default=(0.6, 0.8, 0.95, 0.99),
     show_default="0.6 0.8 0.95 0.99",
     help="Sparsity of each expert.",
 )
-@click.option(
+@option(
     "--controls",
     type=Names(("dense", "sparse", "equal")),
     default=(),
-    help="Compare with a dense model, with a single one that keeps as many weights as all experts "
-    "together, or with as many experts of equal sparsity.",
+    help="Also train a dense model, one sparse model with as many weights as all experts together, "
+    "or as many experts of equal sparsity.",
 )
 @study_options("runs/assembly", seeds=(0,))
 @click.pass_context
@@ -57,14 +58,14 @@ def command(
 ) -> None:
     """Train experts of several sparsities as one model, and compare it with controls.
 
-    All other options are those of 'train'. Runs that are finished are not trained again, and
-    unfinished ones are continued. Writes assemble.json, assemble.csv, subsets.csv and assemble.png
+    All other options are those of 'train'. Finished runs are not trained again, and unfinished ones
+    are continued. Writes assemble.json, assemble.csv, subsets.csv and assemble.png
     into --out: the assembly and its controls, and every subset of the experts.
 
-    Each run is one of 'train --levels', which 'evaluate', 'inspect' and 'fuse' take like any other.
+    Each assembly is a run of 'train --levels'; 'evaluate', 'inspect' and 'fuse' work on it.
 
-    Each line of --print-commands is independent of the others, for a job runner; when all are done,
-    the same call without it makes the tables ('pyg-stgcn sweep --help' has the line for Slurm).
+    --print-commands prints one independent command a line. When all are done, the same call without
+    this option writes the tables ('pyg-stgcn sweep --help' shows the command for Slurm).
     """
     from pyg_stgcn.errors import InputError
     from pyg_stgcn.studies.assemblies import plan_assemblies, summarise_assemblies

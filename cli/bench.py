@@ -12,35 +12,57 @@ import click
 from pyg_stgcn.cli._lists import ListsCommand, Names, WholeNumbers
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import echo, print_json, print_table
+from pyg_stgcn.cli._plain import option
 from pyg_stgcn.ranges import BATCH, FRAMES, PERSONS, PROCESSES, ROUNDS
 
 if TYPE_CHECKING:
     from pyg_stgcn.profiling.measure import Measurement
 
-#: Those of pyg_stgcn.profiling.backends, which would load torch.
+#: The names in pyg_stgcn.profiling.backends, whose import would load torch.
 _BACKENDS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
 
 
 @click.command("bench", cls=ListsCommand)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
+@option(
     "--backends",
     type=Names(_BACKENDS),
-    help=f"Any of {', '.join(_BACKENDS)}; the others are compared with the first.  "
+    help=f"Any of {', '.join(_BACKENDS)}; the first is the baseline.  "
     "[default: all available ones]",
 )
-@click.option("--persons", type=WholeNumbers(PERSONS), default=(1, 2), show_default="1 2")
-@click.option("--frames", type=number(FRAMES), help="[default: as the run was trained]")
-@click.option(
-    "--batch", type=WholeNumbers(BATCH), default=(1,), show_default="1", help="Clips at once."
+@option(
+    "--persons",
+    type=WholeNumbers(PERSONS),
+    default=(1, 2),
+    show_default="1 2",
+    help="Persons of each clip.",
 )
-@click.option("--threads", type=WholeNumbers(PROCESSES), default=(1,), show_default="1")
-@click.option("--rounds", type=number(ROUNDS), default=15, show_default=True)
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of table and figure.  [default: RUN]"
+@option("--frames", type=number(FRAMES), help="Frames of each clip.  [default: those of the run]")
+@option(
+    "--batch", type=WholeNumbers(BATCH), default=(1,), show_default="1", help="Clips of a batch."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@option(
+    "--threads",
+    type=WholeNumbers(PROCESSES),
+    default=(1,),
+    show_default="1",
+    help="CPU threads.",
+)
+@option(
+    "--rounds",
+    type=number(ROUNDS),
+    default=15,
+    show_default=True,
+    help="Timed runs of each backend.",
+)
+@option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder for the table and the figure.  [default: RUN]",
+)
+@option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     run: Path,
     backends: tuple[str, ...] | None,
@@ -53,13 +75,13 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Time RUN's trained model by several backends, side by side.
+    """Time the trained model of RUN with several backends.
 
-    eager: the dense model in PyTorch; compile: the dense model by torch.compile; onnx: the dense
-    model by onnxruntime; torch-sparse: sparse weights by torch-sparse; runtime: the model compiled
-    by compile_sparse. Every round runs each backend once. The table shows medians, deciles, and the
-    speed-up over the first backend in the same round. Memory is that of a forward pass, without the
-    weights. Results are also written to bench.csv, bench.json and bench.png.
+    eager: the dense model in PyTorch; compile: the dense model with torch.compile; onnx: the dense
+    model in onnxruntime; torch-sparse: sparse weights with torch-sparse; runtime: the model
+    compiled by compile_sparse. Each round runs every backend once. The table shows medians,
+    deciles, and the speed-up over the first backend in the same round. Memory is that of a forward
+    pass, without the weights. Writes bench.csv, bench.json and bench.png into --out.
     """
     from pyg_stgcn.cli._device import check_device
     from pyg_stgcn.evaluation.run_backends import bench_run

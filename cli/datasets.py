@@ -12,6 +12,7 @@ import click
 
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
+from pyg_stgcn.cli._plain import option
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.ranges import FPS
 from pyg_stgcn.text import readable
@@ -23,24 +24,22 @@ if TYPE_CHECKING:
 
     from pyg_stgcn.datasets import SkeletonDataset
 
-#: Joints that are named for being missing most often, and the longest bar of a histogram.
+#: Number of most often missing joints to print, and the longest bar of a histogram.
 _WORST, _BAR = 3, 40
 
 _name = click.argument("name", metavar="NAME|FILE.pkl")
-_root = click.option(
-    "--root", help="Folder of the datasets.  [default: data; a pickle's own folder]"
+_root = option(
+    "--root", metavar="DIR", help="Folder of the datasets.  [default: data; a pickle's own folder]"
 )
-_source = click.option(
-    "--source", metavar="FILE|FOLDER", help="Local copy of the dataset's archive or raw files."
+_source = option(
+    "--source", metavar="FILE|DIR", help="Local copy of the dataset's archive or raw files."
 )
-_skeleton = click.option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
-_strict = click.option(
-    "--strict", is_flag=True, help="Stop at a clip that cannot be used, do not leave it out."
+_skeleton = option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
+_strict = option("--strict", is_flag=True, help="Stop at the first clip that cannot be used.")
+_skip_bad = option(
+    "--skip-bad", is_flag=True, help="Skip all clips that cannot be used, however many."
 )
-_skip_bad = click.option(
-    "--skip-bad", is_flag=True, help="Leave out clips that cannot be used, however many they are."
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_json = option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group("datasets")
@@ -106,7 +105,7 @@ def _describe(name: str, dataset: SkeletonDataset) -> dict[str, Any]:
 
 
 def _look_through(dataset: SkeletonDataset) -> dict[str, Any]:
-    """Statistics that need all lengths and coordinates."""
+    """Statistics over all lengths and coordinates."""
     from pyg_stgcn.datasets.store.statistics import frame_histogram, missing_in
 
     missing, names = missing_in(dataset), dataset.skeleton.joints
@@ -140,7 +139,7 @@ def _look_through(dataset: SkeletonDataset) -> dict[str, Any]:
 
 
 def _finite(values: NDArray[np.float64]) -> list[float | None]:
-    """The numbers as JSON has them, which knows no NaN."""
+    """The numbers, with None for NaN, which JSON does not have."""
     return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
@@ -168,7 +167,7 @@ def _print_description(info: dict[str, Any], more: Iterable[tuple[str, str]] = (
                 if leaks
             ),
             ("copies of other clips", f"{sum(len(same) - 1 for same in info['duplicates']):,}"),
-            ("left out, cannot be used", f"{len(info['skipped']):,}"),
+            ("skipped, cannot be used", f"{len(info['skipped']):,}"),
             *more,
             ("prepared in", info["folder"]),
         ],
@@ -194,7 +193,7 @@ def _print_lengths(histogram: list[dict[str, int]]) -> None:
 
 
 def _print_joints(info: dict[str, Any]) -> None:
-    """Print where the joints are, and the bones that lead to them."""
+    """Print the heights of the joints, and their bones."""
 
     def shown(value: float | None, spec: str) -> str:
         return "" if value is None else format(value, spec)
@@ -246,8 +245,8 @@ def list_command(as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    print_table(("name", "what it is"), rows.items(), texts=2)
-    echo("Anything else: a pickle in PYSKL's annotation format, named by its path.")
+    print_table(("name", "description"), rows.items(), texts=2)
+    echo("Other data: give the path of a pickle in PYSKL's annotation format.")
 
 
 @command.command("info")
@@ -259,15 +258,15 @@ def list_command(as_json: bool) -> None:
 @_skip_bad
 @_json
 def info_command(as_json: bool, **where: Any) -> None:
-    """Describe a dataset (prepares it first where needed).
+    """Describe a dataset, and prepare it first if necessary.
 
-    A joint is missing where all its coordinates are zero (in 3-D not the root of poses relative to
-    it), and where its score is zero. Joints are counted where their person is there, and frames are
-    without a person where at least one of the clip's persons is not. The main person is the one
-    seen in the most frames; in 3-D, training drops the frames without it.
+    A joint is missing if all its coordinates are zero (except for the root in 3-D poses relative to
+    it), or if its score is zero. Missing joints are counted in the frames that show their person. A
+    frame is without a person if at least one person of the clip is missing. The main person is the
+    one seen in the most frames; in 3-D, training drops the frames without it.
 
     The heights of the joints and the lengths of the bones are means over a sample of the clips. A
-    warning says where they do not fit the skeleton: the joints may be in another order.
+    warning appears if they do not fit the skeleton: the joints may be in another order.
     """
     dataset = _open(**where)
     info = {**_describe(where["name"], dataset), **_look_through(dataset)}
@@ -290,7 +289,7 @@ def info_command(as_json: bool, **where: Any) -> None:
     per_class = zip(names, info["clips_per_class"], strict=True)
     print_table(("class", "clips"), per_class)
     if info["skipped"]:
-        print_table(("left out", "why"), info["skipped"].items(), texts=2)
+        print_table(("skipped", "reason"), info["skipped"].items(), texts=2)
 
 
 @command.command("prepare")
@@ -302,7 +301,7 @@ def info_command(as_json: bool, **where: Any) -> None:
 @_skip_bad
 @_json
 def prepare_command(as_json: bool, **where: Any) -> None:
-    """Read the raw files into the store that training opens."""
+    """Download a dataset or read its raw files, and store it for training."""
     info = _describe(where["name"], _open(**where))
     if as_json:
         print_json(info)
@@ -316,23 +315,26 @@ def prepare_command(as_json: bool, **where: Any) -> None:
 @_source
 @_skeleton
 @_skip_bad
-@click.option(
-    "--clip", required=True, metavar="NAME|NUMBER", help="The clip; numbers count from 0."
+@option(
+    "--clip",
+    required=True,
+    metavar="NAME|NUMBER",
+    help="Name of the clip, or its number, counted from 0.",
 )
-@click.option(
+@option(
     "--out",
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE.gif|FILE.png",
     help="An animation (.gif) or a strip of poses over time (.png).",
 )
-@click.option(
+@option(
     "--run",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="A trained run: its graph gives the widths of the lines.",
+    help="A trained run; its graph sets the widths of the lines.",
 )
-@click.option(
+@option(
     "--fps",
     type=number(FPS),
     default=20,
@@ -342,8 +344,8 @@ def prepare_command(as_json: bool, **where: Any) -> None:
 def show_command(clip: str, out: Path, run: Path | None, fps: int, **where: Any) -> None:
     """Draw a clip.
 
-    Bones are coloured by side; missing joints are not drawn. With --run, lines are as
-    wide as the mean weight of the trained graph, and its strongest edges besides the bones are
+    Bones are coloured by side; missing joints are not drawn. With --run, the width of a line shows
+    the mean weight of the edge in the trained graph, and the strongest edges that are not bones are
     drawn too.
     """
     from pyg_stgcn.datasets.store.lookup import find_clip

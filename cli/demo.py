@@ -8,6 +8,7 @@ import click
 
 from pyg_stgcn.cli._options import RecordOption
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
+from pyg_stgcn.cli._plain import option
 from pyg_stgcn.runs.options import OPTIONS
 
 _SPARSITIES = {"dense": 0.0, "sparse": 0.9}
@@ -24,20 +25,21 @@ _OPTIONS: dict[str, object] = {
 
 
 @click.command("demo")
-@click.option("--root", default="data", show_default=True, help="Folder of the datasets.")
-@click.option(
+@option("--root", default="data", metavar="DIR", show_default=True, help="Folder of the datasets.")
+@option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("runs/demo"),
+    metavar="DIR",
     show_default=True,
-    help="Folder of the two runs.",
+    help="Folder for the two runs.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(root: str, out: Path, seed: int, as_json: bool) -> None:
     """Train a dense and a 90 % sparse ST-GCN on synthetic data; a few minutes on a CPU.
 
-    It needs no download. Runs that are already in --out are not trained again, and unfinished ones
-    are continued.
+    No download is needed. Finished runs in --out are not trained again, and unfinished ones are
+    continued.
     """
     from pyg_stgcn.datasets import SyntheticActions
     from pyg_stgcn.plots.curves import plot_curves

@@ -16,6 +16,7 @@ from pyg_stgcn.cli._output import (
     print_table,
     sparsity_rows,
 )
+from pyg_stgcn.cli._plain import option
 from pyg_stgcn.ranges import VIEWS
 from pyg_stgcn.text import joined
 
@@ -24,53 +25,51 @@ _ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
 
 @click.command("evaluate")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
+@option(
     "--views",
     type=number(VIEWS),
     default=10,
     show_default=True,
-    help="Views of each clip, whose probabilities are averaged.",
+    help="Views of each clip; their probabilities are averaged.",
 )
-@click.option(
+@option(
     "--corruption",
     metavar="SEVERITY|FRACTION|all",
     help="Drop frames first: minor (0.25), moderate (0.5), severe (0.75), or another fraction of "
     "them; 'all' severities with all modes.",
 )
-@click.option(
+@option(
     "--mode",
     type=click.Choice(["random", "block", "prefix", "suffix", "periodic"]),
-    help="How dropped frames are chosen.  [default: random]",
+    help="Choice of the dropped frames.  [default: random]",
 )
-@click.option(
+@option(
     "--repair",
     type=click.Choice(["interpolate"]),
-    help="Fill in missing frames and joints afterwards.",
+    help="Fill in missing frames and joints by linear interpolation.",
 )
-@click.option(
+@option(
     "--checkpoint",
     type=click.Choice(["best", "last"]),
     help="Evaluate a checkpoint, also of an unfinished run.  [default: the final weights]",
 )
-@click.option(
+@option(
     "--dataset",
     metavar="NAME|FILE.pkl",
     help="Other data, or the new path of the data of the run.  [default: the data of the run]",
 )
-@click.option(
+@option(
     "--split",
     metavar="NAME",
     help="train, val, test, all, or the name of a split of the data.  [default: val; all of a "
     "pickle without splits]",
 )
-@click.option("--benchmark", help="Pair of splits of the data.")
-@click.option("--root", help="Folder of the datasets.  [default: that of the run]")
-@click.option(
-    "--source", metavar="FILE|FOLDER", help="Local copy of the dataset's archive or raw files."
-)
-@click.option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@option("--benchmark", help="Benchmark of the data, a pair of splits such as xsub.")
+@option("--root", metavar="DIR", help="Folder of the datasets.  [default: that of the run]")
+@option("--source", metavar="FILE|DIR", help="Local copy of the dataset's archive or raw files.")
+@option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
+@option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     run: Path,
     views: int,

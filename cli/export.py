@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyg_stgcn.cli._output import echo
+from pyg_stgcn.cli._plain import option
 
 if TYPE_CHECKING:
     from pyg_stgcn.runs.folder import Run
@@ -34,7 +35,7 @@ def _preprocessing(run: Run) -> dict[str, Any]:
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
+@option(
     "--format",
     "kind",
     type=click.Choice(FORMATS),
@@ -42,24 +43,26 @@ def _preprocessing(run: Run) -> dict[str, Any]:
     show_default=True,
     help="sparse: for this package; onnx: for onnxruntime and others; pt2: for torch.export.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
-@click.option(
+@option(
+    "--out", required=True, type=click.Path(path_type=Path), metavar="FILE", help="File to write."
+)
+@option(
     "--checkpoint",
     type=click.Choice(["best", "last"]),
-    help="Take these weights, also of a run that is not finished.  [default: those of its end]",
+    help="Export a checkpoint, also of an unfinished run.  [default: the final weights]",
 )
-@click.option("--half", is_flag=True, help="Keep the weights in half precision (sparse only).")
+@option("--half", is_flag=True, help="Store the weights in half precision (sparse only).")
 def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool) -> None:
-    """Write RUN's trained model into one file that needs neither the run nor its data.
+    """Write the trained model of RUN to one file that needs neither the run nor its data.
 
-    A sparse file holds the kept weights, the skeleton, the classes and the preprocessing of clips,
-    and no pickle. In Python, 'pyg_stgcn.runtime.load(FILE)' loads it as a model that skips its
-    zeros.
+    A sparse file holds the kept weights, the skeleton, the classes and the preprocessing of clips.
+    It contains no pickle. In Python, 'pyg_stgcn.runtime.load(FILE)' loads a model that skips the
+    pruned weights.
 
-    The other formats hold the dense model, with its zeros. Its inputs are x [persons * joints,
-    frames, channels], the joints of a person together, and batch [persons * joints], the number of
-    the clip of every row in ascending order (int64). Its output is logits [clips, classes]. The
-    skeleton, the classes and the preprocessing are JSON in the metadata.
+    The other formats hold the dense model with its zeros. The inputs are x [persons * joints,
+    frames, channels], person by person, and batch [persons * joints], the clip index of every row
+    in ascending order (int64). The output is logits [clips, classes]. The metadata hold the
+    skeleton, the classes and the preprocessing as JSON.
     """
     from pyg_stgcn.runs.folder import Run
     from pyg_stgcn.runtime.export_files import save_onnx, save_pt2

@@ -8,26 +8,28 @@ import click
 
 from pyg_stgcn.cli._lists import ListsCommand, Numbers
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
+from pyg_stgcn.cli._plain import option
 from pyg_stgcn.ranges import WEIGHT
 from pyg_stgcn.text import joined
 
 
 @click.command("fuse", cls=ListsCommand)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-@click.option(
+@option(
     "--weights",
     type=Numbers(WEIGHT),
-    help="One number per run.  [default: 2 for joint and bone, 1 for motion]",
+    help="Weight of each run.  [default: 2 for joint and bone, 1 for motion]",
 )
-@click.option("--search", is_flag=True, help="Choose the weights on held-out training clips.")
-@click.option(
+@option("--search", is_flag=True, help="Choose the weights on held-out training clips.")
+@option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("runs/fusion"),
+    metavar="DIR",
     show_default=True,
-    help="Folder of the result.",
+    help="Folder for the result.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     runs: tuple[Path, ...],
     weights: tuple[float, ...] | None,
@@ -37,9 +39,9 @@ def command(
 ) -> None:
     """Average the class probabilities of several RUNs, such as those of four streams.
 
-    'train' and 'evaluate' write the probabilities into each run. By default joint and bone
-    streams count twice as much as their motions. --search needs runs that were all trained with
-    --hold-out: it never uses the clips that the result is measured on.
+    'train' and 'evaluate' write the probabilities into each run. By default, joint and bone streams
+    have twice the weight of the motion streams. --search needs runs trained with --hold-out: it
+    never uses the validation clips that the result is measured on.
     """
     if search and weights is not None:
         raise click.UsageError("--weights and --search exclude each other")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
+from pyg_stgcn.cli._plain import option
 
 if TYPE_CHECKING:
     from pyg_stgcn.evaluation.inspection import Comparison, Group, Inspection
@@ -29,18 +30,18 @@ def _check_figure(ctx: click.Context, param: click.Parameter, figure: str | None
 
 @click.command("inspect")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
+@option(
     "--figure",
     metavar="[FILE]",
     is_flag=False,
     flag_value=_BESIDE,
     callback=_check_figure,
     help="Draw the layers, the overlaps and the kept edges into FILE (.png, .pdf, .svg).  [without "
-    f"a name: {_BESIDE} in the folder of the run, or beside the first of several]",
+    f"FILE: {_BESIDE} in the folder of the run, or beside the first of several]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(runs: tuple[Path, ...], figure: str | None, as_json: bool) -> None:
-    """Show the kept weights of each layer of RUN's trained model.
+    """Show the kept weights of each layer of the trained model of RUN.
 
     A dead row is an output channel, and a dead column an input channel, without a kept weight.
 

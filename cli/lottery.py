@@ -20,57 +20,62 @@ from pyg_stgcn.cli._output import (
     print_table,
     with_deviation,
 )
+from pyg_stgcn.cli._plain import option
 from pyg_stgcn.cli._study import study_options, train_missing
 from pyg_stgcn.ranges import PART, ROUNDS, whole
 
-#: Of 'train', what a lottery decides itself, and what moves masks, which those of a ticket do not.
+#: Options of 'train' that a lottery sets itself, and those that change masks during training.
 _OWN = train.MASKING - {"include", "exclude", "allocation", "min_density", "score_scale"}
 _OWN |= {"init", "freeze_backbone", "levels", "experts", "learned_weights"}
 _OWN |= {"ticket", "redraw", "save_epoch"}
 _OWN |= {"seed"}
 
-#: What says which masks are found and whose, and what --from takes from its runs instead.
+#: Options of the search for masks, which --from replaces.
 _SEARCH = (
     *("rounds", "rate", "final_sparsity", "one_shot", "seeds"),
     *("include", "exclude", "allocation", "min_density", "score_scale"),
 )
-#: What is passed on as it is given, and all that is a lottery's own.
+#: Options that are passed on unchanged, and all options of the lottery itself.
 _AS_THEY_ARE = ("rewind_epoch", "one_shot", "allocation", "min_density", "score_scale")
 _LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seeds", "from")
 
 
 @click.command("lottery", cls=GroupedCommand, context_settings={"max_content_width": 100})
-@click.option(
-    "--rounds", type=number(ROUNDS), default=8, show_default=True, help="How often to prune."
+@option(
+    "--rounds", type=number(ROUNDS), default=8, show_default=True, help="Number of pruning rounds."
 )
-@click.option(
+@option(
     "--rate",
     type=number(PART),
-    help="Share of the remaining weights that a round prunes.  [default: 0.2]",
+    help="Fraction of the remaining weights that each round prunes.  [default: 0.2]",
 )
-@click.option(
+@option(
     "--final-sparsity", type=number(PART), help="Sparsity after the last round, instead of --rate."
 )
-@click.option(
+@option(
     "--rewind-epoch",
     type=number(whole(0, 1_000_000)),
-    help="Epoch whose weights the tickets start from; 0: the initialisation.  "
-    "[default: 1 % of the epochs, one at least]",
+    help="Epoch that the weights are set back to; 0: the initialisation.  "
+    "[default: 1 % of the epochs, at least 1]",
 )
-@click.option("--one-shot", is_flag=True, help="Prune the dense network to each sparsity at once.")
-@click.option(
+@option(
+    "--one-shot",
+    is_flag=True,
+    help="Prune the dense network in one step for each sparsity, without rounds.",
+)
+@option(
     "--from",
     type=click.Path(path_type=Path),
     metavar="RUN",
     multiple=True,
-    help="Take the masks of finished sparse runs, one of each seed, instead. Repeatable.",
+    help="Take the masks of a finished sparse run instead of pruning. Repeatable, one run a seed.",
 )
-@click.option(
+@option(
     "--controls",
     type=Names(["random", "redrawn", "none"]),
     default=("random", "redrawn"),
     show_default="random redrawn",
-    help="As many weights of each layer drawn by lot; the ticket's with new values; none.",
+    help="Controls: random masks, the ticket's masks with redrawn weights, or none.",
 )
 @study_options("runs/lottery", seeds=(0, 1, 2))
 @click.pass_context
@@ -85,17 +90,17 @@ def command(
 ) -> None:
     """Find lottery tickets: prune a trained network, rewind its weights, train again.
 
-    Each round takes away the smallest of the remaining weights, sets the others back to an early
-    epoch, and trains them from there. Two controls show what the ticket is worth: as many weights
-    of each layer drawn by lot, and the ticket's weights with new values. With --from the masks of
-    sparse runs take the place of the rounds.
+    Each round prunes the smallest of the remaining weights, sets the others back to an early epoch,
+    and trains them from there. Two controls show the value of a ticket: random masks with the same
+    density in each layer ('random'), and the ticket's masks with new weights ('redrawn'). With
+    --from, the masks come from sparse runs instead of the rounds.
 
-    All other options are those of 'train'. Runs that are finished are not trained again, and
-    unfinished ones are continued. Writes lottery.json, lottery.csv and lottery.png into --out, and
-    the tickets into --out/tickets, from which 'train --ticket' starts on the same data or others.
+    All other options are those of 'train'. Finished runs are not trained again, and unfinished ones
+    are continued. Writes lottery.json, lottery.csv and lottery.png into --out, and the tickets into
+    --out/tickets. 'train --ticket' trains a ticket on the same or on other data.
 
-    --print-commands prints the runs of one round, which are independent of each other; when they
-    are done, the same call prints the next round.
+    --print-commands prints the independent runs of one round. When they are done, the same command
+    prints those of the next round.
     """
     _check_usage(ctx, options)
 

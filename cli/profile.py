@@ -9,6 +9,7 @@ import click
 
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import print_json, print_table, sparsity_rows
+from pyg_stgcn.cli._plain import option
 from pyg_stgcn.ranges import BATCH, CHANNELS, FRAMES, PERSONS
 
 if TYPE_CHECKING:
@@ -43,22 +44,30 @@ def _from_name(name: str, skeleton: str, channels: int, graph: str | None) -> Ba
 
 @click.command("profile")
 @click.argument("model", metavar="MODEL|RUN")
-@click.option(
+@option(
     "--skeleton",
     default="ntu25",
     show_default=True,
     metavar="NAME|FILE.json",
     help="Skeleton of a MODEL.",
 )
-@click.option(
-    "--channels", type=number(CHANNELS), default=64, show_default=True, help="Width of a MODEL."
+@option(
+    "--channels",
+    type=number(CHANNELS),
+    default=64,
+    show_default=True,
+    help="Channels of the first stage of a MODEL.",
 )
-@click.option("--graph", help="Graph of a MODEL.  [default: the model's published one]")
-@click.option("--frames", type=number(FRAMES), default=100, show_default=True)
-@click.option("--persons", type=number(PERSONS), default=2, show_default=True, help="In each clip.")
-@click.option("--batch", type=number(BATCH), default=1, show_default=True, help="Clips at once.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@option("--graph", help="Graph of a MODEL.  [default: the model's published one]")
+@option(
+    "--frames", type=number(FRAMES), default=100, show_default=True, help="Frames of each clip."
+)
+@option(
+    "--persons", type=number(PERSONS), default=2, show_default=True, help="Persons of each clip."
+)
+@option("--batch", type=number(BATCH), default=1, show_default=True, help="Clips of a batch.")
+@option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     model: str,
     skeleton: str,
@@ -70,11 +79,11 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Parameters, multiply-accumulates (MACs), time and memory of a MODEL or of a trained RUN.
+    """Count parameters and multiply-accumulates (MACs) of a MODEL or a trained RUN, and time it.
 
-    Dense MACs count all weights and all pairs of joints; effective MACs only those that are not
-    zero. Time is the median of repeated forward passes, memory the peak of one pass. A RUN also
-    shows its sparsity.
+    Dense MACs count all weights and all pairs of joints; effective MACs count only those that are
+    not zero. The time is the median of repeated forward passes; the memory is the peak of one pass.
+    For a RUN, the sparsity is shown too.
     """
     from pyg_stgcn.cli._device import check_device
     from pyg_stgcn.models import random_clips

@@ -17,31 +17,32 @@ from pyg_stgcn.cli._output import (
     print_table,
     with_deviation,
 )
+from pyg_stgcn.cli._plain import option
 from pyg_stgcn.cli._study import study_options, train_missing
 from pyg_stgcn.ranges import FRACTION
 from pyg_stgcn.runs.options import METHODS
 
-#: Of 'train', what a sweep varies or decides itself.
+#: Options of 'train' that a sweep varies or sets itself.
 _OWN = {"sparsity", "edge_sparsity", "method", "seed"}
 _OWN |= {"ticket", "redraw", "save_epoch"}
-#: Of an assembly, which 'assemble' compares with its controls.
+#: Options of an assembly, which 'assemble' compares with its controls.
 _OWN |= {"levels", "experts", "learned_weights"}
 
 
 @click.command("sweep", cls=GroupedCommand, context_settings={"max_content_width": 100})
-@click.option(
+@option(
     "--sparsities",
     type=Numbers(FRACTION),
     default=(0.0, 0.8, 0.9, 0.95, 0.99),
     show_default="0 0.8 0.9 0.95 0.99",
-    help="Shares of the weights to prune; 0 is the dense network.",
+    help="Fractions of the weights to prune; 0 is the dense network.",
 )
-@click.option(
+@option(
     "--methods",
     type=Names(METHODS),
     default=("feedback",),
     show_default="feedback",
-    help=f"Any of {', '.join(METHODS)}.",
+    help=f"Methods of pruning: any of {', '.join(METHODS)}.",
 )
 @study_options("runs/sweep", seeds=(0, 1, 2))
 @click.pass_context
@@ -59,12 +60,12 @@ def command(
 ) -> None:
     """Train at several sparsities, by several methods, with several seeds, and compare.
 
-    All other options are those of 'train'. Runs that are finished are not trained again, and
-    unfinished ones are continued. Writes sweep.json, sweep.csv and sweep.png into --out: means,
+    All other options are those of 'train'. Finished runs are not trained again, and unfinished ones
+    are continued. Writes sweep.json, sweep.csv and sweep.png into --out: means, standard
     deviations, and differences to the dense runs of the same seeds with confidence intervals.
 
-    Each line of --print-commands is independent of the others, for a job runner; when all are done,
-    the same call without it makes the table. For Slurm, with N lines in commands.txt:
+    --print-commands prints one independent command a line. When all are done, the same call without
+    this option writes the table. For Slurm, with N lines in commands.txt:
     sbatch --array=1-N --wrap 'eval "$(sed -n "${SLURM_ARRAY_TASK_ID}p" commands.txt)"'
     """
     from pyg_stgcn.studies.sweeps import plan_sweep, summarise_sweep

@@ -125,7 +125,7 @@ def install(title: str, *arguments: str, note: str = "", help_text: str = "") ->
 
 
 def output_of(code: str) -> str | None:
-    """What the environment's Python prints for `code`, None if it fails."""
+    """Output of `code` in the environment's Python, None if it fails."""
     done = subprocess.run([str(PYTHON), "-c", code], cwd=VENV, capture_output=True, text=True)
     return done.stdout if done.returncode == 0 else None
 

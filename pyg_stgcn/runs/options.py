@@ -1,5 +1,5 @@
-"""The options of a training: one record, from which the command line, ``config.toml``, the table in
-the documents and all checks are made."""
+"""The options of a training: one record, the source of the command line, ``config.toml``, the table
+in the documents and all checks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pyg_stgcn.ranges import (
 from pyg_stgcn.runs.option_checks import validate
 from pyg_stgcn.runs.option_fields import Option, option, options_of
 
-#: Parameters that the masks leave alone, as in the paper: the classifier.
+#: Parameters that are not masked, as in the paper: the classifier.
 UNMASKED = "head.*"
 #: Method "score" as the paper's release trains it.
 RELEASED = "released"
@@ -34,7 +34,7 @@ METHODS = ("feedback", "magnitude", "score", RELEASED, "rigl", "set", "random")
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Clips, and what the model sees of them."""
+    """The clips, and their preparation for the model."""
 
     dataset: str = option("Dataset, or a pickle in PYSKL's format.", metavar="NAME|FILE.pkl")
     root: str | None = option(
@@ -275,8 +275,8 @@ class HardwareOptions:
 class TrainOptions:
     """All options of a training, in five groups.
 
-    An option has the value ``None`` where it depends on the data or on other options;
-    :meth:`with_recipe` fills it in.
+    Options that depend on the data or on other options are ``None`` until :meth:`with_recipe` fills
+    them in.
 
     Example:
         >>> options = TrainOptions.of(dataset="ntu60", sparsity=0.95)
@@ -298,7 +298,7 @@ class TrainOptions:
 
     @classmethod
     def of(cls, **values: Any) -> TrainOptions:
-        """Build the record from options by name; those left out have their default.
+        """Build the record from options by name; missing ones get their default.
 
         Raises:
             InputError: There is no such option, or no dataset.
@@ -318,14 +318,14 @@ class TrainOptions:
         return {name: getattr(getattr(self, o.group), name) for name, o in OPTIONS.items()}
 
     def with_recipe(self, num_training_clips: int, benchmark: str | None) -> TrainOptions:
-        """Fill in what depends on the amount of data and on the method."""
-        from pyg_stgcn.runs.recipe import complete  # Torch, which no record needs.
+        """Fill in the options that depend on the amount of data and on the method."""
+        from pyg_stgcn.runs.recipe import complete  # Imports torch, which the record does not need.
 
         return complete(self, num_training_clips, benchmark)
 
     @property
     def maskable(self) -> dict[str, Any]:
-        """Which parameters are maskable, as arguments of :func:`pyg_stgcn.sparsity.report`."""
+        """Selection of maskable parameters, as arguments of :func:`pyg_stgcn.sparsity.report`."""
         own = self.sparsity
         return {
             "include": None if own.include is None else tuple(own.include.split(",")),
@@ -346,8 +346,7 @@ class TrainOptions:
 GROUPS = ("data", "model", "sparsity", "optim", "hardware")
 #: All options, by name.
 OPTIONS: dict[str, Option] = options_of(TrainOptions)
-#: Where and with how much of the machine a run computes, and where its files are now; the result
-#: does not depend on it.
+#: Options for the hardware and the places of files; the result does not depend on them.
 PLACEMENT = {"root", "source", "ticket"}
 PLACEMENT |= {"num_workers", "accelerator", "devices", "num_nodes", "strategy"}
 
