@@ -20,7 +20,7 @@ from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.tables import write_csv, write_json
 from pyg_stgcn.transforms import MODES, SEVERITIES, Interpolate, TemporalCorruption
 
-#: Of the corruption: the same frames are dropped for all runs.
+#: Seed of the corruption: the same frames are dropped for all runs.
 SEED = 0
 REPAIRS = {"interpolate": Interpolate}
 COLUMNS = ("dropped", "mode", "top1", "top5", "mean_class")

@@ -1,4 +1,4 @@
-"""Measures a run's trained model by several backends, for a table and a figure."""
+"""Measurement of a run's trained model with several backends, for a table and a figure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bench_run(
     device: str,
     tell: Callable[[str], None],
 ) -> list[Measurement]:
-    """Measure a trained model by several backends; write ``bench.csv``, ``.json`` and ``.png``.
+    """Measure a trained model with several backends; write ``bench.csv``, ``.json`` and ``.png``.
 
     Args:
         run: The run.

@@ -1,4 +1,4 @@
-"""Augmentations by name, as options of a training give them."""
+"""Augmentations by name, for the option ``augment`` of a training."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Augmentation(NamedTuple):
     make: Callable[[float, Skeleton], BaseTransform]
 
 
-#: In the order in which they are applied: losses last, so that no frame is interpolated from lost
-#: ones.
+#: In the order of application. Frames and joints are dropped last, so that no frame is interpolated
+#: from dropped ones.
 AUGMENTATIONS = {
     "mirror": Augmentation(0.5, lambda p, skeleton: RandomMirror(skeleton, p)),
     "crop": Augmentation(0.5, lambda fraction, _: TemporalCrop(fraction)),
@@ -92,5 +92,5 @@ def _check_name(name: str) -> None:
         names = (f"{known}={some.default:g}" for known, some in AUGMENTATIONS.items())
         raise InputError(
             f"there is no augmentation {name!r}; choose from {', '.join(names)}, "
-            "where the values may be left out"
+            "values are optional"
         )

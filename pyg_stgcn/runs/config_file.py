@@ -14,7 +14,7 @@ from pyg_stgcn.runs.options import GROUPS, OPTIONS, TrainOptions
 from pyg_stgcn.runs.recipe import Recipe
 from pyg_stgcn.tomlfile import read_toml, to_toml, toml_item
 
-#: What to do about a ``config.toml`` that somebody has changed.
+#: Remedy for a ``config.toml`` that was damaged or changed by hand.
 RESTORE = "put the file back as the run wrote it, or train the run again"
 _METADATA = "metadata"
 
@@ -63,7 +63,7 @@ def read_options(path: Path, remedy: str) -> tuple[dict[str, Any], dict[str, Any
             raise InputError(f"{path}: unknown options {_listed(unknown)} in [{group}]; {remedy}")
         check_entries(part, types, path, remedy, f"{group}.", all_needed=False)
         for name, value in part.items():
-            if isinstance(value, str) and "\0" in value:  # No name and no path has one.
+            if isinstance(value, str) and "\0" in value:  # Names and paths have none.
                 raise InputError(f"{path}: {group}.{name} is {shown(value)}; {remedy}")
         values |= part
     return values, metadata
@@ -95,7 +95,7 @@ def load_config(path: Path) -> tuple[TrainOptions, dict[str, Any]]:
             )
         raise InputError(f"{path.parent}: no {path.name}; name the folder of a training run")
     values, metadata = read_options(path, RESTORE)
-    # A run fills them in before it is written down.
+    # A run fills these in before it writes the file.
     needed = ["dataset", *Recipe._fields, *(["experts"] if values.get("levels") else [])]
     if missing := [name for name in needed if name not in values]:
         place = f"{OPTIONS[missing[0]].group}.{missing[0]}"

@@ -33,7 +33,7 @@ def open_clips(config: TrainOptions) -> tuple[SkeletonDataset, SkeletonDataset, 
     config = with_absolute_paths(config)
     train = open_dataset(config, "train")
     config = config.with_recipe(len(train), train.benchmark)
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # The first of several processes speaks for all.
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # Once for all processes.
         tell(describe_recipe(config, len(train)))
     if config.data.hold_out:
         train, _ = split_held_out(train, config.data.hold_out)

@@ -1,4 +1,4 @@
-"""Fields of the record of options: each holds all that there is to say about an option."""
+"""Fields of the record of options, with the help, default and range of each option."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def option(
 
     Args:
         help: One line, which ends with a full stop.
-        default: The value where the user gives none; ``None`` where it depends on the data or on
-            other options. Without it the option is required.
+        default: The value if the user gives none; ``None`` if it depends on the data or on other
+            options. An option without default is required.
         allowed: Range of a number, or of every number of a list.
         choices: All values of a text.
         auto: The value in place of ``None``, in words.
-        metavar: What to write for the value on the command line.
+        metavar: Placeholder of the value in the help of the command line.
     """
     words = {"help": help, "allowed": allowed, "choices": tuple(choices)}
     metadata = {**words, "auto": auto, "metavar": metavar}
@@ -45,12 +45,12 @@ class Option:
         name: Its name as a Python argument.
         group: The part of the record that holds it.
         annotation: Its type.
-        default: The value where the user gives none; ``dataclasses.MISSING`` if it is required.
+        default: The value if the user gives none; ``dataclasses.MISSING`` if it is required.
         help: One line.
         allowed: Range of a number, or of every number of a list.
         choices: All values of a text.
         auto: The value in place of ``None``, in words.
-        metavar: What to write for the value on the command line.
+        metavar: Placeholder of the value in the help of the command line.
     """
 
     name: str

@@ -18,7 +18,7 @@ _PATHS = ("root", "source", "val", "init", "ticket")
 
 
 def is_file(dataset: str | None) -> bool:
-    """Whether ``dataset`` is the path of a file, which need not exist, and no name of a dataset."""
+    """Whether ``dataset`` is the path of a file, which need not exist, and no dataset's name."""
     if dataset is None or dataset in DATASETS:
         return False
     return Path(dataset).suffix in (".pkl", ".pickle") or Path(dataset).exists()

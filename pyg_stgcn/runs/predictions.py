@@ -1,4 +1,4 @@
-"""Class probabilities of a run, in a file from which runs are fused without their models."""
+"""Class probabilities of a run, in a file that is enough to fuse the run."""
 
 from __future__ import annotations
 

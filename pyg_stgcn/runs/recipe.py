@@ -26,23 +26,23 @@ class Recipe(NamedTuple):
 PUBLISHED_RECIPE = Recipe(
     channels=64, clip_frames=100, epochs=80, batch_size=128, lr=0.1, weight_decay=5e-4
 )
-#: Below this many training clips the published width and batch size only cost time. What weight
-#: decay does in a whole training is the sum of learning rate times decay over its steps: about 0.6
-#: for the published recipe on NTU RGB+D 60. With its decay it would be 0.02 for this one on a few
-#: hundred clips, which takes a tenth of the steps: next to nothing, and pruning would keep what was
-#: large by chance at the start. This decay makes it 0.3; with 0.6, sparse networks did worse.
+#: With fewer training clips, the published width and batch size only cost time. The total effect of
+#: weight decay is the sum of learning rate times decay over all steps: about 0.6 for the published
+#: recipe on NTU RGB+D 60. This recipe takes a tenth of the steps on a few hundred clips. With the
+#: published decay the sum would be 0.02, and pruning would keep weights that were large by chance
+#: at the start. The decay below makes it 0.3; with 0.6, sparse networks were worse.
 SMALL_DATA_CLIPS = 5_000
 SMALL_DATA_RECIPE = Recipe(
     channels=16, clip_frames=48, epochs=100, batch_size=16, lr=0.025, weight_decay=0.01
 )
-#: How often training clips are seen in all, if they are fewer than the 430 of UTD-MHAD, on which
-#: this recipe was chosen: two hundred take as many steps, and so twice the epochs.
+#: Training clips seen in a whole training on small data: the recipe was chosen on the 430 clips of
+#: UTD-MHAD, and half as many clips need twice the epochs for as many steps.
 SMALL_DATA_VIEWS = 43_000
 SMALL_DATA_MAX_EPOCHS = 400
 
 
 class MaskPlan(NamedTuple):
-    """When the masks of a method change, and how they are chosen."""
+    """Times and rules of the mask changes of a method."""
 
     schedule: str = "cubic"
     warmup: float = 0.0
@@ -60,18 +60,18 @@ SCORE_LR = 10.0
 RAMP = 0.3
 
 _DYNAMIC = MaskPlan("constant", mask_update_every=100, freeze_after=0.75)
-#: How each method changes and chooses its masks, where the user does not say. Dynamic methods are
-#: sparse from the start, and keep what they have found for the last quarter, as published.
+#: Default plan of each method. Dynamic methods are sparse from the start, and fix their masks
+#: for the last quarter, as published.
 MASK_PLANS: dict[str, MaskPlan] = {
     "rigl": _DYNAMIC,
     "set": _DYNAMIC,
     "random": MaskPlan("constant"),
     RELEASED: MaskPlan("step", 0.6, allocation="global", min_density=0.0, score_scale="none"),
 }
-#: Methods that change their masks seldom do so at least so often in a training, however short.
+#: Least number of mask changes of rigl and set, also in a short training.
 MASK_UPDATES = 30
 
-#: Options that a run fills in where they are None.
+#: Options that a run fills in if they are None.
 FILLED_IN = {*Recipe._fields, *MaskPlan._fields}
 FILLED_IN |= {"benchmark", "experts", "score_lr", "score_weight_decay"}
 
@@ -87,7 +87,7 @@ def default_recipe(num_training_clips: int, name: str = "auto") -> tuple[str, Re
         name = "published" if num_training_clips >= SMALL_DATA_CLIPS else "small"
     if name == "published":
         return name, PUBLISHED_RECIPE
-    # In tens, so that there is an interval for validations that divides it.
+    # A multiple of ten, so that some interval of validations divides it.
     epochs = 10 * round(SMALL_DATA_VIEWS / max(num_training_clips, 1) / 10)
     epochs = min(max(epochs, SMALL_DATA_RECIPE.epochs), SMALL_DATA_MAX_EPOCHS)
     return name, SMALL_DATA_RECIPE._replace(epochs=epochs)
@@ -117,7 +117,7 @@ def complete(options: TrainOptions, num_training_clips: int, benchmark: str | No
     assert optim.epochs and optim.batch_size and optim.lr and optim.weight_decay is not None
     method = options.sparsity.method
     plan = MASK_PLANS.get(method, MaskPlan())
-    if options.sparsity.schedule == "constant":  # It has no time before it.
+    if options.sparsity.schedule == "constant":  # It starts at once.
         plan = plan._replace(warmup=0.0)
     steps = optim.epochs * -(-num_training_clips // optim.batch_size)
     seldom = max(1, min(plan.mask_update_every, steps // MASK_UPDATES))

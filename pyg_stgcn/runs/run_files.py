@@ -27,9 +27,9 @@ def run_folder_of(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Places of a run's files, whether the files exist or not.
+    """Paths of the files of a run, whether the files exist or not.
 
-    Results of other weights or on other data than the run's own end in the names of these, such as
+    The names of results of a checkpoint, or on other data, contain its name, such as
     ``evaluation-best.json``.
 
     Args:
@@ -66,7 +66,7 @@ class RunFiles:
 
     @property
     def previous_checkpoint(self) -> Path:
-        """The one before the last, for when that is damaged."""
+        """The checkpoint before the last, used if the last is damaged."""
         return self.checkpoints / "previous.ckpt"
 
     @property
@@ -86,7 +86,7 @@ class RunFiles:
 
     @property
     def weights(self) -> Path:
-        """Final weights; there once the run is finished but for its summary."""
+        """Final weights; written just before the summary."""
         return self.folder / "model.safetensors"
 
     @property

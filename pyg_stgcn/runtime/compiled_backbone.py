@@ -46,7 +46,7 @@ class SparseBlock(nn.Module):
 
 
 class SparseBackbone(nn.Module):
-    r"""A trained backbone whose pruned weights and edges cost no time: inference on a CPU.
+    r"""A trained backbone that skips pruned weights and edges, for inference on a CPU.
 
     Made by :func:`~pyg_stgcn.runtime.compile_sparse`. Runs groups of persons whose features stay in
     the cache from one stage to the next; all persons together under :func:`torch.compile` and

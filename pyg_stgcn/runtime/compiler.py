@@ -33,7 +33,7 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
     A backbone of this package, also as an expert of an assembly, becomes a
     :class:`~pyg_stgcn.runtime.SparseBackbone`: batch norms and biases are folded into the weights,
     ReLU and residual paths into the layers; pruned edges and weights are removed. A backbone that
-    keeps more than half of its weights is timed compiled and dense, and stays dense where that is
+    keeps more than half of its weights is timed compiled and dense, and stays dense if that is
     faster. In any other model single layers are replaced: :class:`torch.nn.Linear`,
     :class:`torch.nn.Conv1d` and :class:`torch.nn.Conv2d` over one of two dimensions, if they have
     enough zeros to be faster than the dense layer, see

@@ -1,4 +1,4 @@
-"""The compiled kernels, where the package was built with them."""
+"""The compiled kernels, if the package was built with them."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _MORE_STEPS = {"scale": bool, "align_spine": bool | None, "num_persons": int | N
 
 @dataclass(frozen=True)
 class Recognizer:
-    """A compiled model, with all that its use needs.
+    """A compiled model with its skeleton, classes and preprocessing.
 
     Args:
         model (torch.nn.Module): The model, see :func:`~pyg_stgcn.runtime.compile_sparse`.
@@ -58,7 +58,7 @@ class Recognizer:
         """The transform from a clip, as the datasets of this package give it, to the input.
 
         Args:
-            num_views: How often to sample frames; the mean of the probabilities is the answer.
+            num_views: Number of samples of frames; average the probabilities over them.
         """
         options = self.preprocessing
         return standard_transform(self.skeleton, train=False, num_views=num_views, **options)
@@ -73,7 +73,7 @@ def save(
     preprocessing: Mapping[str, Any],
     half: bool = False,
 ) -> None:
-    """Write a trained model with all that its use needs; :func:`load` reads it.
+    """Write a trained model with its skeleton, classes and preprocessing to one file.
 
     Args:
         path (str or os.PathLike): File to write; replaced only once the new one is complete.

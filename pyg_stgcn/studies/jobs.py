@@ -102,7 +102,7 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
 
     Args:
         jobs: The trainings.
-        parallel: Number of trainings at a time.
+        parallel: Number of trainings at the same time.
 
     Raises:
         InputError: A training has failed; its messages have been printed.

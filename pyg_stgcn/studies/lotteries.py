@@ -104,8 +104,8 @@ class Lottery:
             :func:`~pyg_stgcn.sparsity.prune_further`.
         min_density: Least density of every layer, see there.
         score_scale: Scale of the magnitudes of different layers, see there.
-        sources: Sparse runs by seed. Their masks replace those of the rounds: are the masks that
-            another method has learned tickets?
+        sources: Sparse runs by seed. Their masks replace those of the rounds, to test whether the
+            masks of another method are tickets.
     """
 
     folder: Path

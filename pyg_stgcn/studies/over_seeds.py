@@ -11,7 +11,7 @@ from scipy import stats
 
 #: Of the confidence intervals.
 CONFIDENCE = 0.95
-#: In place of :func:`paired_difference` where there is nothing to compare with.
+#: Replaces the result of :func:`paired_difference` if there is nothing to compare with.
 NO_DIFFERENCE = dict.fromkeys(("difference", "difference_low", "difference_high"))
 
 

@@ -72,7 +72,7 @@ class EpochTable(Callback):
 
 
 class EpochLines(Callback):
-    """Tells one line for each validated epoch; for output that is not a terminal.
+    """Logs one line for each validated epoch, for output that is not a terminal.
 
     Args:
         table: The table whose last row is printed.
@@ -94,7 +94,7 @@ class EpochLines(Callback):
 
 
 class TimeEstimate(Callback):
-    """Tells the estimated time to the end after the first epoch.
+    """Logs the estimated time to the end after the first epoch.
 
     Args:
         table: The table with the seconds of the epoch.
@@ -127,7 +127,7 @@ def duration(seconds: float) -> str:
 
 @rank_zero_only
 def tell_overview(run: Run, counts: Mapping[str, int | float], device: torch.device) -> None:
-    """Tell the size of the data and of the model before the first epoch.
+    """Log the size of the data and of the model before the first epoch.
 
     Args:
         run: The run.

@@ -35,7 +35,7 @@ _METADATA = {
 }
 #: Options that are equal for runs of the same backbone, whatever their data.
 _BACKBONE = ("backbone", "graph", "channels", "in_channels")
-# Of the same shape on two skeletons with equally many joints, but useless on the other.
+# Has the same shape on skeletons with equally many joints, but is useless on another one.
 _OF_SKELETON = re.compile(r"(^data_norm\.|\.adjacency\.)")
 _OF_CLASSES = re.compile(r"^head\.")
 
@@ -71,9 +71,9 @@ def start_ticket(
     """Prepare the training of the ticket that a run's configuration names.
 
     Args:
-        run: Of the training that starts; gets the ticket's metadata.
-        model: Untrained and without masks; gets those of the ticket, and its weights.
-        trainer: Gets the ticket's epoch.
+        run: The run that starts; receives the ticket's metadata.
+        model: Untrained, without masks; receives the ticket's masks and weights.
+        trainer: Starts at the ticket's epoch.
         steps_per_epoch: Of the optimiser.
 
     Raises:
@@ -195,7 +195,7 @@ def start_from(ticket: Ticket, run: Run, model: nn.Module) -> tuple[SparsityCont
 
     Args:
         ticket: Masks and weights.
-        run: Of the training that starts; describes the model.
+        run: The run that starts; describes the model.
         model: Without masks.
 
     Returns:

@@ -61,7 +61,7 @@ def finish_run(
         InputError: The weights or the class probabilities are not finite.
     """
     config = run.config
-    # Weights are stored and evaluated in single precision, after a training in any other too.
+    # Weights are stored and evaluated in single precision, whatever the training used.
     model.float()
     # Before the weights are written: a model that predicts NaN is no result.
     predictions = predict(run, model.eval(), num_views=run.config.optim.eval_views, device=device)

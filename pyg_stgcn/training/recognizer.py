@@ -35,12 +35,12 @@ class TrainingDivergedError(InputError):
 
 
 class ActionRecognizer(pl.LightningModule):
-    """Trains a backbone, and its masks where it has any.
+    """Trains a backbone, and its masks if it has any.
 
     SGD with Nesterov momentum, a cosine from ``lr`` to zero over all steps, and cross-entropy: the
-    recipe of PYSKL. Learned scores of masks have a parameter group of their own: by default without
-    weight decay, which would pull all scores towards zero, and with a higher learning rate, without
-    which most scores hardly leave their random start.
+    recipe of PYSKL. Learned scores of masks have a parameter group of their own. By default it
+    has no weight decay, which would pull all scores towards zero, and a higher learning rate: with
+    that of the weights, most scores would hardly change.
 
     The loss of an assembly is the sum of the cross-entropies of the shared classifier and of all
     experts' classifiers; the metrics are those of the shared classifier.

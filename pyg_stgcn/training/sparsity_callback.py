@@ -21,8 +21,8 @@ class SparsityCallback(Callback):
     state dict of the module, under the names of parametrizations.
     ``trainer.test(ckpt_path="best")`` works, and so does a second ``fit``; before such a checkpoint
     is loaded into a new module, call :func:`~pyg_stgcn.sparsity.sparsify` on that.
-    ``callback.controller.finalize()`` folds the masks into the weights. A warning at the end tells
-    if the sparsity was not reached.
+    ``callback.controller.finalize()`` folds the masks into the weights. A warning at the end
+    says if the sparsity was not reached.
 
     Args:
         sparsity (float): Final fraction of zeros over all masked weights, in [0, 1).
