@@ -14,12 +14,16 @@ MAX_BYTES = 32 << 20
 MAX_DEPTH = 64
 
 
-def read_text(path: Path, remedy: str) -> str:
+def read_text(
+    path: Path, remedy: str, *, max_bytes: int = MAX_BYTES, errors: str = "strict"
+) -> str:
     """Read a small text file.
 
     Args:
         path: The file.
         remedy: The end of the error.
+        max_bytes: Maximum size.
+        errors: Treatment of bytes that are not UTF-8, as in :meth:`bytes.decode`.
 
     Raises:
         InputError: The file is missing, not a regular file, too large, or not UTF-8.
@@ -27,10 +31,10 @@ def read_text(path: Path, remedy: str) -> str:
     if not path.is_file():
         what = "is not a file" if path.exists() else "there is no such file"
         raise InputError(f"{path}: {what}; {remedy}")
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise InputError(f"{path}: has {size} bytes, more than {MAX_BYTES}; {remedy}")
+    if (size := path.stat().st_size) > max_bytes:
+        raise InputError(f"{path}: has {size} bytes, more than {max_bytes}; {remedy}")
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8", errors=errors)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
     except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ import tomlkit
 import tomlkit.items
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.jsonfile import check_depth
+from pyg_stgcn.jsonfile import check_depth, read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,17 +32,11 @@ def read_toml(path: Path, remedy: str) -> dict[str, Any]:
     Raises:
         InputError: The file is missing, too large or damaged.
     """
-    if not path.is_file():
-        what = "is not a file" if path.exists() else "there is no such file"
-        raise InputError(f"{path}: {what}; {remedy}")
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise InputError(f"{path}: has {size} bytes, more than {MAX_BYTES}; {remedy}")
+    # Names of files may hold halves of surrogate pairs.
+    text = read_text(path, remedy, max_bytes=MAX_BYTES, errors="surrogatepass")
     try:
-        # Names of files may hold halves of surrogate pairs.
-        content = tomllib.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
+        content = tomllib.loads(text)
         check_depth(content)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({error}); {remedy}") from None
     return content

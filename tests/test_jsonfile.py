@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pyg_stgcn import jsonfile
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.jsonfile import parse_json, read_json
+from pyg_stgcn.jsonfile import parse_json, read_json, read_text
 
 
 def test_plain_content_is_read(tmp_path: Path) -> None:
@@ -32,7 +31,7 @@ def test_everything_else_is_refused_with_file_and_remedy(text: str, message: str
         parse_json(text, "runs/a.json", "copy it again")
 
 
-def test_files_that_hold_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_hold_no_text(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     with pytest.raises(InputError, match=r"a\.json: there is no such file; help$"):
         read_json(path, "help")
@@ -44,7 +43,7 @@ def test_files_that_hold_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"damaged .*utf-8.*; help$"):
         read_json(path, "help")
-    monkeypatch.setattr(jsonfile, "MAX_BYTES", 10)
     path.write_text('"0123456789"')
+    assert read_text(path, "help", max_bytes=12) == '"0123456789"'
     with pytest.raises(InputError, match=r"has 12 bytes, more than 10; help$"):
-        read_json(path, "help")
+        read_text(path, "help", max_bytes=10)
