@@ -6,7 +6,7 @@
 a store; "open" opens it in a new process, where its source is a folder of as many files, where that
 folder has just been touched, and where it is gone; "load" compares a loader of two processes with
 the training step that it feeds. Shown are medians over rounds, with the smallest and the largest;
-ratios are those within a round. Processor time hardly depends on what else runs. Memory is read
+ratios are those within a round. Processor time hardly depends on other programs. Memory is read
 from /proc: Linux only.
 """
 
@@ -208,7 +208,7 @@ def spread(values: Sequence[float], spec: str = "6.2f") -> str:
 
 def memory(kind: str) -> float:
     """MiB of this process: ``VmRSS`` now, ``VmHWM`` at most so far."""
-    # Not getrusage: what it says of a new process includes its parent.
+    # Not getrusage: its value for a new process includes the parent.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(re.findall(rf"{kind}:\s+(\d+) kB", status)[0]) / 1024
 
@@ -264,7 +264,7 @@ def make_source(root: Path) -> None:
 
 
 def time_preparing(root: Path) -> None:
-    """Prints what building the store costs."""
+    """Prints the cost of building the store."""
     make_source(root)
     taken, before, peak = in_new_process(prepare, root)
     size = sum(path.stat().st_size for path in (root / "processed").rglob("*.npy"))
@@ -285,7 +285,7 @@ def open_store(root: Path) -> tuple[float, float, float]:
 
 
 def time_opening(root: Path, rounds: int) -> None:
-    """Prints what opening the store costs."""
+    """Prints the cost of opening the store."""
     folder, away = root / "raw/files", root / "away"
     mtime = folder.stat().st_mtime_ns
     states: dict[str, Callable[[], object]] = {

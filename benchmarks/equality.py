@@ -99,7 +99,7 @@ def cases(folder: Path, all_exports: bool) -> Iterator[tuple[str, str]]:
     yield "init", f"{train} --init @stgcn-dense --freeze-backbone"
     yield "evaluate", "evaluate @stgcn-magnitude --views 3"
     yield "evaluate-all", f"evaluate @bone --dataset '{clips}' --split all"
-    yield "evaluate-lost-frames", "evaluate @stgcn-dense --views 2 --corruption 0.5"
+    yield "evaluate-dropped-frames", "evaluate @stgcn-dense --views 2 --corruption 0.5"
     yield "evaluate-assembly", "evaluate @assembly --views 2"
     yield "fuse", "fuse @stgcn-magnitude @bone"
     yield "sweep", f"sweep {data} --sparsities '0 0.8' --seeds 0"

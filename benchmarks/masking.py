@@ -6,8 +6,8 @@ ST-GCN of width 64 at 95 %, batches of 8 clips of 100 frames, 25 joints and two 
 backward, optimiser and controller. "score" updates its masks in every step; "magnitude" and "rigl"
 are timed between two updates, and once with the update. Every round times all methods, one after
 the other; shown are the medians of their milliseconds, of the ratios to the dense step of the same
-round, and the spread of these. Memory is what three steps add at most to a process of their own;
-how much of it is gradient and momentum of the scores is named apart.
+round, and the spread of these. Memory is the peak that three steps add to a process of their
+own; the part of the gradient and momentum of the scores is listed separately.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ Batches of 8 clips of 100 frames and 25 joints, width 64, all other options at t
 "two" has two persons in every clip; "mix" has 40 clips in five batches, 80 % of them with one
 person, which the reference pads to two. Both have the same weights and are checked to give
 the same logits first. Every round times both, one after the other; shown are the medians of their
-milliseconds a batch, of the ratios within a round, and the range of these ratios. Memory is what
-three training steps add to a process of their own, or to what is allocated on a GPU, at most.
+milliseconds a batch, of the ratios within a round, and the range of these ratios. Memory is the
+peak that three training steps add to a process of their own, or to the allocated memory of a GPU.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def check_equal(models: dict[str, nn.Module], device: str) -> None:
 
 def resident() -> int:
     """The most memory that this process has had so far, in KiB; Linux only."""
-    # Not getrusage: what it says of a new process includes its parent.
+    # Not getrusage: its value for a new process includes the parent.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0])
 
@@ -145,7 +145,7 @@ def peak_memory(name: str, variant: str, persons: str, threads: int) -> float:
 
 
 def peak_gpu_memory(model: nn.Module, batches: Sequence[Sequence[Any]]) -> float:
-    """MiB that training steps add to what is allocated, at most."""
+    """Peak memory in MiB that training steps add to the allocated memory."""
     step = make_step(model, batches[:1])
     model.zero_grad(set_to_none=True)
     before = torch.cuda.memory_allocated()

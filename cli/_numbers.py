@@ -20,7 +20,7 @@ def number(allowed: Range) -> click.IntRange | FiniteRange:
 
 
 class FiniteRange(click.FloatRange):
-    """A range of numbers, and what is not a number is in none."""
+    """A range of numbers that refuses NaN."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

@@ -109,7 +109,7 @@ def record_options(leave_out: Collection[str] = (), **defaults: Any) -> list[cli
 
 
 def given_options(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
-    """Those of the options that are on the command line."""
+    """The options that are given on the command line."""
     return {
         name: value
         for name, value in options.items()

@@ -86,7 +86,7 @@ def _default_folder(config: Any) -> Path:
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Run directory.  [default: runs/<what is trained>]",
+    help="Run directory.  [default: runs/DATA-MODEL-...]",
 )
 @config_option
 @click.option(

@@ -1,4 +1,4 @@
-"""Base class of all datasets, and what a reader has to supply."""
+"""Base class of all datasets, and the interface of a reader."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class SkeletonDataset(ClipMetadata, Dataset):
     ``<root>/processed/<name>``, later ones only open it. A store that does not fit its source, its
     options or this version of the package, or that is damaged, is built again where the source is
     there, and refused with the reason where it is not. Two processes never build at once: the
-    second waits and uses what the first has built.
+    second waits and uses the store of the first.
 
     **Writing a reader:** set :attr:`name`, implement :meth:`read`, and if there is a source file,
     :attr:`raw_file_names` (and :meth:`download`, where it can be fetched; and
-    :attr:`source_suffixes`, where it can be a folder). Options that change what is read belong into
+    :attr:`source_suffixes`, where it can be a folder). Options that change the clips belong in
     :meth:`store_options`. The base class checks every clip, drops persons that
     are zero over the whole clip, applies :obj:`pre_transform`, leaves out the few clips that cannot
     be used, and writes the store.
@@ -126,8 +126,8 @@ class SkeletonDataset(ClipMetadata, Dataset):
 
     @staticmethod
     def from_arrays(*args: Any, **options: Any) -> SkeletonDataset:
-        """Make a dataset of arrays in memory; takes what
-        :class:`~pyg_stgcn.datasets.skeleton_arrays.SkeletonArrays` takes.
+        """Make a dataset of arrays in memory; arguments as for
+        :class:`~pyg_stgcn.datasets.skeleton_arrays.SkeletonArrays`.
         """
         from pyg_stgcn.datasets.skeleton_arrays import SkeletonArrays
 
@@ -142,7 +142,7 @@ class SkeletonDataset(ClipMetadata, Dataset):
         """
 
     def store_options(self) -> dict[str, Any]:
-        """JSON-serialisable options that change what :meth:`read` gives."""
+        """JSON-serialisable options that change the clips of :meth:`read`."""
         return {}
 
     @property
@@ -309,7 +309,7 @@ class SkeletonDataset(ClipMetadata, Dataset):
         return None
 
     def _report(self) -> None:
-        """Warn of what somebody who trusts the numbers of this dataset should know."""
+        """Warn of skipped clips, hidden persons, leaks and unlikely bodies."""
         skipped = self.skipped
         if skipped:
             logger.warning(

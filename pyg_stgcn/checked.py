@@ -1,4 +1,4 @@
-"""Types of what is read from files, checked against annotations."""
+"""Type checks of values from files, against annotations."""
 
 from __future__ import annotations
 

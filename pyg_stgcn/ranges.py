@@ -45,14 +45,14 @@ def whole(low: int, high: int) -> Range:
     return Range(low, high, whole=True)
 
 
-#: Of what is taken away: never all of it.
+#: Fraction to remove: never all.
 FRACTION = Range(0, 1, high_open=True)
-#: Of what is kept, or of the way to the end.
+#: Fraction to keep, or fraction of the training.
 UP_TO_ALL = Range(0, 1)
-#: Neither nothing nor all.
+#: Fraction that is neither nothing nor all.
 PART = Range(0, 1, low_open=True, high_open=True)
 
-# The upper limits are far above what makes sense, and below what overflows, hangs or does not fit
+# The upper limits are far above sensible values, and below values that overflow, hang or do not fit
 # into any memory.
 FRAMES = whole(1, 100_000)
 PERSONS = whole(1, 1_000)
@@ -62,9 +62,9 @@ VIEWS = whole(1, 1_000)
 PROCESSES = whole(1, 1_024)
 ROUNDS = whole(1, 100_000)
 FPS = whole(1, 50)
-#: What all random number generators take.
+#: Seeds that all random number generators accept.
 SEED = whole(0, 2**32 - 1)
 WEIGHT = Range(0, 1_000_000)
-#: Of a class in the loss; far from what single precision rounds to zero or infinity.
+#: Weight of a class in the loss; far from rounding to zero or infinity in single precision.
 CLASS_WEIGHT = Range(1e-6, 1_000_000)
 DECAY = Range(0, 10)

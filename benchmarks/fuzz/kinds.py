@@ -43,7 +43,7 @@ class Kind:
     Args:
         path: The file; its content is put back afterwards.
         mutate: Makes other content of it.
-        use: Does with it what the commands do.
+        use: Uses it as the commands do.
         fraction: How often it is chosen in comparison with others.
     """
 
@@ -105,7 +105,7 @@ def annotations(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def make_kinds(folder: Path) -> dict[str, Kind]:
-    """Runs and datasets in a folder, and what of them is mutated."""
+    """Runs and datasets in a folder, and the files of them to mutate."""
     data = folder / "tiny.pkl"
     data.write_bytes(pickle.dumps(annotations(np.random.default_rng(0))))
     config = TrainOptions.of(

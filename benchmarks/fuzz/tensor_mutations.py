@@ -1,4 +1,4 @@
-"""Mutations of files of tensors: safetensors, sparse files, and what torch.save writes."""
+"""Mutations of files of tensors: safetensors, sparse files, and files of torch.save."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def mutated_safetensors(data: bytes, rng: Random) -> bytes:
 
 
 def mutated_sparse(data: bytes, rng: Random) -> bytes:
-    """Change what a sparse file says, and put its checksum right."""
+    """Change the content of a sparse file, and correct its checksum."""
     if rng.random() < 0.3:
         return mutated_safetensors(data, rng)
     with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:

@@ -1,4 +1,4 @@
-"""One mutation: what became of it, how long it took, and how much memory."""
+"""One mutation: its outcome, time and memory."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Readers of the files that other people write, and the checks of what is in them."""
+"""Readers of foreign files, and checks of their content."""

@@ -24,7 +24,7 @@ UNLABELLED = -1
 
 
 def text(value: Any, what: str) -> str:
-    """A text, or a number as one; :obj:`what` is what an error calls it."""
+    """A text, or a number as text; :obj:`what` is its name in errors."""
     # The text of a nested container could be as long as its author likes.
     if not isinstance(value, str | int | np.integer):
         raise InputError(f"{what} is {reprlib.repr(value)}, not a text")

@@ -1,4 +1,4 @@
-"""Recognise what a file that should be a pickle is instead, and say what reads it."""
+"""Recognition of files that are not pickles, and of the command or class that reads them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def refuse_other_formats(path: Path) -> None:
     """Refuse a file whose first bytes are those of another format than a pickle's.
 
     Raises:
-        InputError: If they are; says what the file is, and which command or class reads it.
+        InputError: If they are; it names the format, and the command or class that reads it.
         OSError: If the file cannot be read.
     """
     found = _recognise(path)

@@ -17,7 +17,7 @@ from pyg_stgcn.errors import InputError
 
 _MAX_NOISE_FRAMES = 11
 _MAX_WIDTH_BY_HEIGHT = 0.8
-_MAX_SHARE_SPREAD = 0.69754
+_MAX_STRAY_FRACTION = 0.69754
 _NEGLIGIBLE = 1e-3
 _SPINE = 1
 _MAX_BODY_FRAMES = 1_000_000
@@ -105,12 +105,12 @@ def _variance(joints: NDArray[np.float32]) -> float:
 
 
 def _is_upright(track: _Track) -> bool:
-    """Whether a body is no spread of stray joints; frames that are count no longer as motion."""
+    """Whether a body is upright; frames of stray joints no longer count as motion."""
     extent = np.ptp(track.joints, axis=1)
     plausible = extent[:, 0] <= _MAX_WIDTH_BY_HEIGHT * extent[:, 1]
     if plausible.all():
         return True
-    if 1 - plausible.mean() >= _MAX_SHARE_SPREAD:
+    if 1 - plausible.mean() >= _MAX_STRAY_FRACTION:
         return False
     track.motion = min(track.motion, _variance(track.joints[plausible]))
     return True

@@ -1,4 +1,4 @@
-"""Read foreign pickles without running what they contain.
+"""Reader of foreign pickles that runs none of their code.
 
 A pickle is a program. These may build plain containers, numbers, texts and NumPy arrays of numbers
 or texts; the first name of anything else ends the reading before it is looked up.

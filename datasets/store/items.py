@@ -44,9 +44,9 @@ def _repeat_edges(edge_index: Tensor, persons: int, joints: int) -> Tensor:
 
 
 def data_to_clip(data: Data, clip: Clip, edge_index: Tensor) -> Clip:
-    """Read back what a :obj:`pre_transform` has made of a clip, if a store can hold it.
+    """Convert the output of a :obj:`pre_transform` to a clip, if a store can hold it.
 
-    Where the transform has changed joints or frames and not ``present``, coordinates will tell.
+    If the transform has changed joints or frames but not ``present``, coordinates decide.
     """
     stored = {"x", "edge_index", "y", "num_persons", "name", "image_size", "present"}
     added = sorted(set(data.keys()) - stored)

@@ -44,7 +44,7 @@ class NpyWriter:
         return zlib.crc32(raw)
 
     def finish(self) -> dict[str, int]:
-        """Complete the file on disk and return what is needed to recognise it."""
+        """Complete the file on disk and return its size and checksum."""
         size = self._file.tell()
         self._file.seek(0)
         self._write_header()
@@ -70,11 +70,11 @@ def open_npy(path: Path, recorded: Mapping[str, int], check_data: bool) -> NDArr
 
     Args:
         path: The file.
-        recorded: What :meth:`NpyWriter.finish` has given for it.
+        recorded: Result of :meth:`NpyWriter.finish` for it.
         check_data: Whether to read all of it and compare its checksum.
 
     Raises:
-        ValueError: If its header, or what is checked of its data, is not what was written.
+        ValueError: If its header, or the checked part of its data, has changed.
         OSError: If it cannot be read.
     """
     # Before NumPy reads it: type, shape and order of a damaged header may be valid but wrong.

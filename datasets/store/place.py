@@ -1,4 +1,4 @@
-"""The place of a store: what may be replaced there, and under which names it is built."""
+"""The folder of a store: its replaceable files, and the names of those being built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a reader gives to what the store takes."""
+"""Preparation of the clips of a reader for the store."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Preparation:
             self._images.finish(self._name)
 
     def metadata(self) -> dict[str, Any]:
-        """Metadata known after the last clip: the splits, what was left out, and how many clips
+        """Metadata known after the last clip: the splits, the skipped clips, and how many clips
         show their main person in less than half of their frames.
         """
         splits = {

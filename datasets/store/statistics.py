@@ -75,7 +75,7 @@ def count_missing(store: ClipStore, clips: NDArray[np.int64]) -> Missing:
 def _frames_without_main(
     present: NDArray[np.bool_], frames: NDArray[np.int64], persons: NDArray[np.int64]
 ) -> int:
-    """In how many frames of some clips the person is missing who is seen in the most of them."""
+    """Number of frames in which the main person, seen in the most frames of a clip, is missing."""
     lengths = np.repeat(frames, persons)
     seen = np.add.reduceat(present.astype(np.int64), lengths.cumsum() - lengths)
     most = np.maximum.reduceat(seen, persons.cumsum() - persons)

@@ -15,7 +15,7 @@ _CONTACT_REACH = 0.92
 
 @dataclass(frozen=True)
 class Cue:
-    """When, with which side and how an action is performed in one clip."""
+    """Timing, side and size of an action in one clip."""
 
     progress: Array  # (T): 0 before the onset, 1 after the end
     phase: Array  # (T): phase of cyclic motion, in radians

@@ -32,10 +32,10 @@ from pyg_stgcn.skeletons import get_skeleton
 Clip32 = NDArray[np.float32]
 
 GENERATOR_VERSION = 2
-"""Raised with every change of what is generated, so that stores made before are made again."""
+"""Version of the generated clips; stores of earlier versions are built again."""
 FRAME_RATE = 30.0
 MIN_FRAMES, MAX_FRAMES = 40, 100
-DROP_SHARE = 0.03
+DROP_FRACTION = 0.03
 """Nominal fraction of joints that the simulated sensor loses."""
 
 _TRUNK = (0, 1, 2, 3, 4, 8, 12, 16, 20)
@@ -60,7 +60,7 @@ class Subject:
 
 
 def _generator(*words: int) -> np.random.Generator:
-    """Random numbers that depend on the words alone, never on what was drawn elsewhere."""
+    """Random numbers that depend only on the words, not on earlier draws."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
 
 
@@ -215,13 +215,13 @@ def _place(rng: np.random.Generator, points: Array) -> Array:
 
 
 def _sense(rng: np.random.Generator, points: Array) -> Array:
-    """Adds what a depth sensor adds: jitter, frozen joints, lost joints (all zero)."""
+    """Adds the errors of a depth sensor: jitter, frozen joints, missing joints (all zero)."""
     scale = np.full((NUM_JOINTS, 1), 0.006)
     scale[list(_EXTREMITIES)] = 0.012
     points = points + rng.normal(size=points.shape) * scale
     persons, frames, _, _ = points.shape
     span = 8
-    episodes = DROP_SHARE * NUM_JOINTS * persons * frames / span
+    episodes = DROP_FRACTION * NUM_JOINTS * persons * frames / span
     for _ in range(rng.poisson(episodes)):
         person, joint = rng.integers(persons), _DROPPABLE[rng.integers(len(_DROPPABLE))]
         start = rng.integers(frames)
@@ -242,7 +242,7 @@ def generate_clip(seed: int, subject: int, partner: int, action: int, repetition
 
     Shapes:
         - **output:** :math:`(M, T, 25, 3)`, metres in the frame of the sensor, joints in the order
-          of ``ntu25``; a lost joint is zero.
+          of ``ntu25``; a missing joint is zero.
     """
     points = perform(action, seed, subject, partner, repetition)
     rng = _generator(seed, _SENSOR_STREAM, subject, action, repetition)
@@ -251,11 +251,12 @@ def generate_clip(seed: int, subject: int, partner: int, action: int, repetition
 
 
 class SyntheticActions(SkeletonDataset):
-    r"""Sixteen actions of a kinematic body, made on the spot: nothing has to be downloaded.
+    r"""Sixteen actions of a kinematic body, generated without a download.
 
     A body of 25 joints, with bones of subject-dependent length, is moved by forward kinematics.
     Subjects differ in build, posture, handedness, amplitude and tempo; clips in onset, repetitions,
-    viewpoint, what the idle limbs do, sensor noise and lost joints. Three actions take two persons.
+    viewpoint, motion of the idle limbs, sensor noise and missing joints. Three actions take two
+    persons.
     The benchmark ``xsub`` trains on the subjects with odd numbers and tests on those with even
     numbers.
 

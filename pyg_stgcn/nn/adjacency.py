@@ -89,7 +89,7 @@ class Adjacency(nn.Module):
                 self.edge_weight.copy_(self.graph_weight)
 
     def forward(self) -> Tensor | SparseTensor:
-        """Builds the matrix from the present edge weights."""
+        """Builds the matrix from the current edge weights."""
         weight = self.weights()
         if not _is_sparse_device(weight):
             return self._dense(weight)
@@ -98,12 +98,12 @@ class Adjacency(nn.Module):
         return self._without_pruned(weight.detach())
 
     def weights(self) -> Tensor:
-        r"""The present edge weights :math:`\bar{A}_e`, in the order of :obj:`edge_index`."""
+        r"""The current edge weights :math:`\bar{A}_e`, in the order of :obj:`edge_index`."""
         weight: Tensor = self.edge_weight
         return weight * self.graph_weight if self.adaptive == "importance" else weight
 
     def dense(self) -> Tensor:
-        r"""The present edge weights :math:`\bar{A}` as in :meth:`by_partition`, with gradients."""
+        r"""The current edge weights :math:`\bar{A}` as in :meth:`by_partition`, with gradients."""
         return self.placed(self.weights())
 
     def placed(self, values: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class Adjacency(nn.Module):
 
     @torch.no_grad()
     def by_partition(self) -> Tensor:
-        r"""The present edge weights :math:`\bar{A}` as a tensor of shape :math:`(K, V, V)`.
+        r"""The current edge weights :math:`\bar{A}` as a tensor of shape :math:`(K, V, V)`.
 
         The entry :math:`(k, v, w)` is the weight of the message from joint :math:`v` to joint
         :math:`w` in partition :math:`k`; edges that are pruned, or not in a partition, are zero.

@@ -238,7 +238,7 @@ def _gpu_peak(backend: str, model: Any, setting: Setting) -> int:
 
 
 def _reset_peak() -> int | None:
-    """Resets the peak memory of this process to the present one, and returns it; Linux only."""
+    """Resets the peak memory of this process to the current one, and returns it; Linux only."""
     try:
         ctypes.CDLL(None).malloc_trim(0)  # freed memory would count otherwise
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

@@ -62,7 +62,7 @@ def check_same_data(run: Run) -> None:
     Changed coordinates alone only log a warning.
 
     Args:
-        run: With metadata of the present data; its folder holds those of the start.
+        run: With metadata of the current data; its folder holds those of the start.
 
     Raises:
         InputError: The classes, the skeleton or the clips have changed.

@@ -13,7 +13,7 @@ _LISTED = 3
 
 
 def describe_difference(skeleton: Skeleton, other: Skeleton) -> str:
-    """Says what a skeleton has that the other has not, and the reverse; empty if they are equal."""
+    """Describes the difference between two skeletons in words; empty if they are equal."""
     if skeleton.num_joints != other.num_joints:
         return (
             f"it has {skeleton.num_joints} joints ({skeleton.name!r}), not {other.num_joints} "

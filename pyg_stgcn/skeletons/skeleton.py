@@ -158,7 +158,7 @@ class Skeleton:
         return cls(**values)
 
     def difference(self, other: Skeleton) -> str:
-        """Says in a few words what is not as in another skeleton; empty if both are equal."""
+        """Describes the difference from another skeleton in words; empty if they are equal."""
         return describe_difference(self, other)
 
     def to_dict(self) -> dict[str, Any]:

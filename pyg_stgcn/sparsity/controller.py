@@ -144,7 +144,7 @@ class SparsityController:
         self._announce_update()
 
     def update(self, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Update the masks to the sparsity of the present step; arguments as for :meth:`step`."""
+        """Update the masks to the sparsity of the current step; arguments as for :meth:`step`."""
         drop_fraction = self._drop_fraction()
         for entry in self.masked:
             entry.parametrization.begin_update(drop_fraction)

@@ -71,7 +71,7 @@ class GroupLasso:
 
     @property
     def weight(self) -> float:
-        r""":math:`\lambda_t` of the present step."""
+        r""":math:`\lambda_t` of the current step."""
         step = self.controller.num_steps
         return 0.0 if step >= self.ramp_end else self.strength * step / self.ramp_end
 

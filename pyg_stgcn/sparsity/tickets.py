@@ -153,7 +153,7 @@ def prune_further(
 
     Args:
         weights (dict): Trained weights, by name.
-        masks (dict): The present masks of some of them.
+        masks (dict): The current masks of some of them.
         sparsity (float): Sparsity :math:`\varsigma` afterwards, in [0, 1).
         allocation (str): ``"global"``: one threshold for all layers; ``"uniform"`` or ``"erk"``:
             the numbers that :func:`sparsify` would prune of each layer.
@@ -164,7 +164,7 @@ def prune_further(
         dict: New masks of the same names. Pruned weights stay pruned.
 
     Raises:
-        InputError: If the present masks prune more than ``sparsity``, or an argument is out of
+        InputError: If the current masks prune more than ``sparsity``, or an argument is out of
             range.
     """
     check_sparsity(sparsity)

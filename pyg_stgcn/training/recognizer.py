@@ -111,7 +111,7 @@ class ActionRecognizer(pl.LightningModule):
 
     @property
     def sparsity(self) -> float:
-        """Present sparsity of the masked weights."""
+        """Current sparsity of the masked weights."""
         return 0.0 if self.controller is None else self.controller.sparsity
 
     def forward(self, batch: Batch) -> Tensor:
@@ -195,7 +195,7 @@ class ActionRecognizer(pl.LightningModule):
         self.log("val_top1", self._validated["val_top1"], prog_bar=True, sync_dist=True)
 
     def take_epoch_metrics(self) -> dict[str, float]:
-        """Metrics of the present epoch, over all processes; of the validation if there was one."""
+        """Metrics of the current epoch, over all processes; of the validation if there was one."""
         values = {"train_loss": self.train_loss.compute(), **self.train_metrics.compute()}
         self.train_loss.reset()
         self.train_metrics.reset()

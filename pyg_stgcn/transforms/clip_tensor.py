@@ -34,7 +34,7 @@ def split_persons(data: Data) -> Tensor:
     r"""The joints of a clip by person, :math:`(M, V, T, C)`.
 
     Raises:
-        InputError: If the nodes cannot be shared out equally.
+        InputError: If the nodes cannot be divided equally.
     """
     nodes, frames, channels = data.x.shape
     if nodes % data.num_persons:

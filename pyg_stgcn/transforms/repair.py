@@ -1,4 +1,4 @@
-"""Filling in of what is missing."""
+"""Repair of missing frames and joints."""
 
 from __future__ import annotations
 

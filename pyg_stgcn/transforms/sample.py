@@ -114,5 +114,5 @@ def sample_test_frames(
     return torch.from_numpy(np.concatenate(clips) % num_frames)
 
 
-# Clips of a dataset share few lengths, and seeding the generator costs more than all the rest.
+# Clips of a dataset have few lengths, and seeding the generator costs more than all the rest.
 _frames_for_testing = lru_cache(maxsize=1024)(sample_test_frames)

@@ -48,7 +48,7 @@ def finished(
 
 @pytest.fixture
 def stopped(finished: Path, tmp_path: Path) -> Path:
-    """As a run looks that was stopped after its last epoch."""
+    """A run that was stopped after its last epoch."""
     folder = tmp_path / "stopped"
     shutil.copytree(finished, folder)
     for name in ("model", "model.sparse", "masks"):

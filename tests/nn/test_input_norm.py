@@ -93,7 +93,7 @@ def test_in_training_every_slot_learns_for_itself() -> None:
 
 
 def test_statistics_that_were_loaded_stay() -> None:
-    """Those of a file without counters, and those of slots that all were trained."""
+    """Statistics of a file without counters, and statistics of slots that were all trained."""
     norm = make().eval()
     assert norm.trained_slots().tolist() == [0, 1]
     norm.train()(features(4), torch.tensor([0, 0, 1, 1]))

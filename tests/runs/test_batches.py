@@ -11,7 +11,7 @@ from pyg_stgcn.transforms import standard_transform
 
 
 @pytest.mark.parametrize("num_clips", [10, 11])
-def test_processes_share_the_order_of_one(num_clips: int) -> None:
+def test_processes_divide_the_order_of_one(num_clips: int) -> None:
     one = EpochSampler(num_clips, seed=3, shuffle=True)
     two = [EpochSampler(num_clips, seed=3, shuffle=True, rank=r, world_size=2) for r in (0, 1)]
     for sampler in (one, *two):

@@ -128,7 +128,7 @@ def test_classes_come_equally_often() -> None:
 
 
 @pytest.mark.parametrize("num_clips", [10, 11])
-def test_draws_depend_on_seed_and_epoch_alone_and_are_shared_out(num_clips: int) -> None:
+def test_draws_depend_on_seed_and_epoch_alone_and_are_divided(num_clips: int) -> None:
     labels = np.arange(num_clips) % 3
 
     def keys(seed: int = 3, epoch: int = 4, **place: int) -> list[tuple[int, ...]]:

@@ -18,7 +18,7 @@ Change = Callable[[dict[str, Any]], object]
 
 @pytest.fixture
 def started(tiny_pickle: Path, tmp_path: Path) -> TrainOptions:
-    """Of a run in ``tmp_path / "run"`` that lacks its end, on a pickle of its own."""
+    """Options of an unfinished run in ``tmp_path / "run"`` on its own pickle."""
     data = tmp_path / "mine.pkl"
     data.write_bytes(tiny_pickle.read_bytes())
     config = TrainOptions.of(

@@ -360,7 +360,7 @@ def test_dense_where_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
 @NATIVE
 @pytest.mark.parametrize("first_seconds", [3.0, 1.0])
 def test_the_faster_of_two(monkeypatch: pytest.MonkeyPatch, first_seconds: float) -> None:
-    """By a clock that lets the dense model take two seconds."""
+    """The clock is replaced: the dense model takes two seconds."""
     model = trained(create_model("stgcn", 3, chain(10), base_channels=4))
     clock = itertools.accumulate(itertools.cycle([0.0, first_seconds, 0.0, 2.0]))
     monkeypatch.setattr("pyg_stgcn.runtime.compiler.time.perf_counter", lambda: next(clock))

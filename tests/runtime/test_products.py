@@ -70,7 +70,7 @@ def test_dense_weights_stay_dense() -> None:
 
 @torch.no_grad()
 def test_what_is_timed_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that lets the sparse product be faster in one of two layers."""
+    """The clock is replaced: the sparse product is faster in one of two layers."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
     prune(model, 0.8)

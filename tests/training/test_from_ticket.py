@@ -189,7 +189,7 @@ def test_a_dense_run_does_not_go_on_as_a_ticket(
 
 
 def test_masks_are_counted_and_not_zeros(dense: Run, tmp_path: Path) -> None:
-    """Of a ticket of one stage, whose weights are zero and get no gradient."""
+    """The ticket has masks in one stage, whose weights are zero and get no gradient."""
     include = "stages.0.*"
     masks = prune_further(load_file(dense.weights), full_masks(dense.build_model(), include), 0.75)
     early = load_file(dense.early_weights(EPOCH))

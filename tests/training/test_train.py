@@ -264,7 +264,7 @@ def test_killed_and_resumed(
 
 
 @pytest.mark.timeout(1800)
-def test_two_processes_share_a_step(tmp_path: Path) -> None:
+def test_two_processes_divide_a_step(tmp_path: Path) -> None:
     script = Path(__file__).with_name("two_processes.py")
     for devices in ("1", "2"):
         command = [sys.executable, str(script), devices, str(tmp_path / f"{devices}.pt")]

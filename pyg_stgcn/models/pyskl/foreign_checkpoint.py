@@ -80,7 +80,7 @@ def load_tensors(file: BinaryIO) -> Any:
 
 
 def _check_pickles(file: BinaryIO) -> None:
-    """Refuse what would take more time or memory than its length lets expect."""
+    """Refuse files that would take more time or memory than their length suggests."""
     if file.read(4) != b"PK\3\4":  # As PyTorch decides.
         file.seek(0)
         for _ in range(_NUM_OLD_PICKLES):

@@ -195,7 +195,7 @@ class STGraphConv(MessagePassing):
     def _typed_edges(
         self, x: Tensor, edge_index: Tensor, edge_weight: OptTensor, edge_type: OptTensor
     ) -> tuple[Tensor, OptTensor]:
-        """Splits every target node into K, one per partition; also sums what arrives there."""
+        """Splits every target node into K, one per partition; also sums the features there."""
         target = edge_index[1]
         if edge_type is not None:
             target = target * self.num_partitions + edge_type

@@ -33,7 +33,7 @@ class DynamicMask(Mask):
         structure: str = "unstructured",
     ) -> None:
         super().__init__(weight, score_scale, generator, structure)
-        #: Fraction of the kept weights that the present update may replace.
+        #: Fraction of the kept weights that the current update may replace.
         self.drop_fraction = 0.0
         device = "cpu" if generator is None else generator.device
         seed = torch.randint(2**40, (1,), generator=generator, device=device)
@@ -69,7 +69,7 @@ class DynamicMask(Mask):
         return draw_uniform(self.unit_shape, generator).to(weight.device)
 
     def begin_update(self, drop_fraction: float) -> None:
-        """Keep the present mask, to know afterwards which weights have grown."""
+        """Keep the current mask, to know afterwards which weights have grown."""
         self.drop_fraction = drop_fraction
         self._before = self.mask.clone()
 

@@ -38,7 +38,7 @@ class FeedbackMask(MagnitudeMask):
     """
 
     def needs_dense_grad(self, before_update: bool) -> bool:
-        """In every step."""
+        """True: the mask needs them in every step."""
         return True
 
     def forward(self, weight: Tensor) -> Tensor:

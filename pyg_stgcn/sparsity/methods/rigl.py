@@ -57,7 +57,7 @@ class RigLMask(DynamicMask):
         return self.pool(torch.nan_to_num(accumulated.abs(), nan=0.0, posinf=0.0))
 
     def needs_dense_grad(self, before_update: bool) -> bool:
-        """In the last step before an update only."""
+        """True only for the last step before an update."""
         return before_update
 
     def end_update(self, weight: Tensor, optimizer: torch.optim.Optimizer | None) -> None:

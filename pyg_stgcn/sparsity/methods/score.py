@@ -71,7 +71,7 @@ class ScoreMask(Mask):
         return self.pool(self.score)
 
     def needs_dense_grad(self, before_update: bool) -> bool:
-        """In every step."""
+        """True: the mask needs them in every step."""
         return True
 
     def forward(self, weight: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ def test_copies_refer_to_the_file(folder: Path, duplicate: Any) -> None:
     assert np.array_equal(other[1].keypoint, clips[1].keypoint)
 
 
-def test_a_copy_notices_that_the_store_was_built_anew(folder: Path) -> None:
+def test_a_copy_notices_that_the_store_was_built_again(folder: Path) -> None:
     other = pickle.loads(pickle.dumps(ClipStore.build(folder, make_clips(), META)))
     ClipStore.build(folder, make_clips(), META)
     with pytest.raises(InputError, match="built this store again"):

@@ -13,7 +13,7 @@ from pyg_stgcn.datasets import SyntheticActions
 from pyg_stgcn.datasets.synthetic.kinematics import PARENTS
 from pyg_stgcn.datasets.synthetic.motions import ACTIONS
 from pyg_stgcn.datasets.synthetic.synthetic_actions import (
-    DROP_SHARE,
+    DROP_FRACTION,
     MAX_FRAMES,
     MIN_FRAMES,
     generate_clip,
@@ -114,7 +114,7 @@ def test_missing_joints_have_their_nominal_fraction(default_root: Path) -> None:
         lost = ~joints.any(axis=-1)
         held = (joints[:, 1:] == joints[:, :-1]).all(axis=-1) & ~lost[:, 1:]
         zero, frozen, total = zero + lost.sum(), frozen + held.sum(), total + lost.size
-    assert 0.8 * DROP_SHARE < (zero + frozen) / total < 1.1 * DROP_SHARE
+    assert 0.8 * DROP_FRACTION < (zero + frozen) / total < 1.1 * DROP_FRACTION
     assert 0.8 < zero / frozen < 1.4
 
 
