@@ -56,7 +56,9 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train experts of several sparsities as one model, and compare it with controls.
+    """Train an assembly of experts, and compare it with controls.
+
+    The experts have several sparsities and are trained together as one model.
 
     All other options are those of 'train'. Finished runs are not trained again, and unfinished ones
     are continued. Writes assemble.json, assemble.csv, subsets.csv and assemble.png

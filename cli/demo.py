@@ -36,10 +36,10 @@ _OPTIONS: dict[str, object] = {
 )
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(root: str, out: Path, seed: int, as_json: bool) -> None:
-    """Train a dense and a 90 % sparse ST-GCN on synthetic data; a few minutes on a CPU.
+    """Train a dense and a 90 % sparse ST-GCN on synthetic data.
 
-    No download is needed. Finished runs in --out are not trained again, and unfinished ones are
-    continued.
+    It takes a few minutes on a CPU and needs no download. Finished runs in --out are not trained
+    again, and unfinished ones are continued.
     """
     from pyg_stgcn.datasets import SyntheticActions
     from pyg_stgcn.plots.curves import plot_curves

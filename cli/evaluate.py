@@ -81,7 +81,9 @@ def command(
     as_json: bool,
     **where: str | None,
 ) -> None:
-    """Evaluate the trained model of RUN on its validation clips, or on others.
+    """Evaluate the trained model of RUN on clips.
+
+    By default these are the validation clips of the run.
 
     Writes evaluation.json, the class probabilities (predictions.npz) and the confusion matrix
     (confusion.csv, confusion.png) into RUN.

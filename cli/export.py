@@ -53,11 +53,11 @@ def _preprocessing(run: Run) -> dict[str, Any]:
 )
 @option("--half", is_flag=True, help="Store the weights in half precision (sparse only).")
 def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool) -> None:
-    """Write the trained model of RUN to one file that needs neither the run nor its data.
+    """Write the trained model of RUN to one file.
 
-    A sparse file holds the kept weights, the skeleton, the classes and the preprocessing of clips.
-    It contains no pickle. In Python, 'pyg_stgcn.runtime.load(FILE)' loads a model that skips the
-    pruned weights.
+    The file needs neither the run nor its data. A sparse file holds the kept weights, the
+    skeleton, the classes and the preprocessing of clips. It contains no pickle. In Python,
+    'pyg_stgcn.runtime.load(FILE)' loads a model that skips the pruned weights.
 
     The other formats hold the dense model with its zeros. The inputs are x [persons * joints,
     frames, channels], person by person, and batch [persons * joints], the clip index of every row

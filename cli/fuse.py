@@ -37,11 +37,12 @@ def command(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Average the class probabilities of several RUNs, such as those of four streams.
+    """Average the class probabilities of several RUNs.
 
-    'train' and 'evaluate' write the probabilities into each run. By default, joint and bone streams
-    have twice the weight of the motion streams. --search needs runs trained with --hold-out: it
-    never uses the validation clips that the result is measured on.
+    The runs are, for example, those of the four streams. 'train' and 'evaluate' write the
+    probabilities into each run. By default, joint and bone streams have twice the weight of the
+    motion streams. --search needs runs trained with --hold-out: it never uses the validation clips
+    that the result is measured on.
     """
     if search and weights is not None:
         raise click.UsageError("--weights and --search exclude each other")

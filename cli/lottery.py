@@ -88,7 +88,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Find lottery tickets: prune a trained network, rewind its weights, train again.
+    """Find lottery tickets by pruning, rewinding and training.
 
     Each round prunes the smallest of the remaining weights, sets the others back to an early epoch,
     and trains them from there. Two controls show the value of a ticket: random masks with the same

@@ -79,11 +79,11 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Count parameters and multiply-accumulates (MACs) of a MODEL or a trained RUN, and time it.
+    """Count parameters and MACs of a MODEL or RUN, and time it.
 
-    Dense MACs count all weights and all pairs of joints; effective MACs count only those that are
-    not zero. The time is the median of repeated forward passes; the memory is the peak of one pass.
-    For a RUN, the sparsity is shown too.
+    MACs are multiply-accumulates. Dense MACs count all weights and all pairs of joints; effective
+    MACs count only those that are not zero. The time is the median of repeated forward passes; the
+    memory is the peak of one pass. For a RUN, the sparsity is shown too.
     """
     from pyg_stgcn.cli._device import check_device
     from pyg_stgcn.models import random_clips

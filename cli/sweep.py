@@ -58,7 +58,9 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train at several sparsities, by several methods, with several seeds, and compare.
+    """Train at several sparsities, and compare the results.
+
+    The methods of pruning and the seeds can vary too.
 
     All other options are those of 'train'. Finished runs are not trained again, and unfinished ones
     are continued. Writes sweep.json, sweep.csv and sweep.png into --out: means, standard
@@ -66,6 +68,8 @@ def command(
 
     --print-commands prints one independent command a line. When all are done, the same call without
     this option writes the table. For Slurm, with N lines in commands.txt:
+
+    \b
     sbatch --array=1-N --wrap 'eval "$(sed -n "${SLURM_ARRAY_TASK_ID}p" commands.txt)"'
     """
     from pyg_stgcn.studies.sweeps import plan_sweep, summarise_sweep
