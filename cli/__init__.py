@@ -55,7 +55,7 @@ class _Commands(click.Group):
                     echo(f"Error: {stop}", err=True)
             raise
         except BrokenPipeError:
-            raise  # The reader of the output has closed it; click ends silently.
+            raise  # The reader of the output has closed it; click ends without a message.
         except click.ClickException as error:
             # The same error, so that click shows the usage of its command.
             error.message = printable(error.message, keep="\n\t")  # type: ignore[misc]

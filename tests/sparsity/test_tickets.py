@@ -108,7 +108,7 @@ def test_min_density_revives_nothing(allocation: str) -> None:
     assert flat(found).count(False) == num_pruned(0.87, len(flat(masks)))
 
 
-def test_uniform_prunes_the_same_share_of_every_layer() -> None:
+def test_uniform_prunes_the_same_fraction_of_every_layer() -> None:
     masks = prune_further(some_weights(0), all_kept(), 0.5, allocation="uniform")
     for mask in masks.values():
         assert abs(int(mask.sum()) - mask.numel() / 2) <= 1

@@ -124,7 +124,7 @@ def test_mirror_keeps_scores_with_their_joints(clips: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize("p", [0.0, 0.2, 1.0])
-def test_mirror_takes_its_share_of_clips(clips: SimpleNamespace, p: float) -> None:
+def test_mirror_takes_its_fraction_of_clips(clips: SimpleNamespace, p: float) -> None:
     clip = clips.random(frames=1)
     mirror = RandomMirror(get_skeleton("ntu25"), p)
     fraction = sum(not torch.equal(mirror(clip).x, clip.x) for _ in range(1000)) / 1000

@@ -71,7 +71,7 @@ def test_every_frame_can_be_dropped_and_kept(clips: SimpleNamespace, mode: str) 
     assert counts.min() > 10 and counts.max() < 120
 
 
-def test_clips_and_seeds_differ_and_a_higher_share_loses_more(clips: SimpleNamespace) -> None:
+def test_clips_and_seeds_differ_and_a_higher_fraction_drops_more(clips: SimpleNamespace) -> None:
     first = dropped(TemporalCorruption(0.5)(ones(clips)))
     assert first == dropped(TemporalCorruption(0.5)(ones(clips, persons=2)))
     assert first != dropped(TemporalCorruption(0.5, seed=1)(ones(clips)))
@@ -148,7 +148,7 @@ def test_each_person_loses_joints_in_all_frames(
 
 
 @pytest.mark.parametrize(("ratio", "seed"), [(0.01, 0), (0.01, None), (0.1, 0)])
-def test_the_share_of_joints_is_right_on_average(
+def test_the_fraction_of_joints_is_right_on_average(
     clips: SimpleNamespace, ratio: float, seed: int | None
 ) -> None:
     transform = JointDropout(ratio, seed)
@@ -161,7 +161,7 @@ def test_the_share_of_joints_is_right_on_average(
     assert (dropped.view(-1, 25).mean(dim=0) > ratio / 4).all()
 
 
-def test_a_higher_share_of_joints_loses_the_same_and_more(clips: SimpleNamespace) -> None:
+def test_a_higher_fraction_of_joints_drops_the_same_and_more(clips: SimpleNamespace) -> None:
     clip = ones(clips, persons=2)
     dropped = [(JointDropout(ratio)(clip.clone()).x == 0) for ratio in torch.arange(0, 1, 0.03)]
     for less, more in itertools.pairwise(dropped):

@@ -128,7 +128,7 @@ def test_batches_of_different_persons(clips: SimpleNamespace) -> None:
     assert batch.name == ["clip_1"] * 3
 
 
-def test_functional_form(clips: SimpleNamespace) -> None:
+def test_functional_names(clips: SimpleNamespace) -> None:
     clip = clips.random(frames=30)
     pipe = (
         IterableWrapper([clip])

@@ -31,7 +31,7 @@ def test_the_transpose_that_is_named_mends_the_array(persons: int, order: tuple[
 
 @pytest.mark.parametrize("order", [(1, 0, 2, 3), (0, 2, 1, 3), (3, 1, 2, 0), (0, 1, 3, 2)])
 @pytest.mark.parametrize("joints", [None, 17])
-def test_the_usual_orders_are_found_without_the_number_of_frames(
+def test_common_orders_are_found_without_the_number_of_frames(
     order: tuple[int, ...], joints: int | None
 ) -> None:
     given = tuple((1, 60, 17, 3)[axis] for axis in order)

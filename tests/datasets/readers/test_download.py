@@ -364,7 +364,7 @@ def test_a_server_of_something_else(server: Server, path: Path, answer: bytes) -
         download_file(any_file(server), path)
 
 
-def test_a_silent_server(server: Server, path: Path) -> None:
+def test_a_server_without_an_answer(server: Server, path: Path) -> None:
     server.waits = 0.6
     with pytest.raises(InputError, match=r"the server does not answer"):
         download_file(any_file(server), path, patience=0.2)
