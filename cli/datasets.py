@@ -279,7 +279,7 @@ def info_command(as_json: bool, **where: Any) -> None:
         [
             ("joints missing", percent(missing["fraction"])),
             *((f"  {joint}", percent(fraction)) for joint, fraction in missing["worst"].items()),
-            ("frames without a person", percent(info["frames_without_a_person"])),
+            ("frames in which a person is missing", percent(info["frames_without_a_person"])),
             ("frames without the main person", percent(info["frames_without_the_main_person"])),
         ],
     )

@@ -169,7 +169,7 @@ def _print_evaluation(result: dict[str, Any]) -> None:
                 for label, name in _ACCURACIES.items()
                 if name in result
             ),
-            ("samples", result["samples"]),
+            ("clips", result["samples"]),
             *([("without a label", result["unlabelled"])] if result["unlabelled"] else []),
             ("views", result["views"]),
             *sparsity_rows(result),
@@ -206,7 +206,7 @@ def _print_robustness(result: dict[str, Any]) -> None:
         title=f"{_title(result)}{repair}",
     )
     echo(
-        f"samples: {result['samples']}, views: {result['views']}\n"
+        f"clips: {result['samples']}, views: {result['views']}\n"
         f"kept: {percent(1 - result['sparsity'])} of the maskable weights, "
         f"{percent(result['params_kept_fraction'])} of all parameters\n"
         f"table: {result['robustness_csv']}\nfigure: {result['robustness_png']}"

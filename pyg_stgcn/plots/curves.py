@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from pyg_stgcn.plots.saving import save
@@ -26,6 +27,13 @@ _SWEEP_TICKS = 12
 def _series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
     points = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
     return [epoch for epoch, _ in points], [value for _, value in points]
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Numbers such as 0.7 at the ticks of a logarithmic axis, not 7 times a power of ten."""
+    formatter = LogFormatter()
+    axes.yaxis.set_major_formatter(formatter)
+    axes.yaxis.set_minor_formatter(formatter)
 
 
 def plot_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -53,10 +61,12 @@ def plot_curves(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
         epochs, values = _series(rows, "sparsity")
         sparsity.plot(epochs, np.multiply(values, 100), color=color)
     loss.set(title="loss", yscale="log")
+    _plain_ticks(loss)
     accuracy.set(title="top-1 accuracy (%)", ylim=(0, 102))
     sparsity.set(title="sparsity (%)", ylim=(-2, 102))
     for axes in (loss, accuracy, sparsity):
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
     accuracy.legend(fontsize="small")
     save(figure, path)
@@ -273,6 +283,7 @@ def plot_bench(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     ]
     axes.set_xticks(range(len(settings)), names)
     axes.set(ylabel="milliseconds", yscale="log", title=f"{rows[0]['frames']} frames")
+    _plain_ticks(axes)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
     figure.legend(fontsize="small", loc="outside right upper")

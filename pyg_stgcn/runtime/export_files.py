@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.export import Dim
+from torch import nn
+from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as shape_config
 
 from pyg_stgcn.errors import InputError
@@ -65,14 +65,12 @@ def save_onnx(
     """
     if missing := missing_packages("onnx", "onnxscript"):
         raise InputError(f"ONNX files need {missing}")
-    module, clips, shapes = _to_trace(model)
     with torch.no_grad(), _quiet():
+        # The exporter of ONNX would trace twice, and print the program of the failed first try.
         program = torch.onnx.export(
-            module,
-            clips,
+            _trace(model),
             input_names=["x", "batch"],
             output_names=["logits"],
-            dynamic_shapes=shapes,
             dynamo=True,
             verbose=False,
         )
@@ -97,30 +95,16 @@ def save_pt2(
         >>> save_pt2("model.pt2", model)
         >>> logits = torch.export.load("model.pt2").module()(x, batch)
     """
-    module, clips, shapes = _to_trace(model)
-    # Without the two settings the file would refuse a single person.
-    with (
-        torch.no_grad(),
-        _quiet(),
-        shape_config.patch(  # type: ignore[attr-defined]
-            backed_size_oblivious=True
-        ),
-    ):
-        program = torch.export.export(
-            module,
-            clips,
-            dynamic_shapes=shapes,
-            strict=True,
-            prefer_deferred_runtime_asserts_over_guards=True,
-        )
+    with torch.no_grad(), _quiet():
+        program = _trace(model)
         extra = {} if description is None else {DESCRIPTION: json.dumps(description)}
         content = io.BytesIO()
         torch.export.save(program, content, extra_files=extra)
     write_atomically(Path(path), lambda file: file.write_bytes(content.getvalue()))
 
 
-def _to_trace(model: nn.Module) -> tuple[nn.Module, tuple[Tensor, Tensor], tuple[Any, Any]]:
-    """The model without masks, clips of one and of two persons, and their dynamic sizes."""
+def _trace(model: nn.Module) -> ExportedProgram:
+    """The program of the model without masks, for any number of clips, persons and frames."""
     if not isinstance(model, Backbone | Assembly):
         raise InputError(f"{type(model).__name__}: give a backbone or an assembly")
     plain = copy_plain(model)
@@ -128,13 +112,25 @@ def _to_trace(model: nn.Module) -> tuple[nn.Module, tuple[Tensor, Tensor], tuple
     x = torch.randn(3 * num_joints, _FRAMES, model.in_channels).to(like)
     batch = torch.tensor([0, 1, 1], device=like.device).repeat_interleave(num_joints)
     nodes = num_joints * Dim("persons", min=1)
-    return plain, (x, batch), ({0: nodes, 1: Dim.AUTO}, {0: nodes})
+    # Without the two settings the file would refuse a single person.
+    with shape_config.patch(  # type: ignore[attr-defined]
+        backed_size_oblivious=True
+    ):
+        return torch.export.export(
+            plain,
+            (x, batch),
+            dynamic_shapes=({0: nodes, 1: Dim.AUTO}, {0: nodes}),
+            strict=True,
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hides the messages of the exporters about their own internals."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
+    loggers = [
+        logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnx_ir", "onnxscript")
+    ]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
