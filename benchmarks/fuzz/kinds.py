@@ -71,7 +71,7 @@ def use_predictions(path: Path) -> None:
 
 
 def use_ticket(path: Path, dense: Run) -> None:
-    run = replace(dense, config=dense.config.replace(ticket=str(path)))
+    run = replace(dense, config=dense.config.replace(save_epoch=None, ticket=str(path)))
     ticket = open_ticket(run)
     first_epoch(run, ticket)
     start_from(ticket, run, run.build_model())

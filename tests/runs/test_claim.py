@@ -110,8 +110,8 @@ def test_a_folder_with_something_else_is_no_beginning(tmp_path: Path, name: str)
     [
         [],
         [".lock"],
-        [".lock", ".config.4711.json"],
-        ["checkpoints/", ".config.4711.json"],  # Earlier versions made this folder first.
+        [".lock", ".config.4711.toml"],
+        ["checkpoints/", ".config.4711.toml"],  # Earlier versions made this folder first.
     ],
     ids=str,
 )

@@ -13,10 +13,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_the_documented_orders_are_those_of_the_skeletons() -> None:
-    text = (REPOSITORY / "docs" / "skeletons-and-transforms.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "docs" / "reference" / "skeletons.md").read_text(encoding="utf-8")
     rows = [
         [cell.strip(" `") for cell in line.strip("|").split("|")]
-        for line in text.split("### The order of the joints")[1].splitlines()
+        for line in text.split("## The order of the joints")[1].splitlines()
         if line.startswith("|")
     ][:27]
     _, *names = rows[0]
@@ -29,7 +29,7 @@ def test_the_documented_orders_are_those_of_the_skeletons() -> None:
 
 
 def test_the_documented_ways_to_reorder() -> None:
-    text = (REPOSITORY / "docs" / "skeletons-and-transforms.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "docs" / "reference" / "skeletons.md").read_text(encoding="utf-8")
     found = re.findall(r"\| `(\w+)` \| `(\[[\d, ]+\])` \|", text)
     orders = {name: json.loads(numbers) for name, numbers in found}
     # The bones that the program drawskt, which comes with MSR-Action3D, draws; joints from 1.

@@ -168,7 +168,7 @@ def test_files_of_killed_writes_are_deleted_when_the_run_goes_on(
     run: Run, undisturbed: Path
 ) -> None:
     ours = ["checkpoints/.last.123.ckpt", "checkpoints/.best.9.ckpt", ".metrics.77.csv"]
-    ours += [".model.sparse.5.safetensors", ".config.1.json", ".predictions-held-out.2.npz"]
+    ours += [".model.sparse.5.safetensors", ".config.1.toml", ".predictions-held-out.2.npz"]
     others = [".last.123.ckpt", ".notes.123.txt", "checkpoints/.last.old.ckpt", ".metrics.csv"]
     for name in (*ours, *others):
         (run.folder / name).write_text("")
@@ -183,9 +183,9 @@ STATES: dict[str, list[str]] = {
     "missing": [],
     "made": ["run/"],
     "locked": ["run/.lock"],
-    "writing": ["run/.lock", "run/.config.4711.json"],
+    "writing": ["run/.lock", "run/.config.4711.toml"],
     # As versions have left it that made this folder first.
-    "checkpoints first": ["run/checkpoints/", "run/.config.4711.json"],
+    "checkpoints first": ["run/checkpoints/", "run/.config.4711.toml"],
 }
 
 
@@ -236,7 +236,7 @@ def test_the_configuration_comes_before_everything_else(
             raise Killed
         write_atomically(path, write)
 
-    for name in ("tables", "runs.checkpoint", "runs.folder"):
+    for name in ("tables", "runs.checkpoint", "runs.config_file"):
         monkeypatch.setattr(f"pyg_stgcn.{name}.write_atomically", killed)
     for limit in (1, 2, 3):
         limits.append(limit)

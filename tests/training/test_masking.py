@@ -77,7 +77,7 @@ def test_each_expert_of_an_assembly_has_its_level() -> None:
 
 def test_what_cannot_be_masked_or_penalised() -> None:
     with pytest.raises(InputError, match=r"^freeze_backbone: leaves nothing to prune"):
-        mask_model(backbone(), options(sparsity=0.5, freeze_backbone=True), STEPS)
+        mask_model(backbone(), options(sparsity=0.5, freeze_backbone=True, init="run"), STEPS)
     with pytest.raises(InputError, match=r"^penalty 0.1: .*; give a sparsity"):
         make_penalties(None, options(penalty=0.1))
     config = options(sparsity=0.5, schedule="constant", warmup=0.0, penalty=0.1)
