@@ -29,9 +29,15 @@ def _series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], li
     return [epoch for epoch, _ in points], [value for _, value in points]
 
 
-def _plain_ticks(axes: Axes) -> None:
+class _PlainFormatter(LogFormatter):
     """Numbers such as 0.7 at the ticks of a logarithmic axis, not 7 times a power of ten."""
-    formatter = LogFormatter()
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def _plain_ticks(axes: Axes) -> None:
+    formatter = _PlainFormatter()
     axes.yaxis.set_major_formatter(formatter)
     axes.yaxis.set_minor_formatter(formatter)
 

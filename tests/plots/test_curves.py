@@ -157,3 +157,11 @@ def test_bars_of_backends_are_their_times(tmp_path: Path, drawn: list[Figure]) -
     assert [bar.get_height() for bar in axes.patches] == list(times.values())
     assert [text.get_text() for text in axes.texts] == ["1.0x", "4.0x"]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1 x 2 persons\n1 thread"]
+
+
+def test_losses_are_written_as_plain_numbers(tmp_path: Path, drawn: list[Figure]) -> None:
+    rows = [{"epoch": 1, "train_loss": 2.5}, {"epoch": 2, "train_loss": 0.25}]
+    plot_curves(tmp_path / "figure.png", {"dense": rows})
+    drawn[0].draw_without_rendering()
+    labels = [tick.get_text() for tick in drawn[0].axes[0].get_yticklabels(which="both")]
+    assert {"0.3", "1", "2"} <= set(labels)
