@@ -122,6 +122,7 @@ class SubsetLogits(nn.Module):
 def evaluate_subsets(
     run: Run,
     model: Assembly,
+    counts: dict[str, Any],
     *,
     num_views: int,
     device: torch.device | str = "cpu",
@@ -135,12 +136,13 @@ def evaluate_subsets(
     Args:
         run: Defines the data, the experts and their levels.
         model: In evaluation mode; moved to ``device``.
+        counts: Its :func:`assembly_summary`.
         num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
         data: The clips (default: the validation clips of the run).
 
     Returns:
-        :func:`assembly_summary`, ``rows`` and the files. A row has ``experts`` (counted from 1),
+        ``counts``, ``rows`` and the files. A row has ``experts`` (counted from 1),
         ``levels``, ``head`` (``"shared"``, or an expert's ``"own"``), ``kept`` (the needed maskable
         weights of its members, in units of the first expert), ``params_kept`` (its needed non-zero
         parameters of all kinds, in units of a dense model like the first expert), ``top1``,
@@ -149,7 +151,6 @@ def evaluate_subsets(
     Raises:
         InputError: The data are missing, or are not those of the run.
     """
-    counts = assembly_summary(run, model, run.load_masks(model))
     clips = open_clips_for(run, data).labelled()
     predictions = evaluate_model(
         SubsetLogits(model).eval(), clips.dataset, clips.config, num_views=num_views, device=device
@@ -251,4 +252,5 @@ def evaluate_assembly(
             "assembly, such as "
             "'pyg-stgcn assemble' makes"
         )
-    return evaluate_subsets(run, model, num_views=num_views, device=device, data=data)
+    counts = assembly_summary(run, model, run.load_masks(model))
+    return evaluate_subsets(run, model, counts, num_views=num_views, device=device, data=data)

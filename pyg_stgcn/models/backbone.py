@@ -216,8 +216,7 @@ class Backbone(nn.Module):
             pre_logits (bool): If set to :obj:`True`, returns the features of the clips, shape
                 :math:`(N, C')`, instead of their logits. (default: :obj:`False`)
         """
-        clips = None if batch is None else batch[:: self.skeleton.num_joints]
-        features = global_mean_pool(maps.mean(dim=(1, 2)), clips, batch_size)
+        features = pool_persons(maps, batch, batch_size, self.skeleton)
         return features if pre_logits else self.head(features)
 
     def normalize(self, x: Tensor, batch: Tensor | None = None) -> Tensor:
@@ -264,6 +263,21 @@ def split_persons(
         )
     persons = x.view(-1, num_joints, *x.shape[1:]).transpose(1, 2)
     return persons, None if batch is None else batch[::num_joints]
+
+
+def pool_persons(
+    maps: Tensor, batch: Tensor | None, batch_size: int | None, skeleton: Skeleton
+) -> Tensor:
+    """The mean over frames, joints and persons of every clip, ``[N, C']``.
+
+    Args:
+        maps: The feature maps of persons, ``[P, T', V, C']``.
+        batch: The clip of every node, see :class:`Backbone`.
+        batch_size: The number of clips.
+        skeleton: The skeleton of the model.
+    """
+    clips = None if batch is None else batch[:: skeleton.num_joints]
+    return cast(Tensor, global_mean_pool(maps.mean(dim=(1, 2)), clips, batch_size))
 
 
 def _check_counts(**counts: int) -> None:

@@ -7,10 +7,9 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.nn import global_mean_pool
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models.backbone import Backbone, split_persons
+from pyg_stgcn.models.backbone import Backbone, pool_persons, split_persons
 from pyg_stgcn.models.blocks import Block
 from pyg_stgcn.nn import TemporalConv
 from pyg_stgcn.nn.input_norm import person_positions
@@ -122,8 +121,7 @@ class SparseBackbone(nn.Module):
         pre_logits: bool = False,
     ) -> Tensor:
         """Maps features to logits, see :meth:`~pyg_stgcn.models.Backbone.forward_head`."""
-        clips = None if batch is None else batch[:: self.skeleton.num_joints]
-        features = global_mean_pool(maps.mean(dim=(1, 2)), clips, batch_size)
+        features = pool_persons(maps, batch, batch_size, self.skeleton)
         return features if pre_logits else cast(Tensor, self.head(features))
 
     def _features(self, x: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ def finish_run(
     # Weights are stored and evaluated in single precision, whatever the training used.
     model.float()
     # Before the weights are written: a model that predicts NaN is no result.
-    predictions = predict(run, model.eval(), num_views=run.config.optim.eval_views, device=device)
+    predictions = predict(run, model.eval(), num_views=config.optim.eval_views, device=device)
     sparse = bool(
         config.sparsity.sparsity
         or config.sparsity.edge_sparsity
@@ -74,22 +74,23 @@ def finish_run(
     run.save_weights(model, sparse=sparse)
     validated = [row for row in table.rows if "val_top1" in row]
     result = {
-        "dataset": run.config.data.dataset,
-        "benchmark": run.config.data.benchmark,
-        "model": run.config.architecture,
-        "stream": run.config.data.stream,
+        "dataset": config.data.dataset,
+        "benchmark": config.data.benchmark,
+        "model": config.architecture,
+        "stream": config.data.stream,
         **classification_metrics(predictions.probabilities, predictions.labels),
-        "views": run.config.optim.eval_views,
+        "views": config.optim.eval_views,
         "val_top1_last": validated[-1]["val_top1"],
         "val_top1_best": max(row["val_top1"] for row in validated),
         **counts,
-        "epochs": run.config.optim.epochs,
+        "epochs": config.optim.epochs,
         "seconds": round(sum(row["seconds"] for row in table.rows), 1),
-        "seed": run.config.optim.seed,
+        "seed": config.optim.seed,
     }
     if isinstance(model, Assembly):
-        result["assembly"] = assembly_summary(run, model, run.load_masks(model))
-        evaluate_subsets(run, model, num_views=run.config.optim.eval_views, device=device)
+        assembly = assembly_summary(run, model, run.load_masks(model))
+        result["assembly"] = assembly
+        evaluate_subsets(run, model, assembly, num_views=config.optim.eval_views, device=device)
     write_json(run.summary, result)
     plot_curves(run.curves, {"": table.rows})
     return result

@@ -17,9 +17,7 @@ from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.training.callbacks import EpochLines, EpochTable, TimeEstimate
-from pyg_stgcn.training.from_ticket import (
-    WeightKeeper,
-)
+from pyg_stgcn.training.from_ticket import WeightKeeper
 from pyg_stgcn.training.stopping import OwnSignals
 
 #: Largest norm of an assembly's gradient, as released; its loss is the sum of several.
