@@ -7,6 +7,7 @@ from pyg_stgcn.sparsity.group import ControllerGroup
 from pyg_stgcn.sparsity.mask import (
     Mask,
     MaskedParameter,
+    copy_masks,
     fold_state_dict,
     masked_parameters,
     score_parameters,
@@ -73,6 +74,7 @@ __all__ = [
     "SparsitySummary",
     "Ticket",
     "check_masks",
+    "copy_masks",
     "fold_state_dict",
     "full_masks",
     "kept_after",

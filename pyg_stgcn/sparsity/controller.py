@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,15 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity.allocation import MIN_DENSITY
 from pyg_stgcn.sparsity.mask import add_mask, fold_mask, masked_parameters
 from pyg_stgcn.sparsity.methods import METHODS
 from pyg_stgcn.sparsity.plan import check_plan
+from pyg_stgcn.sparsity.rankable import check_values, check_weights
 from pyg_stgcn.sparsity.reach import explain_miss, sparsity_of
 from pyg_stgcn.sparsity.schedule import Schedule, SparsitySchedule, rescale
-from pyg_stgcn.sparsity.select import Candidate, Pattern, select_parameters
+from pyg_stgcn.sparsity.select import Candidate, Pattern, explain_dense, select_parameters
 from pyg_stgcn.sparsity.threshold import choose_masks
 
 #: Fraction of the kept weights that RigL and SET replace at their first updates.
@@ -129,28 +132,48 @@ class SparsityController:
             return True
         return self.freeze_after is not None and self.num_steps >= self.freeze_after
 
-    def step(self, optimizer: torch.optim.Optimizer | None = None) -> None:
+    def step(self, *optimizers: torch.optim.Optimizer) -> bool:
         """Update the masks when an update is due; call it after each ``optimizer.step()``.
 
         Args:
-            optimizer (torch.optim.Optimizer, optional): The optimiser. Its state of weights that
-                grow (:class:`DynamicMask`), such as their momentum, is set to zero.
+            *optimizers (torch.optim.Optimizer): The optimisers. Their state of weights that grow
+                (:class:`DynamicMask`), such as their momentum, is set to zero.
+
+        Returns:
+            bool: Whether the masks were updated.
+
+        Raises:
+            InputError: On a CPU, if a masked weight is NaN or infinite when an update is due; on
+                other devices :meth:`check_finite` tells, since they would have to be waited for.
         """
         held = self.frozen
         self.num_steps += 1
         # The last update before the masks freeze brings them to the target.
-        if not held and (self._is_update(self.num_steps) or self.frozen):
-            self.update(optimizer)
+        due = not held and (self._is_update(self.num_steps) or self.frozen)
+        if due:
+            self.update(*optimizers)
         self._announce_update()
+        return due
 
-    def update(self, optimizer: torch.optim.Optimizer | None = None) -> None:
+    def update(self, *optimizers: torch.optim.Optimizer) -> None:
         """Update the masks to the sparsity of the current step; arguments as for :meth:`step`."""
         drop_fraction = self._drop_fraction()
         for entry in self.masked:
             entry.parametrization.begin_update(drop_fraction)
         self._apply(self.schedule(self.num_steps), self.edge_schedule(self.num_steps))
         for entry in self.masked:
-            entry.parametrization.end_update(entry.weight, optimizer)
+            weight = entry.weight
+            owner = next((each for each in optimizers if weight in each.state), None)
+            entry.parametrization.end_update(weight, owner)
+
+    def check_finite(self) -> None:
+        """Raise an error if a weight or a score, from which masks are chosen, is not finite.
+
+        Raises:
+            InputError: Names the parameter.
+        """
+        if not self.frozen:
+            check_weights(self.masked)
 
     @contextmanager
     def at_target(self) -> Iterator[None]:
@@ -179,6 +202,7 @@ class SparsityController:
         """
         if self._sparsity is None:
             return []
+        self.check_finite()
         masks = dict(
             zip((entry.name for entry in self.masked), self.masks_at_target(), strict=True)
         )
@@ -281,7 +305,8 @@ def sparsify(
             ``edge_index`` of as many edges, every node keeps the most important edge into it.
         include (str, sequence of str or callable, optional): Patterns of :mod:`fnmatch` on dotted
             parameter names, or a predicate ``(name, parameter) -> bool`` (default: parameters
-            named ``weight`` with two or more dimensions, of all but norms and embeddings).
+            named ``weight``, ``weight_...`` or ``..._weight`` with two or more dimensions, of all
+            but norms and embeddings; a warning names other matrices).
         exclude (str, sequence of str or callable): The same, for parameters to leave dense.
         score_scale (str): Scale of the importances of different layers, see :class:`Mask`.
         structure (str): Units that are kept or pruned as a whole, see
@@ -295,7 +320,7 @@ def sparsify(
 
     Raises:
         InputError: If an argument is unknown or out of range, no parameter is chosen, a parameter
-            is shared, or the module has masks already.
+            is shared or not finite, or the module has masks already.
 
     Example:
         >>> controller = sparsify(model, 0.9, schedule=make_schedule("cubic", 0.9, 1000))
@@ -322,6 +347,7 @@ def sparsify(
         raise InputError(f"structure 2:4 keeps half of the weights, not {1 - sparsity:.4g} of them")
     _refuse_unready(module)
     chosen = _select(module, include, exclude, edge_sparsity)
+    check_values({entry.name: entry.parameter for entry in chosen})
     structures = ["unstructured" if entry.is_edge else structure for entry in chosen]
     masks = [
         METHODS[method](entry.parameter, score_scale, generator, own)
@@ -339,6 +365,8 @@ def _select(
 ) -> list[Candidate]:
     """Choose the parameters to mask, edge weights too if some of them are to be pruned."""
     chosen = select_parameters(module, include, exclude, edges=edge_sparsity > 0)
+    for line in explain_dense(module, exclude, chosen) if include is None else ():
+        warnings.warn(line, stacklevel=3)
     if edge_sparsity > 0 and not any(entry.is_edge for entry in chosen):
         raise InputError(
             f"edge_sparsity {edge_sparsity}: include={include!r}, exclude={exclude!r} choose no "
@@ -352,6 +380,12 @@ def _refuse_unready(module: nn.Module) -> None:
     if isinstance(module, DistributedDataParallel | DataParallel):
         raise InputError(
             f"{type(module).__name__} would not find the masks; sparsify the module inside it first"
+        )
+    averages = [name for name, part in module.named_modules() if isinstance(part, AveragedModel)]
+    if averages:
+        raise InputError(
+            f"{averages[0] or type(module).__name__}: an average inside the module, whose weights "
+            "would be pruned apart from those that it averages; make it after sparsify()"
         )
     if masked_parameters(module):
         raise InputError(

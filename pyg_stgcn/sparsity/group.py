@@ -46,14 +46,17 @@ class ControllerGroup:
         """Whether all masks have reached their final sparsities."""
         return all(controller.at_final_sparsity for controller in self.controllers)
 
-    def step(self, optimizer: torch.optim.Optimizer | None = None) -> None:
+    def step(self, *optimizers: torch.optim.Optimizer) -> bool:
         """Recompute the masks when an update is due; call it after each ``optimizer.step()``.
 
         Args:
-            optimizer (torch.optim.Optimizer, optional): See :meth:`SparsityController.step`.
+            *optimizers (torch.optim.Optimizer): See :meth:`SparsityController.step`.
+
+        Returns:
+            bool: Whether any masks were updated.
         """
-        for controller in self.controllers:
-            controller.step(optimizer)
+        updated = [controller.step(*optimizers) for controller in self.controllers]
+        return any(updated)
 
     @contextmanager
     def at_target(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.sparsity.recurrent import compute_flat_weights, keep_flat_weights
 from pyg_stgcn.sparsity.structures import STRUCTURES, pool_units, unit_shape
 
 SCORE_SCALES = ("fan_in", "none")
@@ -228,11 +229,47 @@ def add_mask(owner: nn.Module, attribute: str, mask: Mask) -> None:
     cls: Any = type(owner)
     cls.__deepcopy__ = _deepcopy
     cls._save_to_state_dict = _save_to_state_dict
+    if isinstance(owner, nn.RNNBase):
+        compute_flat_weights(owner)
+
+
+@torch.no_grad()
+def copy_masks(source: nn.Module, target: nn.Module) -> None:
+    """Copy the masks of a module to a deep copy of it, such as an average of its weights.
+
+    Needed where buffers are averaged: the average of masks would keep each weight that any of them
+    has kept.
+
+    Args:
+        source (torch.nn.Module): A module with masks.
+        target (torch.nn.Module): A copy of it, made when it had its masks.
+
+    Raises:
+        InputError: If the masked parameters of the two are not the same.
+
+    Example:
+        >>> average = AveragedModel(model, avg_fn=get_ema_avg_fn(), use_buffers=True)
+        >>> average.update_parameters(model)
+        >>> copy_masks(model, average.module)
+    """
+    given = {entry.name: entry.parametrization for entry in _masked_parameters(source)}
+    copies = {entry.name: entry.parametrization for entry in _masked_parameters(target)}
+    if given.keys() != copies.keys():
+        names = sorted(given.keys() ^ copies.keys())
+        raise InputError(
+            f"{', '.join(names[:3])}: masked in one of the modules only; copy the module after "
+            "sparsify()"
+        )
+    for name, mask in given.items():
+        for part, values in mask.named_buffers():
+            copies[name].get_buffer(part).copy_(values)
 
 
 def fold_mask(owner: nn.Module, attribute: str) -> None:
     """Replace ``owner.attribute`` by a plain parameter, with zeros for pruned weights."""
     parametrize.remove_parametrizations(owner, attribute, leave_parametrized=True)
+    if isinstance(owner, nn.RNNBase) and not parametrize.is_parametrized(owner):
+        keep_flat_weights(owner)
 
 
 def fold_state_dict(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

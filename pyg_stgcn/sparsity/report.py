@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from pyg_stgcn.sparsity.mask import masked_parameters, weight_parameters
-from pyg_stgcn.sparsity.select import Pattern, check_masks, is_edge_weight, select_parameters
+from pyg_stgcn.sparsity.select import (
+    Pattern,
+    check_masks,
+    dense_parameters,
+    is_edge_weight,
+    select_parameters,
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class SparsitySummary:
         maskable_kept (int): Maskable weights that are not pruned.
         edges_maskable (int): Maskable edge weights.
         edges_kept (int): Edge weights that are not pruned.
+        dense (tuple of str): Names of the parameters of two or more dimensions that are not
+            maskable: embeddings, excluded weights, and those with a name of their own.
     """
 
     params_total: int
@@ -62,6 +70,7 @@ class SparsitySummary:
     maskable_kept: int
     edges_maskable: int
     edges_kept: int
+    dense: tuple[str, ...] = ()
 
     @property
     def params_kept(self) -> int:
@@ -157,6 +166,7 @@ def summary(
         maskable_kept=sum(layer.kept for layer in weights),
         edges_maskable=sum(layer.numel for layer in edge_layers),
         edges_kept=sum(layer.kept for layer in edge_layers),
+        dense=dense_parameters(module, {layer.name for layer in layers}),
     )
 
 

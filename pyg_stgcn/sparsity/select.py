@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -19,6 +19,12 @@ Pattern = str | Sequence[str] | Callable[[str, nn.Parameter], bool]
 
 # Compared with the names of a class and its bases, to find the norms of every library.
 _NOT_MASKABLE = re.compile(r"(Norm(\dd)?|NormBase|Embedding(Bag)?)$")
+# "weight", "in_proj_weight", "weight_ih_l0"; "weight_g" holds the lengths of weight normalisation.
+_WEIGHT = re.compile(r"weight(_(?!g$)\w+)?|\w+_weight")
+#: A matrix with fewer numbers, as a fraction of all masked weights, stays dense without a warning.
+_WORTH_TELLING = 0.01
+#: Names that a message lists.
+_MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,27 @@ class Candidate:
     @property
     def is_default(self) -> bool:
         """Whether this is masked by default."""
-        if any(_NOT_MASKABLE.search(base.__name__) for base in type(self.owner).__mro__):
+        if _of_norm_or_embedding(self.owner):
             return False
         # A lazy parameter is chosen, so that the error about its missing shape can name it.
-        return self.attribute == "weight" and (is_lazy(self.parameter) or self.parameter.dim() >= 2)
+        return _WEIGHT.fullmatch(self.attribute) is not None and (
+            is_lazy(self.parameter) or self.parameter.dim() >= 2
+        )
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether this could be a weight by its shape: rows, columns, and not of a norm."""
+        return (
+            not _of_norm_or_embedding(self.owner)
+            and self.attribute != "bias"
+            and not is_lazy(self.parameter)
+            and self.parameter.dim() >= 2
+            and min(self.parameter.shape[0], self.parameter.shape[-1]) > 1
+        )
+
+
+def _of_norm_or_embedding(owner: nn.Module) -> bool:
+    return any(_NOT_MASKABLE.search(base.__name__) for base in type(owner).__mro__)
 
 
 def candidates(module: nn.Module) -> list[Candidate]:
@@ -69,9 +92,10 @@ def select_parameters(
         module (torch.nn.Module): The module whose parameters are chosen.
         include (str, sequence of str or callable, optional): Patterns of :mod:`fnmatch` on dotted
             parameter names, or a predicate ``(name, parameter) -> bool``. ``None``: every parameter
-            named ``weight`` with two or more dimensions, of all modules but norms and embeddings,
-            and every edge weight. A pattern that matches some of these matches no others:
-            ``"layer.*"`` does not choose biases and norms, ``"*.bias"`` does.
+            named ``weight``, ``weight_...`` or ``..._weight`` with two or more dimensions, of all
+            modules but norms and embeddings, and every edge weight. A pattern that matches some of
+            these matches no others: ``"layer.*"`` does not choose biases and norms, ``"*.bias"``
+            does.
         exclude (str, sequence of str or callable): Patterns or predicate of parameters to leave
             dense.
         edges (bool): Whether to choose edge weights too.
@@ -98,6 +122,63 @@ def select_parameters(
         )
     _refuse_unmaskable(chosen, pool)
     return chosen
+
+
+def dense_parameters(module: nn.Module, maskable: Container[str]) -> tuple[str, ...]:
+    """Names of the parameters of two or more dimensions that are not among the maskable ones."""
+    names = [
+        one.name
+        for one in candidates(module)
+        if not is_lazy(one.parameter) and one.parameter.dim() >= 2
+    ]
+    return tuple(name for name in names + _reparametrized(module) if name not in maskable)
+
+
+def explain_dense(module: nn.Module, exclude: Pattern, chosen: Sequence[Candidate]) -> list[str]:
+    """One line for each reason for which matrices stay dense unasked.
+
+    Args:
+        module (torch.nn.Module): The module whose parameters were chosen by default.
+        exclude (str, sequence of str or callable): Parameters that shall stay dense.
+        chosen (sequence of Candidate): The parameters to mask.
+    """
+    pool = candidates(module)
+    expected = {one.name for one in chosen} | _matches(pool, exclude, "exclude")
+    least = _WORTH_TELLING * sum(one.parameter.numel() for one in chosen)
+    named = [
+        one.name
+        for one in pool
+        if one.is_matrix and one.name not in expected and one.parameter.numel() >= least
+    ]
+    lines = []
+    if named:
+        listed = ", ".join(map(repr, ["*", *named[:_MAX_NAMES]]))
+        lines.append(
+            f"{type(module).__name__} keeps {_list(named)} dense: only parameters called weight "
+            f"are masked by default; add these with include=[{listed}], or name them in exclude"
+        )
+    if reparametrized := _reparametrized(module):
+        lines.append(
+            f"{type(module).__name__} keeps {_list(reparametrized)} dense: parametrized already; "
+            "remove these parametrizations before sparsify()"
+        )
+    return lines
+
+
+def _reparametrized(module: nn.Module) -> list[str]:
+    """Names of the weights that are computed by a parametrization other than a mask."""
+    found = []
+    for prefix, owner in module.named_modules():
+        for attribute, chain in getattr(owner, "parametrizations", {}).items():
+            masked = any(isinstance(part, Mask) for part in chain)
+            if _WEIGHT.fullmatch(attribute) and not masked:
+                found.append(f"{prefix}.{attribute}" if prefix else attribute)
+    return found
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more
 
 
 def check_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -155,14 +236,13 @@ def _matches(pool: list[Candidate], pattern: Pattern, argument: str) -> set[str]
     return names
 
 
-def _hint(pool: list[Candidate], shown: int = 5) -> str:
+def _hint(pool: list[Candidate]) -> str:
     names = [candidate.name for candidate in pool if candidate.is_default] or [
         candidate.name for candidate in pool
     ]
     if not names:
         return "it has no parameters that could be masked"
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return f"choose among {', '.join(names[:shown])}{more}"
+    return f"choose among {_list(names)}"
 
 
 def _refuse_unmaskable(chosen: list[Candidate], pool: list[Candidate]) -> None:

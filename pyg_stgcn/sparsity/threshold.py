@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyg_stgcn.sparsity.allocation import num_pruned_per_layer
 from pyg_stgcn.sparsity.mask import MaskedParameter
+from pyg_stgcn.sparsity.rankable import check_rankable
 from pyg_stgcn.sparsity.structures import expand_units, protected_by_structure
 
 
@@ -22,8 +23,8 @@ def keep_highest(keys: Tensor, pruned: int) -> Tensor:
     """Mask that is false at exactly ``pruned`` of the lowest entries.
 
     The threshold is the ``pruned + 1``-th smallest entry. Of entries equal to it the first ones are
-    pruned, so that the number is exact and the result the same on every device. A CUDA device is
-    never synchronised.
+    pruned, so that the number is exact and the result the same on every device; NaN counts as
+    infinity. A CUDA device is never synchronised.
 
     Args:
         keys (torch.Tensor): One value for each weight, 1-D.
@@ -38,11 +39,12 @@ def keep_highest(keys: Tensor, pruned: int) -> Tensor:
         threshold = order[pruned]
     else:
         threshold = keys.kthvalue(pruned + 1).values
+    threshold = threshold.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf)
     below = keys < threshold
     num_below = torch.count_nonzero(below)
     if keys.device.type == "cpu" and int(num_below) == pruned:
         return ~below
-    tied = keys == threshold
+    tied = (keys == threshold) | (keys.isnan() & threshold.isposinf())
     return ~(below | (tied & (tied.cumsum(0) <= pruned - num_below)))
 
 
@@ -64,6 +66,9 @@ def choose_masks(
 
     Returns:
         list of torch.Tensor: Boolean masks, true where a weight is kept.
+
+    Raises:
+        InputError: On a CPU, see :func:`check_rankable`.
     """
     masks = [entry.mask for entry in pool]
     sizes = [mask.numel() for mask in masks]
@@ -71,6 +76,9 @@ def choose_masks(
     if pruned == 0:
         return [torch.ones_like(mask) for mask in masks]
     keys = _keys(pool)
+    # A GPU would have to be waited for.
+    if keys.device.type == "cpu":
+        check_rankable(pool, keys)
     layers = keys.split([math.prod(entry.unit_shape) for entry in pool])
     protected = [_protect(entry, layer) for entry, layer in zip(pool, layers, strict=True)]
     kept: Sequence[Tensor]

@@ -17,6 +17,7 @@ from pyg_stgcn.sparsity.container import checksum, load_sparse, save_sparse
 from pyg_stgcn.sparsity.controller import SparsityController
 from pyg_stgcn.sparsity.mask import add_mask, masked_parameters
 from pyg_stgcn.sparsity.methods import MagnitudeMask
+from pyg_stgcn.sparsity.rankable import check_values
 from pyg_stgcn.sparsity.schedule import check_sparsity
 from pyg_stgcn.sparsity.select import Pattern, check_mask, check_masks, select_parameters
 from pyg_stgcn.sparsity.structures import STRUCTURES, draw_units
@@ -164,8 +165,8 @@ def prune_further(
         dict: New masks of the same names. Pruned weights stay pruned.
 
     Raises:
-        InputError: If the current masks prune more than ``sparsity``, or an argument is out of
-            range.
+        InputError: If the current masks prune more than ``sparsity``, an argument is out of range,
+            or a weight is not finite.
     """
     check_sparsity(sparsity)
     if allocation not in ALLOCATIONS:
@@ -180,6 +181,7 @@ def prune_further(
             f"sparsity {sparsity!r} asks for {pruned} pruned weights, but {sum(before)} are pruned "
             "already; choose a higher one"
         )
+    check_values({name: weights[name] for name in masks})
     keys = torch.cat(
         [_keys(weights[name], mask, score_scale).flatten() for name, mask in masks.items()]
     )

@@ -164,10 +164,14 @@ class ActionRecognizer(pl.LightningModule):
         )
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        if self.controller is not None:
-            self.controller.step(self.trainer.optimizers[0])
         # The last weights of an epoch are validated and saved, and no further loss would show NaN.
-        if self.trainer.is_last_batch and (found := first_not_finite(self.model.state_dict())):
+        check = self.trainer.is_last_batch
+        try:
+            if self.controller is not None:
+                self.controller.step(*self.trainer.optimizers)
+        except InputError:  # Masks cannot be chosen among NaN.
+            check = True
+        if check and (found := first_not_finite(self.model.state_dict())):
             raise self._diverged(f"{found} after the step", batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from torch import Tensor
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.sparsity import SparsityController, make_schedule, sparsify
+from pyg_stgcn.sparsity import SparsityController, copy_masks, make_schedule, sparsify
+from pyg_stgcn.training.averages import averages_of, keep_masks_exact, set_up_again
 
 
 class SparsityCallback(Callback):
@@ -24,6 +27,11 @@ class SparsityCallback(Callback):
     ``callback.controller.finalize()`` folds the masks into the weights. A warning at the end
     says if the sparsity was not reached.
 
+    The present sparsity is logged as ``"sparsity"``, that of edge weights as ``"edge_sparsity"``,
+    after steps and epochs. Lightning's ``WeightAveraging`` and ``StochasticWeightAveraging`` may
+    stand before or after this callback: they average the weights under the masks, and the average
+    has the masks of the training.
+
     Args:
         sparsity (float): Final fraction of zeros over all masked weights, in [0, 1).
         schedule (str): Name of the schedule, see :func:`~pyg_stgcn.sparsity.make_schedule`.
@@ -32,13 +40,15 @@ class SparsityCallback(Callback):
             (default: half-way from the warm-up to the end).
         freeze_after (float, optional): Fraction of the training after which the masks no longer
             change.
-        total_steps (int, optional): Optimiser steps of the training (default: the estimate of the
-            trainer, which loads the training data early).
+        total_steps (int, optional): Number of batches of the training that end in optimiser steps
+            (default: the estimate of the trainer, which loads the training data early). It must be
+            given for a training without a known end, as with ``max_epochs=-1``.
         **options: Further options of :func:`~pyg_stgcn.sparsity.sparsify`, such as ``method``,
             ``include`` or ``update_every``.
 
     Raises:
-        InputError: When the training starts, if an option is unknown or out of range.
+        InputError: When the training starts, if an option is unknown or out of range, or the
+            length of the training is not known; during the training, if weights become NaN.
 
     Example:
         >>> callback = SparsityCallback(0.9, method="magnitude")
@@ -67,13 +77,13 @@ class SparsityCallback(Callback):
         self.controller: SparsityController | None = None
         self._saved: dict[str, Any] | None = None
         self._steps = 0
+        self._length = 0
+        self._logged: dict[str, Tensor] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage != "fit" or self.controller is not None:
             return
-        total = self.total_steps or int(trainer.estimated_stepping_batches)
-        if total < 1:
-            raise InputError("total_steps: the length of the training is not known; give it")
+        total = self._length = self.total_steps or _estimate_length(trainer)
         schedule = make_schedule(
             self.schedule,
             self.sparsity,
@@ -85,6 +95,11 @@ class SparsityCallback(Callback):
         self.controller = sparsify(
             pl_module, self.sparsity, schedule=schedule, freeze_after=frozen, **self.options
         )
+        set_up_again(trainer, pl_module)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for average in averages_of(trainer):
+            keep_masks_exact(average)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert self.controller is not None
@@ -92,6 +107,7 @@ class SparsityCallback(Callback):
             self.controller.load_state_dict(self._saved)
             self._saved = None
         self._steps = trainer.global_step
+        self._logged = _measure(self.controller)
 
     def on_train_batch_end(
         self,
@@ -106,17 +122,68 @@ class SparsityCallback(Callback):
             return
         self._steps = trainer.global_step
         assert self.controller is not None
-        optimizer = trainer.optimizers[0] if trainer.optimizers else None
-        assert optimizer is None or isinstance(optimizer, torch.optim.Optimizer)
-        self.controller.step(optimizer)
+        if self.controller.step(*trainer.optimizers):
+            self._logged = _measure(self.controller)
+            for average in averages_of(trainer):
+                copy_masks(pl_module, average.module)
+        self._log(pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert self.controller is not None
+        self.controller.check_finite()
+        self._log(pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert self.controller is not None
+        self._warn_of_ramp()
         for line in self.controller.sparsity_gaps():
             rank_zero_warn(line)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        if isinstance(exception, KeyboardInterrupt) and trainer.training:
+            self._warn_of_ramp()
+
+    def _warn_of_ramp(self) -> None:
+        """Warn of a training that has ended before its masks have their final sparsity."""
+        controller = self.controller
+        if controller is None or controller.at_final_sparsity:
+            return
+        rank_zero_warn(
+            f"the training ended at step {controller.num_steps} of {self._length}, before the end "
+            f"of the ramp: sparsity {controller.sparsity:.4g} of {controller.target:g}; continue "
+            "it from a checkpoint, or give SparsityCallback a smaller ramp_end or total_steps"
+        )
+
+    def _log(self, pl_module: pl.LightningModule) -> None:
+        for name, value in self._logged.items():
+            pl_module.log(name, value)
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.controller is None else self.controller.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._saved = state_dict
+
+
+def _estimate_length(trainer: pl.Trainer) -> int:
+    """Number of batches of a training that end in optimiser steps."""
+    total = trainer.estimated_stepping_batches
+    if not 1 <= total < math.inf:
+        raise InputError(
+            "total_steps: the length of the training is not known, from which the ramp follows; "
+            "give SparsityCallback(total_steps=...), or the trainer max_epochs or max_steps"
+        )
+    return int(total)
+
+
+def _measure(controller: SparsityController) -> dict[str, Tensor]:
+    """Present sparsities, as tensors: a GPU need not be waited for."""
+    measured = {}
+    for name, is_edge in (("sparsity", False), ("edge_sparsity", True)):
+        masks = [entry.mask for entry in controller.masked if entry.is_edge is is_edge]
+        if masks:
+            kept = torch.stack([torch.count_nonzero(mask) for mask in masks]).sum()
+            measured[name] = 1 - kept / sum(mask.numel() for mask in masks)
+    return measured

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
 from torch_geometric.nn import GCN
 
 from pyg_stgcn.errors import InputError
@@ -12,6 +13,8 @@ from pyg_stgcn.sparsity import (
     METHODS,
     ScoreMask,
     SparsityController,
+    copy_masks,
+    make_schedule,
     masked_parameters,
     report,
     score_parameters,
@@ -276,3 +279,43 @@ def test_layers_with_methods_of_their_own_keep_the_mask() -> None:
     copied.load_state_dict(model.state_dict(), strict=True)
     assert sorted(controller.finalize().state_dict()) == ["0.bias", "0.weight"]
     assert report(copied) == report(model)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_average_keeps_the_masks_of_the_training(method: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 12), nn.BatchNorm1d(12), nn.Linear(12, 3))
+    ramp = make_schedule("linear", 0.9, 8, ramp_end=8)
+    controller = sparsify(model, 0.9, method=method, schedule=ramp)
+    averages = [
+        AveragedModel(model, use_buffers=False),
+        AveragedModel(model, avg_fn=get_ema_avg_fn(0.5), use_buffers=True),
+    ]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(8):
+        optimizer.zero_grad()
+        model(torch.randn(4, 8)).sin().mean().backward()
+        optimizer.step()
+        controller.step(optimizer)
+        for average in averages:
+            average.update_parameters(model)
+    # Torch averages the masks too where it averages buffers.
+    copy_masks(model, averages[1].module)
+    for average in averages:
+        SparsityController(average.module).finalize()
+        weights = [average.module[number].weight for number in (0, 2)]
+        zeros = sum(int((weight == 0).sum()) for weight in weights)
+        assert zeros == round(0.9 * 131)
+        for entry, weight in zip(masked_parameters(model), weights, strict=True):
+            assert entry.mask.equal(weight != 0)
+
+
+def test_averages_of_a_dense_module_are_refused() -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+    average = AveragedModel(model)
+    sparsify(model, 0.5)
+    with pytest.raises(InputError, match=r"0\.weight: masked in one of the modules only"):
+        copy_masks(model, average.module)
+    outer = nn.ModuleDict({"net": nn.Linear(4, 4), "ema": AveragedModel(nn.Linear(4, 4))})
+    with pytest.raises(InputError, match=r"ema: an average inside.*make it after sparsify"):
+        sparsify(outer, 0.5)
