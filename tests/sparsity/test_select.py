@@ -1,7 +1,7 @@
 import pytest
 import torch
 from torch import nn
-from torch_geometric.nn import GCN, GraphNorm, RGCNConv
+from torch_geometric.nn import GCN, GraphNorm
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.sparsity import masked_parameters, sparsify
@@ -61,9 +61,6 @@ def test_parameters_of_stock_pyg_layers() -> None:
     gcn = GCN(34, 16, 2, 4, norm="batch_norm")
     sparsify(gcn, 0.5)
     assert names(gcn) == ["convs.0.lin.weight", "convs.1.lin.weight"]
-    rgcn = RGCNConv(8, 8, num_relations=3)
-    sparsify(rgcn, 0.5)
-    assert names(rgcn) == ["weight"]
 
 
 def test_nothing_to_mask() -> None:
