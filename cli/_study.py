@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._lists import WholeNumbers
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._options import config_option
@@ -54,6 +55,7 @@ def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
             metavar="DIR",
             help="Folder for the runs and the result.",
         ),
+        figure_option("the result", beside="the PNG in --out"),
         option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
     )
 

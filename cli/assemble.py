@@ -53,6 +53,7 @@ def command(
     print_commands: bool,
     out: Path,
     config_file: Path | None,
+    figure: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -81,24 +82,24 @@ def command(
     train_missing("assembly and controls", planned, jobs, only_print=print_commands)
     if print_commands:
         return
-    result = summarise_assemblies(planned, out)
+    result = summarise_assemblies(planned, out, figure)
     if as_json:
         print_json(result)
         return
-    print_result(result, title=str(given["dataset"]))
+    print_result(result, title=str(given["dataset"]), figure=figure)
 
 
 command.params += record_options(_OWN)
 
 
-def print_result(result: dict[str, Any], *, title: str) -> None:
+def print_result(result: dict[str, Any], *, title: str, figure: Path | None = None) -> None:
     print_table(
         ("", "seeds", "top-1", "mean class", "assembly - this (95 %)", "kept", "of all parameters"),
         [_cells(row) for row in result["rows"]],
         title=f"{title}; kept: 1 is a dense model",
     )
     print_subsets(result["subsets"])
-    echo(f"tables: {result['csv']}, {result['subsets_csv']}\nfigure: {result['png']}")
+    echo(f"tables: {result['csv']}, {result['subsets_csv']}\nfigure: {figure or result['png']}")
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:

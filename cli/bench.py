@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._lists import ListsCommand, Names, WholeNumbers
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import echo, print_json, print_table
@@ -62,6 +63,7 @@ _BACKENDS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
     metavar="DIR",
     help="Folder for the table and the figure.  [default: RUN]",
 )
+@figure_option("the times", beside="bench.png in --out")
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     run: Path,
@@ -73,6 +75,7 @@ def command(
     rounds: int,
     device: str,
     out: Path | None,
+    figure: Path | None,
     as_json: bool,
 ) -> None:
     """Time the trained model of RUN with several backends.
@@ -102,6 +105,7 @@ def command(
         rounds,
         device,
         tell=partial(echo, err=True),
+        figure=figure,
     )
     if as_json:
         print_json([entry.to_dict() for entry in found])
@@ -112,7 +116,7 @@ def command(
         title=f"{run}, {rounds} rounds",
         texts=2,
     )
-    echo(f"figure: {RunFiles(folder).bench('png')}")
+    echo(f"figure: {figure or RunFiles(folder).bench('png')}")
 
 
 def _row(entry: Measurement) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 from pyg_stgcn.cli._plain import option
@@ -256,8 +257,9 @@ def list_command(as_json: bool) -> None:
 @_skeleton
 @_strict
 @_skip_bad
+@figure_option("the lengths, the classes and the missing joints")
 @_json
-def info_command(as_json: bool, **where: Any) -> None:
+def info_command(figure: Path | None, as_json: bool, **where: Any) -> None:
     """Describe a dataset, and prepare it first if necessary.
 
     A joint is missing if all its coordinates are zero (except for the root in 3-D poses relative to
@@ -270,6 +272,8 @@ def info_command(as_json: bool, **where: Any) -> None:
     """
     dataset = _open(**where)
     info = {**_describe(where["name"], dataset), **_look_through(dataset)}
+    if figure is not None:
+        _draw(figure, info)
     if as_json:
         print_json(info)
         return
@@ -321,12 +325,10 @@ def prepare_command(as_json: bool, **where: Any) -> None:
     metavar="NAME|NUMBER",
     help="Name of the clip, or its number, counted from 0.",
 )
-@option(
-    "--out",
+@figure_option(
+    "a strip of poses over time, or an animation (.gif),",
+    formats=CLIP_FORMATS,
     required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE.gif|FILE.png",
-    help="An animation (.gif) or a strip of poses over time (.png).",
 )
 @option(
     "--run",
@@ -341,7 +343,7 @@ def prepare_command(as_json: bool, **where: Any) -> None:
     show_default=True,
     help="Frames per second of an animation.",
 )
-def show_command(clip: str, out: Path, run: Path | None, fps: int, **where: Any) -> None:
+def show_command(clip: str, figure: Path, run: Path | None, fps: int, **where: Any) -> None:
     """Draw a clip.
 
     Bones are coloured by side; missing joints are not drawn. With --run, the width of a line shows
@@ -349,16 +351,12 @@ def show_command(clip: str, out: Path, run: Path | None, fps: int, **where: Any)
     drawn too.
     """
     from pyg_stgcn.datasets.store.lookup import find_clip
-    from pyg_stgcn.plots.clips import check_figure, draw_clip
+    from pyg_stgcn.plots.clips import draw_clip
 
-    try:
-        check_figure(out)
-    except InputError as error:
-        raise click.BadParameter(str(error), param_hint="--out") from None
     dataset = _open(**where)
     data = dataset[find_clip(dataset, clip)]
     draw_clip(
-        out,
+        figure,
         data,
         dataset.skeleton,
         has_score=dataset.has_score,
@@ -366,4 +364,4 @@ def show_command(clip: str, out: Path, run: Path | None, fps: int, **where: Any)
         edge_weight=None if run is None else _trained_edges(run, dataset),
         fps=fps,
     )
-    echo(f"figure: {out}")
+    echo(f"figure: {figure}")

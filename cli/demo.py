@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._options import RecordOption
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 from pyg_stgcn.cli._plain import option
@@ -34,8 +35,9 @@ _OPTIONS: dict[str, object] = {
     show_default=True,
     help="Folder for the two runs.",
 )
+@figure_option("both trainings", beside="curves.png in --out")
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(root: str, out: Path, seed: int, as_json: bool) -> None:
+def command(root: str, out: Path, seed: int, figure: Path | None, as_json: bool) -> None:
     """Train a dense and a 90 % sparse ST-GCN on synthetic data.
 
     It takes a few minutes on a CPU and needs no download. Finished runs in --out are not trained
@@ -62,13 +64,13 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
         run_jobs(missing, parallel=len(missing))
     folders = {job.label: job.folder for job in jobs}
     results = {label: read_summary(folder, counts=True) for label, folder in folders.items()}
-    figure = out / "curves.png"
+    drawing = out / "curves.png"
     plot_curves(
-        figure,
+        (drawing, figure),
         {label: read_metrics(RunFiles(folder).metrics) for label, folder in folders.items()},
     )
     if as_json:
-        print_json({"runs": results, "figure": str(figure)})
+        print_json({"runs": results, "figure": str(figure or drawing)})
         return
     print_table(
         ("", *results),
@@ -85,7 +87,7 @@ def command(root: str, out: Path, seed: int, as_json: bool) -> None:
         ],
         title="SyntheticActions, xsub",
     )
-    echo(f"figure: {figure}")
+    echo(f"figure: {figure or drawing}")
 
 
 command.params.append(RecordOption(OPTIONS["seed"]))

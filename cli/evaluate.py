@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import (
     echo,
@@ -69,6 +70,7 @@ _ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
 @option("--source", metavar="FILE|DIR", help="Local copy of the dataset's archive or raw files.")
 @option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
 @option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@figure_option("the confusion matrix or the robustness", beside="the figure in RUN")
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     run: Path,
@@ -78,6 +80,7 @@ def command(
     repair: str | None,
     checkpoint: str | None,
     device: str,
+    figure: Path | None,
     as_json: bool,
     **where: str | None,
 ) -> None:
@@ -103,7 +106,7 @@ def command(
     With --checkpoint, the names contain the checkpoint: evaluation-best.json.
     """
     _check_corruption(corruption, mode, repair)
-    result = _evaluate(run, corruption, mode, repair, views, device, checkpoint, where)
+    result = _evaluate(run, corruption, mode, repair, views, device, checkpoint, figure, where)
     if as_json:
         print_json(result)
     elif corruption is None:
@@ -120,6 +123,7 @@ def _evaluate(
     views: int,
     device: str,
     checkpoint: str | None,
+    figure: Path | None,
     where: dict[str, str | None],
 ) -> dict[str, Any]:
     from pyg_stgcn.cli._device import check_device
@@ -131,8 +135,9 @@ def _evaluate(
     options: dict[str, Any] = {"num_views": views, "device": device, "checkpoint": checkpoint}
     options["data"] = EvaluationData(**where)
     if corruption is not None:
-        return evaluate_robustness(run, corruption, mode=mode or "random", repair=repair, **options)
-    result = evaluate_run(run, **options)
+        options |= {"mode": mode or "random", "repair": repair}
+        return evaluate_robustness(run, corruption, figure=figure, **options)
+    result = evaluate_run(run, figure=figure, **options)
     if Run.open(run).config.model.levels and "top1" in result:
         result["assembly"] = evaluate_assembly(run, **options)
     return result

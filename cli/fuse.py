@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._lists import ListsCommand, Numbers
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 from pyg_stgcn.cli._plain import option
@@ -29,12 +30,14 @@ from pyg_stgcn.text import joined
     show_default=True,
     help="Folder for the result.",
 )
+@figure_option("the accuracies", beside="fusion.png in --out")
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     runs: tuple[Path, ...],
     weights: tuple[float, ...] | None,
     search: bool,
     out: Path,
+    figure: Path | None,
     as_json: bool,
 ) -> None:
     """Average the class probabilities of several RUNs.
@@ -49,7 +52,7 @@ def command(
 
     from pyg_stgcn.evaluation.fusion import fuse_runs
 
-    result = fuse_runs(runs, out, weights=weights, search=search)
+    result = fuse_runs(runs, out, weights=weights, search=search, figure=figure)
     if as_json:
         print_json(result)
         return
@@ -69,4 +72,4 @@ def command(
         [*rows, ("fused", "", "", "", *fused)],
         title=f"{joined(result['dataset'], result['benchmark'])}; weights: {result['chosen_by']}",
     )
-    echo(f"figure: {result['fusion_png']}")
+    echo(f"figure: {figure or result['fusion_png']}")

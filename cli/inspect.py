@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 from pyg_stgcn.cli._plain import option
 
@@ -15,32 +16,12 @@ if TYPE_CHECKING:
     from pyg_stgcn.evaluation.inspection import Comparison, Group, Inspection
     from pyg_stgcn.sparsity import Overlap
 
-_FIGURES = (".png", ".pdf", ".svg")
-_BESIDE = "masks.png"
-
-
-def _check_figure(ctx: click.Context, param: click.Parameter, figure: str | None) -> str | None:
-    if figure is not None and Path(figure).suffix.lower() not in _FIGURES:
-        raise click.BadParameter(
-            f"{figure!r} does not end in {', '.join(_FIGURES)}; name a figure, or nothing, "
-            "after the folders of all runs"
-        )
-    return figure
-
 
 @click.command("inspect")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@option(
-    "--figure",
-    metavar="[FILE]",
-    is_flag=False,
-    flag_value=_BESIDE,
-    callback=_check_figure,
-    help="Draw the layers, the overlaps and the kept edges into FILE (.png, .pdf, .svg).  [without "
-    f"FILE: {_BESIDE} in the folder of the run, or beside the first of several]",
-)
+@figure_option("the kept weights of each layer, the overlaps and the edges")
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(runs: tuple[Path, ...], figure: str | None, as_json: bool) -> None:
+def command(runs: tuple[Path, ...], figure: Path | None, as_json: bool) -> None:
     """Show the kept weights of each layer of the trained model of RUN.
 
     A dead row is an output channel, and a dead column an input channel, without a kept weight.
@@ -54,18 +35,15 @@ def command(runs: tuple[Path, ...], figure: str | None, as_json: bool) -> None:
 
     found = [inspect_run(run) for run in runs]
     groups = compare(networks_of(found))
-    path = None if figure is None else Path(figure)
-    if figure == _BESIDE:
-        path = (runs[0] if len(runs) == 1 else runs[0].resolve().parent) / figure
     if as_json:
-        _print_json(found, groups, path)
+        _print_json(found, groups, figure)
     else:
         _print_text(found, groups)
-    if path is None:
+    if figure is None:
         return
-    plot_groups(path, groups)
+    plot_groups(figure, groups)
     if not as_json:
-        echo(f"figure: {path}")
+        echo(f"figure: {figure}")
 
 
 def _print_text(found: Sequence[Inspection], groups: Sequence[Group]) -> None:

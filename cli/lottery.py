@@ -85,6 +85,7 @@ def command(
     print_commands: bool,
     out: Path,
     config_file: Path | None,
+    figure: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -110,7 +111,7 @@ def command(
             return
     if print_commands:
         return
-    result = lottery.summarise()
+    result = lottery.summarise(figure)
     if as_json:
         print_json(result)
         return
@@ -122,7 +123,7 @@ def command(
         [_cells(row) for row in result["rows"]],
         title=f"{lottery.options['dataset']}, rewound to epoch {result['rewind_epoch']}",
     )
-    echo(f"{result['verdict']}\ntable: {result['csv']}\nfigure: {result['png']}")
+    echo(f"{result['verdict']}\ntable: {result['csv']}\nfigure: {figure or result['png']}")
 
 
 def _check_usage(ctx: click.Context, options: dict[str, Any]) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._numbers import number
-from pyg_stgcn.cli._output import print_json, print_table, sparsity_rows
+from pyg_stgcn.cli._output import echo, print_json, print_table, sparsity_rows
 from pyg_stgcn.cli._plain import option
 from pyg_stgcn.ranges import BATCH, CHANNELS, FRAMES, PERSONS
 
@@ -67,6 +68,7 @@ def _from_name(name: str, skeleton: str, channels: int, graph: str | None) -> Ba
 )
 @option("--batch", type=number(BATCH), default=1, show_default=True, help="Clips of a batch.")
 @option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@figure_option("the cost of each layer")
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     model: str,
@@ -77,6 +79,7 @@ def command(
     persons: int,
     batch: int,
     device: str,
+    figure: Path | None,
     as_json: bool,
 ) -> None:
     """Count parameters and MACs of a MODEL or RUN, and time it.
@@ -97,6 +100,11 @@ def command(
         backbone = _from_name(model, skeleton, channels, graph)
     backbone = backbone.to(device)
     layers, totals = _measure(backbone, random_clips(backbone, batch, persons, frames))
+    title = f"{model}, {batch} x {persons} persons, {frames} frames"
+    if figure is not None:
+        from pyg_stgcn.plots.cost import plot_costs
+
+        plot_costs(figure, [vars(layer) for layer in layers], f"cost of each layer: {title}")
     if as_json:
         print_json({"model": model, **totals, **kept, "layers": [vars(layer) for layer in layers]})
         return
@@ -112,7 +120,7 @@ def command(
             )
             for layer in layers
         ],
-        title=f"{model}, {batch} x {persons} persons, {frames} frames",
+        title=title,
     )
     print_table(
         ("total", ""),
@@ -126,6 +134,8 @@ def command(
             ("peak memory (MiB)", f"{totals['peak_bytes'] / 2**20:.1f}"),
         ],
     )
+    if figure is not None:
+        echo(f"figure: {figure}")
 
 
 def _measure(

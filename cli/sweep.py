@@ -55,6 +55,7 @@ def command(
     print_commands: bool,
     out: Path,
     config_file: Path | None,
+    figure: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -79,7 +80,7 @@ def command(
     train_missing("sweep", planned, jobs, only_print=print_commands)
     if print_commands:
         return
-    result = summarise_sweep(planned, out)
+    result = summarise_sweep(planned, out, figure)
     if as_json:
         print_json(result)
         return
@@ -91,7 +92,7 @@ def command(
         [_cells(row) for row in result["rows"]],
         title=f"{given['dataset']}",
     )
-    echo(f"table: {result['csv']}\nfigure: {result['png']}")
+    echo(f"table: {result['csv']}\nfigure: {figure or result['png']}")
 
 
 command.params += record_options(_OWN)

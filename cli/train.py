@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from pyg_stgcn.cli._checks import check_benchmark, check_names
+from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._options import (
     GroupedCommand,
     config_option,
@@ -93,6 +94,7 @@ def _default_folder(config: Any) -> Path:
     "--print-config", is_flag=True, help="Print all options as TOML for --config, and exit."
 )
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
+@figure_option("the training curves", beside="curves.png in --out")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context
 def command(
@@ -101,6 +103,7 @@ def command(
     config_file: Path | None,
     print_config: bool,
     resume: bool,
+    figure: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -145,6 +148,11 @@ def command(
         raise
     if not summary:
         return
+    if figure is not None:
+        from pyg_stgcn.plots.curves import plot_curves
+        from pyg_stgcn.studies.records import read_metrics
+
+        plot_curves(figure, {"": read_metrics(RunFiles(folder).metrics)})
     if as_json:
         print_json({**summary, "run": str(folder)})
     else:

@@ -13,7 +13,7 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.metrics import classification_metrics
-from pyg_stgcn.plots.curves import plot_fusion
+from pyg_stgcn.plots.results import plot_fusion
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.matching import class_numbers
 from pyg_stgcn.runs.predictions import Predictions
@@ -94,6 +94,7 @@ def fuse_runs(
     *,
     weights: Sequence[float] | None = None,
     search: bool = False,
+    figure: Path | None = None,
 ) -> dict[str, Any]:
     """Fuse finished runs and write ``fusion.json`` and ``fusion.png``.
 
@@ -103,6 +104,7 @@ def fuse_runs(
         weights: One per run (default: :func:`published_weights` of their streams).
         search: Choose the weights by :func:`search_weights` instead, on the training clips that
             all runs held out (option ``hold_out`` of the training).
+        figure: Another file for the figure, such as a PDF.
 
     Returns:
         ``top1``, ``top5``, ``mean_class``, ``samples``, ``chosen_by``, ``fusion_png`` and ``runs``,
@@ -141,7 +143,7 @@ def fuse_runs(
     }
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "fusion.json", result)
-    plot_fusion(out / "fusion.png", rows, accuracies["top1"])
+    plot_fusion((out / "fusion.png", figure), rows, accuracies["top1"])
     return result
 
 

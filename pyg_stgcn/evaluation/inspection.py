@@ -143,7 +143,7 @@ class Group:
     comparisons: list[Comparison]
 
     def to_rows(self) -> dict[str, list[dict[str, Any]]]:
-        """The tables that :func:`~pyg_stgcn.plots.masks.draw_masks` draws."""
+        """The tables that :func:`~pyg_stgcn.plots.masks.plot_masks` draws."""
         return {
             "networks": [
                 {

@@ -13,7 +13,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.evaluation_data import EvaluationClips, EvaluationData, open_clips_for
 from pyg_stgcn.evaluation.metrics import classification_metrics
 from pyg_stgcn.evaluation.run_evaluation import evaluate_model
-from pyg_stgcn.plots.curves import plot_robustness
+from pyg_stgcn.plots.results import plot_robustness
 from pyg_stgcn.progress import with_progress
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.run_sparsity import sparsity_summary
@@ -36,6 +36,7 @@ def evaluate_robustness(
     device: torch.device | str = "cpu",
     data: EvaluationData | None = None,
     checkpoint: str | None = None,
+    figure: Path | None = None,
 ) -> dict[str, Any]:
     """Evaluate a finished run on its validation clips, intact and with dropped frames.
 
@@ -56,6 +57,7 @@ def evaluate_robustness(
         data: The clips (default: the validation clips of the run).
         checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, also of an
             unfinished run; the names of the files contain it (default: the final weights).
+        figure: Another file for the figure, such as a PDF.
 
     Returns:
         ``rows``, one of the intact clips and one of each corruption, with ``dropped`` (the fraction
@@ -83,7 +85,7 @@ def evaluate_robustness(
         row |= {} if step is None else {"dropped": step.ratio, "mode": step.mode}
         rows.append(row | classification_metrics(predictions.probabilities, predictions.labels))
     settings = {"repair": repair, "views": num_views, "samples": len(clips.dataset), "seed": SEED}
-    return _write(clips, name, rows, settings | counts)
+    return _write(clips, name, rows, settings | counts, figure)
 
 
 def _repairs(repair: str | None) -> list[BaseTransform]:
@@ -105,9 +107,13 @@ def _corruptions(corruption: str | float, mode: str) -> tuple[str, list[Temporal
 
 
 def _write(
-    clips: EvaluationClips, name: str, rows: Sequence[dict[str, Any]], settings: dict[str, Any]
+    clips: EvaluationClips,
+    name: str,
+    rows: Sequence[dict[str, Any]],
+    settings: dict[str, Any],
+    figure: Path | None,
 ) -> dict[str, Any]:
-    table, figure, record = (clips.files.robustness(name, kind) for kind in ("csv", "png", "json"))
+    table, drawing, record = (clips.files.robustness(name, kind) for kind in ("csv", "png", "json"))
     write_csv(table, COLUMNS, rows)
     result = {
         "run": str(clips.run.folder),
@@ -118,8 +124,8 @@ def _write(
         **settings,
         "rows": rows,
         "robustness_csv": str(table),
-        "robustness_png": str(figure),
+        "robustness_png": str(drawing),
     }
     write_json(record, result)
-    plot_robustness(figure, rows)
+    plot_robustness((drawing, figure), rows)
     return result

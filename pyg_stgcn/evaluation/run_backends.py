@@ -10,7 +10,7 @@ import torch
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.plots.curves import plot_bench
+from pyg_stgcn.plots.cost import plot_bench
 from pyg_stgcn.profiling.backends import BACKENDS, why_not_backend
 from pyg_stgcn.profiling.measure import Measurement, Setting, compare_backends
 from pyg_stgcn.runs.folder import Run
@@ -27,6 +27,7 @@ def bench_run(
     rounds: int,
     device: str,
     tell: Callable[[str], None],
+    figure: Path | None = None,
 ) -> list[Measurement]:
     """Measure a trained model with several backends; write ``bench.csv``, ``.json`` and ``.png``.
 
@@ -39,6 +40,7 @@ def bench_run(
         rounds: Number of passes of every backend.
         device: Device of the model.
         tell: Receives a line about every step and every backend that is not available.
+        figure: Another file for the figure, such as a PDF.
 
     Raises:
         InputError: If a named backend is not available.
@@ -57,7 +59,7 @@ def bench_run(
         rows = [entry.to_dict() for entry in found]
         write_csv(files.bench("csv"), list(rows[0]), rows)
         write_json(files.bench("json"), {**metadata, "measurements": rows})
-        plot_bench(files.bench("png"), rows)
+        plot_bench((files.bench("png"), figure), rows)
     return found
 
 

@@ -21,7 +21,7 @@ from pyg_stgcn.evaluation.evaluation_data import (
     open_part,
 )
 from pyg_stgcn.evaluation.metrics import classification_metrics, confusion
-from pyg_stgcn.plots.curves import plot_confusion
+from pyg_stgcn.plots.results import plot_confusion
 from pyg_stgcn.runs.batches import clip_transform, make_loader, split_held_out
 from pyg_stgcn.runs.folder import DIVERGED, Run
 from pyg_stgcn.runs.options import TrainOptions
@@ -145,6 +145,7 @@ def evaluate_run(
     device: torch.device | str = "cpu",
     data: EvaluationData | None = None,
     checkpoint: str | None = None,
+    figure: Path | None = None,
 ) -> dict[str, Any]:
     """Evaluate a finished run and write ``evaluation.json``, ``predictions.npz``,
     ``confusion.csv`` and ``confusion.png``.
@@ -161,6 +162,7 @@ def evaluate_run(
         data: The clips (default: the validation clips of the run).
         checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint, also of an
             unfinished run; the names of the files contain it (default: the final weights).
+        figure: Another file for the figure, such as a PDF.
 
     Returns:
         ``top1``, ``top5``, ``mean_class``, ``views``, ``samples``, ``unlabelled`` (the number of
@@ -195,7 +197,7 @@ def evaluate_run(
     write_json(file, result)
     if labelled.any():
         counts = confusion(predictions.probabilities[labelled], predictions.labels[labelled])
-        plot_confusion(Path(result["confusion_png"]), counts, run.classes)
+        plot_confusion((clips.files.confusion("png"), figure), counts, run.classes)
     return result
 
 

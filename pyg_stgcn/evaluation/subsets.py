@@ -15,7 +15,7 @@ from pyg_stgcn.evaluation.evaluation_data import EvaluationData, open_clips_for
 from pyg_stgcn.evaluation.metrics import classification_metrics
 from pyg_stgcn.evaluation.run_evaluation import evaluate_model
 from pyg_stgcn.models import Assembly
-from pyg_stgcn.plots.curves import plot_subsets
+from pyg_stgcn.plots.studies import plot_subsets
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.runs.run_sparsity import Masks, expert_masks, layer_reports, sparsity_summary

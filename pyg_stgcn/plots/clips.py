@@ -20,15 +20,16 @@ from torch_geometric.data import Data
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
-from pyg_stgcn.plots.titles import fit_title, missing_glyphs_reported, text_width
+from pyg_stgcn.plots.figure_files import ANIMATION, CLIP_FORMATS, check_figure
+from pyg_stgcn.plots.saving import save, set_title
+from pyg_stgcn.plots.style import COLORS, figure_style
+from pyg_stgcn.plots.titles import missing_glyphs_reported, text_width
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.skeletons.posture import find_up
-from pyg_stgcn.text import printable
 from pyg_stgcn.transforms.clip_tensor import clip_name, kept_present, split_persons
 
 Points = NDArray[np.float64]
 
-ANIMATION, STRIP = ".gif", ".png"
 MAX_FRAMES = 100
 """Most frames of an animation; of longer clips, this many evenly spaced frames are drawn."""
 NUM_POSES = 8
@@ -36,9 +37,10 @@ NUM_POSES = 8
 NUM_EDGES = 12
 """Most edges of a graph that are drawn besides the bones; the strongest are chosen."""
 
-# A palette for the colour-blind (Okabe and Ito).
-SIDE_COLORS = {"left": "#0072b2", "right": "#d55e00", "middle": "#404040"}
-EDGE_COLOR = "#7bccb5"
+# These differ in lightness too.
+SIDE_COLORS = {"left": COLORS[5], "right": COLORS[1], "middle": "#404040"}
+EDGE_COLOR = COLORS[3]
+_EDGE_LINE = (0, (3, 1.5))
 _FAINT = "#d0d0d0"
 _BONE_WIDTH, _LEAST_WIDTH, _MOST_WIDTH = 2.2, 0.5, 4.0
 
@@ -57,19 +59,6 @@ _TURNS = {
 }
 
 
-def check_figure(path: Path) -> None:
-    """Check that a clip can be drawn in the format of this file.
-
-    Raises:
-        InputError: The name ends in neither ``.gif`` nor ``.png``.
-    """
-    if path.suffix.lower() not in (ANIMATION, STRIP):
-        raise InputError(
-            f"{path}: a clip is drawn as an animation, {ANIMATION}, or as a strip of poses, "
-            f"{STRIP}; let the name end in one of them"
-        )
-
-
 def draw_clip(
     path: Path,
     clip: Data,
@@ -80,7 +69,7 @@ def draw_clip(
     edge_weight: Tensor | None = None,
     fps: int = 20,
 ) -> None:
-    r"""Draw all persons of a clip, as an animation (``.gif``) or as a strip of poses (``.png``).
+    r"""Draw all persons of a clip, as an animation (``.gif``) or as a strip of poses.
 
     Bones are coloured by side, the joints of all persons but the first are hollow. Missing
     joints, by the clip's ``present`` or else those at zero, and their bones are not drawn. Axes are
@@ -103,17 +92,18 @@ def draw_clip(
         - **edge_weight:** :math:`(V, V)`, from joint to joint
 
     Raises:
-        InputError: The name of the file has another ending, or the clip or the graph does not
-            fit the skeleton, or no joint is present.
+        InputError: The name of the file has another ending, its folder does not exist, the clip or
+            the graph does not fit the skeleton, or no joint is present.
     """
-    check_figure(path)
+    check_figure(path, CLIP_FORMATS)
     lines = _make_lines(skeleton, edge_weight)
     scene = _make_scene(_positions(clip, skeleton, has_score), skeleton, lines)
-    with missing_glyphs_reported(path):
+    with figure_style():
         if path.suffix.lower() == ANIMATION:
-            write_atomically(path, lambda file: _animate(file, scene, title, fps))
+            with missing_glyphs_reported(path):
+                write_atomically(path, lambda file: _animate(file, scene, title, fps))
         else:
-            write_atomically(path, lambda file: _draw_strip(file, scene, title))
+            save(_draw_strip(scene, title), path)
 
 
 @dataclass(frozen=True)
@@ -250,7 +240,8 @@ class _Poses:
             [],
             colors=[lines.colors[i] for i in order] * persons,
             linewidths=np.tile(lines.widths[order], persons),
-            capstyle="round",
+            linestyles=[_line_of(lines.colors[i]) for i in order] * persons,
+            capstyle="butt",
         )
         axes.add_collection(self.lines)
         hollow = ["white"] * (persons - 1) * joints
@@ -268,8 +259,10 @@ class _Poses:
         vertical = scene.low[1], scene.high[1]
         axes.set_ylim(*(vertical[::-1] if scene.y_down else vertical))
         if scene.y_down:
+            axes.set(xlabel="x (pixels)", ylabel="y (pixels)")
             axes.tick_params(labelsize="x-small", colors="gray")
             axes.spines[:].set_color(_FAINT)
+            axes.grid(visible=False)
         else:
             axes.set_axis_off()
 
@@ -292,15 +285,12 @@ def _new_figure(scene: _Scene, columns: int, rows: int, height: float, title: st
     name_width = text_width(_frame_name(frames - 1, frames), "small")
     width = max(height * float(np.clip(wide / high, 0.3, 3)), name_width + 0.3)
     size = max(columns * width, 4.8), rows * (height + 0.25) + 1
-    figure = Figure(figsize=size, dpi=100, layout="constrained")
-    title = fit_title(printable(title, keep="\n"), "medium", size[0] - 0.2)
-    figure.suptitle(title, fontsize="medium", parse_math=False)
+    figure = Figure(figsize=size, dpi=100)
+    set_title(figure, title)
     figure.legend(
         handles=_legend(scene),
         loc="outside lower center",
         ncols=len(SIDE_COLORS) + 2,
-        fontsize="small",
-        frameon=False,
         handlelength=1.2,
         handletextpad=0.5,
         columnspacing=1.2,
@@ -318,9 +308,14 @@ def _legend(scene: _Scene) -> list[Line2D]:
     if scene.floor_step:
         named[f"squares of {scene.floor_step:g}"] = _FAINT, 1.0
     return [
-        Line2D([], [], color=color, linewidth=width, label=label)
+        Line2D([], [], color=color, linewidth=width, linestyle=_line_of(color), label=label)
         for label, (color, width) in named.items()
     ]
+
+
+def _line_of(color: str) -> Any:
+    """Line style of a colour: edges that are no bones are dashed."""
+    return _EDGE_LINE if color == EDGE_COLOR else "-"
 
 
 def _animate(file: Path, scene: _Scene, title: str, fps: int) -> None:
@@ -350,7 +345,7 @@ def _animate(file: Path, scene: _Scene, title: str, fps: int) -> None:
     images[0].save(file, save_all=True, append_images=images[1:], duration=1000 // fps, loop=0)
 
 
-def _draw_strip(file: Path, scene: _Scene, title: str) -> None:
+def _draw_strip(scene: _Scene, title: str) -> Figure:
     frames = scene.points.shape[1]
     chosen = _chosen(frames, NUM_POSES)
     wide, high = scene.high - scene.low
@@ -361,8 +356,8 @@ def _draw_strip(file: Path, scene: _Scene, title: str) -> None:
     for axes, frame in zip(grid.flat, chosen, strict=True):
         _Poses(axes, scene).show(frame)
         axes.set_title(_frame_name(frame, frames), fontsize="small")
-    FigureCanvasAgg(figure)
-    figure.savefig(file)
+        axes.label_outer()
+    return figure
 
 
 def _frame_name(frame: int, frames: int) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.subsets import write_subsets
-from pyg_stgcn.plots.curves import plot_subsets
+from pyg_stgcn.plots.studies import plot_subsets
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.studies.over_seeds import NO_DIFFERENCE, means, paired_difference
 from pyg_stgcn.studies.records import mean_subsets, summary_of
@@ -122,7 +122,9 @@ def total_sparsity(levels: Sequence[float]) -> float:
     return round(1 - kept, 12)
 
 
-def summarise_assemblies(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
+def summarise_assemblies(
+    jobs: Sequence[Job], folder: Path, figure: Path | None = None
+) -> dict[str, Any]:
     """Write the tables and the figure of finished runs.
 
     The files are ``assemble.json``, ``assemble.csv``, ``subsets.csv`` and ``assemble.png``.
@@ -130,6 +132,7 @@ def summarise_assemblies(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     Args:
         jobs: Finished trainings of :func:`plan_assemblies`.
         folder: Folder of the results.
+        figure: Another file for the figure, such as a PDF.
 
     Returns:
         ``rows``, one of the assembly and of each control, with means over the seeds: ``kept``, the
@@ -172,7 +175,7 @@ def summarise_assemblies(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     }
     write_json(folder / "assemble.json", result)
     controls = {row["name"]: row for row in rows if row["name"] != _ASSEMBLY}
-    plot_subsets(files["assemble.png"], subsets, controls)
+    plot_subsets((files["assemble.png"], figure), subsets, controls)
     return result
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.plots.curves import plot_sweep
+from pyg_stgcn.plots.studies import plot_sweep
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.new_run import describe_run, open_clips
 from pyg_stgcn.runs.options import TrainOptions
@@ -224,7 +224,7 @@ class Lottery:
             score_scale=self.score_scale,
         )
 
-    def summarise(self) -> dict[str, Any]:
+    def summarise(self, figure: Path | None = None) -> dict[str, Any]:
         """Write the table and figure of the finished runs: ``lottery.json``, ``.csv``, ``.png``.
 
         ``difference`` is the mean difference in top-1 to the dense run of the same seed, and
@@ -233,6 +233,9 @@ class Lottery:
         its mean is at most one standard deviation of the dense runs below theirs, and the interval
         of its lead over each control is above zero. This is unknown without two seeds or without
         both controls.
+
+        Args:
+            figure: Another file for the figure, such as a PDF.
 
         Returns:
             ``verdict``, ``rows`` and ``runs``, and the files.
@@ -260,7 +263,7 @@ class Lottery:
         }
         write_json(files["json"], result)
         points = [{**row, "method": row["variant"], "sparsity": 1 - row["kept"]} for row in rows]
-        plot_sweep(files["png"], points)
+        plot_sweep((files["png"], figure), points, "lottery: tickets and their controls")
         return result
 
 

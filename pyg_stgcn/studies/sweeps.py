@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.plots.curves import plot_sweep
+from pyg_stgcn.plots.studies import plot_sweep
 from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.options import OPTIONS, PLACEMENT
 from pyg_stgcn.runs.recipe import MaskPlan
@@ -70,7 +70,9 @@ def plan_sweep(
     return list(jobs.values())
 
 
-def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
+def summarise_sweep(
+    jobs: Sequence[Job], folder: Path, figure: Path | None = None
+) -> dict[str, Any]:
     """Write the table and figure of finished runs: ``sweep.json``, ``.csv`` and ``.png``.
 
     ``difference`` is the mean difference in top-1 between a run and the dense one of the same seed,
@@ -81,6 +83,7 @@ def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     Args:
         jobs: Finished trainings.
         folder: Folder of the results.
+        figure: Another file for the figure, such as a PDF.
 
     Returns:
         ``rows`` and ``runs``, and the files.
@@ -100,7 +103,8 @@ def summarise_sweep(jobs: Sequence[Job], folder: Path) -> dict[str, Any]:
     write_csv(files["csv"], _COLUMNS, rows)
     result = {"rows": rows, "runs": runs, "csv": str(files["csv"]), "png": str(files["png"])}
     write_json(files["json"], result)
-    plot_sweep(files["png"], [{**row, "sparsity": row["achieved"]} for row in rows])
+    points = [{**row, "sparsity": row["achieved"]} for row in rows]
+    plot_sweep((files["png"], figure), points, "sweep: accuracy of sparse networks")
     return result
 
 
