@@ -46,5 +46,5 @@ def figure_option(
         **more: Of :class:`click.Option`.
     """
     text = f"Draw {content} into FILE" + (f", besides {beside}." if beside else ".")
-    metavar = f"FILE{'|'.join(formats)}"
+    metavar = f"FILE{'|'.join(formats)}".replace("|.", "|")
     return option("--figure", type=FigureFile(formats), metavar=metavar, help=text, **more)

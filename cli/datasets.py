@@ -15,6 +15,7 @@ from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 from pyg_stgcn.cli._plain import option
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.plots.figure_files import CLIP_FORMATS
 from pyg_stgcn.ranges import FPS
 from pyg_stgcn.text import readable
 
@@ -119,6 +120,7 @@ def _look_through(dataset: SkeletonDataset) -> dict[str, Any]:
         ],
         "missing_joints": {
             "fraction": missing.fraction,
+            "by_joint": dict(zip(names, missing.joints.tolist(), strict=True)),
             "worst": {joint: fraction for fraction, joint in worst if fraction > 0},
         },
         "frames_without_a_person": missing.frames,
@@ -215,6 +217,18 @@ def _print_joints(info: dict[str, Any]) -> None:
     )
 
 
+def _draw(figure: Path, info: dict[str, Any]) -> None:
+    from pyg_stgcn.plots.data import plot_dataset
+
+    plot_dataset(
+        figure,
+        {(row["from"], row["to"]): row["clips"] for row in info["frame_histogram"]},
+        dict(zip(info["classes"], info["clips_per_class"], strict=True)),
+        info["missing_joints"]["by_joint"],
+        f"{info['dataset']}: {info['clips']:,} clips",
+    )
+
+
 def _class_name(dataset: SkeletonDataset, label: int) -> str:
     return dataset.classes[label] if label >= 0 else "not known"
 
@@ -294,6 +308,8 @@ def info_command(figure: Path | None, as_json: bool, **where: Any) -> None:
     print_table(("class", "clips"), per_class)
     if info["skipped"]:
         print_table(("skipped", "reason"), info["skipped"].items(), texts=2)
+    if figure is not None:
+        echo(f"figure: {figure}")
 
 
 @command.command("prepare")

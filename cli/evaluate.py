@@ -110,9 +110,9 @@ def command(
     if as_json:
         print_json(result)
     elif corruption is None:
-        _print_evaluation(result)
+        _print_evaluation(result, figure)
     else:
-        _print_robustness(result)
+        _print_robustness(result, figure)
 
 
 def _evaluate(
@@ -165,7 +165,7 @@ def _check_corruption(corruption: str | None, mode: str | None, repair: str | No
         raise click.BadParameter(f"{error}; or 'all'", param_hint="--corruption") from None
 
 
-def _print_evaluation(result: dict[str, Any]) -> None:
+def _print_evaluation(result: dict[str, Any], figure: Path | None) -> None:
     print_table(
         ("", "value"),
         [
@@ -182,7 +182,8 @@ def _print_evaluation(result: dict[str, Any]) -> None:
         title=_title(result),
     )
     if "confusion_csv" in result:
-        echo(f"confusion matrix: {result['confusion_csv']}, {result['confusion_png']}")
+        drawing = figure or result["confusion_png"]
+        echo(f"confusion matrix: {result['confusion_csv']}, {drawing}")
     if "predictions_csv" in result:
         echo(f"predicted classes: {result['predictions_csv']}")
     echo(f"result: {result['evaluation_json']}")
@@ -195,7 +196,7 @@ def _title(result: dict[str, Any]) -> str:
     return joined(result["dataset"], result["benchmark"], result["split"])
 
 
-def _print_robustness(result: dict[str, Any]) -> None:
+def _print_robustness(result: dict[str, Any], figure: Path | None) -> None:
     repair = f", repair: {result['repair']}" if result["repair"] else ""
     print_table(
         ("dropped frames", "fraction", "top-1", "mean class"),
@@ -214,5 +215,5 @@ def _print_robustness(result: dict[str, Any]) -> None:
         f"clips: {result['samples']}, views: {result['views']}\n"
         f"kept: {percent(1 - result['sparsity'])} of the maskable weights, "
         f"{percent(result['params_kept_fraction'])} of all parameters\n"
-        f"table: {result['robustness_csv']}\nfigure: {result['robustness_png']}"
+        f"table: {result['robustness_csv']}\nfigure: {figure or result['robustness_png']}"
     )

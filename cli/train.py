@@ -18,7 +18,7 @@ from pyg_stgcn.cli._options import (
     make_options,
     record_options,
 )
-from pyg_stgcn.cli._output import print_json, print_summary
+from pyg_stgcn.cli._output import echo, print_json, print_summary
 from pyg_stgcn.runs.options import OPTIONS
 
 #: Options of masks, which a ticket has itself.
@@ -157,6 +157,8 @@ def command(
         print_json({**summary, "run": str(folder)})
     else:
         print_summary(summary, folder)
+        if figure is not None:
+            echo(f"figure: {figure}")
 
 
 command.params += record_options()

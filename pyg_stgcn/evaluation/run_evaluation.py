@@ -177,6 +177,10 @@ def evaluate_run(
     model = run.load_model()
     kept = sparsity_summary(model, run, run.load_masks(model))
     clips = open_clips_for(run, data)
+    if figure is not None and not (clips.dataset.labels >= 0).any():
+        raise InputError(
+            f"figure {figure}: no clip has a label, so there is no confusion matrix; leave it out"
+        )
     predictions = predict(run, model, num_views=num_views, device=device, clips=clips)
     labelled = predictions.labels >= 0
     result: dict[str, Any] = {

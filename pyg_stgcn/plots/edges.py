@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -80,10 +81,9 @@ class EdgePanels:
             image = self._draw_block(where, block)
         averaged = ", mean over the partitions" if self.averaged else ""
         part.suptitle(f"edges of the graphs by stage{averaged}")
-        axes = [axes for where in parts for axes in where.axes]
-        part.colorbar(
+        parts[0].colorbar(
             image,
-            ax=axes,
+            ax=parts[0].axes,
             location="top",
             aspect=60,
             shrink=0.5,
@@ -100,6 +100,7 @@ class EdgePanels:
         )
 
     def _draw_block(self, where: Any, block: Sequence[tuple[str, Skeleton, Any]]) -> Any:
+        """Draw one row of columns; return the image that the colour bar explains."""
         stages = _stages(block)
         grid = where.subplots(
             len(stages), 2 * self.wide, squeeze=False, width_ratios=(1, 0.75) * self.wide
@@ -112,18 +113,18 @@ class EdgePanels:
                     matrix.set_axis_off()
                     continue
                 title, skeleton, graphs = block[column]
-                image = _draw_matrix(matrix, skeleton, graphs[stage])
+                image = matrix.imshow(graphs[stage], cmap=SEQUENTIAL, vmin=0, vmax=1)
+                matrix.set(xticks=[], yticks=[])
+                matrix.grid(visible=False)
+                matrix.spines[:].set_visible(True)
                 _draw_strongest(drawing, skeleton, graphs[stage])
                 if row == 0:
                     matrix.set_title(title)
-                if row < len(stages) - 1:
-                    matrix.tick_params(labelbottom=False)
-                else:
-                    matrix.set_xlabel("to joint")
+                # Joints have names at the outer edges only: hundreds of names take long to draw.
+                if row == len(stages) - 1:
+                    _name_joints(matrix.xaxis, skeleton, "to joint")
                 if column == 0:
-                    matrix.set_ylabel(f"{stage}\nfrom joint")
-                else:
-                    matrix.tick_params(labelleft=False)
+                    _name_joints(matrix.yaxis, skeleton, f"{stage}\nfrom joint")
         return image
 
 
@@ -137,17 +138,14 @@ def _stages(block: Sequence[tuple[str, Skeleton, dict[str, Weights]]]) -> list[s
     return list(dict.fromkeys(stage for _, _, graphs in block for stage in graphs))
 
 
-def _draw_matrix(axes: Axes, skeleton: Skeleton, weight: Weights) -> Any:
-    image = axes.imshow(weight, cmap=SEQUENTIAL, vmin=0, vmax=1)
+def _name_joints(axis: Axis, skeleton: Skeleton, title: str) -> None:
     step = -(-skeleton.num_joints // _MOST_NAMES)
-    ticks = np.arange(0, skeleton.num_joints, step)
-    names = [label(skeleton.joints[tick], 20) for tick in ticks]
-    axes.set_xticks(ticks, names, rotation=90, fontsize="xx-small")
-    axes.set_yticks(ticks, names, fontsize="xx-small")
-    axes.tick_params(length=1, pad=1)
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(True)
-    return image
+    ticks = range(0, skeleton.num_joints, step)
+    axis.set_ticks(ticks, [label(skeleton.joints[tick], 20) for tick in ticks])
+    axis.set_tick_params(length=1, pad=1, labelsize="xx-small")
+    if axis.axis_name == "x":
+        axis.set_tick_params(rotation=90)
+    axis.set_label_text(title)
 
 
 def _draw_strongest(axes: Axes, skeleton: Skeleton, weight: Weights) -> None:
@@ -164,6 +162,6 @@ def _draw_strongest(axes: Axes, skeleton: Skeleton, weight: Weights) -> None:
         width = _LEAST_WIDTH + (_MOST_WIDTH - _LEAST_WIDTH) * strength[one, other]
         style = _BONE if frozenset((one, other)) in bones else _OTHER
         axes.plot(*pose[[one, other]].T, linewidth=width, **style)
-    axes.scatter(*pose.T, s=5, color="0.4", zorder=3)
-    axes.set_aspect("equal")
+    axes.plot(*pose.T, ".", markersize=3, color="0.4", zorder=3)
+    axes.set(aspect="equal")
     axes.margins(0.08)

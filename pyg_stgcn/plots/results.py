@@ -29,7 +29,7 @@ def plot_confusion(files: Files, counts: NDArray[np.int64], classes: Sequence[st
     side = float(np.clip(0.32 * len(classes) + 3, 6, 16))
     named = len(classes) <= _LEGIBLE_CLASSES
     title = "confusion matrix" + (", number of clips" if named else "")
-    with new_figure(files, side + 0.8, side, title) as figure:
+    with new_figure(files, side + 1.6, side, title) as figure:
         axes = figure.subplots()
         image = axes.imshow(fractions, cmap=SEQUENTIAL, vmin=0, vmax=1)
         axes.grid(visible=False)

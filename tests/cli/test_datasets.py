@@ -109,7 +109,7 @@ def test_info_tells_where_the_joints_are(bodies: dict[str, Path]) -> None:
 def test_a_wrong_order_of_the_joints_is_warned_of(
     bodies: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, command: str
 ) -> None:
-    options: list[object] = ["--clip", 0, "--out", tmp_path / "clip.png"]
+    options: list[object] = ["--clip", 0, "--figure", tmp_path / "clip.png"]
     for _ in ("store built", "store there"):
         caplog.clear()
         result = show(bodies["wrong"], tmp_path, *options)
@@ -146,14 +146,14 @@ def test_prepare_does_not_look_at_the_coordinates(tiny_pickle: Path, root: Path)
 
 def test_show_draws_a_clip(tiny_pickle: Path, root: Path, tmp_path: Path) -> None:
     path = tmp_path / "clip.gif"
-    result = show(tiny_pickle, root, "--clip", "clip01", "--out", path, "--fps", 25)
+    result = show(tiny_pickle, root, "--clip", "clip01", "--figure", path, "--fps", 25)
     assert result.exit_code == 0 and str(path) in result.stdout
     annotation = pickle.loads(tiny_pickle.read_bytes())["annotations"][1]
     with Image.open(path) as image:
         assert image.n_frames == annotation["total_frames"]
         assert image.info["duration"] == 40
     for name in ("clip01", 1):
-        assert show(tiny_pickle, root, "--clip", name, "--out", tmp_path / f"{name}.png").stdout
+        assert show(tiny_pickle, root, "--clip", name, "--figure", tmp_path / f"{name}.png").stdout
     assert (tmp_path / "clip01.png").read_bytes() == (tmp_path / "1.png").read_bytes()
 
 
@@ -161,7 +161,7 @@ def test_show_draws_the_graph_of_a_run(
     tiny_pickle: Path, root: Path, run: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "clip.png"
-    result = show(tiny_pickle, root, "--clip", 0, "--out", path, "--run", run)
+    result = show(tiny_pickle, root, "--clip", 0, "--figure", path, "--run", run)
     assert result.exit_code == 0, result.output
     red, green, blue = bytes.fromhex(EDGE_COLOR[1:])
     with Image.open(path) as image:
@@ -171,18 +171,18 @@ def test_show_draws_the_graph_of_a_run(
 
 def test_what_cannot_be_shown(tiny_pickle: Path, root: Path, run: Path, tmp_path: Path) -> None:
     path = tmp_path / "clip.png"
-    message = failed(show("no-such", root, "--clip", 0, "--out", tmp_path / "clip.jpg"), 2)
-    assert "--out" in message and ".gif" in message and ".png" in message
-    message = failed(show(tiny_pickle, root, "--clip", "clip_1", "--out", path), 1)
+    message = failed(show("no-such", root, "--clip", 0, "--figure", tmp_path / "clip.jpg"), 2)
+    assert "--figure" in message and ".gif" in message and ".png" in message
+    message = failed(show(tiny_pickle, root, "--clip", "clip_1", "--figure", path), 1)
     assert "'clip_1'" in message and "did you mean 'clip" in message
     content = pickle.loads(tiny_pickle.read_bytes())
     content["meta"]["joints"] = list("abcde")
     other = root / "other.pkl"
     other.write_bytes(pickle.dumps(content))
-    message = failed(show(other, root, "--clip", 0, "--out", path, "--run", run), 1)
+    message = failed(show(other, root, "--clip", 0, "--figure", path, "--run", run), 1)
     assert "'tiny'" in message and "'other'" in message
     assert not any(tmp_path.iterdir())
-    locked = show(tiny_pickle, root, "--clip", 0, "--out", tmp_path / "nowhere" / "clip.png")
+    locked = show(tiny_pickle, root, "--clip", 0, "--figure", tmp_path / "nowhere" / "clip.png")
     assert "clip.png" in failed(locked, 1)
 
 
@@ -207,7 +207,7 @@ def test_bad_clips_are_left_out_and_listed(tiny_pickle: Path, tmp_path: Path) ->
 
 def test_more_bad_than_good_clips_need_an_option(tiny_pickle: Path, tmp_path: Path) -> None:
     path = harmed(tiny_pickle, tmp_path / "harmed.pkl", 30)
-    for command in (["info"], ["prepare"], ["show", "--clip", 0, "--out", tmp_path / "a.png"]):
+    for command in (["info"], ["prepare"], ["show", "--clip", 0, "--figure", tmp_path / "a.png"]):
         message = failed(call("datasets", command[0], path, *command[1:]), 1)
         assert "29 more of 54 clips cannot be used; leave them out with --skip-bad" in message
     message = failed(call("datasets", "prepare", path, "--skip-bad", "--strict"), 1)
@@ -229,7 +229,7 @@ def test_2d_joints_without_image_sizes_are_refused_before_anything_is_written(
     for command in (
         ["datasets", "info", path],
         ["datasets", "prepare", path],
-        ["datasets", "show", path, "--clip", 0, "--out", out / "a.png"],
+        ["datasets", "show", path, "--clip", 0, "--figure", out / "a.png"],
         ["train", "--dataset", path, "--accelerator", "cpu", "--out", out],
     ):
         message = failed(call(*command), 1)

@@ -101,7 +101,7 @@ def test_inspect_and_show_draw_them(run: Path, named: Path, tmp_path: Path) -> N
     said = call("inspect", run, run, "--figure", tmp_path / "masks.png")
     assert "_runs [/b] $x$" in said.stdout
     assert (tmp_path / "masks.png").stat().st_size > 1_000
-    call("datasets", "show", named, "--clip", 1, "--out", tmp_path / "clip.png")
+    call("datasets", "show", named, "--clip", 1, "--figure", tmp_path / "clip.png")
     assert (tmp_path / "clip.png").stat().st_size > 1_000
 
 

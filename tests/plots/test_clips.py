@@ -228,10 +228,10 @@ def test_a_synthetic_clip_of_two_persons(tmp_path: Path) -> None:
 
 def test_what_cannot_be_drawn_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "folder.gif").mkdir()
-    with pytest.raises(OSError, match=r"folder\.gif"):
-        draw(tmp_path / "folder.gif", waving())
     for name, joints, options, message in (
-        ("clip.mp4", waving(), {}, r"clip\.mp4: .*\.gif.*\.png"),
+        ("folder.gif", waving(), {}, r"folder\.gif: is a folder"),
+        ("nowhere/clip.png", waving(), {}, "there is no folder .*nowhere"),
+        ("clip.mp4", waving(), {}, r"clip\.mp4: .*\.png or \.gif"),
         ("clip.png", 0 * waving(), {}, "wave: no joint is present"),
         ("clip.png", waving()[:, :, :3], {}, "wave: 3 joints a person do not fit skeleton 'body'"),
         ("clip.png", waving(), {"edge_weight": torch.ones(3, 3)}, r"edge_weight: \(3, 3\)"),

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.collections import LineCollection
-from PIL import Image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from pyg_stgcn.plots.masks import draw_masks, plot_masks, stage_of
+from pyg_stgcn.plots.edges import NUM_EDGES
+from pyg_stgcn.plots.masks import plot_masks, stage_of
 from pyg_stgcn.skeletons import get_skeleton
+from pyg_stgcn.skeletons.rest_pose import rest_pose
 
 SKELETON = get_skeleton("coco17")
 STAGES = ("stage 1", "stage 2")
@@ -34,12 +37,28 @@ def comparison(first: str, second: str, jaccard: float | None = 0.2) -> dict[str
     return {"first": first, "second": second, "jaccard": jaccard, "ratio": ratio, "layers": layers}
 
 
-def test_the_panels(tmp_path: Path) -> None:
+@pytest.fixture
+def draw(tmp_path: Path, drawn: list[Figure]) -> Callable[..., list[Axes]]:
+    """Draws groups of networks, and returns the axes."""
+
+    def draw(*groups: dict[str, Any]) -> list[Axes]:
+        plot_masks(tmp_path / "masks.png", groups)
+        return drawn[-1].axes
+
+    return draw
+
+
+def matrices(axes: Sequence[Axes]) -> list[Axes]:
+    """The axes of the matrices of edges."""
+    side = (SKELETON.num_joints,) * 2
+    return [one for one in axes if one.images and one.images[0].get_array().shape == side]
+
+
+def test_the_panels(draw: Callable[..., list[Axes]]) -> None:
     names = ["seed0", "seed1", "sparser"]
     networks = [network(name, (0.5 - n / 10, 0.25, 0.0)) for n, name in enumerate(names)]
     pairs = [comparison(*pair) for pair in combinations(names, 2)]
-    group = {"networks": networks, "comparisons": pairs}
-    kept, overlaps, matrix, *rest = draw_masks([group]).axes
+    kept, overlaps, matrix, *rest = draw({"networks": networks, "comparisons": pairs})
     heights = [bar.get_height() for bar in kept.patches]
     expected = [100 * value for each in networks for value in each["kept"].values()]
     assert heights == pytest.approx(expected)
@@ -50,60 +69,69 @@ def test_the_panels(tmp_path: Path) -> None:
     assert list(overlaps.lines[0].get_ydata()) == pytest.approx([0.2, 0.3, 0.4])
     assert [label.get_text() for label in matrix.get_xticklabels()] == names
     assert {text.get_text() for text in matrix.texts} == {"0.20\n2.0x"}
-    graphs = [axes for axes in rest if axes.get_title() in names]
-    assert len(graphs) == 3
-    for axes in graphs:
-        assert [label.get_text() for label in axes.get_xticklabels()] == ["k = 1", "k = 2"]
-        assert [label.get_text() for label in axes.get_yticklabels()] == list(STAGES)
-    plot_masks(tmp_path / "masks.png", [group])
-    assert Image.open(tmp_path / "masks.png").size[0] > 800
+    # One column a network, with the mean over the partitions.
+    assert [axes.get_title() for axes in matrices(rest)] == [*names, "", "", ""]
 
 
-def test_many_pairs_are_drawn_as_their_mean_and_range() -> None:
+def test_many_pairs_are_drawn_as_their_mean_and_range(draw: Callable[..., list[Axes]]) -> None:
     names = [f"run{number}" for number in range(5)]
     values = [*np.linspace(0.1, 0.5, 9).tolist(), None]
     pairs = [comparison(*pair, value) for pair, value in zip(combinations(names, 2), values)]  # noqa: B905
     group = {"networks": [network(name) for name in names], "comparisons": pairs}
-    _, overlaps, matrix, *_ = draw_masks([group]).axes
+    _, overlaps, matrix, *_ = draw(group)
     expected = [np.mean(np.array(values[:-1]) + number / 10) for number in range(3)]
     assert list(overlaps.lines[0].get_ydata()) == pytest.approx(expected)
     # Every pair with an index, twice.
     assert len(matrix.texts) == 2 * 9
 
 
-def test_one_network_has_no_overlaps() -> None:
-    figure = draw_masks([{"networks": [network("run")], "comparisons": []}])
-    assert [axes.get_title() for axes in figure.axes] == [
-        "kept weights of each layer, by stage",
-        "run",
-    ]
+def test_one_network_has_no_overlaps(draw: Callable[..., list[Axes]]) -> None:
+    kept, *rest = draw({"networks": [network("run")], "comparisons": []})
+    assert kept.get_title() == "kept weights of each layer, by stage"
+    assert [axes.get_title() for axes in matrices(rest)] == ["partition 1", "partition 2", "", ""]
 
 
-def test_a_network_without_edge_masks_keeps_its_edges() -> None:
+def test_a_network_without_edge_masks_keeps_its_edges(draw: Callable[..., list[Axes]]) -> None:
     pruned, whole = network("pruned"), network("whole")
     pruned["kept"]["stages.1.edge_weight"] = 0.3
-    (kept, *_) = draw_masks([{"networks": [whole, pruned], "comparisons": []}]).axes
+    (kept, *_) = draw({"networks": [whole, pruned], "comparisons": []})
     heights = np.array([bar.get_height() for bar in kept.patches]).reshape(2, 4)
     assert heights[:, -1] == pytest.approx([100, 30])
 
 
-def test_lines_are_the_edges_and_the_strongest_is_widest() -> None:
+def test_edges_are_a_matrix_beside_the_strongest_on_the_skeleton(
+    draw: Callable[..., list[Axes]],
+) -> None:
     each = network("run")
-    *_, axes = draw_masks([{"networks": [each], "comparisons": []}]).axes
-    # Of each graph, first the bones as a background, then the edges.
-    collections = [entry for entry in axes.collections if isinstance(entry, LineCollection)]
-    edges = collections[1::2]
-    drawn = [(stage, k) for stage, graph in each["graphs"].items() for k in range(len(graph))]
-    assert len(edges) == len(drawn)
-    for lines, (stage, k) in zip(edges, drawn, strict=True):
-        between = np.abs(each["graphs"][stage][k])
-        np.fill_diagonal(between, 0)
-        weights = np.sort(between[between > 0]) / np.abs(each["graphs"][stage]).max()
-        widths = np.array(lines.get_linewidths())
-        assert len(lines.get_segments()) == len(weights) == len(widths)
-        # From thin to wide in proportion, the strongest drawn last, on top.
-        thin, wide = 0.2, 2.5
-        assert widths == pytest.approx(thin + (wide - thin) * weights)
+    axes = draw({"networks": [each], "comparisons": []})
+    shown = matrices(axes)
+    expected = [(stage, graph[k]) for stage, graph in each["graphs"].items() for k in range(2)]
+    assert len(shown) == len(expected)
+    pose = rest_pose(SKELETON)
+    for one, (stage, graph) in zip(shown, expected, strict=True):
+        strength = np.abs(graph) / np.abs(each["graphs"][stage]).max()
+        assert np.asarray(one.images[0].get_array()) == pytest.approx(strength)
+        # Few lines: the strongest pairs of joints, in either direction.
+        both = np.triu(np.maximum(strength, strength.T), k=1)
+        strongest = np.argsort(-both, axis=None)[: min(NUM_EDGES, np.count_nonzero(both))]
+        ends = {tuple(np.unravel_index(place, both.shape)) for place in strongest}
+        *lines, _ = axes[axes.index(one) + 1].lines
+        joints = [np.abs(pose - np.array(end)).sum(axis=1).argmin() for line in lines
+                  for end in np.transpose(line.get_data())]  # fmt: skip
+        assert {tuple(pair) for pair in np.reshape(joints, (-1, 2))} == ends
+        widths = [line.get_linewidth() for line in lines]
+        assert widths == sorted(widths, reverse=True)
+    names = [text.get_text() for text in shown[0].get_yticklabels()]
+    assert names == list(SKELETON.joints)
+
+
+def test_a_complete_graph_is_no_hairball(draw: Callable[..., list[Axes]]) -> None:
+    each = network("run")
+    rng = np.random.default_rng(0)
+    each["graphs"] = {stage: rng.random((2, 17, 17)) + 0.1 for stage in STAGES}
+    axes = draw({"networks": [each], "comparisons": []})
+    for one in matrices(axes):
+        assert len(axes[axes.index(one) + 1].lines) == NUM_EDGES + 1
 
 
 def test_a_layer_belongs_to_a_stage() -> None:
