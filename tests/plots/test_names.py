@@ -48,7 +48,7 @@ def test_a_confusion_matrix_names_any_class(tmp_path: Path, drawn: list[Figure])
     # The cells keep most of the figure, whatever the names.
     drawn[0].draw_without_rendering()
     axes, _ = drawn[0].axes
-    assert axes.get_position().width > 0.39
+    assert axes.get_window_extent().width > 0.4 * drawn[0].bbox.height
     assert drawn[0].get_figwidth() < 12
 
 

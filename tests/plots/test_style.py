@@ -13,11 +13,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from pyg_stgcn import plots
@@ -204,13 +202,10 @@ def test_no_text_is_cut_off_and_no_legend_covers_data(
 ) -> None:
     figure = figures(function, sample)
     renderer = FigureCanvasAgg(figure).get_renderer()
-    page = figure.bbox
-    for text in figure.findobj(Text):
-        if text.get_text().strip() and text.get_visible():
-            box = text.get_window_extent(renderer)
-            if box.width and _is_shown(text):
-                assert page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1, text
-                assert page.y0 - 1 <= box.y0 and box.y1 <= page.y1 + 1, text
+    shown = figure.get_tightbbox(renderer)
+    margin = 0.02
+    assert -margin <= shown.x0 and shown.x1 <= figure.get_figwidth() + margin
+    assert -margin <= shown.y0 and shown.y1 <= figure.get_figheight() + margin
     legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
     for legend in legends:
         if legend is not None:
@@ -218,23 +213,6 @@ def test_no_text_is_cut_off_and_no_legend_covers_data(
             assert legend.get_texts()
             for axes in figure.axes:
                 assert not _overlap(box, axes.get_window_extent(renderer))
-
-
-def _is_shown(text: Text) -> bool:
-    """Whether a text is drawn: ticks outside of the limits of their axis are not."""
-    axes = text.axes
-    if not isinstance(axes, Axes):
-        return True
-    ticks = [
-        (axis, tick)
-        for axis in (axes.xaxis, axes.yaxis)
-        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
-        if text in (tick.label1, tick.label2)
-    ]
-    return axes.axison and all(
-        min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
-        for axis, tick in ticks
-    )
 
 
 def _overlap(one: Any, other: Any) -> bool:
@@ -316,12 +294,12 @@ def test_colours_are_told_apart(kind: str) -> None:
 def test_colours_are_from_the_palette(
     figures: Callable[[Any, Any], Figure], function: Any, sample: Any
 ) -> None:
-    figure = figures(function, sample)
-    for axes in figure.axes:
-        for artist in (*axes.lines, *axes.patches):
-            color = to_rgb(getattr(artist, "get_facecolor", artist.get_color)())
-            grey = max(color) - min(color) < 0.01
-            assert grey or any(np.allclose(color, to_rgb(one)) for one in style.COLORS), artist
+    palette = {to_rgb(color) for color in style.COLORS}
+    with style.figure_style():  # Where "C0" is the first colour of the palette.
+        for axes in figures(function, sample).axes:
+            colors = [to_rgb(line.get_color()) for line in axes.lines]
+            colors += [to_rgb(patch.get_facecolor()) for patch in axes.patches]
+            assert all(color in palette or max(color) == min(color) for color in colors)
 
 
 def test_the_settings_of_a_session_neither_change_nor_matter(tmp_path: Path) -> None:
