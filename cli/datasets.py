@@ -286,11 +286,18 @@ def info_command(figure: Path | None, as_json: bool, **where: Any) -> None:
     """
     dataset = _open(**where)
     info = {**_describe(where["name"], dataset), **_look_through(dataset)}
-    if figure is not None:
-        _draw(figure, info)
     if as_json:
         print_json(info)
+    else:
+        _print_info(info)
+    if figure is None:
         return
+    _draw(figure, info)
+    if not as_json:
+        echo(f"figure: {figure}")
+
+
+def _print_info(info: dict[str, Any]) -> None:
     missing = info["missing_joints"]
     _print_description(
         info,
@@ -308,8 +315,6 @@ def info_command(figure: Path | None, as_json: bool, **where: Any) -> None:
     print_table(("class", "clips"), per_class)
     if info["skipped"]:
         print_table(("skipped", "reason"), info["skipped"].items(), texts=2)
-    if figure is not None:
-        echo(f"figure: {figure}")
 
 
 @command.command("prepare")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,13 +102,28 @@ def command(
     backbone = backbone.to(device)
     layers, totals = _measure(backbone, random_clips(backbone, batch, persons, frames))
     title = f"{model}, {batch} x {persons} persons, {frames} frames"
-    if figure is not None:
-        from pyg_stgcn.plots.cost import plot_costs
-
-        plot_costs(figure, [vars(layer) for layer in layers], f"cost of each layer: {title}")
+    rows = [vars(layer) for layer in layers]
     if as_json:
-        print_json({"model": model, **totals, **kept, "layers": [vars(layer) for layer in layers]})
+        print_json({"model": model, **totals, **kept, "layers": rows})
+    else:
+        _print_tables(layers, totals, kept, title, device)
+    if figure is None:
         return
+
+    from pyg_stgcn.plots.cost import plot_costs
+
+    plot_costs(figure, rows, f"cost of each layer: {title}")
+    if not as_json:
+        echo(f"figure: {figure}")
+
+
+def _print_tables(
+    layers: Sequence[LayerCost],
+    totals: dict[str, Any],
+    kept: dict[str, Any],
+    title: str,
+    device: str,
+) -> None:
     print_table(
         ("layer", "kind", "parameters", "million MACs", "effective"),
         [
@@ -134,8 +150,6 @@ def command(
             ("peak memory (MiB)", f"{totals['peak_bytes'] / 2**20:.1f}"),
         ],
     )
-    if figure is not None:
-        echo(f"figure: {figure}")
 
 
 def _measure(

@@ -30,6 +30,7 @@ _MOST_MARKERS = 12
 _STYLE: dict[str, Any] = {
     "axes.prop_cycle": cycler(color=COLORS),
     "axes.grid": True,
+    "axes.grid.which": "both",
     "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -43,6 +44,7 @@ _STYLE: dict[str, Any] = {
     "image.cmap": SEQUENTIAL,
     "legend.fontsize": "small",
     "legend.frameon": False,
+    "legend.handlelength": 3.2,
     "lines.linewidth": 1.5,
     "lines.markersize": 5,
     "pdf.fonttype": 42,  # Fonts that other programs can edit.

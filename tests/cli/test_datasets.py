@@ -183,7 +183,7 @@ def test_what_cannot_be_shown(tiny_pickle: Path, root: Path, run: Path, tmp_path
     assert "'tiny'" in message and "'other'" in message
     assert not any(tmp_path.iterdir())
     locked = show(tiny_pickle, root, "--clip", 0, "--figure", tmp_path / "nowhere" / "clip.png")
-    assert "clip.png" in failed(locked, 1)
+    assert "there is no folder" in failed(locked, 2)
 
 
 def harmed(tiny_pickle: Path, path: Path, bad: int) -> Path:
@@ -229,7 +229,7 @@ def test_2d_joints_without_image_sizes_are_refused_before_anything_is_written(
     for command in (
         ["datasets", "info", path],
         ["datasets", "prepare", path],
-        ["datasets", "show", path, "--clip", 0, "--figure", out / "a.png"],
+        ["datasets", "show", path, "--clip", 0, "--figure", tmp_path / "a.png"],
         ["train", "--dataset", path, "--accelerator", "cpu", "--out", out],
     ):
         message = failed(call(*command), 1)
