@@ -110,7 +110,7 @@ def command(
     if figure is None:
         return
 
-    from pyg_stgcn.plots.cost import plot_costs
+    from pyg_stgcn.plots.costs import plot_costs
 
     plot_costs(figure, rows, f"cost of each layer: {title}")
     if not as_json:

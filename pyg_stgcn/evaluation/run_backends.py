@@ -10,7 +10,7 @@ import torch
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.plots.cost import plot_bench
+from pyg_stgcn.plots.costs import plot_bench
 from pyg_stgcn.profiling.backends import BACKENDS, why_not_backend
 from pyg_stgcn.profiling.measure import Measurement, Setting, compare_backends
 from pyg_stgcn.runs.folder import Run

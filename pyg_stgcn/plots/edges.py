@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -26,8 +26,8 @@ _CELL, _LEAST_SIDE, _MOST_SIDE = 0.09, 1.4, 4.5
 #: Most columns of networks, and most names along a matrix.
 _COLUMNS, _MOST_NAMES = 4, 50
 _LEAST_WIDTH, _MOST_WIDTH = 0.8, 3.5
-_BONE = {"color": COLORS[0], "linestyle": "-"}
-_OTHER = {"color": COLORS[1], "linestyle": (0, (2, 1))}
+_BONE: dict[str, Any] = {"color": COLORS[0], "linestyle": "-"}
+_OTHER: dict[str, Any] = {"color": COLORS[1], "linestyle": (0, (2, 1))}
 
 
 class EdgePanels:
@@ -143,7 +143,7 @@ def _name_joints(axis: Axis, skeleton: Skeleton, title: str) -> None:
     ticks = range(0, skeleton.num_joints, step)
     axis.set_ticks(ticks, [label(skeleton.joints[tick], 20) for tick in ticks])
     axis.set_tick_params(length=1, pad=1, labelsize="xx-small")
-    if axis.axis_name == "x":
+    if isinstance(axis, XAxis):
         axis.set_tick_params(rotation=90)
     axis.set_label_text(title)
 

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.style
 from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
@@ -103,7 +103,7 @@ class _PlainFormatter(LogFormatter):
 
 def log_axis(axis: Axis) -> None:
     """Make an axis logarithmic, with plain numbers at its ticks."""
-    set_scale = axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale
+    set_scale = axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale
     set_scale("log")
     formatter = _PlainFormatter()
     axis.set_major_formatter(formatter)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pyg_stgcn.plots.cost import plot_bench
+from pyg_stgcn.plots.costs import plot_bench
 
 
 def test_bars_of_backends_are_their_times(tmp_path: Path, drawn: list[Figure]) -> None:
