@@ -36,5 +36,5 @@ def test_traffic() -> None:
 def test_own_skeleton(tmp_path: Path) -> None:
     source = (EXAMPLES / "own_skeleton.py").read_text()
     assert len(source.splitlines()) < 40
-    assert load("own_skeleton").main(tmp_path) > 0.8
+    assert load("own_skeleton").main(tmp_path, epochs=15) > 0.8
     assert (tmp_path / "run" / "model.sparse.safetensors").exists()
