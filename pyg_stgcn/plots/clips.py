@@ -39,7 +39,7 @@ NUM_EDGES = 12
 
 # These differ in lightness too.
 SIDE_COLORS = {"left": COLORS[5], "right": COLORS[1], "middle": "#404040"}
-EDGE_COLOR = COLORS[3]
+EDGE_COLOR = COLORS[2]
 _EDGE_LINE = (0, (3, 1.5))
 _FAINT = "#d0d0d0"
 _BONE_WIDTH, _LEAST_WIDTH, _MOST_WIDTH = 2.2, 0.5, 4.0
@@ -291,7 +291,7 @@ def _new_figure(scene: _Scene, columns: int, rows: int, height: float, title: st
         handles=_legend(scene),
         loc="outside lower center",
         ncols=len(SIDE_COLORS) + 2,
-        handlelength=1.2,
+        handlelength=2,
         handletextpad=0.5,
         columnspacing=1.2,
     )

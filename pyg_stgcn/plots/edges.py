@@ -87,6 +87,8 @@ class EdgePanels:
             location="top",
             aspect=60,
             shrink=0.5,
+            fraction=0.01,
+            pad=0.01,
             label="weight of the edge, relative to the strongest of its stage",
         )
         part.legend(
