@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from importlib import import_module
 from pathlib import Path
@@ -125,6 +126,16 @@ def test_benchmarks_exist(page: Path) -> None:
         source = (script / "__main__.py" if script.is_dir() else script).read_text("utf-8")
         for option in re.findall(r"--[\w-]+", arguments):
             assert f'"{option}"' in source, f"{name} {option}"
+
+
+def test_the_figure_of_the_readme_has_the_numbers_of_the_tables() -> None:
+    drawn = runpy.run_path(str(REPOSITORY / "benchmarks" / "results_figure.py"))
+    top1, faster = drawn["accuracies"](), drawn["speedups"]()
+    assert top1["random"][95] == pytest.approx((89.30, 87.45, 91.15))
+    assert top1["dense"][0] == pytest.approx((87.98, 85.41, 90.55))
+    assert faster["ST-GCN"][95] == (7.2, 6.0, 7.9)
+    for names, found in ((drawn["METHODS"], top1), (drawn["MODELS"], faster)):
+        assert all(set(drawn["SPARSITIES"]) <= set(found[name]) for name in names)
 
 
 def anchors(page: Path) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def plot_bench(files: Files, rows: Sequence[Row]) -> None:
     """
     settings = list(dict.fromkeys((row["threads"], row["clips"], row["persons"]) for row in rows))
     backends = list(dict.fromkeys(row["backend"] for row in rows))
-    columns = min(_COLUMNS, len(settings))
+    columns = min(_COLUMNS, math.ceil(math.sqrt(len(settings))))
     lines = -(-len(settings) // columns)
     wide, high = 1.8 + 3.4 * columns, 0.8 + lines * (0.9 + 0.35 * len(backends))
     title = (

@@ -45,11 +45,12 @@ def plot_sweep(files: Files, rows: Sequence[Row], title: str) -> None:
             points = [row for row in rows if row["method"] == method]
             kept = np.array([100 * (1 - row["sparsity"]) for row in points])
             densities.update(kept.tolist())
+            spread = np.array([_spread(row) for row in points])
             place = kept / _APART ** (number - (len(methods) - 1) / 2)
             axes.errorbar(
                 place,
                 [100 * row["top1"] for row in points],
-                [_spread(row) for row in points],
+                spread if np.isfinite(spread).any() else None,
                 capsize=3,
                 label=label(method),
                 **line_style(number, len(points)),

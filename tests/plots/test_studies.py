@@ -16,7 +16,7 @@ def test_a_sweep_is_drawn_over_the_kept_weights(tmp_path: Path, drawn: list[Figu
     ]
     plot_sweep(tmp_path / "sweep.png", rows, "sweep")
     (axes,) = drawn[0].axes
-    dense, score, *_ = axes.lines
+    dense, score = axes.lines
     assert dense.get_ydata()[0] == pytest.approx(90)
     assert list(score.get_xdata()) == pytest.approx([20, 5])
     assert list(score.get_ydata()) == pytest.approx([85, 70])

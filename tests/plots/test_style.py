@@ -13,19 +13,23 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch_geometric.data import Data
 
 from pyg_stgcn import plots
-from pyg_stgcn.datasets.synthetic.synthetic_actions import generate_clip
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.plots import clips, saving, style
 from pyg_stgcn.plots.figure_files import CLIP_FORMATS, FORMATS, check_figure
-from pyg_stgcn.skeletons import get_skeleton
+from pyg_stgcn.skeletons import Skeleton
 
-COCO = get_skeleton("coco17")
+#: Four joints: names of many would take most of the time.
+BODY = Skeleton(
+    "body", ("hip_center", "neck", "left_hand", "right_hand"), ((1, 0), (2, 1), (3, 1)), 1
+)
 
 
 def metrics(epochs: int) -> list[dict[str, float]]:
@@ -70,10 +74,10 @@ def bench() -> list[dict[str, Any]]:
 
 
 def masks(number: int) -> list[dict[str, Any]]:
-    graphs = {name: np.ones((2, 17, 17)) for name in ("stage 1", "stage 2")}
+    graphs = {name: np.ones((2, 4, 4)) for name in ("stage 1", "stage 2")}
     names = [f"run {i}" for i in range(number)]
     kept = {"stages.0.gcn.weight": 0.5, "stages.1.gcn.weight": 0.1}
-    networks = [{"label": n, "skeleton": COCO, "kept": kept, "graphs": graphs} for n in names]
+    networks = [{"label": n, "skeleton": BODY, "kept": kept, "graphs": graphs} for n in names]
     layers = [{"name": name, "jaccard": 0.2, "chance": 0.1} for name in kept]
     pairs = [
         {"first": a, "second": b, "jaccard": 0.2, "ratio": 2.0, "layers": layers}
@@ -83,13 +87,9 @@ def masks(number: int) -> list[dict[str, Any]]:
 
 
 def draw_clip(path: Path, *, has_score: bool) -> None:
-    joints = generate_clip(0, 1, 0, 9, 0)[:, :, :17]
-    x = np.swapaxes(joints, 1, 2).reshape(-1, joints.shape[1], 3)
-    import torch
-    from torch_geometric.data import Data
-
-    data = Data(x=torch.from_numpy(x).float(), num_persons=len(joints), name="wave")
-    clips.draw_clip(path, data, COCO, has_score=has_score, title="wave")
+    x = torch.rand(4, 3, 3, generator=torch.Generator().manual_seed(0))
+    data = Data(x=x, num_persons=1, name="wave")
+    clips.draw_clip(path, data, BODY, has_score=has_score, title="wave")
 
 
 #: Arguments of every public function that draws, some with few data.
@@ -235,8 +235,9 @@ def test_one_seed_has_no_deviation(figures: Callable[[Any, Any], Figure]) -> Non
 
     single, several = (figures(plot_sweep, sample) for sample in SAMPLES["plot_sweep"])
     assert "deviation" not in single.get_suptitle() and "deviation" in several.get_suptitle()
-    # The band of the dense network.
+    # The band of the dense network, and two lines at the ends of each error bar.
     assert not single.axes[0].patches and len(several.axes[0].patches) == 1
+    assert (len(single.axes[0].lines), len(several.axes[0].lines)) == (3, 7)
 
 
 def test_series_differ_in_marker_and_line() -> None:
