@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyg_stgcn.datasets.base import SkeletonDataset
+    from pyg_stgcn.datasets.clip_loader import ClipLoader, pad_clips
     from pyg_stgcn.datasets.finegym99 import FineGYM99
     from pyg_stgcn.datasets.finegym288 import FineGYM288
     from pyg_stgcn.datasets.hmdb51 import HMDB51
@@ -37,6 +38,7 @@ __all__ = [
     "UCF101",
     "UTDMHAD",
     "Clip",
+    "ClipLoader",
     "ClipStore",
     "FineGYM99",
     "FineGYM288",
@@ -48,6 +50,7 @@ __all__ = [
     "SkeletonDataset",
     "SkeletonPickle",
     "SyntheticActions",
+    "pad_clips",
 ]
 
 _HOME_OF = {
@@ -59,6 +62,7 @@ _HOME_OF = {
     "UCF101": "ucf101",
     "UTDMHAD": "utd_mhad",
     "Clip": "store.clip_store",
+    "ClipLoader": "clip_loader",
     "ClipStore": "store.clip_store",
     "FineGYM99": "finegym99",
     "FineGYM288": "finegym288",
@@ -70,6 +74,7 @@ _HOME_OF = {
     "SkeletonDataset": "base",
     "SkeletonPickle": "skeleton_pickle",
     "SyntheticActions": "synthetic.synthetic_actions",
+    "pad_clips": "clip_loader",
 }
 _NAMED = (
     "SyntheticActions",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import sys
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from pyg_stgcn.datasets.store.preparation import Preparation
 from pyg_stgcn.datasets.store.reports import warn_of_hidden_persons, warn_of_leaks
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file
+from pyg_stgcn.progress import with_progress
 from pyg_stgcn.skeletons import Skeleton
 
 logger = logging.getLogger(__name__)
@@ -61,6 +63,8 @@ class SkeletonDataset(ClipMetadata, Dataset):
             dataset, in a division or not, or the name of a split of the source.
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
+        pre_filter: Decides, before :obj:`pre_transform`, which clips are stored.
+        log: Whether to print that the store is being built.
         force_reload: Whether to build the store again.
         source: The source file (or folder, where the dataset takes one), if it is not in
             ``<root>/raw``.
@@ -95,6 +99,8 @@ class SkeletonDataset(ClipMetadata, Dataset):
         split: Split = "train",
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
+        log: bool = True,
         force_reload: bool = False,
         source: str | os.PathLike[str] | None = None,
         strict: bool = False,
@@ -115,7 +121,7 @@ class SkeletonDataset(ClipMetadata, Dataset):
             raise InputError(f"{self.source}: {self.name} has no source file; leave out --source")
         if self.source is not None and not self._exists(self.source):
             raise InputError(f"{self.source}: {self._no_such(self.source)}")
-        super().__init__(os.fspath(root), transform, pre_transform, force_reload=force_reload)
+        super().__init__(os.fspath(root), transform, pre_transform, pre_filter, log, force_reload)
         self.skeleton = Skeleton.from_dict(self._store.meta["skeleton"])
         self.classes: list[str] = self._store.meta["classes"]
         self._edge_index = self.skeleton.edge_index()
@@ -144,6 +150,15 @@ class SkeletonDataset(ClipMetadata, Dataset):
     def store_options(self) -> dict[str, Any]:
         """JSON-serialisable options that change the clips of :meth:`read`."""
         return {}
+
+    def fits_store(self, key: str, meta: Mapping[str, Any]) -> bool:
+        """Whether a store has the clips of this dataset though a part of its fingerprint differs.
+
+        Args:
+            key: Name of the part, such as ``"options"``.
+            meta: Metadata of the store.
+        """
+        return False
 
     @property
     def raw_file_names(self) -> list[str]:
@@ -178,14 +193,24 @@ class SkeletonDataset(ClipMetadata, Dataset):
             "dtype": source.dtype if self.pre_transform is None else "float32",
             "fingerprint": fingerprint,
         }
+        if source.default_skeleton is not None:
+            meta["default_skeleton"] = source.default_skeleton.to_dict()
         where = self.source_path
         try:
             prepared = Preparation(
-                source, self.pre_transform, self.strict, self.skip_bad, str(where or self.name)
+                source,
+                self.pre_transform,
+                self.pre_filter,
+                strict=self.strict,
+                skip_bad=self.skip_bad,
+                name=str(where or self.name),
             )
-            self._store = ClipStore.build(
-                self._store_folder, prepared, meta, source.total, prepared.metadata
+            clips = (
+                prepared
+                if not self.log
+                else with_progress(prepared, f"Reading {self.name}", source.total)
             )
+            self._store = ClipStore.build(self._store_folder, clips, meta, prepared.metadata)
         except InputError as error:
             if where is None or str(error).startswith((str(where), str(self._store_folder))):
                 raise
@@ -270,6 +295,10 @@ class SkeletonDataset(ClipMetadata, Dataset):
         exists = self._store_folder.exists()
         if exists and not self.force_reload:
             logger.warning("%s: building the store again (%s)", self._store_folder, reason)
+        # As PyG does.
+        talks = self.log and "PYTEST_CURRENT_TEST" not in os.environ
+        if talks:
+            print(f"Processing {self.name}...", file=sys.stderr)
         source = self.source_path
         if source is not None and not self._exists(source):
             try:
@@ -282,6 +311,8 @@ class SkeletonDataset(ClipMetadata, Dataset):
                     f"{error}"
                 ) from error
         self.process()
+        if talks:
+            print("Done!", file=sys.stderr)
 
     def _open(self) -> str | None:
         """Open the store; if it cannot be used, say why."""
@@ -293,7 +324,7 @@ class SkeletonDataset(ClipMetadata, Dataset):
             return str(error)
         stored = store.meta["fingerprint"]
         for key, value in self._options().items():
-            if stored.get(key) != value:
+            if stored.get(key) != value and not self.fits_store(key, store.meta):
                 return describe_change(key, value, stored.get(key))
         source = self.source_path
         # Who has removed the source to save space keeps the store.
@@ -333,6 +364,7 @@ class SkeletonDataset(ClipMetadata, Dataset):
             "reader": type(self).__name__,
             "options": self.store_options(),
             "pre_transform": describe_transform(self.pre_transform),
+            "pre_filter": describe_transform(self.pre_filter),
         }
 
     def _fingerprint(self) -> dict[str, Any]:

@@ -29,6 +29,8 @@ class NTU60(NTU3DDataset):
         split: ``"train"``, ``"val"`` or ``"all"``.
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
+        pre_filter: Decides, before :obj:`pre_transform`, which clips are stored.
+        log: Whether to print that the store is being built.
         force_reload: Whether to read the source again.
         source: A folder or ``.zip`` of raw files, or the ``.pkl``, if not at the places above.
         raw_bodies: Whether to keep, of raw files, all bodies in all their frames as they were

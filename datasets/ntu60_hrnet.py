@@ -21,6 +21,8 @@ class NTU60HRNet(NTUDataset):
         split: ``"train"``, ``"val"`` or ``"all"``.
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
+        pre_filter: Decides, before :obj:`pre_transform`, which clips are stored.
+        log: Whether to print that the store is being built.
         force_reload: Whether to read the source again.
         source: Path of ``ntu60_hrnet.pkl``, if it is not in ``<root>/raw``.
         strict: Whether a clip that cannot be used is an error instead of being left out.

@@ -83,6 +83,8 @@ class SBU(AnnotationDataset):
         split: ``"train"``, ``"val"`` or ``"all"``.
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
+        pre_filter: Decides, before :obj:`pre_transform`, which clips are stored.
+        log: Whether to print that the store is being built.
         force_reload: Whether to read the source again.
         source: A folder or ``.zip`` of the original files, or the ``.pkl``, if not at the places
             above.

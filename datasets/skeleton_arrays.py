@@ -57,6 +57,8 @@ class SkeletonArrays(SkeletonDataset):
             of :obj:`splits`. By default ``"train"``, or without :obj:`splits`, ``"all"``.
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
+        pre_filter: Decides, before :obj:`pre_transform`, which clips are stored.
+        log: Whether to print that the store is being built.
         force_reload: Whether to write the store again.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
@@ -90,6 +92,8 @@ class SkeletonArrays(SkeletonDataset):
         split: Split | None = None,
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
+        log: bool = True,
         force_reload: bool = False,
         strict: bool = False,
         drop_leaks: bool = False,
@@ -133,6 +137,8 @@ class SkeletonArrays(SkeletonDataset):
             split or ("train" if splits else "all"),
             transform,
             pre_transform,
+            pre_filter,
+            log,
             force_reload,
             strict=strict,
             drop_leaks=drop_leaks,

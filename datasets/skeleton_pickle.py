@@ -7,7 +7,8 @@ import logging
 import os
 import reprlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,8 @@ class SkeletonPickle(SkeletonDataset):
             of a split of the file.
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
+        pre_filter: Decides, before :obj:`pre_transform`, which clips are stored.
+        log: Whether to print that the store is being built.
         force_reload: Whether to read the pickle again.
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
@@ -120,6 +123,8 @@ class SkeletonPickle(SkeletonDataset):
         split: Split = "train",
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
+        log: bool = True,
         force_reload: bool = False,
         strict: bool = False,
         drop_leaks: bool = False,
@@ -139,6 +144,8 @@ class SkeletonPickle(SkeletonDataset):
             split,
             transform,
             pre_transform,
+            pre_filter,
+            log,
             force_reload,
             strict=strict,
             drop_leaks=drop_leaks,
@@ -156,6 +163,13 @@ class SkeletonPickle(SkeletonDataset):
     def store_options(self) -> dict[str, Any]:
         skeleton = self._given_skeleton
         return {"skeleton": None if skeleton is None else skeleton.to_dict()}
+
+    def fits_store(self, key: str, meta: Mapping[str, Any]) -> bool:
+        if key != "options":
+            return False
+        # To name the skeleton that is taken anyway changes nothing.
+        wanted = self.store_options()["skeleton"] or meta.get("default_skeleton")
+        return bool(wanted == meta["skeleton"])
 
     def download(self) -> None:
         moved = ", and name the new one with --dataset (or --val) if the data of a run have moved"
@@ -217,9 +231,15 @@ def _read_content(
     found = [_read_annotation(i, annotation) for i, annotation in enumerate(annotations)]
     joints = None if skeleton is None else skeleton.num_joints
     is_2d, usable, clips = interpret(found, _TERMS, name, joints)
+    own: Skeleton | None = None
+    if usable:
+        with suppress(InputError):
+            own = _find_skeleton(meta, usable, is_2d, name, None)
+    if skeleton is None and own is not None and "edges" not in meta:
+        logger.info("%s: %d joints, taken to be %s", name, own.num_joints, own.name)
     half = all(clip.keypoint.dtype == np.float16 for clip in usable)
     return ClipSource(
-        skeleton=skeleton or _find_skeleton(meta, usable, is_2d, name, default),
+        skeleton=skeleton or own or _find_skeleton(meta, usable, is_2d, name, default),
         classes=_read_classes(meta, sorted({clip.label for clip in usable})),
         splits=read_splits(content.get("split", {})),
         clips=clips,
@@ -227,6 +247,7 @@ def _read_content(
         has_score=is_2d,
         dtype="float16" if half else "float32",
         own=True,
+        default_skeleton=own,
     )
 
 
@@ -294,7 +315,6 @@ def _find_skeleton(
             f"cannot be guessed; {_REMEDY}"
             f"{axes_hint(shape)}"
         )
-    logger.info("%s: %d joints, taken to be %s", name, joints, guess)
     return get_skeleton(guess)
 
 

@@ -50,6 +50,7 @@ class ClipSource:
         dtype: Type in which coordinates are kept, ``"float16"`` or ``"float32"``.
         own: Whether these are a user's own data rather than a published dataset. Bad clips are then
             left out as long as there are as many good ones, and likely mistakes are warned of.
+        default_skeleton: The skeleton that the reader takes if none is given, where it knows one.
     """
 
     skeleton: Skeleton
@@ -60,6 +61,7 @@ class ClipSource:
     has_score: bool = False
     dtype: str = "float32"
     own: bool = False
+    default_skeleton: Skeleton | None = None
 
     @cached_property
     def need_labels(self) -> frozenset[str]:

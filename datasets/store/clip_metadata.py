@@ -85,6 +85,11 @@ class ClipMetadata:
         return labels if self._class_numbers is None else self._class_numbers.numpy()[labels]
 
     @property
+    def y(self) -> torch.Tensor:
+        """Labels of the selected clips, as one tensor :math:`(N)`, before :obj:`transform`."""
+        return torch.from_numpy(self.labels)
+
+    @property
     def names(self) -> list[str]:
         """Names of the selected clips."""
         return [self._store.name(i) for i in self._selected]

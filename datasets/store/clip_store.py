@@ -28,7 +28,6 @@ from pyg_stgcn.datasets.store.place import (
 from pyg_stgcn.datasets.store.present_joints import pack, unpack
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file
-from pyg_stgcn.progress import with_progress
 
 FORMAT = 4
 
@@ -120,7 +119,6 @@ class ClipStore:
         folder: str | os.PathLike[str],
         clips: Iterable[Clip],
         meta: Mapping[str, Any],
-        total: int | None = None,
         late_meta: Callable[[], Mapping[str, Any]] = dict,
     ) -> ClipStore:
         """Write :obj:`clips`, one after the other, into a new store at :obj:`folder`.
@@ -133,7 +131,6 @@ class ClipStore:
             clips: The clips, all with the same number of joints and channels.
             meta: JSON-serialisable metadata to keep. ``meta["splits"]`` maps the name of a split to
                 the names of its clips, ``meta["dtype"]`` is ``"float16"`` or ``"float32"``.
-            total: Number of clips, if known, for the progress bar.
             late_meta: Gives entries of :obj:`meta` that are known only after the last clip.
 
         Raises:
@@ -148,9 +145,7 @@ class ClipStore:
             folder.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(folder, _STORE_FILES)
             temporary = make_temporary(folder)
-            _write(
-                temporary, with_progress(clips, f"Reading {folder.name}", total), meta, late_meta
-            )
+            _write(temporary, clips, meta, late_meta)
             replace_folder(temporary, folder)
         except OSError as error:
             raise _write_error(folder, error) from error

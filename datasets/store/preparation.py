@@ -28,6 +28,7 @@ class Preparation:
     Args:
         source: What a reader has found.
         pre_transform: Applied to every clip that passes the checks.
+        pre_filter: Decides, before that, which of them to keep.
         strict: Whether to leave out none.
         skip_bad: Whether to leave out any number, as long as one is good.
         name: Name of the source in warnings.
@@ -37,6 +38,8 @@ class Preparation:
         self,
         source: ClipSource,
         pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
+        *,
         strict: bool = False,
         skip_bad: bool = False,
         name: str = "",
@@ -46,6 +49,7 @@ class Preparation:
             check_distinct(source.classes)
         self._source = source
         self._pre_transform = pre_transform
+        self._pre_filter = pre_filter
         self._strict = strict
         self._skip_bad = skip_bad
         self._name = name
@@ -54,6 +58,8 @@ class Preparation:
         self._total = 0
         #: Why each clip is left out, by name.
         self.skipped: dict[str, str] = {}
+        #: Names of the clips that the filter leaves out.
+        self._filtered: set[str] = set()
         #: How many clips lose most of their frames in 3-D normalisation.
         self._hidden = 0
 
@@ -71,8 +77,14 @@ class Preparation:
             except InputError as error:
                 self._skip(clip.name, error)
             else:
-                yield prepared
+                if prepared is not None:
+                    yield prepared
         self._check_number(self._total)
+        if self._filtered and len(self._filtered) + len(self.skipped) == self._total:
+            raise InputError(
+                f"pre_filter: keeps none of {len(self._filtered)} clips; it must return True for "
+                "those to keep"
+            )
         if self._images is not None:
             self._images.finish(self._name)
 
@@ -81,17 +93,21 @@ class Preparation:
         show their main person in less than half of their frames.
         """
         splits = {
-            split: [name for name in names if name not in self.skipped]
+            split: [name for name in names if name not in self.skipped.keys() | self._filtered]
             for split, names in self._source.splits.items()
         }
         return {"splits": splits, "skipped": self.skipped, "hidden": self._hidden}
 
-    def _prepare(self, clip: Clip | BadClip) -> Clip:
+    def _prepare(self, clip: Clip | BadClip) -> Clip | None:
+        """The clip as it is to be stored; ``None`` if it is filtered out."""
         if isinstance(clip, BadClip):
             raise InputError(clip.reason)
         clip = check_clip(clip, self._source)
         if self._images is not None:
             self._images.add(clip)
+        if self._pre_filter and not self._pre_filter(clip_to_data(clip, self._edge_index)):
+            self._filtered.add(clip.name)
+            return None
         assert clip.present is not None
         # Nothing is dropped from clips in the plane.
         if not self._source.has_score and hidden_fraction(clip.present) > _MAX_HIDDEN:

@@ -266,6 +266,8 @@ class SyntheticActions(SkeletonDataset):
         split: ``"train"``, ``"val"`` or ``"all"``.
         transform: Applied to an item on every access.
         pre_transform: Applied to every clip once, before it is stored.
+        pre_filter: Decides, before :obj:`pre_transform`, which clips are stored.
+        log: Whether to print that the store is being built.
         force_reload: Whether to make the clips again.
         source: Not used; there is no source file.
         seed: The same seed gives the same clips on every machine.
@@ -310,6 +312,8 @@ class SyntheticActions(SkeletonDataset):
         split: Split = "train",
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
+        log: bool = True,
         force_reload: bool = False,
         source: str | os.PathLike[str] | None = None,
         seed: int = 0,
@@ -332,6 +336,8 @@ class SyntheticActions(SkeletonDataset):
             split,
             transform,
             pre_transform,
+            pre_filter,
+            log,
             force_reload,
             source,
             strict,

@@ -155,6 +155,7 @@ def test_parts_of_a_dataset(tmp_path: Path) -> None:
         assert part.labels.tolist() == [i % 3 for i in expected]
         assert [data.name for data in part] == part.names
         assert part.num_classes == 3
+        assert part.y.equal(torch.cat([data.y for data in part]))
     shuffled, order = dataset.shuffle(return_perm=True)
     assert shuffled.names == [dataset.names[i] for i in order]
     assert len(dataset) == NUM_CLIPS
@@ -228,6 +229,60 @@ def test_another_pre_transform_builds_again(tmp_path: Path) -> None:
         dataset = Toy(tmp_path, split="all", pre_transform=Scale(factor))
         assert Toy.reads == reads
         assert np.allclose(dataset[0].x[0, :, 0], factor * keypoint(0)[0, :, 0, 0])
+
+
+def two_persons(data: Data) -> bool:
+    return data.num_persons == 2
+
+
+def test_a_pre_filter_decides_what_is_stored(tmp_path: Path) -> None:
+    odd = [f"clip {i}" for i in range(1, NUM_CLIPS, 2)]
+    shapes: list[torch.Size] = []
+
+    def filter_first(data: Data) -> Data:
+        shapes.append(data.x.shape)
+        return halve(data)
+
+    dataset = Toy(tmp_path, split="all", pre_filter=two_persons, pre_transform=filter_first)
+    assert dataset.names == odd
+    assert dataset.skipped == {}
+    # As in PyG, the transform sees what the filter keeps.
+    assert len(shapes) == len(odd)
+    assert Toy(tmp_path, pre_filter=two_persons).splits == {
+        "odd_train": 6,
+        "odd_val": 0,
+        "few_train": 1,
+    }
+    with pytest.raises(InputError, match=r"pre_filter: keeps none of 12 clips"):
+        Toy(tmp_path, pre_filter=lambda data: False)
+
+
+def test_another_pre_filter_builds_again(tmp_path: Path) -> None:
+    def at_least(frames: int) -> Callable[[Data], bool]:
+        return lambda data: data.x.size(1) >= frames
+
+    for pre_filter, clips, reads in (
+        (None, 12, 1),
+        (at_least(10), 6, 2),
+        (at_least(10), 6, 2),
+        (at_least(12), 4, 3),
+        (two_persons, 6, 4),
+        (None, 12, 5),
+    ):
+        assert len(Toy(tmp_path, split="all", pre_filter=pre_filter)) == clips
+        assert Toy.reads == reads
+
+
+def test_a_log_says_what_takes_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As PyG does, datasets keep quiet in tests.
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    for log, said in ((False, ""), (True, "Processing toy...\nDone!\n")):
+        Toy(tmp_path / str(log), log=log)
+        assert capsys.readouterr().err == said
+        Toy(tmp_path / str(log))
+        assert capsys.readouterr().err == ""
 
 
 def add_attribute(data: Data) -> Data:

@@ -471,3 +471,26 @@ def test_names_of_any_length_are_not_taken(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=rf"^{path}: .*{message}") as error:
             SkeletonPickle(path, root=tmp_path / "root", split="all")
         assert len(str(error.value)) < 500
+
+
+def test_to_name_the_skeleton_that_is_taken_anyway_builds_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "flat.pkl"
+    path.write_bytes(pickle.dumps([two_dimensional(name) for name in "abc"]))
+    other = Skeleton.from_dict({**get_skeleton("coco17").to_dict(), "name": "other"})
+    with caplog.at_level(logging.INFO):
+        for skeleton, builds in (
+            (None, 0),
+            ("coco17", 0),
+            (None, 0),
+            (other, 1),
+            (other, 1),
+            ("coco17", 2),
+            (None, 2),
+        ):
+            dataset = SkeletonPickle(path, tmp_path, skeleton, split="all")
+            assert dataset.skeleton.name == ("other" if skeleton is other else "coco17")
+            assert sum("building the store again" in line for line in caplog.messages) == builds
+    # It was guessed once.
+    assert sum("taken to be coco17" in line for line in caplog.messages) == 1

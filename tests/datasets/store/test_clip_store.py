@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 def test_clips_come_back_unchanged(folder: Path, dtype: str) -> None:
     clips = make_clips(dtype=dtype)
     clips.append(Clip("bänder ☃", 1, clips[0].keypoint, image_size=(256.0, 340.0)))
-    ClipStore.build(folder, clips, {**META, "dtype": dtype}, total=4)
+    ClipStore.build(folder, clips, {**META, "dtype": dtype})
     store = ClipStore.open(folder)
     assert len(store) == 4
     for i, clip in enumerate(clips):
