@@ -295,10 +295,6 @@ class SkeletonDataset(ClipMetadata, Dataset):
         exists = self._store_folder.exists()
         if exists and not self.force_reload:
             logger.warning("%s: building the store again (%s)", self._store_folder, reason)
-        # As PyG does.
-        talks = self.log and "PYTEST_CURRENT_TEST" not in os.environ
-        if talks:
-            print(f"Processing {self.name}...", file=sys.stderr)
         source = self.source_path
         if source is not None and not self._exists(source):
             try:
@@ -310,6 +306,10 @@ class SkeletonDataset(ClipMetadata, Dataset):
                     f"{self._store_folder}: cannot be used ({reason}) and cannot be built again: "
                     f"{error}"
                 ) from error
+        # PyG's words, and silence in tests.
+        talks = self.log and "PYTEST_CURRENT_TEST" not in os.environ
+        if talks:
+            print(f"Processing {self.name}...", file=sys.stderr)
         self.process()
         if talks:
             print("Done!", file=sys.stderr)
