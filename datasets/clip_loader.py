@@ -51,7 +51,7 @@ def pad_clips(clips: Sequence[Data]) -> Batch:
     return Batch.from_data_list(padded)
 
 
-class ClipLoader(DataLoader):  # type: ignore[type-arg]
+class ClipLoader(DataLoader[Data]):
     """Loader of clips of unequal length, which PyG's own loader cannot batch.
 
     Every batch is as long as its longest clip, see :func:`pad_clips`. Networks take empty frames
