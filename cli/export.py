@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyg_stgcn.cli._output import echo
 from pyg_stgcn.cli._plain import option
 
-if TYPE_CHECKING:
-    from pyg_stgcn.runs.folder import Run
-
 FORMATS = ("sparse", "onnx", "pt2")
-
-
-def _preprocessing(run: Run) -> dict[str, Any]:
-    from pyg_stgcn.errors import InputError
-
-    if "has_score" not in run.metadata["data"]:
-        raise InputError(
-            f"{run.config_file}: does not say whether joints have scores; it is of an "
-            "earlier version, train the run again"
-        )
-    return {
-        "stream": run.config.data.stream,
-        "clip_frames": run.frames,
-        "has_score": run.metadata["data"]["has_score"],
-        "scale": run.config.data.scale,
-        "num_persons": run.config.data.pad_persons,
-    }
 
 
 @click.command("export")
@@ -57,21 +36,22 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
 
     The file needs neither the run nor its data. A sparse file holds the kept weights, the
     skeleton, the classes and the preprocessing of clips. It contains no pickle. In Python,
-    'pyg_stgcn.runtime.load(FILE)' loads a model that skips the pruned weights.
+    'pyg_stgcn.recognition.Recognizer.load(FILE)' loads a model that skips the pruned weights.
 
     The other formats hold the dense model with its zeros. The inputs are x [persons * joints,
     frames, channels], person by person, and batch [persons * joints], the clip index of every row
     in ascending order (int64). The output is logits [clips, classes]. The metadata hold the
-    skeleton, the classes and the preprocessing as JSON.
+    skeleton, the classes and the preprocessing as JSON. The file pyg_stgcn_prepare.py, written
+    beside the model, turns raw poses into its inputs; it needs NumPy only.
     """
+    from pyg_stgcn.recognition import describe, save, save_prepare
     from pyg_stgcn.runs.folder import Run
     from pyg_stgcn.runtime.export_files import save_onnx, save_pt2
-    from pyg_stgcn.runtime.sparse_model import save
 
     if half and kind != "sparse":
         raise click.UsageError(f"--half is for sparse files; leave it out of a {kind} file")
     trained = Run.open(run, checkpoint)
-    model, preprocessing = trained.load_model(), _preprocessing(trained)
+    model, preprocessing = trained.load_model(), trained.preprocessing
     if kind == "sparse":
         save(
             out,
@@ -83,9 +63,8 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
         )
     else:
         write = save_onnx if kind == "onnx" else save_pt2
-        skeleton = trained.skeleton.to_dict()
-        about = {"skeleton": skeleton, "classes": trained.classes, "preprocessing": preprocessing}
-        write(out, model, about)
+        write(out, model, describe(model, trained.classes, preprocessing))
+        echo(f"{save_prepare(out.parent)}: turns raw poses into the inputs, with NumPy alone")
     dense = sum(value.nbytes for value in model.state_dict().values())
     size = out.stat().st_size
     echo(f"{out}: {size:,} bytes, {100 * size / dense:.1f} % of the dense weights")

@@ -185,8 +185,10 @@ class Backbone(nn.Module):
             batch_size (int, optional): The number of clips; without it, it is read from
                 :obj:`batch`, which synchronises with a GPU.
 
+        A clip without persons has features of zero: its logits are the biases of the classifier.
+
         Raises:
-            InputError: If the shapes do not fit the model.
+            InputError: If the shapes do not fit the model, or there are no frames.
         """
         return self.forward_head(self.forward_features(x, batch, batch_size), batch, batch_size)
 
@@ -195,6 +197,8 @@ class Backbone(nn.Module):
     ) -> Tensor:
         """Maps clips to the feature maps of their persons, shape :math:`(P, T', V, C')`."""
         x, clips = split_persons(x, batch, self.skeleton, self.in_channels)
+        if x.size(0) == 0:
+            return x.new_zeros(0, 1, self.skeleton.num_joints, self.num_features)
         x = self.normalize(x, clips)
         for block in self.stages:
             x = block(x)
@@ -251,6 +255,8 @@ def split_persons(
             f"x: the data has {x.size(2)} channels, but the model was made for "
             f"{in_channels}; use the same streams, or a model with in_channels={x.size(2)}"
         )
+    if x.size(1) == 0:
+        raise InputError("x: the data has no frames; leave out clips without frames")
     if x.size(0) % num_joints:
         raise InputError(
             f"x: the data has {x.size(0)} nodes, which is no multiple of the {num_joints} joints "
@@ -261,7 +267,7 @@ def split_persons(
             f"batch: expected the clip of every node, shape {tuple(x.shape[:1])}, got "
             f"{tuple(batch.shape)}; give the batch vector of a PyG loader"
         )
-    persons = x.view(-1, num_joints, *x.shape[1:]).transpose(1, 2)
+    persons = x.view(x.size(0) // num_joints, num_joints, *x.shape[1:]).transpose(1, 2)
     return persons, None if batch is None else batch[::num_joints]
 
 
@@ -277,6 +283,9 @@ def pool_persons(
         skeleton: The skeleton of the model.
     """
     clips = None if batch is None else batch[:: skeleton.num_joints]
+    if clips is None and maps.size(0) == 0:
+        # As PyG pools a clip without nodes among others.
+        return maps.new_zeros(1 if batch_size is None else batch_size, maps.size(-1))
     return cast(Tensor, global_mean_pool(maps.mean(dim=(1, 2)), clips, batch_size))
 
 

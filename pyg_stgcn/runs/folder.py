@@ -164,6 +164,26 @@ class Run(RunFiles):
             **({} if partitions is None else {"num_partitions": partitions}),
         }
 
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """The options of :func:`~pyg_stgcn.transforms.standard_transform` for new clips.
+
+        Raises:
+            InputError: The run is of an earlier version and does not say all.
+        """
+        if "has_score" not in self.metadata["data"]:
+            raise InputError(
+                f"{self.config_file}: does not say whether joints have scores; it is of an "
+                "earlier version, train the run again"
+            )
+        return {
+            "stream": self.config.data.stream,
+            "clip_frames": self.frames,
+            "has_score": self.metadata["data"]["has_score"],
+            "scale": self.config.data.scale,
+            "num_persons": self.config.data.pad_persons,
+        }
+
     def save_weights(self, model: nn.Module, *, sparse: bool) -> None:
         """Write the trained weights; of sparse runs also a smaller file without the zeros.
 

@@ -4,15 +4,11 @@ from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.compiler import compile_sparse
 from pyg_stgcn.runtime.export_files import save_onnx, save_pt2
 from pyg_stgcn.runtime.native import kernels
-from pyg_stgcn.runtime.sparse_model import Recognizer, load, save
 
 __all__ = [
-    "Recognizer",
     "SparseBackbone",
     "compile_sparse",
     "kernels",
-    "load",
-    "save",
     "save_onnx",
     "save_pt2",
 ]

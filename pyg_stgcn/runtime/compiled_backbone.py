@@ -17,8 +17,9 @@ from pyg_stgcn.runtime.compiled_spatial import Spatial
 from pyg_stgcn.runtime.compiled_temporal import compile_conv, compile_temporal
 from pyg_stgcn.runtime.fold import copy_plain, input_norm
 from pyg_stgcn.runtime.lanes import LANES, frame_mean, num_blocks
-from pyg_stgcn.runtime.layers import SparseConv
+from pyg_stgcn.runtime.layers import SparseConv, SparseGraphConv
 from pyg_stgcn.runtime.supported import num_lanes
+from pyg_stgcn.runtime.threads import limited_to, threads_for
 
 # Bytes of the features of a group of persons, for each thread.
 AT_ONCE = 2**19
@@ -51,6 +52,9 @@ class SparseBackbone(nn.Module):
     the cache from one stage to the next; all persons together under :func:`torch.compile` and
     :func:`torch.export.export`.
 
+    A pass uses as many threads as its work is worth, one for small models, and no more than torch
+    and the machine allow. ``threads`` fixes their number: ``fast.threads = 1``.
+
     Args:
         model (Backbone): The backbone, with masks or without.
 
@@ -77,6 +81,8 @@ class SparseBackbone(nn.Module):
         self.num_lanes = num_lanes(model)
         # Frames halve where channels double: features have this size in all stages.
         self.first_channels = blocks[0].gcn.conv.out_channels
+        self.work_per_frame = _work_per_frame(self.stages, num_joints)
+        self.threads: int | None = None
         self.head = copy_plain(model.head)
         self.eval()
 
@@ -110,7 +116,10 @@ class SparseBackbone(nn.Module):
                 f"x: {x.dtype} on {x.device}, but the model is compiled for float32 on the CPU; "
                 "move the batch there, or compile a model that is where the batch is"
             )
-        return self._features(self._normalized(persons, clips))[:, None, None]
+        features = self._features(self._normalized(persons, clips))
+        # A NaN that only pruned weights would read counts too, as in the dense model.
+        features = features + (0 * persons).flatten(1).sum(1, keepdim=True)
+        return features[:, None, None]
 
     @torch.no_grad()
     def forward_head(
@@ -126,11 +135,18 @@ class SparseBackbone(nn.Module):
 
     def _features(self, x: Tensor) -> Tensor:
         """Maps normalised persons ``[P, T, V, C]`` to the means ``[P, C']`` of their maps."""
-        if x.size(0) == 0 or x.size(1) == 0:
+        if x.size(0) == 0:
             return x.new_zeros(x.size(0), self.num_features)
         if torch.compiler.is_compiling():
             return self._run(x)  # the numbers of threads and persons may be unknown
-        return torch.cat([self._run(group) for group in x.split(self._at_once(x))])
+        with limited_to(self._num_threads(x)):
+            return torch.cat([self._run(group) for group in x.split(self._at_once(x))])
+
+    def _num_threads(self, x: Tensor) -> int:
+        if self.threads is not None:
+            return self.threads
+        lanes = num_blocks(self.num_lanes) * LANES
+        return threads_for(self.work_per_frame * lanes * x.size(0) * x.size(1))
 
     def _at_once(self, x: Tensor) -> int:
         lanes = num_blocks(self.num_lanes) * LANES
@@ -147,3 +163,15 @@ class SparseBackbone(nn.Module):
     def _normalized(self, x: Tensor, batch: Tensor | None) -> Tensor:
         slot = person_positions(x.size(0), batch, x.device).clamp(max=self.input_scale.size(0) - 1)
         return torch.addcmul(self.input_shift[slot], self.input_scale[slot], x)
+
+
+def _work_per_frame(stages: nn.ModuleList, num_joints: int) -> float:
+    """Multiplications of a frame of the input, for each joint of a person."""
+    work, frames = 0.0, 1.0
+    for stage in stages:
+        maps = [layer for layer in stage.modules() if isinstance(layer, SparseConv)]
+        sums = [layer for layer in stage.modules() if isinstance(layer, SparseGraphConv)]
+        work += frames * sum(layer.values.numel() for layer in (*maps, *sums))
+        work += frames * sum(g.edges.size(0) * g.bias.size(0) / num_joints for g in sums)
+        frames /= max(layer.stride for layer in maps)
+    return work

@@ -57,7 +57,7 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
     Returns:
         torch.nn.Module: A module with the same ``forward``, in evaluation mode, without gradients.
             Outputs agree to 1e-4. Its class, and the entries of its state dict, depend on the
-            machine; :func:`~pyg_stgcn.runtime.save` writes a file for all.
+            machine; :func:`~pyg_stgcn.recognition.save` writes a file for all.
 
     Raises:
         InputError: If a parameter has no values yet.

@@ -26,7 +26,7 @@ VERSION = 2
 KINDS = {
     "weights": ("sparse weights", "read them with pyg_stgcn.sparsity.load_sparse"),
     "ticket": ("a lottery ticket", "train it with 'pyg-stgcn train --ticket FILE'"),
-    "recognizer": ("an exported model", "load it with pyg_stgcn.runtime.load"),
+    "recognizer": ("an exported model", "load it with pyg_stgcn.recognition.Recognizer.load"),
 }
 _HEADER = "pyg_stgcn"
 _CONTENT = "pyg_stgcn.content"
@@ -59,7 +59,7 @@ def save_sparse(
         state_dict (dict): Tensors by name, such as the state dict of a finalised module.
         metadata (dict, optional): Anything that JSON can hold, given back by :func:`load_sparse`.
         kind (str): One of :data:`KINDS`. Tickets and exported models have their own functions:
-            :func:`save_ticket` and :func:`pyg_stgcn.runtime.save`.
+            :func:`save_ticket` and :func:`pyg_stgcn.recognition.save`.
 
     Raises:
         InputError: If the file cannot be written, or an entry cannot be stored.

@@ -37,6 +37,8 @@ def split_persons(data: Data) -> Tensor:
         InputError: If the nodes cannot be divided equally.
     """
     nodes, frames, channels = data.x.shape
+    if data.num_persons < 1:
+        raise InputError(f"{clip_name(data)}: the clip has no persons; leave it out")
     if nodes % data.num_persons:
         raise InputError(
             f"{clip_name(data)}: {nodes} nodes cannot belong to {data.num_persons} persons; "

@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.models import random_clips
+from pyg_stgcn.recognition import Recognizer
 from pyg_stgcn.runs.config_file import load_config, save_config
 from pyg_stgcn.runs.folder import Run
-from pyg_stgcn.runtime import load
 from pyg_stgcn.skeletons import Skeleton
 
 
@@ -36,14 +36,14 @@ def test_a_run_in_one_file(run: Path, tmp_path: Path) -> None:
     result = call("export", run, "--out", out)
     assert result.exit_code == 0, result.output
     assert f"{out.stat().st_size:,} bytes" in result.output
-    found, trained = load(out), Run.open(run)
+    found, trained = Recognizer.load(out), Run.open(run)
     assert found.classes == ["head moves", "tail moves", "neck moves"]
     assert found.skeleton == trained.skeleton
-    assert found.preprocessing["clip_frames"] == 12
+    assert found.about["preprocessing"]["clip_frames"] == 12
     model = trained.load_model()
     batch = random_clips(model, 3, 2, 12)
     with torch.no_grad():
-        torch.testing.assert_close(found.model(*batch), model(*batch), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found.model.module(*batch), model(*batch), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])

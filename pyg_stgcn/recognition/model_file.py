@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch_geometric.transforms import Compose
 
 from pyg_stgcn.checked import brief, check_entries, shown
 from pyg_stgcn.errors import InputError
@@ -18,10 +18,11 @@ from pyg_stgcn.models import create_model
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.weights import with_weights
+from pyg_stgcn.recognition.description import describe
 from pyg_stgcn.runtime.compiler import compile_sparse
+from pyg_stgcn.runtime.threads import set_threads
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import load_sparse, save_sparse
-from pyg_stgcn.transforms import standard_transform
 
 _REMEDY = "write it again with 'pyg-stgcn export'"
 _DESCRIPTION = {
@@ -37,31 +38,24 @@ _STEPS = {"stream": str, "clip_frames": int, "has_score": bool}
 _MORE_STEPS = {"scale": bool, "align_spine": bool | None, "num_persons": int | None}
 
 
-@dataclass(frozen=True)
-class Recognizer:
-    """A compiled model with its skeleton, classes and preprocessing.
+class ArrayModule:
+    """A module that reads and gives arrays, without gradients.
 
     Args:
-        model (torch.nn.Module): The model, see :func:`~pyg_stgcn.runtime.compile_sparse`.
-        skeleton (Skeleton): The skeleton of its input.
-        classes (list of str): Names of its outputs.
-        preprocessing (dict): How a stored clip becomes its input: the options of
-            :func:`~pyg_stgcn.transforms.standard_transform`.
+        module (torch.nn.Module): Maps ``x``, ``batch`` and the number of clips to logits.
     """
 
-    model: nn.Module
-    skeleton: Skeleton
-    classes: list[str]
-    preprocessing: dict[str, Any]
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
 
-    def transform(self, num_views: int = 1) -> Compose:
-        """The transform from a clip, as the datasets of this package give it, to the input.
-
-        Args:
-            num_views: Number of samples of frames; average the probabilities over them.
-        """
-        options = self.preprocessing
-        return standard_transform(self.skeleton, train=False, num_views=num_views, **options)
+    @torch.inference_mode()
+    def __call__(
+        self, x: NDArray[np.float32], batch: NDArray[np.int64], num_clips: int
+    ) -> NDArray[np.float32]:
+        """Maps clips to logits."""
+        logits = self.module(torch.from_numpy(x), torch.from_numpy(batch), num_clips)
+        found: NDArray[np.float32] = logits.numpy()
+        return found
 
 
 def save(
@@ -81,7 +75,8 @@ def save(
         options (list of dict): The other arguments of :func:`~pyg_stgcn.models.create_model`,
             ``name`` and options, of the backbone or of every expert of the assembly.
         classes (list of str): Names of the classes.
-        preprocessing (dict): See :class:`Recognizer`.
+        preprocessing (dict): How a raw clip becomes the input, see
+            :func:`~pyg_stgcn.recognition.describe`.
         half (bool): Whether weights are kept with half precision, in half the space.
             (default: :obj:`False`)
 
@@ -105,14 +100,11 @@ def save(
     save_sparse(path, state, description, kind="recognizer")
 
 
-def load(path: str | os.PathLike[str]) -> Recognizer:
-    """Read and compile a model that :func:`save` or ``pyg-stgcn export`` wrote.
-
-    Args:
-        path (str or os.PathLike): The file.
-
-    Raises:
-        InputError: If the file is missing, damaged, of another kind or of another version.
+def read(
+    path: str | os.PathLike[str], threads: int | None = None
+) -> tuple[ArrayModule, dict[str, Any]]:
+    """The model of a file, compiled, and its description, see
+    :meth:`~pyg_stgcn.recognition.Recognizer.load`.
     """
     path = Path(path)
     state, description = load_sparse(path, kind="recognizer")
@@ -134,7 +126,9 @@ def load(path: str | os.PathLike[str]) -> Recognizer:
         raise InputError(f"{path}: skeleton: {brief(error)}; {_REMEDY}") from None
     model = with_weights(lambda: _build(description, skeleton), state, num_experts, path, _REMEDY)
     compiled = compile_sparse(model.eval())
-    return Recognizer(compiled, skeleton, description["classes"], preprocessing)
+    if threads is not None:
+        set_threads(compiled, threads)
+    return ArrayModule(compiled), describe(model, description["classes"], preprocessing)
 
 
 def _build(description: Mapping[str, Any], skeleton: Skeleton) -> Backbone | Assembly:

@@ -1,0 +1,200 @@
+"""From raw poses to named predictions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.recognition.prediction import Prediction
+from pyg_stgcn.recognition.prepare import ClipError, to_input
+from pyg_stgcn.recognition.raw_clips import CheckedClip, as_list, read_clip
+from pyg_stgcn.skeletons import Skeleton
+
+#: Maps ``x [P*V, T, C]``, ``batch [P*V]`` and the number of clips to logits ``[N, classes]``.
+ArrayModel = Callable[[NDArray[np.float32], NDArray[np.int64], int], NDArray[np.float32]]
+#: Persons, counted in every view, that go through the model at once.
+_PERSONS_AT_ONCE = 128
+
+
+class _Input(NamedTuple):
+    """The input of a model for all views of a clip, the persons of the clip, and its name."""
+
+    x: NDArray[np.float32]
+    num_persons: int
+    where: str
+
+
+@dataclass(frozen=True)
+class Recognizer:
+    """A trained model that reads raw poses.
+
+    :meth:`load` reads the file of ``pyg-stgcn export``.
+
+    Args:
+        model (callable): Maps arrays ``x``, ``batch`` and the number of clips to logits.
+        about (dict): The description of the model, see
+            :func:`~pyg_stgcn.recognition.describe`.
+
+    Example:
+        >>> recognizer = Recognizer.load("mine.safetensors")
+        >>> found = recognizer.predict(poses)  # [persons, frames, joints, channels]
+        >>> found.label, found.probability
+        ('wave', 0.97)
+    """
+
+    model: ArrayModel
+    about: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Recognizer:
+        """Read and compile a model that ``pyg-stgcn export`` or
+        :func:`~pyg_stgcn.recognition.save` wrote.
+
+        Args:
+            path (str or os.PathLike): The file.
+            threads (int, optional): Threads of a pass (default: one for small models, for others
+                the cores that this process may use).
+
+        Raises:
+            InputError: If the file is missing, damaged, of another kind or of another version.
+        """
+        from pyg_stgcn.recognition.model_file import read
+
+        return cls(*read(path, threads))
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes."""
+        return list(self.about["classes"])
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The skeleton of the clips."""
+        return Skeleton.from_dict(self.about["skeleton"])
+
+    def predict(
+        self,
+        clips: Any,
+        *,
+        num_views: int = 1,
+        image_size: tuple[float, float] | None = None,
+        per_person: bool = False,
+    ) -> Any:
+        """Recognise the action of every clip.
+
+        A clip with several persons gets one answer, the mean of their features: the models are
+        trained in this way. In 3-D all persons are seen relative to the one who is there for the
+        longest time. A person without any joint does not count.
+
+        Args:
+            clips: A clip, or several of any lengths and numbers of persons:
+
+                - an array or tensor :math:`(M, T, V, C)`, or :math:`(T, V, C)` of one person. In
+                  3-D the channels are x, y, z and perhaps a confidence, in 2-D x and y in pixels
+                  and perhaps a score from 0 to 1. A missing joint is zero, or has a score of zero.
+                - an item of a dataset of this package, opened without transform
+                - a list of these, a dataset, or an array :math:`(N, M, T, V, C)`
+            num_views (int): Samples of the frames of a clip, whose probabilities are averaged.
+                (default: :obj:`1`)
+            image_size (tuple of float, optional): Height and width of the image in pixels, for
+                arrays of 2-D joints.
+            per_person (bool): If set to :obj:`True`, every person is a clip of their own, as if
+                alone, and each clip gets a list of predictions, one for each of its :math:`M`
+                persons. (default: :obj:`False`)
+
+        Returns:
+            Prediction or list: The :class:`Prediction` of the clip (a list of them with
+            :obj:`per_person`); for several clips a list of these.
+
+        Raises:
+            InputError: If a clip does not fit the model, has a joint that is NaN or infinite, or
+                is in other units than the clips of the training.
+        """
+        if num_views < 1:
+            raise InputError(f"num_views: {num_views} is too few; give at least 1")
+        several, is_single = as_list(clips)
+        counts: list[int] = []
+
+        def parts() -> Iterator[CheckedClip]:
+            for number, clip in enumerate(several):
+                found = read_clip(clip, number, self.about, image_size)
+                counts.append(len(found.joints) if per_person else 1)
+                yield from _by_person(found) if per_person else [found]
+
+        answers = list(self._answer(parts(), num_views))
+        if per_person:
+            remaining = iter(answers)
+            grouped = [list(islice(remaining, count)) for count in counts]
+            return grouped[0] if is_single else grouped
+        return answers[0] if is_single else answers
+
+    def _answer(self, clips: Iterable[CheckedClip], num_views: int) -> Iterator[Prediction]:
+        """Predict the clips in groups of a bounded number of persons."""
+        group: list[_Input] = []
+        rows = _PERSONS_AT_ONCE * len(self.about["skeleton"]["joints"])
+        for clip in clips:
+            try:
+                x, _ = to_input(
+                    clip.joints,
+                    clip.present,
+                    self.about,
+                    num_views=num_views,
+                    image_size=clip.image_size,
+                )
+            except ClipError as error:
+                raise InputError(f"{clip.where}: {error}") from None
+            group.append(_Input(x, int(clip.present.any(axis=(1, 2)).sum()), clip.where))
+            if sum(len(given.x) for given in group) >= rows:
+                yield from self._run(group, num_views)
+                group = []
+        yield from self._run(group, num_views)
+
+    def _run(self, group: list[_Input], num_views: int) -> Iterator[Prediction]:
+        sizes = np.array([len(given.x) // num_views for given in group if len(given.x)], np.int64)
+        found: Iterator[NDArray[np.float32]] = iter(())
+        if len(sizes):
+            x = np.concatenate([given.x for given in group])
+            batch = np.repeat(np.arange(len(sizes) * num_views), sizes.repeat(num_views))
+            logits = self.model(x, batch, len(sizes) * num_views)
+            found = iter(_mean_probabilities(logits, num_views))
+        classes = self.about["classes"]
+        for given in group:
+            if not len(given.x):
+                yield Prediction(None, 0.0, np.zeros(len(classes), np.float32), 0)
+                continue
+            probabilities = next(found)
+            if not np.isfinite(probabilities).all():
+                raise InputError(
+                    f"{given.where}: the model gives probabilities that are not numbers; its "
+                    "training has diverged, train it again with a lower learning rate"
+                )
+            best = int(probabilities.argmax())
+            yield Prediction(
+                classes[best], float(probabilities[best]), probabilities, given.num_persons
+            )
+
+
+def _by_person(clip: CheckedClip) -> Iterator[CheckedClip]:
+    for person in range(len(clip.joints)):
+        part = slice(person, person + 1)
+        yield clip._replace(
+            joints=clip.joints[part],
+            present=clip.present[part],
+            where=f"{clip.where}, person {person}",
+        )
+
+
+def _mean_probabilities(logits: NDArray[np.float32], num_views: int) -> NDArray[np.float32]:
+    """The mean of the probabilities over the views of every clip, ``[N, classes]``."""
+    scores = logits.astype(np.float64)
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    probabilities = powers / powers.sum(axis=-1, keepdims=True)
+    mean = probabilities.reshape(-1, num_views, scores.shape[-1]).mean(axis=1)
+    return mean.astype(np.float32)
