@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +20,9 @@ from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.weights import with_weights
 from pyg_stgcn.recognition.description import describe
+from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.compiler import compile_sparse
-from pyg_stgcn.runtime.threads import set_threads
+from pyg_stgcn.runtime.threads import limited_to, set_threads, threads_for
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import load_sparse, save_sparse
 
@@ -42,18 +44,30 @@ class ArrayModule:
     """A module that reads and gives arrays, without gradients.
 
     Args:
-        module (torch.nn.Module): Maps ``x``, ``batch`` and the number of clips to logits.
+        module (torch.nn.Module): Maps ``x``, ``batch`` and the number of clips to logits; on a CPU.
+        threads (int, optional): Threads of a pass (default: as many as its work is worth, see
+            :mod:`pyg_stgcn.runtime.threads`).
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, threads: int | None = None) -> None:
         self.module = module
+        self.threads = threads
+        if threads is not None:
+            set_threads(module, threads)
+        weights = sum(parameter.numel() for parameter in module.parameters())
+        # Most weights see a quarter of the frames. Compiled parts know their own work.
+        self._work_per_value = weights / 4
+        if any(isinstance(part, SparseBackbone) for part in module.modules()):
+            self._work_per_value = math.inf
 
     @torch.inference_mode()
     def __call__(
         self, x: NDArray[np.float32], batch: NDArray[np.int64], num_clips: int
     ) -> NDArray[np.float32]:
         """Maps clips to logits."""
-        logits = self.module(torch.from_numpy(x), torch.from_numpy(batch), num_clips)
+        threads = self.threads or threads_for(self._work_per_value * len(x) * x.shape[1])
+        with limited_to(threads):
+            logits = self.module(torch.from_numpy(x), torch.from_numpy(batch), num_clips)
         found: NDArray[np.float32] = logits.numpy()
         return found
 
@@ -125,10 +139,8 @@ def read(
     except InputError as error:
         raise InputError(f"{path}: skeleton: {brief(error)}; {_REMEDY}") from None
     model = with_weights(lambda: _build(description, skeleton), state, num_experts, path, _REMEDY)
-    compiled = compile_sparse(model.eval())
-    if threads is not None:
-        set_threads(compiled, threads)
-    return ArrayModule(compiled), describe(model, description["classes"], preprocessing)
+    compiled = ArrayModule(compile_sparse(model.eval()), threads)
+    return compiled, describe(model, description["classes"], preprocessing)
 
 
 def _build(description: Mapping[str, Any], skeleton: Skeleton) -> Backbone | Assembly:

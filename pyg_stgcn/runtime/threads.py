@@ -69,7 +69,7 @@ def threads_for(work: float) -> int:
         work: Multiplications of the pass.
     """
     most = min(torch.get_num_threads(), available_cores())
-    return max(1, min(most, int(work / WORK_PER_THREAD)))
+    return max(1, int(min(most, work / WORK_PER_THREAD)))
 
 
 def set_threads(model: nn.Module, threads: int) -> None:

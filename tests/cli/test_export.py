@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -11,6 +15,7 @@ from click.testing import CliRunner, Result
 from pyg_stgcn.cli import main
 from pyg_stgcn.models import random_clips
 from pyg_stgcn.recognition import Recognizer
+from pyg_stgcn.recognition.model_file import ArrayModule
 from pyg_stgcn.runs.config_file import load_config, save_config
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.skeletons import Skeleton
@@ -72,6 +77,30 @@ def test_a_run_for_other_runtimes(run: Path, tmp_path: Path, kind: str) -> None:
     assert description["classes"] == trained.classes
     assert Skeleton.from_dict(description["skeleton"]) == trained.skeleton
     assert description["preprocessing"]["clip_frames"] == 12
+    assert str(tmp_path / "pyg_stgcn_prepare.py") in result.output
+    if kind == "onnx":
+        check_example(trained, description, tmp_path)
+
+
+def check_example(trained: Run, about: dict[str, Any], folder: Path) -> None:
+    """The example gives the answers of the model, in a process without torch."""
+    example = Path(__file__).parents[2] / "examples/onnx_without_torch.py"
+    assert len(example.read_text().splitlines()) < 40
+    clip = np.random.default_rng(0).normal(size=(2, 37, 5, 3)).astype(np.float32)
+    np.save(folder / "clip.npy", clip)
+    np.save(folder / "nobody.npy", 0 * clip)
+    code = (
+        "import runpy, sys; sys.modules['torch'] = None\n"
+        "for sys.argv in (['', 'model.onnx', 'clip.npy'], ['', 'model.onnx', 'nobody.npy']):\n"
+        f"    runpy.run_path({str(example)!r}, run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    found, nobody = done.stdout.splitlines()
+    expected = Recognizer(ArrayModule(trained.load_model()), about).predict(clip, num_views=10)
+    label, probability = found.rsplit(maxsplit=1)
+    assert label == expected.label and nobody == "nobody 0.0"
+    assert float(probability) == pytest.approx(expected.probability, abs=1e-5)
 
 
 def test_half_is_for_sparse_files(run: Path, tmp_path: Path) -> None:

@@ -147,11 +147,31 @@ def test_odd_sizes(
     check(model, batch_of(model, persons, frames))
 
 
-@NATIVE  # the dense models need at least one
 def test_no_persons(name: str) -> None:
     model = trained(create_model(name, 3, "coco17", base_channels=4))
-    empty = torch.zeros(0, dtype=torch.long)
-    assert compile_sparse(model)(torch.zeros(0, 4, 3), empty).shape == (0, 3)
+    empty, bias = torch.zeros(0, dtype=torch.long), model.head.linear.bias.view(1, 3)
+    x, batch, _ = batch_of(model, (1, 1), 4)
+    for each in (model, compile_sparse(model)):
+        with torch.no_grad():
+            assert each(torch.zeros(0, 4, 3), empty).shape == (0, 3)
+            assert each(torch.zeros(0, 4, 3)).equal(bias)
+            assert each(torch.zeros(0, 4, 3), empty, 2).equal(bias.expand(2, 3))
+            assert each(x, 2 * batch, 3)[1:2].equal(bias)
+        with pytest.raises(InputError, match="no frames"):
+            each(x[:, :0], batch)
+
+
+def test_values_that_are_no_numbers(name: str) -> None:
+    """Nor are the logits of their clip, even where no kept weight reads them."""
+    model = trained(create_model(name, 3, "coco17", base_channels=4), 0.9)
+    x, batch, _ = batch_of(model, (2, 1), 6)
+    compiled = compile_sparse(model)
+    expected = compiled(x, batch)
+    for value, place in itertools.product((torch.nan, torch.inf), ((0, 0, 0), (33, 5, 1))):
+        spoilt = x.clone()
+        spoilt[place] = value
+        found = compiled(spoilt, batch)
+        assert found[0].isnan().all() and found[1].equal(expected[1])
 
 
 @pytest.mark.parametrize("graph", ["spatial", "random"])
@@ -228,9 +248,10 @@ def test_thread_counts_make_no_difference(
     compiled, batch = compile_sparse(model), batch_of(model, (2, 1, 1), 50)
     threads = torch.get_num_threads()
     try:
-        torch.set_num_threads(1)
-        alone = compiled(*batch)
         torch.set_num_threads(3)
+        compiled.threads = 1
+        alone = compiled(*batch)
+        compiled.threads = 3
         torch.testing.assert_close(compiled(*batch), alone, rtol=1e-6, atol=1e-6)
     finally:
         torch.set_num_threads(threads)
