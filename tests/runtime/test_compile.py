@@ -161,9 +161,10 @@ def test_no_persons(name: str) -> None:
             each(x[:, :0], batch)
 
 
-def test_values_that_are_no_numbers(name: str) -> None:
+@pytest.mark.parametrize("sparsity", [0.5, 1.0])
+def test_values_that_are_no_numbers(name: str, sparsity: float) -> None:
     """Nor are the logits of their clip, even where no kept weight reads them."""
-    model = trained(create_model(name, 3, "coco17", base_channels=4), 0.9)
+    model = trained(create_model(name, 3, "coco17", base_channels=4), sparsity)
     x, batch, _ = batch_of(model, (2, 1), 6)
     compiled = compile_sparse(model)
     expected = compiled(x, batch)
