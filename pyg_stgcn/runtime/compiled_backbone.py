@@ -169,9 +169,13 @@ def _work_per_frame(stages: nn.ModuleList, num_joints: int) -> float:
     """Multiplications of a frame of the input, for each joint of a person."""
     work, frames = 0.0, 1.0
     for stage in stages:
-        maps = [layer for layer in stage.modules() if isinstance(layer, SparseConv)]
-        sums = [layer for layer in stage.modules() if isinstance(layer, SparseGraphConv)]
-        work += frames * sum(layer.values.numel() for layer in (*maps, *sums))
-        work += frames * sum(g.edges.size(0) * g.bias.size(0) / num_joints for g in sums)
-        frames /= max(layer.stride for layer in maps)
+        step = 1
+        for layer in stage.modules():
+            if isinstance(layer, SparseConv | SparseGraphConv):
+                work += frames * layer.values.numel()
+            if isinstance(layer, SparseConv):
+                step = max(step, layer.stride)
+            if isinstance(layer, SparseGraphConv):
+                work += frames * layer.edges.size(0) * layer.bias.size(0) / num_joints
+        frames /= step
     return work

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -82,7 +83,7 @@ def set_threads(model: nn.Module, threads: int) -> None:
         raise InputError(f"threads: {threads} is too few; give at least 1")
     for part in model.modules():
         if hasattr(part, "threads"):
-            part.threads = threads
+            cast(Any, part).threads = threads
 
 
 @contextmanager
