@@ -25,8 +25,7 @@ def plot_curves(files: Files, runs: Mapping[str, Rows]) -> None:
         files: The figure.
         runs: Rows of ``metrics.csv`` of each run, by the run's label.
     """
-    names = ", ".join(label(run) for run in runs if run)
-    with new_figure(files, 12, 3.8, f"training: {names}" if names else "training") as figure:
+    with new_figure(files, 12, 3.8, "training") as figure:
         loss, accuracy, sparsity = figure.subplots(1, 3)
         for number, (run, rows) in enumerate(runs.items()):
             prefix = f"{label(run)}, " if run else ""

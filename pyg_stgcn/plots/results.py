@@ -13,8 +13,8 @@ from pyg_stgcn.plots.saving import Files, new_figure
 from pyg_stgcn.plots.style import REFERENCE, SEQUENTIAL, bar_style, legend_beside, line_style
 from pyg_stgcn.text import label
 
-#: With more classes, names and counts would not be legible.
-_LEGIBLE_CLASSES = 30
+#: With more classes, the counts in the cells would not be legible, or the names.
+_COUNTED_CLASSES, _NAMED_CLASSES = 30, 130
 
 
 def plot_confusion(files: Files, counts: NDArray[np.int64], classes: Sequence[str]) -> None:
@@ -27,9 +27,10 @@ def plot_confusion(files: Files, counts: NDArray[np.int64], classes: Sequence[st
     """
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = float(np.clip(0.32 * len(classes) + 3, 6, 16))
-    named = len(classes) <= _LEGIBLE_CLASSES
-    title = "confusion matrix" + (", number of clips" if named else "")
+    counted, named = (len(classes) <= most for most in (_COUNTED_CLASSES, _NAMED_CLASSES))
+    title = "confusion matrix" + (", number of clips" if counted else "")
     with new_figure(files, side + 1.6, side, title) as figure:
+        figure.set_layout_engine("compressed")  # For axes of equal sides.
         axes = figure.subplots()
         image = axes.imshow(fractions, cmap=SEQUENTIAL, vmin=0, vmax=1)
         axes.grid(visible=False)
@@ -38,8 +39,10 @@ def plot_confusion(files: Files, counts: NDArray[np.int64], classes: Sequence[st
         axes.set(xlabel=f"predicted class{number}", ylabel=f"true class{number}")
         if named:
             ticks, names = np.arange(len(classes)), [label(name) for name in classes]
-            axes.set_xticks(ticks, names, rotation=90)
-            axes.set_yticks(ticks, names)
+            size = "small" if counted else "xx-small"
+            axes.set_xticks(ticks, names, rotation=90, fontsize=size)
+            axes.set_yticks(ticks, names, fontsize=size)
+        if counted:
             _write_counts(axes, counts, fractions)
 
 

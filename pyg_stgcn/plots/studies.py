@@ -100,7 +100,7 @@ def plot_subsets(files: Files, rows: Sequence[Row], controls: Mapping[str, Row])
             if size == sizes[-1]:
                 style |= {"marker": "*", "markersize": 12}
             _draw_points(axes, points, label=name, zorder=3, **style)
-            _name_points(axes, points, above=size % 2 == 1)
+            _name_points(axes, points, size)
         own = [row for row in rows if row["head"] == "own"]
         _draw_points(axes, own, label="1 expert, own classifier", **_cross())
         _draw_controls(axes, controls)
@@ -123,17 +123,19 @@ def _draw_points(axes: Axes, rows: Sequence[Row], **style: Any) -> None:
         axes.plot(*([100 * row[name] for row in rows] for name in ("kept", "top1")), **style)
 
 
-def _name_points(axes: Axes, rows: Sequence[Row], *, above: bool) -> None:
+def _name_points(axes: Axes, rows: Sequence[Row], size: int) -> None:
     """Write the experts of each subset at its point.
 
-    An expert of few weights hardly moves a point, so names of odd and even sizes alternate.
+    An expert of few weights hardly moves a point, so each size has a corner of its own.
     """
+    above, right = size % 2 == 1, size % 4 in (1, 2)
     for row in rows:
         axes.annotate(
             "+".join(map(str, row["experts"])),
             (100 * row["kept"], 100 * row["top1"]),
-            xytext=(3, 4 if above else -4),
+            xytext=(4 if right else -4, 4 if above else -4),
             va="bottom" if above else "top",
+            ha="left" if right else "right",
             textcoords="offset points",
             fontsize="x-small",
         )
@@ -147,7 +149,7 @@ def _draw_controls(axes: Axes, controls: Mapping[str, Row]) -> None:
         axes.errorbar(
             100 * control["kept"],
             100 * control["top1"],
-            _spread(control),
+            None if control["top1_deviation"] is None else _spread(control),
             fmt=_CONTROL_MARKERS[number % len(_CONTROL_MARKERS)],
             markerfacecolor="none",
             markersize=7,

@@ -24,7 +24,8 @@ def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
     result = call("train", "--dataset", tiny_pickle, "--root", tmp_path, *size, "--out", run)
     assert result.exit_code == 0, result.output
     words = ["--backends", "eager", "torch-sparse", "--rounds", 2, "--batch", 1, 2, "--out"]
-    result = call("bench", run, *words, tmp_path / "bench", "--json")
+    figure = tmp_path / "times.pdf"
+    result = call("bench", run, *words, tmp_path / "bench", "--json", "--figure", figure)
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout)
     assert [(row["backend"], row["clips"], row["persons"], row["frames"]) for row in rows] == [
@@ -40,6 +41,7 @@ def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
     kept = json.loads((tmp_path / "bench" / "bench.json").read_text(encoding="utf-8"))
     assert kept["measurements"] == rows and kept["rounds"] == 2
     assert (tmp_path / "bench" / "bench.png").stat().st_size > 5000
+    assert figure.read_bytes().startswith(b"%PDF")
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,10 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_train_prints_a_summary(tiny_pickle: Path, tmp_path: Path) -> None:
-    result = call(*options(tiny_pickle, tmp_path / "run"))
+    figure = tmp_path / "curves.pdf"
+    result = call(*options(tiny_pickle, tmp_path / "run"), "--figure", figure)
     assert result.exit_code == 0, result.output
+    assert figure.read_bytes().startswith(b"%PDF")
     assert "top-1" in result.stdout and str(tmp_path / "run" / "curves.png") in result.stdout
 
 
@@ -83,13 +85,15 @@ def kept_percentages(content: dict[str, Any]) -> list[str]:
     return [f"{100 * maskable:.2f} %", f"{100 * content['params_kept_fraction']:.2f} %"]
 
 
-def test_evaluate(run: Path) -> None:
-    result = call("evaluate", run, "--views", 3, "--json")
+def test_evaluate(run: Path, tmp_path: Path) -> None:
+    figure = tmp_path / "confusion.svg"
+    result = call("evaluate", run, "--views", 3, "--json", "--figure", figure)
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert content["views"] == 3 and content["samples"] == 18
     assert 0 <= content["top1"] <= content["top5"] <= 1
     assert Path(content["confusion_png"]).read_bytes().startswith(b"\x89PNG")
+    assert "predicted class" in figure.read_text(encoding="utf-8")
     text = call("evaluate", run).stdout
     assert "mean class" in text
     summary = json.loads((run / "summary.json").read_text())
@@ -97,12 +101,15 @@ def test_evaluate(run: Path) -> None:
     assert all(kept in text for kept in kept_percentages(summary))
 
 
-def test_evaluate_with_dropped_frames(run: Path) -> None:
-    result = call("evaluate", run, "--views", 1, "--corruption", "all", "--json")
+def test_evaluate_with_dropped_frames(run: Path, tmp_path: Path) -> None:
+    figure = tmp_path / "robustness.pdf"
+    words = ["--corruption", "all", "--json", "--figure", figure]
+    result = call("evaluate", run, "--views", 1, *words)
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert len(content["rows"]) == 1 + 5 * 3 and content["samples"] == 18
     assert Path(content["robustness_png"]) == run / "robustness.png"
+    assert figure.read_bytes().startswith(b"%PDF")
     options = ["--corruption", 0.6, "--mode", "block", "--repair", "interpolate"]
     result = call("evaluate", run, "--views", 1, *options)
     assert result.exit_code == 0, result.output

@@ -88,7 +88,7 @@ def bodies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
-def test_info_tells_where_the_joints_are(bodies: dict[str, Path]) -> None:
+def test_info_tells_where_the_joints_are(bodies: dict[str, Path], tmp_path: Path) -> None:
     info = json.loads(call("datasets", "info", bodies["right"], "--json").stdout)
     assert info["up"] == "+y" and info["lengths_in"] == "units of the data"
     assert info["warnings"] == []
@@ -99,7 +99,9 @@ def test_info_tells_where_the_joints_are(bodies: dict[str, Path]) -> None:
     assert len(bones) == 24
     assert 0.3 < bones["left_knee", "left_hip"]["length"] < 0.6
     assert bones["left_knee", "left_hip"]["variation"] < 0.1
-    text = call("datasets", "info", bodies["right"]).stdout
+    figure = tmp_path / "data.svg"
+    text = call("datasets", "info", bodies["right"], "--figure", figure).stdout
+    assert f"figure: {figure}" in text and "right_thumb" in figure.read_text(encoding="utf-8")
     row = next(line.split() for line in text.splitlines() if "left_hip" in line)
     assert row[:2] == ["12", "left_hip"] and row[3] == "spine_base" and row[-1].endswith("%")
     assert "height (+y)" in text and "units of the data" in text

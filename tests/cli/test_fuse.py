@@ -64,8 +64,10 @@ def runs(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Pa
 
 
 def test_fuse(runs: list[Path], tmp_path: Path) -> None:
-    result = call("fuse", *runs, "--out", tmp_path / "fusion")
+    figure = tmp_path / "fused.pdf"
+    result = call("fuse", *runs, "--out", tmp_path / "fusion", "--figure", figure)
     assert result.exit_code == 0, result.output
+    assert f"figure: {figure}" in result.stdout and figure.read_bytes().startswith(b"%PDF")
     assert "fused" in result.stdout and "published" in result.stdout
     content = json.loads(
         call("fuse", *runs, "--weights", 1, 3, "--out", tmp_path / "fusion", "--json").stdout

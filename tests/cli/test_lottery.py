@@ -146,10 +146,11 @@ def test_the_result_is_that_of_the_runs(words: list[object], out: Path) -> None:
         if key[1] in ("random", "redrawn"):
             assert float(row["lead"]) == pytest.approx(top1[key[0], "ticket"] - top1[key])
     assert "at least two seeds" in content["verdict"]
-    text = call(*words).stdout
+    text = call(*words, "--figure", out / "paper.pdf").stdout
     for row in content["rows"]:
         assert all(f"{100 * row[name]:.3g} %" in text for name in ("kept", "params_kept_fraction"))
     assert (out / "lottery.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "paper.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_what_is_missing_only_is_trained(words: list[object], out: Path) -> None:

@@ -37,7 +37,10 @@ def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
     summary = json.loads((run / "summary.json").read_text())
     counts = ("params_maskable", "maskable_kept", "sparsity", "params_kept", "params_kept_fraction")
     assert {name: content[name] for name in counts} == {name: summary[name] for name in counts}
-    text = call("profile", run, "--frames", 12, "--persons", 1).stdout
+    figure = tmp_path / "cost.svg"
+    text = call("profile", run, "--frames", 12, "--persons", 1, "--figure", figure).stdout
+    assert f"figure: {figure}" in text
+    assert "stages.9.tcn.conv" in figure.read_text(encoding="utf-8")
     for kept in (1 - summary["sparsity"], summary["params_kept_fraction"]):
         assert f"{100 * kept:.2f} %" in text
 

@@ -60,11 +60,12 @@ def test_the_table_is_that_of_the_runs(words: list[object], out: Path) -> None:
     assert float(row["top1_deviation"]) == pytest.approx(statistics.stdev(top1["random-0.8"]))
     differences = [a - b for a, b in zip(top1["random-0.8"], top1["dense"], strict=True)]
     assert float(row["difference"]) == pytest.approx(statistics.mean(differences))
-    text = call(*words).stdout
+    text = call(*words, "--figure", out / "paper.pdf").stdout
     assert "of all parameters" in text
     for kept in (1 - float(row["achieved"]), float(row["params_kept_fraction"])):
         assert f"{100 * kept:.2f} %" in text
     assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "paper.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_a_second_call_trains_what_is_missing_only(words: list[object], out: Path) -> None:

@@ -105,7 +105,7 @@ SAMPLES: dict[str, list[Callable[[Any, Path], None]]] = {
     "plot_subsets": [lambda plot, path: plot(path, *assembly())],
     "plot_confusion": [
         lambda plot, path: plot(path, np.eye(3, dtype=np.int64), ["a", "b", "c"]),
-        lambda plot, path: plot(path, np.eye(40, dtype=np.int64), list(map(str, range(40)))),
+        lambda plot, path: plot(path, np.eye(140, dtype=np.int64), list(map(str, range(140)))),
     ],
     "plot_robustness": [
         lambda plot, path: plot(
