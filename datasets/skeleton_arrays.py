@@ -107,17 +107,7 @@ class SkeletonArrays(SkeletonDataset):
         for what, values in given.items():
             if values is not None and len(values) != len(arrays):
                 raise InputError(f"{len(arrays)} arrays, but {len(values)} {what}; give one each")
-        self._clips = [
-            RawClip(
-                name,
-                _label(labels[i], f"labels[{i}]"),
-                _array(array, f"arrays[{i}]"),
-                where=f"arrays[{i}]",
-                score=None if scores is None else _score(scores[i], f"scores[{i}]"),
-                image_size=None if image_sizes is None else image_sizes[i],
-            )
-            for i, (name, array) in enumerate(zip(names, arrays, strict=True))
-        ]
+        self._clips = _raw_clips(arrays, labels, names, image_sizes, scores)
         self._source = ClipSource(
             skeleton=skeleton if isinstance(skeleton, Skeleton) else get_skeleton(skeleton),
             classes=_classes(classes, sorted({clip.label for clip in self._clips})),
@@ -156,6 +146,26 @@ class SkeletonArrays(SkeletonDataset):
         found = interpret(self._clips, _TERMS, self.name, joints)
         source = replace(self._source, has_score=found.is_2d)
         return replace(source, clips=_checked(found.clips, source))
+
+
+def _raw_clips(
+    arrays: Sequence[ArrayLike],
+    labels: Sequence[int] | NDArray[np.integer[Any]],
+    names: Sequence[str],
+    image_sizes: Sequence[tuple[float, float]] | NDArray[Any] | None,
+    scores: Sequence[ArrayLike | None] | None,
+) -> list[RawClip]:
+    return [
+        RawClip(
+            name,
+            _label(labels[i], f"labels[{i}]"),
+            _array(array, f"arrays[{i}]"),
+            where=f"arrays[{i}]",
+            score=None if scores is None else _score(scores[i], f"scores[{i}]"),
+            image_size=None if image_sizes is None else image_sizes[i],
+        )
+        for i, (name, array) in enumerate(zip(names, arrays, strict=True))
+    ]
 
 
 def _checked(clips: Iterator[Clip | BadClip], source: ClipSource) -> Iterator[Clip | BadClip]:

@@ -199,6 +199,9 @@ class SparsityController:
 
         It gives the sparsity asked for, the one reached and the reason: a structure, or edges that
         nodes need. Single weights are pruned to the exact number.
+
+        Raises:
+            InputError: See :meth:`check_finite`.
         """
         if self._sparsity is None:
             return []

@@ -62,7 +62,7 @@ class SparsitySummary:
         edges_maskable (int): Maskable edge weights.
         edges_kept (int): Edge weights that are not pruned.
         dense (tuple of str): Names of the parameters of two or more dimensions that are not
-            maskable: embeddings, excluded weights, and those with a name of their own.
+            maskable, such as embeddings, excluded weights, and those not called weight.
     """
 
     params_total: int
