@@ -144,7 +144,10 @@ class SpatialUnit(nn.Module):
             return self.conv(x, graph.edge_index, graph.weights(), graph.edge_type)
         adj = self.adjacency()
         if isinstance(adj, SparseTensor):
-            return self.conv(x, adj)
+            if isinstance(self.conv, STGraphConv):
+                return self.conv(x, adj)
+            # The graph of a skeleton is small: all pairs are faster than the edges one by one.
+            adj = adj.to_dense()
         return self.conv(x, dense_adj=adj)
 
     def _normalize(self, x: Tensor) -> Tensor:

@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, TypedEdges
+from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, both_ends
+from pyg_stgcn.nn.conv.graph_input import TypedEdges
+from pyg_stgcn.nn.conv.partitioned import Pair
 from pyg_stgcn.nn.init import fan_out_
 
 
@@ -41,9 +43,14 @@ class AAGraphConv(AdaptiveGraphConv):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, num_partitions: int = 1, reduction: int = 4
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_partitions: int = 1,
+        reduction: int = 4,
+        node_dim: int = -2,
     ) -> None:
-        super().__init__(in_channels, out_channels, num_partitions)
+        super().__init__(in_channels, out_channels, num_partitions, node_dim)
         self.embed_channels = max(out_channels // reduction, 1)
         self.embed = nn.Linear(in_channels, 2 * num_partitions * self.embed_channels)
         self.weight = nn.Parameter(torch.empty(out_channels, num_partitions * in_channels))
@@ -59,27 +66,31 @@ class AAGraphConv(AdaptiveGraphConv):
         nn.init.zeros_(self.bias)
         nn.init.zeros_(self.alpha)
 
-    def all_pairs(self, x: Tensor, prior: Tensor) -> Tensor:
+    def all_pairs(self, x: Pair, prior: Tensor) -> Tensor:
         """Convolves with the similarities of all pairs, as batched matrix products."""
-        # [2, P, K, V, T, E]
-        source, target = self._embeddings(x).permute(3, 0, 4, 2, 1, 5).flatten(4)
+        # [P, K, V, T*E] each.
+        source, target = both_ends(
+            lambda x: self._embeddings(x).permute(3, 0, 4, 2, 1, 5).flatten(4), x
+        )
         similarity = (target @ source.transpose(2, 3) / source.size(-1)).tanh()
         graph = torch.addcmul(prior, self.alpha * (prior != 0), similarity)
         rows = graph.transpose(1, 2).flatten(1, 2).unsqueeze(1)
-        return self._linear(rows @ x)
+        return self._linear(rows @ x[0])
 
-    def along_edges(self, x: Tensor, edges: TypedEdges) -> Tensor:
+    def along_edges(self, x: Pair, edges: TypedEdges, prior: Tensor) -> Tensor:
         """Convolves with the similarities of the edges' ends."""
-        num_nodes = x.size(2)
-        source, target = self._embeddings(x).transpose(2, 3).flatten(3, 4).unbind(2)
+        # [P, T, V*K, E] each.
+        source, target = both_ends(
+            lambda x: self._embeddings(x).permute(3, 0, 1, 2, 4, 5).flatten(3, 4), x
+        )
         products = source[:, :, edges.typed_source] * target[:, :, edges.typed_target]
         similarity = products.mean((1, 3)).tanh()
-        weight = edges.weight + self.alpha * (edges.weight != 0) * similarity
+        weight = prior + self.alpha * (prior != 0) * similarity
         out = self.propagate(
             torch.stack([edges.source, edges.typed_target]),
-            x=(x, None),
+            x=(x[0], None),
             weight=weight[:, None, :, None],
-            size=(num_nodes, num_nodes * self.num_partitions),
+            size=(x[0].size(2), x[1].size(2) * self.num_partitions),
         )
         return self._linear(out)
 
@@ -90,4 +101,5 @@ class AAGraphConv(AdaptiveGraphConv):
     def _linear(self, z: Tensor) -> Tensor:
         """Maps the K aggregated features of every joint, ``[P, T, V*K, C]``, to the output."""
         bias = self.bias.view(self.num_partitions, -1).sum(0)
-        return F.linear(z.reshape(*z.shape[:2], -1, self.weight.size(1)), self.weight, bias)
+        nodes = z.size(2) // self.num_partitions
+        return F.linear(z.reshape(*z.shape[:2], nodes, self.weight.size(1)), self.weight, bias)

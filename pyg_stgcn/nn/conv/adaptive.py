@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
 
-import torch
 from torch import Tensor
-from torch_geometric.nn.conv import MessagePassing
-from torch_geometric.typing import Adj, OptTensor, SparseTensor
 
-from pyg_stgcn.nn.conv.graph_checks import check_edges, check_matrix
-
-
-@dataclass(frozen=True)
-class TypedEdges:
-    """The edges of a graph, with types and weights.
-
-    Args:
-        source: The source nodes.
-        target: The target nodes.
-        kind: The partitions.
-        weight: The prior weights.
-        num_partitions: The number of partitions :math:`K`.
-    """
-
-    source: Tensor
-    target: Tensor
-    kind: Tensor
-    weight: Tensor
-    num_partitions: int
-
-    @property
-    def typed_source(self) -> Tensor:
-        """The sources, every node split into K."""
-        return self.source * self.num_partitions + self.kind
-
-    @property
-    def typed_target(self) -> Tensor:
-        """The targets, every node split into K."""
-        return self.target * self.num_partitions + self.kind
+from pyg_stgcn.nn.conv.graph_input import TypedEdges
+from pyg_stgcn.nn.conv.partitioned import Pair, PartitionedGraphConv
 
 
-class AdaptiveGraphConv(MessagePassing):
+class AdaptiveGraphConv(PartitionedGraphConv):
     r"""Base of the graph convolutions that take a graph as the prior and learn the rest.
 
     The graph is given as edges or as one matrix. Along edges, the learnt part is computed edge by
@@ -56,75 +27,62 @@ class AdaptiveGraphConv(MessagePassing):
         num_partitions (int): Number of edge types :math:`K`.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, num_partitions: int) -> None:
-        super().__init__(aggr="add", node_dim=-2)
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.num_partitions = num_partitions
-
-    def forward(
-        self,
-        x: Tensor,
-        edge_index: Adj | None = None,
-        edge_weight: OptTensor = None,
-        edge_type: OptTensor = None,
-        dense_adj: OptTensor = None,
-    ) -> Tensor:
-        """Convolves the features with the graph.
-
-        Args:
-            x (torch.Tensor): The node features; without frames, those of one frame.
-            edge_index (torch.Tensor or SparseTensor): The edges (row 0 source, row 1 target), or
-                the prior weights of all pairs as one sparse matrix, see above.
-            edge_weight (torch.Tensor, optional): The prior weight of every edge (default: 1).
-            edge_type (torch.Tensor, optional): The partition of every edge; needed if
-                :obj:`num_partitions` is not 1.
-            dense_adj (torch.Tensor, optional): The prior weights of all pairs as one dense matrix,
-                instead of the edges.
-
-        Raises:
-            InputError: If there is no graph or more than one, the edge types are missing, or the
-                matrix has the wrong size.
-        """
-        frames = x.view(-1, *x.shape[-3:]) if x.dim() > 2 else x[None, None]
-        if dense_adj is None and isinstance(edge_index, SparseTensor):
-            dense_adj, edge_index = edge_index.to_dense(), None
-        if dense_adj is not None:
-            check_matrix(
-                dense_adj, x.size(-2), self.num_partitions, edge_index, edge_weight, edge_type
-            )
-            prior = dense_adj.view(x.size(-2), self.num_partitions, x.size(-2)).transpose(0, 1)
-            out = self.all_pairs(frames, prior)
+    def convolve_dense(self, x: Pair, adj: Tensor) -> Tensor:
+        """Convolves with a graph of all pairs around a dense prior."""
+        frames = self._frames(x)
+        sources, targets = x[0].size(-2), x[1].size(-2)
+        if adj.size(0) == targets:
+            prior = adj.expand(self.num_partitions, targets, sources)
         else:
-            edge_index = check_edges(edge_index, edge_type, self.num_partitions)
-            out = self.along_edges(frames, self._edges(x, edge_index, edge_weight, edge_type))
-        return out.reshape(*x.shape[:-1], self.out_channels)
+            prior = adj.view(targets, self.num_partitions, sources).transpose(0, 1)
+        return self._as_given(self.all_pairs(frames, prior), x)
+
+    def convolve_edges(self, x: Pair, edges: TypedEdges) -> Tensor:
+        """Convolves along edges around their prior."""
+        frames = self._frames(x)
+        if edges.weight is None:
+            edges = replace(edges, weight=x[0].new_ones(edges.source.numel()))
+        return self._as_given(self.along_edges(frames, edges, cast(Tensor, edges.weight)), x)
 
     @abstractmethod
-    def all_pairs(self, x: Tensor, prior: Tensor) -> Tensor:
+    def all_pairs(self, x: Pair, prior: Tensor) -> Tensor:
         """Convolves ``x [P, T, V, C]`` with a graph of all pairs around ``prior [K, W, V]``."""
 
     @abstractmethod
-    def along_edges(self, x: Tensor, edges: TypedEdges) -> Tensor:
-        """Convolves ``x [P, T, V, C]`` along the given edges."""
+    def along_edges(self, x: Pair, edges: TypedEdges, prior: Tensor) -> Tensor:
+        """Convolves ``x [P, T, V, C]`` along the given edges around ``prior [E]``."""
 
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
         """The features at the source of every edge, times the weight of the edge."""
         return weight * x_j
 
-    def _edges(
-        self, x: Tensor, edge_index: Tensor, edge_weight: OptTensor, edge_type: OptTensor
-    ) -> TypedEdges:
-        source, target = edge_index
-        kind = torch.zeros_like(source) if edge_type is None else edge_type
-        weight = x.new_ones(source.numel()) if edge_weight is None else edge_weight
-        return TypedEdges(source, target, kind, weight, self.num_partitions)
+    def _frames(self, x: Pair) -> Pair:
+        """The features as ``[P, T, V, C]``; without frames, those of one frame."""
+        self.check_channels("x[1]", x[1])
+        source = _four_dimensions(x[0])
+        return source, source if x[1] is x[0] else _four_dimensions(x[1])
 
-    def __repr__(self) -> str:
-        return (
-            f"{self.__class__.__name__}({self.in_channels}, {self.out_channels}, "
-            f"num_partitions={self.num_partitions})"
-        )
+    def _as_given(self, out: Tensor, x: Pair) -> Tensor:
+        return out.reshape(*x[1].shape[:-1], self.out_channels)
+
+
+def both_ends(embed: Callable[[Tensor], Tensor], x: Pair) -> tuple[Tensor, Tensor]:
+    """The first embedding of the source nodes and the second of the target nodes.
+
+    Args:
+        embed: A map of features to both embeddings, ``[2, ...]``.
+        x: The features of both.
+    """
+    source, target = embed(x[0])
+    if x[1] is not x[0]:
+        _, target = embed(x[1])
+    return source, target
+
+
+def _four_dimensions(x: Tensor) -> Tensor:
+    if x.dim() < 4:
+        return x.view((1,) * (4 - x.dim()) + x.shape)
+    return x.flatten(0, -4)
 
 
 def channel_product(x: Tensor, graph: Tensor) -> Tensor:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, TypedEdges, channel_product
+from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, both_ends, channel_product
+from pyg_stgcn.nn.conv.graph_input import TypedEdges
+from pyg_stgcn.nn.conv.partitioned import Pair
 from pyg_stgcn.nn.init import fan_out_
 
 
@@ -41,9 +43,14 @@ class CTRGraphConv(AdaptiveGraphConv):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, num_partitions: int = 1, reduction: int = 8
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_partitions: int = 1,
+        reduction: int = 8,
+        node_dim: int = -2,
     ) -> None:
-        super().__init__(in_channels, out_channels, num_partitions)
+        super().__init__(in_channels, out_channels, num_partitions, node_dim)
         self.rel_channels = 8 if in_channels <= 16 else max(in_channels // reduction, 1)
         self.relate = nn.Linear(in_channels, 2 * num_partitions * self.rel_channels)
         self.value = nn.Linear(in_channels, num_partitions * out_channels)
@@ -60,36 +67,45 @@ class CTRGraphConv(AdaptiveGraphConv):
         fan_out_(self.refine, groups=self.num_partitions)
         nn.init.zeros_(self.alpha)
 
-    def all_pairs(self, x: Tensor, prior: Tensor) -> Tensor:
+    def all_pairs(self, x: Pair, prior: Tensor) -> Tensor:
         """Convolves with the refined graphs of all pairs, as batched matrix products."""
         weight, bias = self._refine()
         kept = (prior != 0).unsqueeze(1)
         # Everything that is the same for all persons, bias included: [K, C', W, V].
         shared = prior.unsqueeze(1) + self.alpha * kept * bias[:, :, None, None]
-        source, target = self._relations(x).permute(2, 0, 3, 4, 1)
+        # [P, K, R, V] each.
+        source, target = both_ends(lambda x: self._relations(x).permute(2, 0, 3, 4, 1), x)
         relation = (source.unsqueeze(-2) - target.unsqueeze(-1)).tanh() * kept
         refined = (self.alpha * weight) @ relation.flatten(-2)
-        graph = refined.view(-1, *shared.shape) + shared
-        out = channel_product(self.value(x), graph.flatten(1, 2))
+        graph = refined.view(refined.size(0), *shared.shape) + shared
+        out = channel_product(self.value(x[0]), graph.flatten(1, 2))
         # Features last again: what follows is slower on a mixture of memory orders.
         return out.unflatten(-1, (self.num_partitions, -1)).sum(-2).contiguous()
 
-    def along_edges(self, x: Tensor, edges: TypedEdges) -> Tensor:
+    def along_edges(self, x: Pair, edges: TypedEdges, prior: Tensor) -> Tensor:
         """Convolves with the refined weights of the edges."""
-        num_nodes = x.size(2)
-        source, target = self._relations(x).transpose(1, 2).flatten(2, 3).unbind(1)
+        # [P, V*K, R] each.
+        source, target = both_ends(
+            lambda x: self._relations(x).permute(2, 0, 1, 3, 4).flatten(2, 3), x
+        )
         relation = (source[:, edges.typed_source] - target[:, edges.typed_target]).tanh()
-        weight, bias = (part[edges.kind] for part in self._refine())
-        refined = torch.einsum("eor,per->peo", weight, relation) + bias
-        gate = self.alpha * (edges.weight != 0)
-        weight = edges.weight[:, None] + gate[:, None] * refined
-        value = self.value(x).view(*x.shape[:2], -1, self.out_channels)
+        refined = self._refine_edges(relation, edges.kind)
+        gate = self.alpha * (prior != 0)
+        weight = prior[:, None] + gate[:, None] * refined
+        sources = x[0].size(2) * self.num_partitions
         return self.propagate(
             torch.stack([edges.typed_source, edges.target]),
-            x=(value, None),
+            x=(self.value(x[0]).view(*x[0].shape[:2], sources, self.out_channels), None),
             weight=weight.unsqueeze(1),
-            size=(num_nodes * self.num_partitions, num_nodes),
+            size=(sources, x[1].size(2)),
         )
+
+    def _refine_edges(self, relation: Tensor, kind: Tensor | None) -> Tensor:
+        """The maps r of the relations ``[P, E, R]`` of edges, ``[P, E, C']``."""
+        if kind is None:
+            return self.refine(relation)
+        weight, bias = (part[kind] for part in self._refine())
+        return torch.einsum("eor,per->peo", weight, relation) + bias
 
     def _relations(self, x: Tensor) -> Tensor:
         """The maps p and q of the mean over the frames, ``[P, V, 2, K, R]``."""

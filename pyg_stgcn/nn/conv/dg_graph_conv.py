@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.utils import softmax
 
-from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, TypedEdges, channel_product
+from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, both_ends, channel_product
+from pyg_stgcn.nn.conv.graph_input import TypedEdges
+from pyg_stgcn.nn.conv.partitioned import Pair
 from pyg_stgcn.nn.features_last import features_last
 
 
@@ -46,6 +48,8 @@ class DGGraphConv(AdaptiveGraphConv):
         - **output:** node features :math:`(*, T, V, C')` or :math:`(V, C')`
     """
 
+    untyped = True
+
     def __init__(
         self,
         in_channels: int,
@@ -53,8 +57,9 @@ class DGGraphConv(AdaptiveGraphConv):
         num_partitions: int = 8,
         ratio: float = 0.125,
         subset_wise: bool = False,
+        node_dim: int = -2,
     ) -> None:
-        super().__init__(in_channels, out_channels, num_partitions)
+        super().__init__(in_channels, out_channels, num_partitions, node_dim)
         self.subset_wise = subset_wise
         # The published rounding: down, with room for what a float is off by.
         self.group_channels = max(int(ratio * out_channels + 1e-4), 1)
@@ -75,38 +80,50 @@ class DGGraphConv(AdaptiveGraphConv):
         nn.init.zeros_(self.alpha)
         nn.init.zeros_(self.beta)
 
-    def all_pairs(self, x: Tensor, prior: Tensor) -> Tensor:
+    def all_pairs(self, x: Pair, prior: Tensor) -> Tensor:
         """Convolves with the dynamic graphs of all pairs, as batched matrix products."""
         alpha, beta = self._factors()
         kept = prior != 0
         # [P, K, m, V] each.
-        source, target = self._relations(x).permute(2, 0, 3, 4, 1)
+        source, target = both_ends(lambda x: self._relations(x).permute(2, 0, 3, 4, 1), x)
         difference = (source.unsqueeze(-2) - target.unsqueeze(-1)).tanh()
-        score = (target.transpose(2, 3) @ source).masked_fill(~kept, torch.finfo(x.dtype).min)
+        score = _without(~kept, target.transpose(2, 3) @ source)
         gate = beta[:, None, None] * kept
         shared = torch.addcmul(prior, gate, score.softmax(-1)).unsqueeze(2)
         gate = alpha[:, None, None, None] * kept.unsqueeze(1)
         graph = torch.addcmul(shared, gate, difference)
-        return self.post(channel_product(self._groups(x), graph.flatten(1, 2)))
+        return self.post(channel_product(self._groups(x[0]), graph.flatten(1, 2)))
 
-    def along_edges(self, x: Tensor, edges: TypedEdges) -> Tensor:
+    def along_edges(self, x: Pair, edges: TypedEdges, prior: Tensor) -> Tensor:
         """Convolves with the dynamic weights of the edges."""
-        alpha, beta = (factor[edges.kind] for factor in self._factors())
-        kept = edges.weight != 0
-        num_nodes = x.size(2) * self.num_partitions
-        source, target = self._relations(x).transpose(1, 2).flatten(2, 3).unbind(1)
-        source, target = source[:, edges.typed_source], target[:, edges.typed_target]
-        score = (source * target).sum(-1).masked_fill(~kept, torch.finfo(x.dtype).min)
-        score = softmax(score, edges.typed_target, num_nodes=num_nodes, dim=1)
-        weight = (edges.weight + beta * kept * score).unsqueeze(-1)
+        # With types every node is split into its K groups, which have edges of their own. Without,
+        # the groups travel together, as the H = K heads of one message.
+        split = 1 if edges.kind is None else self.num_partitions
+        heads = self.num_partitions // split
+        sources, targets = x[0].size(2) * split, x[1].size(2) * split
+        source, target = both_ends(
+            lambda x: self._relations(x).permute(2, 0, 1, 3, 4).unflatten(3, (split, heads)), x
+        )
+        source = source.flatten(1, 2)[:, edges.typed_source]
+        target = target.flatten(1, 2)[:, edges.typed_target]
+        # [P, E, H, m] each.
+        alpha, beta = self._factors()
+        if edges.kind is not None:
+            alpha, beta = alpha[edges.kind].unsqueeze(1), beta[edges.kind].unsqueeze(1)
+        kept = (prior != 0).unsqueeze(1)
+        score = _without(~kept, (source * target).sum(-1))
+        score = softmax(score, edges.typed_target, num_nodes=targets, dim=1)
+        weight = (prior.unsqueeze(1) + beta * kept * score).unsqueeze(-1)
         weight = weight + (alpha * kept).unsqueeze(-1) * (source - target).tanh()
+        groups = self._groups(x[0])
+        channels = heads * self.group_channels
         out = self.propagate(
             torch.stack([edges.typed_source, edges.typed_target]),
-            x=(self._groups(x).view(*x.shape[:2], num_nodes, -1), None),
-            weight=weight.unsqueeze(1),
-            size=(num_nodes, num_nodes),
+            x=(groups.reshape(*groups.shape[:2], sources, channels), None),
+            weight=weight.flatten(2).unsqueeze(1),
+            size=(sources, targets),
         )
-        return self.post(out.view(*x.shape[:3], -1))
+        return self.post(out.reshape(*groups.shape[:2], x[1].size(2), groups.size(-1)))
 
     def _groups(self, x: Tensor) -> Tensor:
         """The features that travel, those of all partitions side by side."""
@@ -122,3 +139,8 @@ class DGGraphConv(AdaptiveGraphConv):
         if self.subset_wise:
             return self.alpha, self.beta
         return self.alpha[:1].expand_as(self.alpha), self.beta[:1].expand_as(self.beta)
+
+
+def _without(missing: Tensor, score: Tensor) -> Tensor:
+    """The scores, so low where an edge is missing that a softmax leaves it out."""
+    return score.masked_fill(missing, torch.finfo(score.dtype).min)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.nn.inits import uniform
 from torch_geometric.typing import Adj, OptPairTensor, OptTensor, SparseTensor, torch_sparse
 from torch_geometric.utils import scatter
 
-from pyg_stgcn.nn.conv.graph_checks import check_edges, check_matrix
+from pyg_stgcn.nn.conv.graph_input import GraphShape, TypedEdges, in_precision_of
+from pyg_stgcn.nn.conv.partitioned import Pair, PartitionedGraphConv
 
 # Batched products of matrices with fewer columns than this are slower than one wide product with
 # the joints first, the two transposes included (measured in benchmarks/spatial_conv.py).
@@ -64,7 +64,9 @@ def st_graph_conv(
 def _row_sum(adj: Tensor | SparseTensor, bias: Tensor | None) -> Tensor | None:
     if bias is None:
         return None
-    return torch_sparse.sum(adj, dim=1) if isinstance(adj, SparseTensor) else adj.sum(dim=1)
+    if isinstance(adj, SparseTensor):
+        return torch_sparse.sum(adj, dim=1).to(bias.dtype)
+    return adj.sum(dim=1)
 
 
 def _partition_linear(
@@ -79,7 +81,7 @@ def _partition_linear(
     return out + joint_bias
 
 
-class STGraphConv(MessagePassing):
+class STGraphConv(PartitionedGraphConv):
     r"""The partitioned graph convolution of the `"Spatial Temporal Graph Convolutional Networks for
     Skeleton-Based Action Recognition" <https://arxiv.org/abs/1801.07455>`_ paper.
 
@@ -104,15 +106,26 @@ class STGraphConv(MessagePassing):
         num_partitions (int): Number of edge types :math:`K`, each with its own weights.
             (default: :obj:`1`)
         bias (bool): If set to :obj:`False`, messages have no bias. (default: :obj:`True`)
+        node_dim (int): The dimension of the nodes in input and output: :obj:`0` for the clips of
+            the datasets, :math:`(V, T, C)`. (default: :obj:`-2`)
 
     Shapes:
-        - **input:** node features :math:`(*, V, C)`, edge indices :math:`(2, E)`, edge weights
+        - **input:** node features :math:`(*, V, C)` or a pair of them
+          :math:`((*, V_s, C), (*, V_t, *))`, edge indices :math:`(2, E)`, edge weights
           :math:`(E)` *(optional)*, edge types :math:`(E)`; or, in place of the three, one matrix
-          :math:`(V K, V)`, a :class:`torch_sparse.SparseTensor` as :obj:`edge_index` or a dense
-          one as :obj:`dense_adj`, whose row :math:`w K + k` holds the weights
-          :math:`A_{k \cdot w}` (for :math:`K = 1` this is the transposed adjacency matrix
-          :obj:`adj_t`)
+          :math:`(V K, V)`, a :class:`torch_sparse.SparseTensor` or a sparse
+          :class:`torch.Tensor` as :obj:`edge_index` or a dense one as :obj:`dense_adj`, whose row
+          :math:`w K + k` holds the weights :math:`A_{k \cdot w}` (for :math:`K = 1` this is the
+          transposed adjacency matrix :obj:`adj_t`)
         - **output:** node features :math:`(*, V, C')`
+
+    Example:
+        >>> conv = STGraphConv(16, 32)
+        >>> edge_index = torch.tensor([[0, 1, 2], [1, 2, 0]])
+        >>> conv(torch.randn(3, 16), edge_index).shape
+        torch.Size([3, 32])
+        >>> conv(torch.randn(50, 3, 16), edge_index).shape  # 50 frames
+        torch.Size([50, 3, 32])
     """
 
     def __init__(
@@ -121,11 +134,9 @@ class STGraphConv(MessagePassing):
         out_channels: int,
         num_partitions: int = 1,
         bias: bool = True,
+        node_dim: int = -2,
     ) -> None:
-        super().__init__(aggr="add", node_dim=-2)
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.num_partitions = num_partitions
+        super().__init__(in_channels, out_channels, num_partitions, node_dim)
         self.weight = nn.Parameter(torch.empty(out_channels, num_partitions * in_channels))
         if bias:
             self.bias = nn.Parameter(torch.empty(num_partitions * out_channels))
@@ -139,50 +150,30 @@ class STGraphConv(MessagePassing):
         uniform(self.in_channels, self.weight)
         uniform(self.in_channels, self.bias)
 
-    def forward(
-        self,
-        x: Tensor,
-        edge_index: Adj | None = None,
-        edge_weight: OptTensor = None,
-        edge_type: OptTensor = None,
-        dense_adj: OptTensor = None,
-    ) -> Tensor:
-        """Convolves the features of every frame with the graph.
+    def convolve_dense(self, x: Pair, adj: Tensor) -> Tensor:
+        """Convolves features with a dense matrix."""
+        return st_graph_conv(x[0], adj, self.weight, self.bias)
 
-        Args:
-            x (torch.Tensor): The node features.
-            edge_index (torch.Tensor or SparseTensor): The edges (row 0 source, row 1 target), or
-                the whole graph as one sparse matrix, see above.
-            edge_weight (torch.Tensor, optional): The edge weights.
-            edge_type (torch.Tensor, optional): The partition of every edge; needed if
-                :obj:`num_partitions` is not 1.
-            dense_adj (torch.Tensor, optional): The whole graph as one dense matrix, see above,
-                instead of the edges.
+    def convolve_sparse(self, x: Pair, adj: Adj, shape: GraphShape) -> Tensor:
+        """Convolves features with a sparse matrix, with one product if torch-sparse holds it."""
+        if not isinstance(adj, SparseTensor):
+            return super().convolve_sparse(x, adj, shape)
+        if adj.has_value():
+            adj = adj.set_value(in_precision_of(adj.storage.value(), x[0]), layout="coo")
+        return self._transform(x, adj, None, _row_sum(adj, self.bias))
 
-        Raises:
-            InputError: If there is no graph or more than one, the edge types are missing, or the
-                matrix has the wrong size.
-        """
-        num_nodes = x.size(-2)
-        if dense_adj is not None:
-            check_matrix(
-                dense_adj, num_nodes, self.num_partitions, edge_index, edge_weight, edge_type
-            )
-            return st_graph_conv(x, dense_adj, self.weight, self.bias)
-        if isinstance(edge_index, SparseTensor):
-            check_matrix(edge_index, num_nodes, self.num_partitions, edge_weight, edge_type)
-            arriving = _row_sum(edge_index, self.bias)
-        else:
-            edge_index = check_edges(edge_index, edge_type, self.num_partitions)
-            edge_index, arriving = self._typed_edges(x, edge_index, edge_weight, edge_type)
-        # propagate_type: (x: OptPairTensor, edge_weight: OptTensor)
-        out = self.propagate(
-            edge_index,
-            x=(x, None),
-            edge_weight=edge_weight,
-            size=(num_nodes, num_nodes * self.num_partitions),
-        )
-        return _partition_linear(out, arriving, self.weight, self.bias)
+    def convolve_edges(self, x: Pair, edges: TypedEdges) -> Tensor:
+        """Convolves features along edges."""
+        if self.explain:
+            return self._convolve_messages(x, edges)
+        target, arriving = edges.typed_target, None
+        if self.bias is not None:
+            weight = edges.weight
+            weight = x[0].new_ones(target.numel()) if weight is None else weight
+            size = x[1].size(-2) * self.num_partitions
+            arriving = scatter(weight, target, dim_size=size)
+        index = torch.stack([edges.source, target])
+        return self._transform(x, index, edges.weight, arriving)
 
     def message(self, x_j: Tensor, edge_weight: OptTensor) -> Tensor:
         """The features at the source of every edge, times its weight."""
@@ -192,23 +183,27 @@ class STGraphConv(MessagePassing):
         """All messages and their sums as one sparse product."""
         return graph_product(x[0], edge_index)
 
-    def _typed_edges(
-        self, x: Tensor, edge_index: Tensor, edge_weight: OptTensor, edge_type: OptTensor
-    ) -> tuple[Tensor, OptTensor]:
-        """Splits every target node into K, one per partition; also sums the features there."""
-        target = edge_index[1]
-        if edge_type is not None:
-            target = target * self.num_partitions + edge_type
-        arriving = None
-        if self.bias is not None:
-            weight = x.new_ones(edge_index.size(1)) if edge_weight is None else edge_weight
-            if self.explain:  # The bias is part of the message, which PyG masks.
-                weight = self.explain_message(weight.view(-1, 1), None).view(-1)
-            arriving = scatter(weight, target, dim_size=x.size(-2) * self.num_partitions)
-        return torch.stack([edge_index[0], target]), arriving
+    def _transform(
+        self, x: Pair, edge_index: Adj, edge_weight: OptTensor, arriving: OptTensor
+    ) -> Tensor:
+        """Sums the features at the target nodes, every one split into K, and maps the sums."""
+        # propagate_type: (x: OptPairTensor, edge_weight: OptTensor)
+        out = self.propagate(
+            edge_index,
+            x=(x[0], None),
+            edge_weight=edge_weight,
+            size=(x[0].size(-2), x[1].size(-2) * self.num_partitions),
+        )
+        return _partition_linear(out, arriving, self.weight, self.bias)
 
-    def __repr__(self) -> str:
-        return (
-            f"{self.__class__.__name__}({self.in_channels}, {self.out_channels}, "
-            f"num_partitions={self.num_partitions})"
+    def _convolve_messages(self, x: Pair, edges: TypedEdges) -> Tensor:
+        """Convolves as the formula says: one message per edge, with its bias, for PyG to mask."""
+        by_partition = self.weight.view(self.out_channels, self.num_partitions, -1).transpose(0, 1)
+        value = F.linear(x[0], by_partition.flatten(0, 1), self.bias)
+        sources = x[0].size(-2) * self.num_partitions
+        return self.propagate(
+            torch.stack([edges.typed_source, edges.target]),
+            x=(value.reshape(*x[0].shape[:-2], sources, self.out_channels), None),
+            edge_weight=edges.weight,
+            size=(sources, x[1].size(-2)),
         )
