@@ -78,7 +78,11 @@ class GraphShape:
 
     def matrix_edges(self, adj: Adj) -> TypedEdges:
         """The edges of a sparse matrix of this shape."""
-        (row, source), weight = to_edge_index(adj)
+        if isinstance(adj, Tensor) and adj.layout == torch.sparse_coo:
+            adj = adj.coalesce()  # PyG takes every such matrix for one of unique entries.
+            (row, source), weight = adj.indices(), adj.values()
+        else:
+            (row, source), weight = to_edge_index(adj)
         if self.num_partitions == 1 or adj.size(0) != self.num_targets * self.num_partitions:
             return TypedEdges(source, row, None, weight, self.num_partitions)
         target = row.div(self.num_partitions, rounding_mode="floor")
@@ -108,18 +112,16 @@ class GraphShape:
                     f"{edge_type.dtype} of shape {tuple(edge_type.shape)}"
                 )
             edge_type = edge_type.long()
-            limit = f"num_partitions of this layer is {self.num_partitions}"
-            _check_range("edge_type", edge_type, self.num_partitions, limit)
+            _check_range("edge_type", edge_type, self.num_partitions, "num_partitions is {size}")
         elif self.num_partitions > 1 and not self.untyped:
             raise InputError(
                 f"edge_type: missing, but this layer has {self.num_partitions} partitions; give "
                 f"the partition of every edge"
             )
         source, target = edge_index
-        nodes = {"edge_index[0]": (source, self.num_sources)}
-        nodes["edge_index[1]"] = (target, self.num_targets)
-        for name, (index, size) in nodes.items():
-            _check_range(name, index, size, f"x has {size} nodes{self.hint}")
+        limit = "x has {size} nodes" + self.hint
+        _check_range("edge_index[0]", source, self.num_sources, limit)
+        _check_range("edge_index[1]", target, self.num_targets, limit)
         return TypedEdges(source, target, edge_type, edge_weight, self.num_partitions)
 
 
@@ -132,7 +134,8 @@ def values_are_at_hand(tensor: Tensor) -> bool:
 def in_precision_of(weight: Tensor, x: Tensor) -> Tensor:
     """The weights of edges in the precision of features; in float32 at least under autocast."""
     dtype = x.dtype
-    if torch.is_autocast_enabled(x.device.type):
+    device = x.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         dtype = torch.promote_types(dtype, torch.float32)
     return weight.to(dtype)
 
@@ -167,9 +170,10 @@ def _is_integer(tensor: Tensor) -> bool:
 
 
 def _check_range(name: str, index: Tensor, size: int, limit: str) -> None:
+    # A size put into a text too early is a constant for torch.compile.
     if index.numel() == 0 or not values_are_at_hand(index):
         return
     low, high = (int(value) for value in index.aminmax())
     if low < 0 or high >= size:
         value = low if low < 0 else high
-        raise InputError(f"{name}: {value} is out of range; {limit}")
+        raise InputError(f"{name}: {value} is out of range; {limit.format(size=size)}")

@@ -7,10 +7,8 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data
 from torch_geometric.typing import SparseTensor
 
-from pyg_stgcn.errors import InputError
 from pyg_stgcn.nn import AAGraphConv, CTRGraphConv, DGGraphConv
 from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv
 
@@ -180,21 +178,6 @@ def test_follows_a_renumbering_of_the_nodes(kind: Kind) -> None:
     torch.testing.assert_close(out[:, :, number], expected)
 
 
-def test_works_on_batches_of_any_pyg_graphs(kind: Kind) -> None:
-    conv = make(kind, num_partitions=1)
-    graphs = [
-        Data(
-            x=torch.randn(nodes, C, dtype=torch.float64),
-            edge_index=torch.randint(nodes, (2, 3 * nodes)),
-        )
-        for nodes in (4, 7, 3)
-    ]
-    batch = Batch.from_data_list(graphs)
-    together = conv(batch.x, batch.edge_index)
-    alone = torch.cat([conv(graph.x, graph.edge_index) for graph in graphs])
-    torch.testing.assert_close(together, alone)
-
-
 def test_starts_with_the_prior_alone(kind: Kind) -> None:
     conv = kind(C, OUT, K).double().eval()
     x, prior, edges = inputs(1.0)
@@ -231,22 +214,3 @@ def test_starting_weights() -> None:
         assert_normal(layer.weight, 2 / 128)
     for bias in (aa.embed.bias, aa.bias, ctr.relate.bias, ctr.value.bias, ctr.refine.bias):
         assert not bias.any()
-
-
-def test_says_what_is_wrong_with_the_graph(kind: Kind) -> None:
-    conv = kind(C, OUT, K)
-    x = torch.randn(T, V, C)
-    with pytest.raises(InputError, match="edge_type: missing, but this layer has 2 partitions"):
-        conv(x, torch.tensor([[0, 1], [1, 0]]))
-    with pytest.raises(InputError, match=r"size \(6, 6\), but 6 nodes and 2 partitions need \(12"):
-        conv(x, dense_adj=torch.eye(V))
-    with pytest.raises(InputError, match="leave them out"):
-        conv(x, edge_weight=torch.ones(3), dense_adj=torch.zeros(V * K, V))
-    with pytest.raises(InputError, match="give a matrix as dense_adj"):
-        conv(x, torch.zeros(V * K, V))
-    with pytest.raises(InputError, match="edge_index: missing"):
-        conv(x)
-
-
-def test_repr(kind: Kind) -> None:
-    assert str(kind(C, OUT, K)) == f"{kind.__name__}(4, 8, num_partitions=2)"

@@ -216,6 +216,37 @@ def test_weights_of_another_precision(kind: Kind) -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "given", ["edges", "dense", "coo", pytest.param("torch-sparse", marks=pytest.mark.torch_sparse)]
+)
+def test_half_and_mixed_precision(kind: Kind, given: str, dtype: torch.dtype) -> None:
+    conv, x, edges = make(kind, 3).float(), features(2, 5).float(), make_graph(3)
+    matrix = as_matrix(*edges, 3).float()
+    graph = {
+        "edges": dict(zip(("edge_index", "edge_weight", "edge_type"), edges, strict=True)),
+        "dense": {"dense_adj": matrix},
+        "coo": {"edge_index": matrix.to_sparse()},
+        "torch-sparse": {"edge_index": SparseTensor.from_dense(matrix)},
+    }[given]
+    expected = conv(x, **graph)
+    limit = 10 * torch.finfo(dtype).eps
+    tolerance = {"rtol": 0, "atol": limit * expected.abs().max().item()}
+    with torch.autocast("cpu", dtype):
+        out = conv(x, **graph)
+    torch.testing.assert_close(out.float(), expected, **tolerance)
+    gradients, wanted = (
+        torch.cat(
+            [part.flatten() for part in torch.autograd.grad(y.float().sum(), conv.parameters())]
+        )
+        for y in (out, expected)
+    )
+    assert (gradients - wanted).norm() < limit * wanted.norm()
+    out = conv.to(dtype)(x.to(dtype), **graph)
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.float(), expected, **tolerance)
+
+
 @pytest.mark.parametrize("num_partitions", [1, 3])
 def test_graphs_without_edges_or_nodes(kind: Kind, num_partitions: int) -> None:
     conv, edge_index = make(kind, num_partitions), torch.zeros(2, 0, dtype=torch.long)
@@ -272,6 +303,7 @@ def test_values_stay_on_the_device(kind: Kind) -> None:
 
 X = torch.randn(V, C, dtype=torch.float64)
 EDGES = torch.tensor([[0, 1], [1, 2]])
+TYPES = torch.tensor([0, 1])
 
 
 @pytest.mark.parametrize(
@@ -289,9 +321,12 @@ EDGES = torch.tensor([[0, 1], [1, 2]])
         ((X, torch.zeros(4, 2).long()), r"sources and targets of edges \[2, E\], got .* \(4, 2\)"),
         ((X, EDGES.double()), "give a matrix as dense_adj"),
         ((X, EDGES.bool()), "expected the indices of edges"),
-        ((X, EDGES + 6), r"edge_index\[0\]: 7 is out of range; x has 7 nodes"),
-        ((X, torch.tensor([[0], [V]])), r"edge_index\[1\]: 7 is out of range; x has 7 nodes"),
-        ((X, EDGES - 1), r"edge_index\[0\]: -1 is out of range"),
+        ((X, EDGES + 6, None, TYPES), r"edge_index\[0\]: 7 is out of range; x has 7 nodes"),
+        (
+            (X, EDGES + torch.tensor([[0], [V]]), None, TYPES),
+            r"edge_index\[1\]: 9 is out of range; x has 7 nodes",
+        ),
+        ((X, EDGES - 1, None, TYPES), r"edge_index\[0\]: -1 is out of range"),
         ((X, EDGES, torch.ones(3)), r"edge_weight: shape \(3,\), but there are 2 edges"),
         ((X, EDGES, None, torch.tensor([0, 2])), "edge_type: 2 is out of range; num_partitions"),
         ((X, EDGES, None, torch.tensor([0, -1])), "edge_type: -1 is out of range"),
@@ -312,6 +347,19 @@ def test_says_which_number_is_wrong(kind: Kind) -> None:
     for options in ((-1, 8), ((3, 3), 8), (3, 0), (3, 8, 0)):
         with pytest.raises(InputError, match="give a whole number of at least 1"):
             kind(*options)
+
+
+def test_edge_types_are_needed_where_partitions_have_a_meaning(kind: Kind) -> None:
+    conv = make(kind, 2)
+    if kind is DGGraphConv:
+        assert conv(X, EDGES).shape == (V, OUT)
+    else:
+        with pytest.raises(InputError, match="edge_type: missing, but this layer has 2"):
+            conv(X, EDGES)
+
+
+def test_repr(kind: Kind) -> None:
+    assert str(kind(4, 8, 2)) == f"{kind.__name__}(4, 8, num_partitions=2)"
 
 
 def test_target_features_that_take_part_need_the_channels(kind: Kind) -> None:

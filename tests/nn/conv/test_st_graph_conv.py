@@ -3,10 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
-from torch_geometric.explain import Explainer, GNNExplainer
 from torch_geometric.typing import SparseTensor
 
-from pyg_stgcn.errors import InputError
 from pyg_stgcn.nn import STGraphConv
 from pyg_stgcn.nn.conv import st_graph_conv
 
@@ -153,49 +151,3 @@ def test_starts_as_a_convolution_would() -> None:
     before = conv.weight.clone()
     conv.reset_parameters()
     assert not torch.equal(conv.weight, before)
-
-
-def test_says_what_is_wrong_with_the_graph() -> None:
-    conv = STGraphConv(3, 4, 2)
-    edge_index, edge_type, edge_weight = edges(2)
-    x = torch.randn(V, 3)
-    with pytest.raises(InputError, match="edge_type: missing, but this layer has 2 partitions"):
-        conv(x, edge_index, edge_weight.float())
-    with pytest.raises(InputError, match=r"size \(7, 7\), but 7 nodes and 2 partitions need \(14"):
-        conv(x, dense_adj=torch.eye(V))
-    matrix = as_matrix(edge_index, edge_type, edge_weight, 2)
-    with pytest.raises(InputError, match="leave them out"):
-        conv(x, edge_weight=edge_weight, dense_adj=matrix)
-    with pytest.raises(InputError, match="leave them out"):
-        conv(x, edge_index, dense_adj=matrix)
-    with pytest.raises(InputError, match="give a matrix as dense_adj"):
-        conv(x, torch.zeros(2 * V, V))
-
-
-def test_repr() -> None:
-    assert str(STGraphConv(3, 4, 2)) == "STGraphConv(3, 4, num_partitions=2)"
-
-
-class TwoLayers(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.convs = torch.nn.ModuleList([STGraphConv(3, 8), STGraphConv(8, 2)])
-
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        return self.convs[1](self.convs[0](x, edge_index).tanh(), edge_index)
-
-
-def test_explained_by_pyg() -> None:
-    """Edges that no path leads from to the explained node are not important."""
-    edge_index = torch.tensor([[0, 1, 2, 4, 5], [1, 2, 3, 5, 6]])
-    explainer = Explainer(
-        TwoLayers(),
-        GNNExplainer(epochs=40, lr=0.1),
-        explanation_type="model",
-        edge_mask_type="object",
-        node_mask_type="object",
-        model_config={"mode": "regression", "task_level": "node", "return_type": "raw"},
-    )
-    found = explainer(torch.randn(V, 3), edge_index, index=3)
-    assert (found.edge_mask[[1, 2]] > 0).all()
-    assert torch.equal(found.edge_mask[[0, 3, 4]], torch.zeros(3))
