@@ -63,6 +63,17 @@ def test_python_of_the_models_page_runs(tmp_path: Path, monkeypatch: pytest.Monk
     assert names["features"].shape == (2, names["model"].num_features)
 
 
+def test_layers_and_explanations_of_the_models_page_run() -> None:
+    page = (REPOSITORY / "docs/reference/models.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", page[page.index("## Layers") :], re.S | re.M):
+        exec(compile(block, "models.md", "exec"), names)
+    assert names["out"].shape == (17, 50, 16)
+    assert names["found"].node_mask.shape == (2 * 17, 1)
+    assert names["found"].edge_mask.shape == names["graph"].edge_index.shape[1:]
+    assert (names["found"].edge_mask > 0).all()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=title)
 def test_imports_of_python_blocks_exist(page: Path) -> None:
     for block in blocks(page, "python"):

@@ -265,7 +265,8 @@ def split_persons(
     if batch is not None and batch.shape != x.shape[:1]:
         raise InputError(
             f"batch: expected the clip of every node, shape {tuple(x.shape[:1])}, got "
-            f"{tuple(batch.shape)}; give the batch vector of a PyG loader"
+            f"{tuple(batch.shape)}; give the batch vector of a PyG loader, and no edges: a model "
+            f"has its own (how to explain them: docs/reference/models.md)"
         )
     persons = x.view(x.size(0) // num_joints, num_joints, *x.shape[1:]).transpose(1, 2)
     return persons, None if batch is None else batch[::num_joints]
