@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
-from typing import cast
 
 from torch import Tensor
 
@@ -25,6 +23,7 @@ class AdaptiveGraphConv(PartitionedGraphConv):
         in_channels (int): Size of each input feature :math:`C`.
         out_channels (int): Size of each output feature :math:`C'`.
         num_partitions (int): Number of edge types :math:`K`.
+        node_dim (int): The dimension of the nodes in input and output.
     """
 
     def convolve_dense(self, x: Pair, adj: Tensor) -> Tensor:
@@ -39,10 +38,10 @@ class AdaptiveGraphConv(PartitionedGraphConv):
 
     def convolve_edges(self, x: Pair, edges: TypedEdges) -> Tensor:
         """Convolves along edges around their prior."""
-        frames = self._frames(x)
-        if edges.weight is None:
-            edges = replace(edges, weight=x[0].new_ones(edges.source.numel()))
-        return self._as_given(self.along_edges(frames, edges, cast(Tensor, edges.weight)), x)
+        prior = edges.weight
+        if prior is None:
+            prior = x[0].new_ones(edges.source.numel())
+        return self._as_given(self.along_edges(self._frames(x), edges, prior), x)
 
     @abstractmethod
     def all_pairs(self, x: Pair, prior: Tensor) -> Tensor:

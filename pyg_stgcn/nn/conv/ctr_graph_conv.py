@@ -32,13 +32,16 @@ class CTRGraphConv(AdaptiveGraphConv):
             (default: :obj:`1`)
         reduction (int): Input channels per channel of :math:`\mathbf{p}` and :math:`\mathbf{q}`,
             which have 8 channels if the input has at most 16. (default: :obj:`8`)
+        node_dim (int): The dimension of the nodes in input and output: :obj:`0` for the clips of
+            the datasets, :math:`(V, T, C)`. (default: :obj:`-2`)
 
     Shapes:
-        - **input:** node features :math:`(*, T, V, C)` or :math:`(V, C)`, edge indices
-          :math:`(2, E)`, prior edge weights :math:`(E)` *(optional)*, edge types :math:`(E)`; or,
-          in place of the three, one matrix :math:`(V K, V)`, a
-          :class:`torch_sparse.SparseTensor` as :obj:`edge_index` or a dense one as
-          :obj:`dense_adj`, whose row :math:`w K + k` holds the weights :math:`A_{k \cdot w}`
+        - **input:** node features :math:`(*, T, V, C)` or :math:`(V, C)`, or a pair of them for
+          source and target nodes; edge indices :math:`(2, E)`, prior edge weights :math:`(E)`
+          *(optional)*, edge types :math:`(E)`; or, in place of the three, one matrix
+          :math:`(V K, V)`, a :class:`torch_sparse.SparseTensor` or a sparse
+          :class:`torch.Tensor` as :obj:`edge_index` or a dense one as :obj:`dense_adj`, whose row
+          :math:`w K + k` holds the weights :math:`A_{k \cdot w}`
         - **output:** node features :math:`(*, T, V, C')` or :math:`(V, C')`
     """
 

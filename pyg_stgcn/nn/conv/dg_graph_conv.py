@@ -26,25 +26,29 @@ class DGGraphConv(AdaptiveGraphConv):
     where :math:`A_{kvw}` is the prior weight of an edge, :math:`\mathbf{p}, \mathbf{q}` are linear
     maps of the mean over the frames, :math:`\mathbf{u}` is one of every frame, and the softmax is
     over the edges of a partition that arrive at :math:`w`. :math:`\alpha` and :math:`\beta` start
-    at zero. An edge of weight zero carries no message and takes no part in the softmax.
+    at zero. An edge of weight zero carries no message and takes no part in the softmax. The masks
+    of an explanation weigh the messages after the softmax, as in the attention layers of PyG.
 
     Args:
         in_channels (int): Size of each input feature :math:`C`.
         out_channels (int): Size of each output feature :math:`C'`.
-        num_partitions (int): Number of edge types :math:`K`, each with its own weights.
-            (default: :obj:`8`)
+        num_partitions (int): Number of groups of channels and of edge types :math:`K`, each with
+            its own weights. Edges without types are in all groups. (default: :obj:`8`)
         ratio (float): Channels of one partition, as a fraction of the output channels.
             (default: :obj:`0.125`)
         subset_wise (bool): If set to :obj:`True`, every partition has its own :math:`\alpha` and
             :math:`\beta`; otherwise the first of them count for all, as in the published weights.
             (default: :obj:`False`)
+        node_dim (int): The dimension of the nodes in input and output: :obj:`0` for the clips of
+            the datasets, :math:`(V, T, C)`. (default: :obj:`-2`)
 
     Shapes:
-        - **input:** node features :math:`(*, T, V, C)` or :math:`(V, C)`, edge indices
-          :math:`(2, E)`, prior edge weights :math:`(E)` *(optional)*, edge types :math:`(E)`; or,
-          in place of the three, one matrix :math:`(V K, V)`, a
-          :class:`torch_sparse.SparseTensor` as :obj:`edge_index` or a dense one as
-          :obj:`dense_adj`, whose row :math:`w K + k` holds the weights :math:`A_{k \cdot w}`
+        - **input:** node features :math:`(*, T, V, C)` or :math:`(V, C)`, or a pair of them for
+          source and target nodes; edge indices :math:`(2, E)`, prior edge weights :math:`(E)`
+          *(optional)*, edge types :math:`(E)`; or, in place of the three, one matrix
+          :math:`(V K, V)`, a :class:`torch_sparse.SparseTensor` or a sparse
+          :class:`torch.Tensor` as :obj:`edge_index` or a dense one as :obj:`dense_adj`, whose row
+          :math:`w K + k` holds the weights :math:`A_{k \cdot w}`
         - **output:** node features :math:`(*, T, V, C')` or :math:`(V, C')`
     """
 

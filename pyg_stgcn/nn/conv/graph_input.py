@@ -127,7 +127,8 @@ class GraphShape:
 
 def values_are_at_hand(tensor: Tensor) -> bool:
     """Whether the values of a tensor can be read now, without waiting for a device."""
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    # A tensor of another class stands for one while a program is traced.
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or type(tensor) is not Tensor
     return tensor.device.type == "cpu" and not traced
 
 

@@ -135,10 +135,7 @@ class PartitionedGraphConv(MessagePassing):
             moved = self._nodes_last("x", x)
             self.check_channels("x", x)
             return moved, moved
-        if (
-            not isinstance(x, (tuple, list))
-            or [isinstance(side, Tensor) for side in x] != [True] * 2
-        ):
+        if not isinstance(x, (tuple, list)) or not _are_two_tensors(*x):
             raise InputError(
                 "x: expected features, or a pair of them; of a bipartite graph give those of the "
                 "source nodes and those of the target nodes, (x_src, x_dst)"
@@ -158,7 +155,7 @@ class PartitionedGraphConv(MessagePassing):
         return GraphShape(x[0].size(-2), x[1].size(-2), self.num_partitions, self.untyped, hint)
 
     def _nodes_last(self, name: str, x: Tensor) -> Tensor:
-        if not -x.dim() <= self.input_node_dim < x.dim() or x.dim() < 2:
+        if self.input_node_dim not in (*range(x.dim() - 1), *range(-x.dim(), -1)):
             raise InputError(
                 f"{name}: shape {tuple(x.shape)} has no nodes in dimension {self.input_node_dim}, "
                 f"or no channels after them"
@@ -196,3 +193,7 @@ class PartitionedGraphConv(MessagePassing):
             f"{self.__class__.__name__}({self.in_channels}, {self.out_channels}, "
             f"num_partitions={self.num_partitions})"
         )
+
+
+def _are_two_tensors(*sides: object) -> bool:
+    return len(sides) == 2 and all(isinstance(side, Tensor) for side in sides)

@@ -343,6 +343,12 @@ def test_says_what_is_wrong(kind: Kind, given: tuple[Any, ...], message: str) ->
         make(kind, 2)(*given)
 
 
+@pytest.mark.parametrize("node_dim", [-1, 1, 2, -3])
+def test_a_dimension_without_nodes(kind: Kind, node_dim: int) -> None:
+    with pytest.raises(InputError, match=f"no nodes in dimension {node_dim}"):
+        kind(C, OUT, node_dim=node_dim)(X.float(), EDGES)
+
+
 def test_says_which_number_is_wrong(kind: Kind) -> None:
     for options in ((-1, 8), ((3, 3), 8), (3, 0), (3, 8, 0)):
         with pytest.raises(InputError, match="give a whole number of at least 1"):
