@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 
@@ -79,9 +80,8 @@ def both_ends(embed: Callable[[Tensor], Tensor], x: Pair) -> tuple[Tensor, Tenso
 
 
 def _four_dimensions(x: Tensor) -> Tensor:
-    if x.dim() < 4:
-        return x.view((1,) * (4 - x.dim()) + x.shape)
-    return x.flatten(0, -4)
+    frames = x.size(-3) if x.dim() > 2 else 1
+    return x.reshape(math.prod(x.shape[:-3]), frames, *x.shape[-2:])
 
 
 def channel_product(x: Tensor, graph: Tensor) -> Tensor:
