@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pyg_stgcn.plots.saving import Files, new_figure
-from pyg_stgcn.plots.style import REFERENCE, legend_beside, line_style
+from pyg_stgcn.plots.style import REFERENCE, legend_beside, line_style, log_axis
 from pyg_stgcn.text import label
 
 Row = Mapping[str, Any]
@@ -99,18 +99,18 @@ def plot_subsets(files: Files, rows: Sequence[Row], controls: Mapping[str, Row])
             style = {**line_style(size - 1), "linestyle": ""}
             if size == sizes[-1]:
                 style |= {"marker": "*", "markersize": 12}
+            else:
+                _name_points(axes, points, size)
             _draw_points(axes, points, label=name, zorder=3, **style)
-            _name_points(axes, points, size)
         own = [row for row in rows if row["head"] == "own"]
         _draw_points(axes, own, label="1 expert, own classifier", **_cross())
         _draw_controls(axes, controls)
         axes.set(
-            xscale="log",
             xlabel="kept weights (% of the maskable weights of one dense expert)",
             ylabel="top-1 accuracy (%)",
         )
         axes.margins(x=0.15, y=0.1)
-        axes.xaxis.set_major_formatter("{x:g}")
+        log_axis(axes.xaxis)
         legend_beside(axes)
 
 
@@ -126,7 +126,8 @@ def _draw_points(axes: Axes, rows: Sequence[Row], **style: Any) -> None:
 def _name_points(axes: Axes, rows: Sequence[Row], size: int) -> None:
     """Write the experts of each subset at its point.
 
-    An expert of few weights hardly moves a point, so each size has a corner of its own.
+    An expert of few weights hardly moves a point, so names are slanted, and those of each size
+    lead into a corner of their own.
     """
     above, right = size % 2 == 1, size % 4 in (1, 2)
     for row in rows:
@@ -134,9 +135,11 @@ def _name_points(axes: Axes, rows: Sequence[Row], size: int) -> None:
             "+".join(map(str, row["experts"])),
             (100 * row["kept"], 100 * row["top1"]),
             xytext=(4 if right else -4, 4 if above else -4),
-            va="bottom" if above else "top",
+            va="center",
             ha="left" if right else "right",
             textcoords="offset points",
+            rotation=45 if above == right else -45,
+            rotation_mode="anchor",
             fontsize="x-small",
         )
 

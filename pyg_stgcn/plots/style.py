@@ -105,7 +105,7 @@ def log_axis(axis: Axis) -> None:
     """Make an axis logarithmic, with plain numbers at its ticks."""
     set_scale = axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale
     set_scale("log")
-    formatter = _PlainFormatter()
+    formatter = _PlainFormatter(minor_thresholds=(2, 0.5))
     axis.set_major_formatter(formatter)
     axis.set_minor_formatter(formatter)
 
