@@ -16,7 +16,7 @@ sampling of frames, and a fixed number of persons if the model wants one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,19 +79,11 @@ def check_clip(
     *,
     image_size: tuple[float, float] | None = None,
 ) -> tuple[Floats, Mask]:
-    """Check a raw clip, and find its present joints.
-
-    Args:
-        clip: See :func:`prepare`.
-        about: See :func:`prepare`.
-        image_size: See :func:`prepare`.
+    """Check a raw clip; arguments and errors are those of :func:`prepare`.
 
     Returns:
         The joints ``[M, T, V, 3]``, in 2-D with their scores, and a mask of the present ones
         ``[M, T, V]``.
-
-    Raises:
-        ClipError: See :func:`prepare`.
     """
     if about.get("version", VERSION) != VERSION:
         raise ClipError(
@@ -116,7 +108,7 @@ def check_clip(
     if score is not None:
         points = np.where((score > 0)[..., None], points, np.float32(0))
     _check_finite(points, joints, "joint")
-    return points, _present_in_space(points, about["skeleton"])
+    return points, _present_in_space(points, _Body(about["skeleton"]))
 
 
 def to_input(
@@ -127,24 +119,17 @@ def to_input(
     num_views: int = 1,
     image_size: tuple[float, float] | None = None,
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Turn a checked clip into the inputs of a model, see :func:`prepare`.
+    """Turn the result of :func:`check_clip` into the inputs of a model, see :func:`prepare`.
 
     Only the sampled frames are normalised, so that long clips take little time and memory.
-
-    Args:
-        clip: Joints ``[M, T, V, 3]``, see :func:`check_clip`.
-        present: Mask of the present joints ``[M, T, V]``.
-        about: See :func:`prepare`.
-        num_views: See :func:`prepare`.
-        image_size: See :func:`prepare`.
     """
     if num_views < 1:
         raise ClipError(f"num_views: {num_views} is too few; give at least 1")
-    options, skeleton = about["preprocessing"], about["skeleton"]
+    options, body = about["preprocessing"], _Body(about["skeleton"])
     streams, length = options["stream"].split("+"), options["clip_frames"]
     scored = bool(options["has_score"])
     there = present.any(axis=(1, 2))
-    num_joints, channels = len(skeleton["joints"]), 3 * len(streams)
+    channels = 3 * len(streams)
     if not there.any():
         return np.zeros((0, length, channels), np.float32), np.zeros(0, np.int64)
     clip, present = clip[there], present[there]
@@ -153,16 +138,15 @@ def to_input(
         threshold = options.get("score_threshold", 0.01)
         frames, take = np.arange(clip.shape[1]), _in_plane(clip, present, image_size, threshold)
     else:
-        frames, take = _in_space(clip, present, skeleton, options)
+        frames, take = _in_space(clip, present, body, options)
     chosen = sample_frames(len(frames), length, num_views, options.get("seed", 255))
-    x, shown = _make_streams(take, frames, chosen, streams, _parents(skeleton), scored)
+    x, shown = _make_streams(take, frames, chosen, streams, body.parents, scored)
     _check_units(x[0], shown[0], about)
     if (num_persons := options.get("num_persons")) is not None:
         absent = np.zeros((max(num_persons - len(x), 0), *x.shape[1:]), np.float32)
         x = np.concatenate([x[:num_persons], absent])
-    x = x.reshape(len(x), num_views, length, num_joints, channels).transpose(1, 0, 3, 2, 4)
-    nodes = x.shape[1] * num_joints
-    batch = np.repeat(np.arange(num_views), nodes)
+    x = x.reshape(len(x), num_views, length, body.num_joints, channels).transpose(1, 0, 3, 2, 4)
+    batch = np.repeat(np.arange(num_views), x.shape[1] * body.num_joints)
     return np.ascontiguousarray(x.reshape(-1, length, channels)), batch
 
 
@@ -202,7 +186,10 @@ def sample_frames(
 
 
 def _as_clip(clip: ArrayLike, num_joints: int, planar: bool) -> Floats:
-    array = np.asarray(clip)
+    try:
+        array = np.asarray(clip)
+    except ValueError as error:
+        raise ClipError(f"no array ({error}); make it one") from None
     array = array[None] if array.ndim == 3 else array
     if array.ndim != 4 or array.dtype.kind not in "fiu":
         raise ClipError(
@@ -280,14 +267,14 @@ def _present_in_plane(x: Floats) -> Mask:
     return present & certain if certain.any() else present
 
 
-def _present_in_space(x: Floats, skeleton: Mapping[str, Any]) -> Mask:
+def _present_in_space(x: Floats, body: _Body) -> Mask:
     """Joints at the origin are missing, except for a joint of the trunk that poses are relative to,
     in all frames or in one.
     """
     nonzero: Mask = (x != 0).any(axis=-1)
     if (nonzero.all(axis=-1) == nonzero.any(axis=-1)).all():
         return nonzero
-    present, trunk = nonzero.copy(), _trunk_joints(skeleton)
+    present, trunk = nonzero.copy(), body.trunk()
     for person in range(len(x)):
         for joint in trunk:
             at_origin = _at_origin(x[person], nonzero[person], joint)
@@ -343,7 +330,7 @@ def _in_plane(
 
 
 def _in_space(
-    clip: Floats, present: Mask, skeleton: Mapping[str, Any], options: Mapping[str, Any]
+    clip: Floats, present: Mask, body: _Body, options: Mapping[str, Any]
 ) -> tuple[NDArray[np.int64], Callable[[NDArray[np.int64]], _Taken]]:
     """The frames that show the main person, and the function that normalises some of them.
 
@@ -354,10 +341,9 @@ def _in_space(
     order = np.arange(len(clip))
     order[[0, main]] = main, 0
     frames = np.flatnonzero(present[main].any(axis=1))
-    root = _number(skeleton, skeleton.get("root", skeleton["center"]))
-    first = _first(present[main], frames, root)
-    shown_root = present[main, first, root]
-    origin = clip[main, first, root].astype(np.float64) if shown_root else np.zeros(3)
+    # The first frame that shows the root; the first of all if none does.
+    first = frames[int(present[main, frames, body.root].argmax())]
+    origin = clip[main, first, body.root].astype(np.float64) * present[main, first, body.root]
 
     def center(persons: NDArray[np.int64], at: NDArray[np.int64]) -> _Taken:
         shown = present[persons[:, None], at]
@@ -366,9 +352,8 @@ def _in_space(
         return (points - origin) * shown[..., None], shown
 
     rotation = np.eye(3)
-    if _is_aligned(skeleton, options):
-        low, high = (_number(skeleton, joint) for joint in skeleton["spine"])
-        right, left = (_number(skeleton, joint) for joint in skeleton["shoulders"])
+    if options.get("align_spine") is not False and body.spine and body.shoulders:
+        (low, high), (right, left) = body.spine, body.shoulders
         for start, end, axis in ((low, high, (0.0, 0.0, 1.0)), (left, right, (1.0, 0.0, 0.0))):
             both = present[main][:, [start, end]].all(axis=1)[frames]
             if both.any():
@@ -379,7 +364,7 @@ def _in_space(
     if options.get("scale", False):
         parts = range(0, len(frames), _FRAMES_AT_ONCE)
         measured = (center(order[:1], frames[i : i + _FRAMES_AT_ONCE]) for i in parts)
-        size = _mean_bone_length(measured, skeleton)
+        size = _mean_bone_length(measured, body)
 
     def take(at: NDArray[np.int64]) -> _Taken:
         points, shown = center(order, at)
@@ -399,17 +384,6 @@ def _main_person(clip: Floats, present: Mask) -> int:
         return int(tied[0])
     motion = [clip[m][present[m]].astype(np.float64).var(axis=0).sum() for m in tied]
     return int(tied[int(np.argmax(motion))])
-
-
-def _first(present: Mask, frames: NDArray[np.int64], joint: int) -> int:
-    """The first frame that shows a joint; the first of all if none does."""
-    return int(frames[int(present[frames, joint].argmax())])
-
-
-def _is_aligned(skeleton: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
-    align = options.get("align_spine")
-    has_axes = bool(skeleton.get("spine")) and bool(skeleton.get("shoulders"))
-    return has_axes if align is None else bool(align)
 
 
 def _rotation_between(vector: Sequence[float], axis: Sequence[float]) -> NDArray[np.float64]:
@@ -432,10 +406,9 @@ def _rotation_between(vector: Sequence[float], axis: Sequence[float]) -> NDArray
     return identity + turned
 
 
-def _mean_bone_length(parts: Any, skeleton: Mapping[str, Any]) -> float:
+def _mean_bone_length(parts: Iterable[_Taken], body: _Body) -> float:
     """The mean over the bones and frames in which both ends are present; 1 without any."""
-    bones = [[_number(skeleton, joint) for joint in bone] for bone in skeleton["bones"]]
-    child, parent = np.array(bones, np.int64).reshape(-1, 2).T
+    child, parent = body.bones.T
     total, count = 0.0, 0
     for points, shown in parts:
         both = shown[0][:, child] & shown[0][:, parent]
@@ -486,42 +459,43 @@ def _difference(end: NDArray[Any], start: NDArray[Any], shown: Mask, scored: boo
     return difference
 
 
-def _number(skeleton: Mapping[str, Any], joint: str | int) -> int:
-    """The number of a joint that is given by its name, or by its number."""
-    return joint if isinstance(joint, int) else list(skeleton["joints"]).index(joint)
+class _Body:
+    """The skeleton of a description, by the numbers of its joints."""
 
+    def __init__(self, skeleton: Mapping[str, Any]) -> None:
+        numbers = {name: number for number, name in enumerate(skeleton["joints"])}
 
-def _parents(skeleton: Mapping[str, Any]) -> NDArray[np.int64]:
-    """The parent of every joint in the bone stream; of a joint without one itself."""
-    parents = np.arange(len(skeleton["joints"]))
-    pairs = skeleton.get("bone_pairs")
-    # Of several bones to one child the first counts, so it is written last.
-    for bone in reversed(skeleton["bones"] if pairs is None else pairs):
-        child, parent = (_number(skeleton, joint) for joint in bone)
-        parents[child] = parent
-    return parents
+        def pairs(key: str, default: Any = ()) -> NDArray[np.int64]:
+            found = default if skeleton.get(key) is None else skeleton[key]
+            return np.array([[numbers[joint] for joint in pair] for pair in found], np.int64)
 
+        self.num_joints = len(numbers)
+        self.bones = pairs("bones").reshape(-1, 2)
+        self.center = numbers[skeleton["center"]]
+        self.root = numbers[skeleton.get("root") or skeleton["center"]]
+        self.spine = [numbers[joint] for joint in skeleton.get("spine") or ()]
+        self.shoulders = [numbers[joint] for joint in skeleton.get("shoulders") or ()]
+        self.parents = np.arange(self.num_joints)
+        # Of several bones to one child the first counts, so it is written last.
+        for child, parent in pairs("bone_pairs", skeleton["bones"])[::-1].tolist():
+            self.parents[child] = parent
 
-def _trunk_joints(skeleton: Mapping[str, Any]) -> list[int]:
-    """The joints that poses may be relative to: root, centre and the spine from end to end."""
-    center = _number(skeleton, skeleton["center"])
-    joints = [_number(skeleton, skeleton.get("root", skeleton["center"])), center]
-    if skeleton.get("spine"):
-        low, high = (_number(skeleton, joint) for joint in skeleton["spine"])
-        from_low, from_high = _bones_from(skeleton, low), _bones_from(skeleton, high)
-        between = np.flatnonzero(from_low + from_high == from_low[high])
-        joints += [low, high, *between.tolist()]
-    return list(dict.fromkeys(joints))
+    def trunk(self) -> list[int]:
+        """The joints that poses may be relative to: root, centre and the spine from end to end."""
+        joints = [self.root, self.center]
+        if self.spine:
+            low, high = self.spine
+            from_low, from_high = self._bones_from(low), self._bones_from(high)
+            joints += [low, high, *np.flatnonzero(from_low + from_high == from_low[high]).tolist()]
+        return list(dict.fromkeys(joints))
 
-
-def _bones_from(skeleton: Mapping[str, Any], start: int) -> NDArray[np.float64]:
-    """The number of bones between a joint and all others."""
-    distance = np.full(len(skeleton["joints"]), np.inf)
-    distance[start] = 0
-    bones = [[_number(skeleton, joint) for joint in bone] for bone in skeleton["bones"]]
-    for reached in range(len(distance)):
-        for one, other in bones:
-            if min(distance[one], distance[other]) == reached:
-                distance[one] = min(distance[one], reached + 1)
-                distance[other] = min(distance[other], reached + 1)
-    return distance
+    def _bones_from(self, start: int) -> NDArray[np.float64]:
+        """The number of bones between a joint and all others."""
+        distance = np.full(self.num_joints, np.inf)
+        distance[start] = 0
+        for reached in range(self.num_joints):
+            for one, other in self.bones.tolist():
+                if min(distance[one], distance[other]) == reached:
+                    distance[one] = min(distance[one], reached + 1)
+                    distance[other] = min(distance[other], reached + 1)
+        return distance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -33,6 +33,11 @@ def as_list(clips: Any) -> tuple[Iterable[Any], bool]:
         return clips.to_data_list(), False
     if _is_item(clips) or getattr(clips, "ndim", 0) in (1, 2, 3, 4):
         return [clips], True
+    if isinstance(clips, str | bytes | Mapping) or not isinstance(clips, Iterable):
+        raise InputError(
+            f"clips: {type(clips).__name__}; give an array of joints, an item of a dataset, or a "
+            "list of these"
+        )
     return clips, False
 
 

@@ -158,6 +158,11 @@ def test_what_does_not_fit(recognizer: Recognizer, dataset: SkeletonDataset) -> 
     for wrong in (np.ones(5), np.ones((20, 5)), np.ones((20, 7, 3)), ["text"]):
         with pytest.raises(InputError, match=r"^clip 0: shape"):
             recognizer.predict(wrong)
+    for wrong in (None, 3, "clip.npy", b"", {"x": 1}):
+        with pytest.raises(InputError, match=r"^clips: "):
+            recognizer.predict(wrong)
+    with pytest.raises(InputError, match=r"^clip 1: no array"):
+        recognizer.predict([dataset[0], [[1.0], [1.0, 2.0]]])
     with pytest.raises(InputError, match="num_views: 0"):
         recognizer.predict(dataset, num_views=0)
     prepared = dataset[0]
