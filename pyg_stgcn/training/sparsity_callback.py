@@ -127,12 +127,12 @@ class SparsityCallback(Callback):
             self._logged = _measure(self.controller)
             for average in averages_of(trainer):
                 copy_masks(pl_module, average.module)
-        self._log(pl_module)
+        self._log(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert self.controller is not None
         self.controller.check_finite()
-        self._log(pl_module)
+        self._log(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert self.controller is not None
@@ -157,7 +157,9 @@ class SparsityCallback(Callback):
             "it from a checkpoint, or give SparsityCallback a smaller ramp_end or total_steps"
         )
 
-    def _log(self, pl_module: pl.LightningModule) -> None:
+    def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.barebones:
+            return
         for name, value in self._logged.items():
             pl_module.log(name, value)
 
