@@ -16,7 +16,7 @@ from pyg_stgcn.plots.style import figure_style
 from pyg_stgcn.plots.titles import fit_title, missing_glyphs_reported
 from pyg_stgcn.text import printable
 
-Files: TypeAlias = "Path | Sequence[Path | None]"
+Files: TypeAlias = "str | Path | Sequence[Path | None]"
 """A file, or several of one figure, such as a PDF beside the PNG; ``None`` is skipped."""
 
 
@@ -33,7 +33,9 @@ def new_figure(files: Files, width: float, height: float, title: str) -> Iterato
     Raises:
         InputError: The name of a file has another ending, or its folder does not exist.
     """
-    paths = [files] if isinstance(files, Path) else [path for path in files if path is not None]
+    if isinstance(files, (str, Path)):
+        files = [Path(files)]
+    paths = [path for path in files if path is not None]
     for path in paths:
         check_figure(path)
     with figure_style():

@@ -351,6 +351,8 @@ def test_several_files_of_one_figure(tmp_path: Path) -> None:
     plot_fusion((*paths, None), [run] * 2, 0.6)
     starts = [path.read_bytes()[:4] for path in paths]
     assert starts == [b"%PDF", b"<?xm", b"\x89PNG"]
+    plot_fusion(str(tmp_path / "text.png"), [run] * 2, 0.6)
+    assert (tmp_path / "text.png").exists()
     with pytest.raises(InputError, match="did you mean"):
         plot_fusion((tmp_path / "other.png", tmp_path / "other.eps"), [run] * 2, 0.6)
     assert not (tmp_path / "other.png").exists()
