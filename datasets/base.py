@@ -23,7 +23,12 @@ from pyg_stgcn.datasets.store.changes import describe_change
 from pyg_stgcn.datasets.store.clip_metadata import ClipMetadata
 from pyg_stgcn.datasets.store.clip_store import ClipStore
 from pyg_stgcn.datasets.store.divisions import Divisions
-from pyg_stgcn.datasets.store.fingerprint import describe_transform, same_source, source_fingerprint
+from pyg_stgcn.datasets.store.fingerprint import (
+    changes_unnoticed,
+    describe_transform,
+    same_source,
+    source_fingerprint,
+)
 from pyg_stgcn.datasets.store.items import clip_to_data, refresh_present
 from pyg_stgcn.datasets.store.lock import building_lock
 from pyg_stgcn.datasets.store.preparation import Preparation
@@ -337,6 +342,15 @@ class SkeletonDataset(ClipMetadata, Dataset):
         if self.strict and store.meta["skipped"]:
             return f"{len(store.meta['skipped'])} clips were left out of it"
         self._store = store
+        for key in ("pre_transform", "pre_filter"):
+            if changes_unnoticed(stored.get(key)):
+                logger.warning(
+                    "%s: has the clips of an earlier %s %s; other functions may have this name, so "
+                    "if it has changed, use force_reload=True, or name a function of a module",
+                    self._store_folder,
+                    key,
+                    stored[key],
+                )
         return None
 
     def _report(self) -> None:

@@ -257,20 +257,41 @@ def test_a_pre_filter_decides_what_is_stored(tmp_path: Path) -> None:
         Toy(tmp_path, pre_filter=lambda data: False)
 
 
-def test_another_pre_filter_builds_again(tmp_path: Path) -> None:
-    def at_least(frames: int) -> Callable[[Data], bool]:
-        return lambda data: data.x.size(1) >= frames
+class AtLeast(BaseTransform):
+    def __init__(self, frames: int) -> None:
+        self.frames = frames
 
+    def forward(self, data: Data) -> bool:
+        return bool(data.x.size(1) >= self.frames)
+
+
+def test_another_pre_filter_builds_again(tmp_path: Path) -> None:
     for pre_filter, clips, reads in (
         (None, 12, 1),
-        (at_least(10), 6, 2),
-        (at_least(10), 6, 2),
-        (at_least(12), 4, 3),
+        (AtLeast(10), 6, 2),
+        (AtLeast(10), 6, 2),
+        (AtLeast(12), 4, 3),
         (two_persons, 6, 4),
         (None, 12, 5),
     ):
         assert len(Toy(tmp_path, split="all", pre_filter=pre_filter)) == clips
         assert Toy.reads == reads
+
+
+def test_functions_that_share_a_name_are_doubtful(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def build(number: int) -> None:
+        Toy(tmp_path, pre_filter=lambda data: data.num_persons == number)
+
+    build(1)
+    assert "<lambda>" not in caplog.text
+    build(2)
+    assert "<lambda>" in caplog.text and "force_reload=True" in caplog.text
+    caplog.clear()
+    for _ in range(2):
+        Toy(tmp_path, pre_filter=two_persons)
+    assert "force_reload=True" not in caplog.text
 
 
 def test_a_log_says_what_takes_time(

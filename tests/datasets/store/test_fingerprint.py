@@ -48,10 +48,6 @@ def halve(data: Any) -> Any:
     return data / 2
 
 
-def larger_than(number: int) -> Callable[[Any], bool]:
-    return lambda data: data > number
-
-
 def test_a_file_is_known_by_its_contents(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"12345")
@@ -203,11 +199,6 @@ def test_a_folder_and_a_file_are_never_the_same(tmp_path: Path) -> None:
         (Compose([Scale(1), Scale(2)]), Compose([Scale(2), Scale(1)])),
         (ToUndirected("add"), ToUndirected("mean")),
         (Scale(1).forward, Scale(1).__call__),
-        (lambda data: data.num_persons == 1, lambda data: data.num_persons == 2),
-        (lambda data: data.num_persons, lambda data: data.num_nodes),
-        (lambda data, least=1: least, lambda data, least=2: least),
-        (larger_than(1), larger_than(2)),
-        (lambda data: max(x for x in data), lambda data: max(x + 1 for x in data)),
     ],
 )
 def test_different_transforms_are_told_apart(one: Any, other: Any) -> None:
@@ -224,8 +215,6 @@ def test_different_transforms_are_told_apart(one: Any, other: Any) -> None:
         lambda: functools.partial(double, 2),
         lambda: object(),
         lambda: Scale(1).forward,
-        lambda: larger_than(1),
-        lambda: lambda data: max(x for x in data if x in {"a", "b", "c"}),
     ],
 )
 def test_equal_transforms_are_the_same(make: Callable[[], Any]) -> None:
@@ -237,9 +226,6 @@ def test_the_order_of_a_set_does_not_matter() -> None:
     one, other = {0, 8}, {8, 0}
     assert one == other and list(one) != list(other)
     assert describe_transform(Scale(one)) == describe_transform(Scale(other))
-    # A set of constants within a function comes in another order in every process.
-    inside = [lambda x: x in {0, 8}, lambda x: x in {8, 0}]
-    assert describe_transform(inside[0]) == describe_transform(inside[1])
 
 
 def test_plain_options_are_written_as_they_are() -> None:
