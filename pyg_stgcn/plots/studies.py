@@ -16,8 +16,9 @@ Row = Mapping[str, Any]
 
 #: Most ticks of the axis of the kept weights.
 _MOST_TICKS = 12
-#: Ratio of the places of neighbouring methods at one sparsity, so that their error bars are apart.
-_APART = 1.025
+#: Distance of neighbouring methods at one sparsity, so that their error bars are apart: a part of
+#: the width of the axis.
+_APART = 0.008
 _CONTROL_LINES = ("--", ":", "-.")
 _CONTROL_MARKERS = "sDv^P"
 
@@ -40,15 +41,16 @@ def plot_sweep(files: Files, rows: Sequence[Row], title: str) -> None:
         for row in rows:
             if row["method"] == "dense":
                 _draw_level(axes, "dense", row, "--")
-        densities: set[float] = set()
+        densities = {100 * (1 - row["sparsity"]) for row in rows if row["method"] != "dense"}
+        densities -= {0.0}  # A logarithmic axis has no zero.
+        width = max(densities, default=1) / min(densities, default=1)
         for number, method in enumerate(methods):
             points = [row for row in rows if row["method"] == method]
             kept = np.array([100 * (1 - row["sparsity"]) for row in points])
-            densities.update(kept.tolist())
             spread = np.array([_spread(row) for row in points])
-            place = kept / _APART ** (number - (len(methods) - 1) / 2)
+            beside = _APART * (number - (len(methods) - 1) / 2)
             axes.errorbar(
-                place,
+                kept / width**beside,
                 [100 * row["top1"] for row in points],
                 spread if np.isfinite(spread).any() else None,
                 capsize=3,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -20,7 +21,30 @@ def test_a_sweep_is_drawn_over_the_kept_weights(tmp_path: Path, drawn: list[Figu
     assert dense.get_ydata()[0] == pytest.approx(90)
     assert list(score.get_xdata()) == pytest.approx([20, 5])
     assert list(score.get_ydata()) == pytest.approx([85, 70])
-    assert axes.get_xlim()[0] > axes.get_xlim()[1]
+    left, right = axes.get_xlim()
+    assert left > 20 and 0 < right < 5
+
+
+@pytest.mark.parametrize("sparsities", [(0.2, 0.36), (0.6, 0.99), (0.9,)])
+def test_points_of_one_sparsity_lie_side_by_side(
+    tmp_path: Path, drawn: list[Figure], sparsities: tuple[float, ...]
+) -> None:
+    rows = [
+        {"method": method, "sparsity": sparsity, "top1": 0.8, "top1_deviation": 0.01}
+        for method in ("score", "random", "rigl")
+        for sparsity in sparsities
+    ]
+    plot_sweep(tmp_path / "sweep.png", rows, "sweep")
+    (axes,) = drawn[0].axes
+    left, right = axes.get_xlim()
+    low, high = axes.get_ylim()
+    for number, lines in enumerate(axes.containers):
+        x, y = lines[0].get_data()
+        assert (x < left).all() and (x > right).all() and (y > low).all() and (y < high).all()
+        # By at most a fiftieth of the axis.
+        distance = np.log(x / [100 * (1 - sparsity) for sparsity in sparsities])
+        assert (np.abs(distance) < 0.02 * np.log(left / right)).all()
+        assert (distance == 0).all() or number != 1
 
 
 def test_subsets_lie_at_their_kept_weights(tmp_path: Path, drawn: list[Figure]) -> None:
