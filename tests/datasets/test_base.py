@@ -282,7 +282,7 @@ def test_functions_that_share_a_name_are_doubtful(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def build(number: int) -> None:
-        Toy(tmp_path, pre_filter=lambda data: data.num_persons == number)
+        Toy(tmp_path, split="all", pre_filter=lambda data: data.num_persons == number)
 
     build(1)
     assert "<lambda>" not in caplog.text
@@ -290,7 +290,7 @@ def test_functions_that_share_a_name_are_doubtful(
     assert "<lambda>" in caplog.text and "force_reload=True" in caplog.text
     caplog.clear()
     for _ in range(2):
-        Toy(tmp_path, pre_filter=two_persons)
+        Toy(tmp_path, split="all", pre_filter=two_persons)
     assert "force_reload=True" not in caplog.text
 
 
