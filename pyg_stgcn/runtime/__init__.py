@@ -4,9 +4,12 @@ from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.compiler import compile_sparse
 from pyg_stgcn.runtime.export_files import save_onnx, save_pt2
 from pyg_stgcn.runtime.native import kernels
+from pyg_stgcn.runtime.report import CompiledPart, compile_report
 
 __all__ = [
+    "CompiledPart",
     "SparseBackbone",
+    "compile_report",
     "compile_sparse",
     "kernels",
     "save_onnx",

@@ -18,6 +18,7 @@ from pyg_stgcn.runtime.compiled_temporal import compile_conv, compile_temporal
 from pyg_stgcn.runtime.fold import copy_plain, input_norm
 from pyg_stgcn.runtime.lanes import LANES, frame_mean, num_blocks
 from pyg_stgcn.runtime.layers import SparseConv, SparseGraphConv
+from pyg_stgcn.runtime.sparse_weights import zeros_fraction
 from pyg_stgcn.runtime.supported import num_lanes
 from pyg_stgcn.runtime.threads import limited_to, threads_for
 
@@ -72,6 +73,8 @@ class SparseBackbone(nn.Module):
         self.in_channels = model.in_channels
         self.num_classes = model.num_classes
         self.num_features = model.num_features
+        #: Fraction of zeros in the weights of the model.
+        self.sparsity = zeros_fraction(model.parameters())
         num_joints = model.skeleton.num_joints
         scale, shift = input_norm(model)
         self.register_buffer("input_scale", scale.float())

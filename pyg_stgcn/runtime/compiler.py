@@ -8,7 +8,8 @@ import warnings
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
@@ -18,7 +19,8 @@ from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels
 from pyg_stgcn.runtime.products import SparseProducts, faster_weights, has_products, is_sparse
-from pyg_stgcn.runtime.single import fits, is_faster, sparse_layer
+from pyg_stgcn.runtime.report import TOO_DENSE, own_weights, why_dense
+from pyg_stgcn.runtime.single import SparseLayer, make_sparse
 from pyg_stgcn.runtime.supported import unsupported
 
 #: Clips, persons and frames of the input for timing.
@@ -34,14 +36,16 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
     :class:`~pyg_stgcn.runtime.SparseBackbone`: batch norms and biases are folded into the weights,
     ReLU and residual paths into the layers; pruned edges and weights are removed. A backbone that
     keeps more than half of its weights is timed compiled and dense, and stays dense if that is
-    faster. In any other model single layers are replaced: :class:`torch.nn.Linear`,
-    :class:`torch.nn.Conv1d` and :class:`torch.nn.Conv2d` over one of two dimensions, if they have
-    enough zeros to be faster than the dense layer, see
-    :func:`~pyg_stgcn.runtime.single.is_faster`.
+    faster. In any other model single layers are replaced if they have enough zeros to be faster
+    than dense: :class:`torch.nn.Linear`, :class:`torch_geometric.nn.dense.Linear`,
+    :class:`torch.nn.Conv1d`, :class:`torch.nn.Conv2d` over one of two dimensions, and classes
+    derived from these that have the same ``forward``. Replaced layers keep their names, weights and
+    hooks, and their class as a base class. They answer calls that the kernels cannot, such as those
+    under autocast, with the dense product.
 
     The rest stays dense: it is copied with its masks folded in, gives the same outputs, and takes
-    the time of a dense model. A warning names the first part that stays dense because its class is
-    unknown, such as your own layer in a backbone, or a pruned layer of another kind.
+    the time of a dense model. A warning names the first pruned part that is not supported;
+    :func:`~pyg_stgcn.runtime.compile_report` lists all parts, with reasons.
 
     The kernels are for float32 on the CPU. Models of other types stay dense, and so do all models
     if the package was installed without its kernels (see :func:`~pyg_stgcn.runtime.kernels`). On a
@@ -55,9 +59,9 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
             this package one clip of two persons and 100 frames; others stay dense on a GPU).
 
     Returns:
-        torch.nn.Module: A module with the same ``forward``, in evaluation mode, without gradients.
-            Outputs agree to 1e-4. Its class, and the entries of its state dict, depend on the
-            machine; :func:`~pyg_stgcn.recognition.save` writes a file for all.
+        torch.nn.Module: A module with the same ``forward``, in evaluation mode. Outputs agree to
+            1e-4. Its weights must not be changed. Its class, and the entries of its state dict,
+            depend on the machine; :func:`~pyg_stgcn.recognition.save` writes a file for all.
 
     Raises:
         InputError: If a parameter has no values yet.
@@ -67,18 +71,22 @@ def compile_sparse(model: nn.Module, *example: Any) -> nn.Module:
         >>> fast = compile_sparse(model)
     """
     for name, parameter in model.named_parameters():
-        if parameter.device.type == "meta":
-            raise InputError(f"{name}: has no values yet; load the weights, then compile")
+        if parameter.device.type == "meta" or isinstance(parameter, UninitializedParameter):
+            raise InputError(
+                f"{name}: has no values yet; load the weights or run the model once, then compile"
+            )
     plain = copy_plain(model)
     if any(parameter.device.type == "cuda" for parameter in plain.parameters()):
         return _on_gpu(plain, example)
     if kernels() is None:
         return plain
     dense: list[str] = []
-    compiled = _with_sparse_layers(plain, example, dense, type(model).__name__)
+    compiled = _compiled(plain, example, dense, None, type(model).__name__)
     if dense:
         more = f", and {len(dense) - 1} more" if len(dense) > 1 else ""
-        warnings.warn(f"not compiled: {dense[0]}{more}; this part stays dense", stacklevel=2)
+        warnings.warn(
+            f"not compiled: {dense[0]}{more}; this stays dense, see compile_report", stacklevel=2
+        )
     return compiled
 
 
@@ -104,9 +112,7 @@ def _backbone(model: Backbone, example: tuple[Any, ...], dense: list[str]) -> nn
         dense.append(reason)
         return model
     compiled = SparseBackbone(model)
-    weights = [parameter for parameter in parameters if parameter.dim() > 1]
-    kept = sum(int(weight.count_nonzero()) for weight in weights)
-    is_dense = kept > TIMED_FROM * sum(weight.numel() for weight in weights)
+    is_dense = 1 - compiled.sparsity > TIMED_FROM
     if is_dense and _is_slower(compiled, model, example or _clip(model)):
         return model
     return compiled
@@ -126,21 +132,44 @@ def _is_slower(compiled: nn.Module, model: nn.Module, example: tuple[Any, ...]) 
     return slow > fast
 
 
-def _with_sparse_layers(
-    module: nn.Module, example: tuple[Any, ...], dense: list[str], name: str
+def _compiled(
+    module: nn.Module,
+    example: tuple[Any, ...],
+    dense: list[str],
+    parent: nn.Module | None,
+    name: str,
 ) -> nn.Module:
-    """Replaces the parts that are faster; adds the unknown ones to ``dense``."""
+    """Replaces the parts that are faster; adds pruned ones that cannot be replaced to ``dense``."""
     if isinstance(module, Backbone):
         return _backbone(module, example, dense)
-    if fits(module):
-        return sparse_layer(module) if is_faster(module) else module
-    if any(_is_pruned(weight) for weight in module.parameters(recurse=False)):
-        dense.append(f"{name} has zeros, but the kernels do not support {type(module).__name__}")
-    for child_name, child in module.named_children():
-        compiled = _with_sparse_layers(child, example, dense, f"{name}.{child_name}")
-        setattr(module, child_name, compiled)
+    if isinstance(module, SparseLayer):
+        return module  # a part of two modules
+    for child_name, child in list(module.named_children()):
+        compiled = _compiled(child, example, dense, module, f"{name}.{child_name}")
+        if compiled is not child:
+            setattr(module, child_name, compiled)
+    if not own_weights(module):
+        _avoid_fast_path(module)
+        return module
+    reason = why_dense(module, parent, name)
+    if not reason:
+        make_sparse(module)
+    elif reason != TOO_DENSE and any(map(_is_pruned, own_weights(module))):
+        dense.append(f"{name} has zeros, but {reason}")
     return module
 
 
-def _is_pruned(weight: nn.Parameter) -> bool:
-    return weight.device.type == "cpu" and weight.dtype == torch.float32 and is_sparse(weight)
+def _avoid_fast_path(module: nn.Module) -> None:
+    """Lets a transformer layer call its linear layers, if these are sparse.
+
+    Its fast path reads their weights instead, which gives the same at the time of dense layers.
+    """
+    if isinstance(module, nn.TransformerEncoderLayer) and any(
+        isinstance(layer, SparseLayer) for layer in (module.linear1, module.linear2)
+    ):
+        module.activation_relu_or_gelu = 0
+
+
+def _is_pruned(weight: Tensor) -> bool:
+    plain = weight.device.type == "cpu" and weight.layout == torch.strided
+    return plain and weight.dtype == torch.float32 and is_sparse(weight)

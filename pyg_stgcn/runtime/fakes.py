@@ -23,6 +23,19 @@ def _unpack(x: Tensor, pad: int, joints: int) -> Tensor:
     return x.new_empty(x.size(0), x.size(2) - 2 * pad, joints, x.size(3))
 
 
+@torch.library.register_fake("pyg_stgcn::linear")
+def _linear(
+    x: Tensor,
+    starts: Tensor,
+    offsets: Tensor,
+    values: Tensor,
+    bias: Tensor,
+    groups: int,
+    block: int,
+) -> Tensor:
+    return x.new_empty(x.size(0), bias.size(0))
+
+
 @torch.library.register_fake("pyg_stgcn::conv")
 def _conv(
     x: Tensor,

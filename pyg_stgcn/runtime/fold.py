@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrize, prune
 
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.nn import PersonNorm
 
 Module = TypeVar("Module", bound=nn.Module)
 
+_OF_CLASS = ("__dict__", "__weakref__")
+
 
 def copy_plain(module: Module) -> Module:
-    """A copy in evaluation mode, its masks applied and removed, without gradients."""
-    replica = copy.deepcopy(module)
+    """A copy in evaluation mode, its masks applied and removed, without gradients.
+
+    Masks of :mod:`torch.nn.utils.prune` are removed too. Tensors that a module keeps from a forward
+    pass are copied without their history.
+    """
+    kept = [value for part in module.modules() for value in vars(part).values()]
+    computed = {
+        id(value): value.detach().clone()
+        for value in kept
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
+    replica = copy.deepcopy(module, cast(dict[int, Any], computed))
     for part in list(replica.modules()):
+        for hook in list(part._forward_pre_hooks.values()):
+            if isinstance(hook, prune.BasePruningMethod):
+                prune.remove(part, hook._tensor_name)
         if parametrize.is_parametrized(part):
+            # The class of a copy is that of the original, which would lose its weight.
+            own = {key: value for key, value in vars(type(part)).items() if key not in _OF_CLASS}
+            part.__class__ = type(type(part).__name__, type(part).__bases__, own)
             for name in list(cast(nn.ModuleDict, part.parametrizations)):
                 parametrize.remove_parametrizations(part, name, leave_parametrized=True)
     return replica.eval().requires_grad_(False)
@@ -54,11 +72,15 @@ def frames_first(layer: nn.Module) -> tuple[Tensor, Tensor]:
 
     The frames between the taps of a dilated convolution are filled with zeros.
     """
-    assert isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)
-    weight = double(layer.weight)
-    bias = weight.new_zeros(weight.size(0)) if layer.bias is None else double(layer.bias)
-    if isinstance(layer, nn.Linear):
+    weight = double(cast(Tensor, layer.weight))
+    bias = (
+        double(cast(Tensor, layer.bias))
+        if layer.bias is not None
+        else weight.new_zeros(len(weight))
+    )
+    if weight.dim() == 2:
         return weight.unsqueeze(1), bias
+    assert isinstance(layer, nn.Conv1d | nn.Conv2d)
     taps = (weight.squeeze(3) if weight.dim() == 4 else weight).transpose(1, 2)
     dilation = layer.dilation[0]
     span = (taps.size(1) - 1) * dilation + 1

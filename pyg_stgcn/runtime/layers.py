@@ -8,7 +8,13 @@ from torch import Tensor, nn
 
 from pyg_stgcn.runtime.graphs import ell_graph, graph_entries
 from pyg_stgcn.runtime.lanes import LANES, num_blocks
-from pyg_stgcn.runtime.sparse_weights import compress, identity_weights, maps_first, single_weights
+from pyg_stgcn.runtime.sparse_weights import (
+    GROUP,
+    compress,
+    identity_weights,
+    maps_first,
+    single_weights,
+)
 
 _ops = torch.ops.pyg_stgcn
 
@@ -23,6 +29,8 @@ class SparseConv(nn.Module):
         padding (int): Frames of zeros around the input. (default: :obj:`0`)
         relu (bool): Whether ReLU comes at the end. (default: :obj:`False`)
         halo (int): Frames of zeros around the output. (default: :obj:`0`)
+        group (int): Input channels that are worked on together. (default: those of a tile of eight
+            frames that stay in the cache)
 
     Shapes:
         - **weight:** :math:`(C', S, C)`, **bias:** :math:`(C')`
@@ -43,10 +51,11 @@ class SparseConv(nn.Module):
         padding: int = 0,
         relu: bool = False,
         halo: int = 0,
+        group: int = GROUP,
     ) -> None:
         super().__init__()
         self.rows, self.span, self.in_channels = weight.shape
-        entries = compress(weight)
+        entries = compress(weight, group)
         self.register_buffer("starts", entries.starts)
         self.register_buffer("offsets", entries.offsets)
         self.register_buffer("values", entries.values)
@@ -78,6 +87,14 @@ class SparseConv(nn.Module):
         """Convolves in the memory of the residual: less memory in the cache."""
         _ops.conv_into.default(*self._arguments(x), residual, self.halo, 0, True)
         return residual
+
+    def of_rows(self, x: Tensor) -> Tensor:
+        """Maps rows ``[R, C]`` to ``[R, C']``; of one frame, without stride, padding and ReLU."""
+        if x.stride(-1) != 1:
+            x = x.contiguous()
+        return _ops.linear.default(
+            x, self.starts, self.offsets, self.values, self.bias, self.groups, self.block
+        )
 
     def _arguments(self, x: Tensor) -> tuple[object, ...]:
         return (

@@ -1,130 +1,246 @@
-"""Single layers of any model on the kernels."""
+"""Single layers of any model on the kernels: which layers fit, which pay, and their replacement."""
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch_geometric.nn.dense import Linear as PyGLinear
 
 from pyg_stgcn.runtime.fold import frames_first
-from pyg_stgcn.runtime.lanes import LANES
+from pyg_stgcn.runtime.lanes import LANES, num_blocks
 from pyg_stgcn.runtime.layers import SparseConv
 from pyg_stgcn.runtime.sparse_weights import cost
 
-Layer = nn.Linear | nn.Conv1d | nn.Conv2d
-
-# Times of sixteen outputs, relative to one weight of the row kernel: one weight of a dense product,
-# and one channel converted to the layout of the kernels or back (timed layer by layer, AVX-512).
-DENSE_COST = 0.5
+# Input channels of a linear map that are worked on together.
+ROW_GROUP = 256
+# Times of sixteen outputs, relative to one weight of the row kernel, timed layer by layer with
+# AVX-512: one weight of a dense product; one channel of a convolution, which is converted to the
+# layout of the kernels or back; and one channel of a linear map, which is converted in the cache.
+DENSE_COST = 0.6
 PACK_COST = 28.0
+ROW_COST = 15.0
+# The time that a call takes more than a dense one, whatever its size.
+CALL_COST = 30_000.0
 
 
-def fits(module: nn.Module) -> TypeGuard[Layer]:
-    """Tells if the kernels support a layer: its kind, float32, on the CPU."""
-    if type(module) is nn.Linear:
-        known = True
-    elif type(module) is nn.Conv1d:
-        known = _is_plain(module)
-    elif type(module) is nn.Conv2d:
-        over_time = (module.kernel_size[1], module.stride[1], module.padding[1]) == (1, 1, 0)
-        known = _is_plain(module) and over_time
-    else:
-        return False
-    weight = module.weight
-    return known and weight.device.type == "cpu" and weight.dtype == torch.float32
+class SparseLayer(nn.Module):
+    """Base of the layers on the kernels: a layer of any class, its product replaced.
+
+    The layer keeps its class as a base, and so its name, parameters, attributes and hooks. A module
+    that reads its ``weight`` instead of calling it computes what it always did. Calls that the
+    kernels cannot answer stay dense: other types and devices, nested tensors, gradients, and inputs
+    so small that dense is faster.
+    """
+
+    weight: nn.Parameter
+    sparse_map: SparseConv
+    #: Times of sixteen outputs, sparse and dense.
+    sparse_costs: tuple[float, float]
+
+    def takes(self, x: Tensor, channels: int) -> bool:
+        """Tells if the kernels can answer a call; ``channels`` is the dimension of the channels."""
+        if x.is_nested or x.layout != torch.strided or x.device.type != "cpu":
+            return False
+        if x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+            return False
+        if torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad):
+            return False
+        return x.size(channels) == self.sparse_map.in_channels
+
+    def pays(self, rows: int, lanes: int) -> bool:
+        """Tells if the kernels are faster for so many rows of so many outputs per channel."""
+        if torch.compiler.is_compiling():
+            return True  # the sizes may be unknown
+        sparse, dense = self.sparse_costs
+        return CALL_COST + rows * num_blocks(lanes) * sparse < rows * lanes / LANES * dense
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Pickles the classes of which the own one is made: that has no name to import."""
+        _, _, *state = super().__reduce_ex__(protocol)
+        return (_blank, type(self).__bases__, *state)
 
 
-def is_faster(layer: Layer) -> bool:
-    """Tells if the kernels are faster than the dense layer, by their measured costs.
+class SparseLinear(SparseLayer):
+    r"""A linear map.
+
+    Shapes:
+        - **input:** :math:`(*, C)`
+        - **output:** :math:`(*, C')`
+    """
+
+    @staticmethod
+    def costs(layer: nn.Module) -> tuple[float, float]:
+        """Times of sixteen outputs, sparse and dense."""
+        weight, _ = frames_first(layer)
+        return cost(weight) + ROW_COST * (weight.size(0) + weight.size(2)), _dense_cost(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps the last dimension."""
+        if x.dim() == 0 or not self.takes(x, -1):
+            return super().forward(x)
+        rows = x.reshape(-1, x.size(-1))
+        if not self.pays(1, rows.size(0)):
+            return super().forward(x)
+        return self.sparse_map.of_rows(rows).view(*x.shape[:-1], self.sparse_map.rows)
+
+
+class _OverTime(SparseLayer):
+    """A convolution over one dimension."""
+
+    @staticmethod
+    def costs(layer: nn.Module) -> tuple[float, float]:
+        """Times of sixteen outputs, sparse and dense."""
+        weight, _ = frames_first(layer)
+        sparse = cost(weight) + PACK_COST * (weight.size(0) + weight.size(2))
+        return sparse, _dense_cost(layer.weight)
+
+    def convolve(self, maps: Tensor) -> Tensor:
+        """Convolves ``[N, T, V, C]`` over the frames T."""
+        packed = torch.ops.pyg_stgcn.pack(maps, self.sparse_map.padding)
+        return torch.ops.pyg_stgcn.unpack(self.sparse_map(packed), 0, maps.size(2))
+
+
+class SparseConv2d(_OverTime):
+    r"""A convolution over the first of two dimensions.
+
+    Shapes:
+        - **input:** :math:`(N, C, T, V)` or :math:`(C, T, V)`
+        - **output:** :math:`(N, C', T', V)` or :math:`(C', T', V)`
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolves."""
+        if x.dim() not in (3, 4) or not self.takes(x, -3):
+            return super().forward(x)
+        maps = x if x.dim() == 4 else x.unsqueeze(0)
+        if not self.pays(maps.size(0) * maps.size(2), maps.size(3)):
+            return super().forward(x)
+        out = self.convolve(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return out if x.dim() == 4 else out.squeeze(0)
+
+
+class SparseConv1d(_OverTime):
+    r"""A convolution; the samples of a batch lie side by side, as joints do.
+
+    Shapes:
+        - **input:** :math:`(N, C, T)` or :math:`(C, T)`
+        - **output:** :math:`(N, C', T')` or :math:`(C', T')`
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolves."""
+        if x.dim() not in (2, 3) or not self.takes(x, -2):
+            return super().forward(x)
+        maps = x if x.dim() == 3 else x.unsqueeze(0)
+        if not self.pays(maps.size(2), maps.size(0)):
+            return super().forward(x)
+        out = self.convolve(maps.permute(2, 0, 1).unsqueeze(0)).squeeze(0).permute(1, 2, 0)
+        return out if x.dim() == 3 else out.squeeze(0)
+
+
+# A layer of any class is computed as one of these classes if all its methods are theirs.
+_KNOWN: list[tuple[type[nn.Module], tuple[str, ...], type[Any]]] = [
+    (nn.Linear, ("forward",), SparseLinear),
+    (PyGLinear, ("forward",), SparseLinear),
+    (nn.Conv1d, ("forward", "_conv_forward"), SparseConv1d),
+    (nn.Conv2d, ("forward", "_conv_forward"), SparseConv2d),
+]
+
+
+def obstacle(layer: nn.Module) -> str:
+    """The reason why the kernels cannot compute a layer; empty if they can.
+
+    A layer of a derived class is computed like its base if it has the same ``forward``.
+    """
+    kind = _sparse_kind(layer)
+    if kind is None:
+        return f"the kernels do not support {type(layer).__name__}"
+    for name in ("weight", "bias"):
+        value = vars(layer)["_parameters"].get(name, layer)
+        if value is None and name == "bias":
+            continue
+        if type(value) is not nn.Parameter or value.layout != torch.strided:
+            return f"its {name} is not a plain parameter"
+        if value.device.type != "cpu" or value.dtype != torch.float32:
+            return f"the kernels are for float32 on the CPU, not {value.dtype} on {value.device}"
+    if layer._forward_pre_hooks:
+        return "it has forward pre-hooks, which may change its weight"
+    return "" if kind is SparseLinear else _not_over_time(layer)
+
+
+def is_faster(layer: nn.Module) -> bool:
+    """Tells if the kernels are faster than the dense layer for large inputs, by measured costs.
 
     The time of a sparse layer grows with its kept weights, and with the channels of input and
     output, whose layout it converts; that of a dense layer with all weights, at less time a weight.
     """
-    weight, _ = frames_first(layer)
-    packing = PACK_COST * (weight.size(0) + weight.size(2))
-    return cost(weight) + packing < DENSE_COST * layer.weight.numel()
+    kind = _sparse_kind(layer)
+    if kind is None:
+        return False
+    sparse, dense = kind.costs(layer)
+    return sparse < dense
 
 
-def sparse_layer(layer: Layer) -> nn.Module:
-    """A layer on the kernels with the same inputs and outputs."""
-    if isinstance(layer, nn.Linear):
-        return SparseLinear(layer)
-    return SparseConv1d(layer) if isinstance(layer, nn.Conv1d) else SparseConv2d(layer)
+@torch.no_grad()
+def make_sparse(layer: nn.Module) -> None:
+    """Puts a layer on the kernels, in place; its class then derives from its class before.
 
-
-class SparseLinear(nn.Module):
-    r"""A linear map.
-
-    Shapes:
-        - **input:** :math:`(*, C)`, float32 on the CPU
-        - **output:** :math:`(*, C')`
+    Raises:
+        TypeError: If there is an :func:`obstacle`.
     """
-
-    def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
-        self.conv = SparseConv(*frames_first(layer))
-
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps the last dimension."""
-        rows = x.reshape(-1, x.size(-1))
-        full = F.pad(rows, (0, 0, 0, -rows.size(0) % LANES))
-        # Rows in blocks of lanes, block after block as if they were frames.
-        packed = torch.ops.pyg_stgcn.pack(full.view(1, -1, LANES, x.size(-1)), 0)
-        out = torch.ops.pyg_stgcn.unpack(self.conv(packed), 0, LANES)
-        return out.flatten(0, 2)[: rows.size(0)].view(*x.shape[:-1], self.conv.rows)
-
-
-class SparseConv2d(nn.Module):
-    r"""A convolution over the first of two dimensions.
-
-    Shapes:
-        - **input:** :math:`(N, C, T, V)` or :math:`(C, T, V)`, float32 on the CPU
-        - **output:** :math:`(N, C', T', V)` or :math:`(C', T', V)`
-    """
-
-    def __init__(self, layer: nn.Conv2d) -> None:
-        super().__init__()
-        self.conv = _over_time(layer)
-
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolves."""
-        maps = x if x.dim() == 4 else x.unsqueeze(0)
-        packed = torch.ops.pyg_stgcn.pack(maps.permute(0, 2, 3, 1), self.conv.padding)
-        out = torch.ops.pyg_stgcn.unpack(self.conv(packed), 0, x.size(-1)).permute(0, 3, 1, 2)
-        return out if x.dim() == 4 else out.squeeze(0)
-
-
-class SparseConv1d(nn.Module):
-    r"""A convolution; the samples of a batch lie side by side, as joints do.
-
-    Shapes:
-        - **input:** :math:`(N, C, T)` or :math:`(C, T)`, float32 on the CPU
-        - **output:** :math:`(N, C', T')` or :math:`(C', T')`
-    """
-
-    def __init__(self, layer: nn.Conv1d) -> None:
-        super().__init__()
-        self.conv = _over_time(layer)
-
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolves."""
-        maps = x if x.dim() == 3 else x.unsqueeze(0)
-        packed = torch.ops.pyg_stgcn.pack(maps.permute(2, 0, 1).unsqueeze(0), self.conv.padding)
-        out = torch.ops.pyg_stgcn.unpack(self.conv(packed), 0, maps.size(0))
-        out = out.squeeze(0).permute(1, 2, 0)
-        return out if x.dim() == 3 else out.squeeze(0)
-
-
-def _over_time(layer: nn.Conv1d | nn.Conv2d) -> SparseConv:
-    padding = int(layer.padding[0])
+    kind = _sparse_kind(layer)
+    if kind is None or obstacle(layer):
+        raise TypeError(f"{type(layer).__name__}: {obstacle(layer)}")
     weight, bias = frames_first(layer)
-    return SparseConv(weight, bias, layer.stride[0], padding)
+    layer.sparse_costs = kind.costs(layer)
+    if kind is SparseLinear:
+        layer.sparse_map = SparseConv(weight, bias, group=ROW_GROUP)
+    else:
+        layer.sparse_map = SparseConv(weight, bias, layer.stride[0], layer.padding[0])
+    layer.__class__ = _sparse_class(kind, type(layer))
 
 
-def _is_plain(layer: nn.Conv1d | nn.Conv2d) -> bool:
-    return layer.groups == 1 and layer.padding_mode == "zeros" and isinstance(layer.padding, tuple)
+@cache
+def _sparse_class(kind: type[nn.Module], dense: type[nn.Module]) -> type[nn.Module]:
+    return type(f"Sparse{dense.__name__}", (kind, dense), {"__module__": __name__})
+
+
+def _blank(kind: type[nn.Module], dense: type[nn.Module]) -> nn.Module:
+    made = _sparse_class(kind, dense)
+    return made.__new__(made)
+
+
+def _sparse_kind(layer: nn.Module) -> type[Any] | None:
+    """The class that computes a layer on the kernels, or None for an unknown layer."""
+    kind = type(layer)
+    if "forward" in vars(layer) or kind.__call__ is not nn.Module.__call__:
+        return None
+    for known, methods, sparse in _KNOWN:
+        if all(_method(kind, name) is _method(known, name) for name in methods):
+            return sparse
+    return None
+
+
+def _method(kind: type, name: str) -> Callable[..., Any] | None:
+    return getattr(kind, name, None)
+
+
+def _not_over_time(layer: nn.Module) -> str:
+    """The reason why a convolution does not run over one dimension; empty if it does."""
+    if layer.groups != 1 or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+        return (
+            "the kernels need groups=1, padding_mode='zeros' and a number as padding, not "
+            f"groups={layer.groups}, {layer.padding_mode!r} and {layer.padding!r}"
+        )
+    rest = (layer.kernel_size[1:], layer.stride[1:], layer.padding[1:])
+    if rest not in (((), (), ()), ((1,), (1,), (0,))):
+        return "the kernels do not support convolutions over two dimensions"
+    return ""
+
+
+def _dense_cost(weight: Tensor) -> float:
+    return DENSE_COST * weight.numel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +58,14 @@ class SparseRows:
     values: Tensor
     groups: int
     block: int
+
+
+def zeros_fraction(weights: Iterable[Tensor]) -> float:
+    """Fraction of zeros in all weights of two or more dimensions."""
+    weights = [weight for weight in weights if weight.dim() > 1]
+    numel = sum(weight.numel() for weight in weights)
+    kept = sum(int(weight.count_nonzero()) for weight in weights)
+    return 1 - kept / max(numel, 1)
 
 
 def compress(weight: Tensor, group: int = GROUP) -> SparseRows:

@@ -12,3 +12,9 @@ def native() -> str:
     if name is None:
         pytest.skip(why_not())
     return name
+
+
+@pytest.fixture
+def slow_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the kernels compute what they can, however small."""
+    monkeypatch.setattr("pyg_stgcn.runtime.single.DENSE_COST", 1e9)

@@ -165,6 +165,16 @@ void check_pairs(const Kernels& kernels, int blocks) {
     }
 }
 
+void check_transpose(const Kernels& kernels, int rows, int columns) {
+  const int from_row = columns + 3, to_row = rows + 1;
+  const auto from = noise((rows - 1) * from_row + columns);
+  std::vector<float> to((columns - 1) * to_row + rows);
+  kernels.transpose({from.data(), from_row, rows, columns, to.data(), to_row});
+  for (int r = 0; r < rows; ++r)
+    for (int c = 0; c < columns; ++c)
+      expect("transpose", kernels.name, to[c * to_row + r], from[r * from_row + c]);
+}
+
 void check_conv_grad(const Kernels& kernels, int frames, int stride) {
   const int channels = 5, span = 3, group = 2, groups = 3, rows = 3;
   const Weights w = weights(rows, 1, span, channels, group);
@@ -347,6 +357,8 @@ void check(const Kernels* kernels, bool supported) {
       for (bool in_place : {false, true}) check_conv(*kernels, 1, frames, stride, in_place);
   for (int frames = 1; frames <= kernels->block_frames; ++frames)
     for (bool in_place : {false, true}) check_conv(*kernels, kBlock, frames, 1, in_place);
+  for (int rows : {1, 7, 16, 33})
+    for (int columns : {1, 16, 20}) check_transpose(kernels, rows, columns);
   for (int blocks = 1; blocks <= kMaxBlocks; ++blocks) {
     for (int frames = 1; frames <= kernels->graph_sums / blocks; ++frames)
       for (bool together : {false, true})

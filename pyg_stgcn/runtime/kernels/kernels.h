@@ -42,6 +42,16 @@ struct ConvTile {
   Epilogue epilogue;
 };
 
+// A matrix, and the place of its transpose: to[c][r] = from[r][c].
+struct Transpose {
+  const float* from;
+  int64_t from_row;  // floats from one row to the next
+  int64_t rows;
+  int64_t columns;
+  float* to;
+  int64_t to_row;
+};
+
 struct GraphEntry {
   int32_t source;  // joint
   int32_t factor;  // floats from the first factor of the graph: sixteen, one per target joint
@@ -166,6 +176,7 @@ struct Kernels {
   void (*block_conv)(const ConvTile&);
   void (*graph_conv)(const GraphTile&);
   void (*pairs)(const PairTile&);
+  void (*transpose)(const Transpose&);
   int64_t grad_frames;  // frames of a tile at most
   int64_t grad_sums;    // frames times blocks of a tile at most
   bool permutes;        // whether graphs may be given in ELL format

@@ -75,6 +75,10 @@ Tensor pack(const Tensor& x, int64_t pad) {
       float* target =
           out.data + person * out.person() + block * out.block() + (pad + t) * out.frame();
       const int64_t lanes = std::min(kWidth, joints - block * kWidth);
+      if (by_channel == 1 && lanes == kWidth) {
+        kernels().transpose({source, by_joint, kWidth, channels, target, kWidth});
+        continue;
+      }
       for (int64_t c = 0; c < channels; ++c) {
         for (int64_t l = 0; l < lanes; ++l)
           target[c * kWidth + l] = source[l * by_joint + c * by_channel];
@@ -97,10 +101,9 @@ Tensor unpack(const Tensor& x, int64_t pad, int64_t joints) {
       const float* source =
           in.data + i / frames * in.person() + (pad + i % frames) * in.frame();
       float* target = out + i * joints * in.channels;
-      for (int64_t v = 0; v < joints; ++v)
-        for (int64_t c = 0; c < in.channels; ++c)
-          target[v * in.channels + c] =
-              source[v / kWidth * in.block() + c * kWidth + v % kWidth];
+      for (int64_t v = 0; v < joints; v += kWidth)
+        kernels().transpose({source + v / kWidth * in.block(), kWidth, in.channels,
+                             std::min(kWidth, joints - v), target + v * in.channels, in.channels});
     }
   });
   return result;

@@ -47,6 +47,35 @@ inline Register permute(Register a, Register b, const int32_t* joints) {
 inline Register permute(Register a, const int32_t* joints) {
   return _mm512_permutexvar_ps(_mm512_loadu_si512(joints), a);
 }
+// Pairs of rows, then fours, then the quarters of the registers.
+inline void transpose(Register* a) {
+  Register b[16];
+  PYG_STGCN_UNROLL
+  for (int i = 0; i < 16; i += 2) {
+    b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
+    b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+  }
+  PYG_STGCN_UNROLL
+  for (int i = 0; i < 16; i += 4) {
+    PYG_STGCN_UNROLL
+    for (int j = 0; j < 2; ++j) {
+      const __m512d upper = _mm512_castps_pd(b[i + j]), lower = _mm512_castps_pd(b[i + j + 2]);
+      a[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(upper, lower));
+      a[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(upper, lower));
+    }
+  }
+  PYG_STGCN_UNROLL
+  for (int j = 0; j < 4; ++j) {
+    const Register even = _mm512_shuffle_f32x4(a[j], a[j + 4], 0x88);
+    const Register odd = _mm512_shuffle_f32x4(a[j], a[j + 4], 0xdd);
+    const Register even_below = _mm512_shuffle_f32x4(a[j + 8], a[j + 12], 0x88);
+    const Register odd_below = _mm512_shuffle_f32x4(a[j + 8], a[j + 12], 0xdd);
+    a[j] = _mm512_shuffle_f32x4(even, even_below, 0x88);
+    a[j + 4] = _mm512_shuffle_f32x4(odd, odd_below, 0x88);
+    a[j + 8] = _mm512_shuffle_f32x4(even, even_below, 0xdd);
+    a[j + 12] = _mm512_shuffle_f32x4(odd, odd_below, 0xdd);
+  }
+}
 
 #elif defined(PYG_STGCN_AVX2)
 
@@ -67,6 +96,29 @@ inline Register relu(Register a) { return _mm256_max_ps(_mm256_setzero_ps(), a);
 inline Register larger(Register a, Register b) { return _mm256_max_ps(a, b); }
 inline Register where_positive(Register a, Register b) {
   return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NLE_UQ), b);
+}
+// Pairs of rows, then fours, then the halves of the registers.
+inline void transpose(Register* a) {
+  Register b[8];
+  PYG_STGCN_UNROLL
+  for (int i = 0; i < 8; i += 2) {
+    b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+    b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+  }
+  PYG_STGCN_UNROLL
+  for (int i = 0; i < 8; i += 4) {
+    PYG_STGCN_UNROLL
+    for (int j = 0; j < 2; ++j) {
+      a[i + 2 * j] = _mm256_shuffle_ps(b[i + j], b[i + j + 2], 0x44);
+      a[i + 2 * j + 1] = _mm256_shuffle_ps(b[i + j], b[i + j + 2], 0xee);
+    }
+  }
+  PYG_STGCN_UNROLL
+  for (int j = 0; j < 4; ++j) {
+    const Register upper = a[j], lower = a[j + 4];
+    a[j] = _mm256_permute2f128_ps(upper, lower, 0x20);
+    a[j + 4] = _mm256_permute2f128_ps(upper, lower, 0x31);
+  }
 }
 
 #elif defined(__ARM_NEON)
@@ -89,6 +141,14 @@ inline Register larger(Register a, Register b) { return vmaxq_f32(a, b); }
 inline Register where_positive(Register a, Register b) {
   const uint32x4_t lanes = vmvnq_u32(vcleq_f32(a, vdupq_n_f32(0)));
   return vreinterpretq_f32_u32(vandq_u32(lanes, vreinterpretq_u32_f32(b)));
+}
+inline void transpose(Register* a) {
+  const float32x4x2_t upper = vtrnq_f32(a[0], a[1]), lower = vtrnq_f32(a[2], a[3]);
+  PYG_STGCN_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    a[i] = vcombine_f32(vget_low_f32(upper.val[i]), vget_low_f32(lower.val[i]));
+    a[i + 2] = vcombine_f32(vget_high_f32(upper.val[i]), vget_high_f32(lower.val[i]));
+  }
 }
 
 #else
@@ -133,6 +193,15 @@ inline Register larger(const Register& a, const Register& b) {
 inline Register where_positive(const Register& a, const Register& b) {
   return each([&](int i) { return a.lane[i] <= 0 ? 0 : b.lane[i]; });
 }
+inline void transpose(Register* a) {
+  for (int i = 0; i < kLanes; ++i) {
+    for (int j = 0; j < i; ++j) {
+      const float above = a[j].lane[i];
+      a[j].lane[i] = a[i].lane[j];
+      a[i].lane[j] = above;
+    }
+  }
+}
 
 #endif
 
@@ -141,6 +210,8 @@ constexpr bool kPermutes = true;
 #else
 constexpr bool kPermutes = false;
 #endif
+
+constexpr int kSquare = kLanes / kRegisters;  // floats of a register
 
 struct Lanes {
   Register part[kRegisters];
