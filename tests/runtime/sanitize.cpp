@@ -358,7 +358,7 @@ void check(const Kernels* kernels, bool supported) {
   for (int frames = 1; frames <= kernels->block_frames; ++frames)
     for (bool in_place : {false, true}) check_conv(*kernels, kBlock, frames, 1, in_place);
   for (int rows : {1, 7, 16, 33})
-    for (int columns : {1, 16, 20}) check_transpose(kernels, rows, columns);
+    for (int columns : {1, 16, 20}) check_transpose(*kernels, rows, columns);
   for (int blocks = 1; blocks <= kMaxBlocks; ++blocks) {
     for (int frames = 1; frames <= kernels->graph_sums / blocks; ++frames)
       for (bool together : {false, true})
