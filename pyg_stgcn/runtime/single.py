@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn.dense import Linear as PyGLinear
 
-from pyg_stgcn.runtime.fold import frames_first
+from pyg_stgcn.nn import AAGraphConv, STGraphConv
+from pyg_stgcn.runtime.fold import double, frames_first
 from pyg_stgcn.runtime.lanes import LANES, num_blocks
 from pyg_stgcn.runtime.layers import SparseConv
 from pyg_stgcn.runtime.sparse_weights import cost
@@ -60,7 +61,7 @@ class SparseLayer(nn.Module):
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickles the classes of which the own one is made: that has no name to import."""
-        _, _, *state = super().__reduce_ex__(protocol)
+        _, _, *state = cast(tuple[Any, ...], super().__reduce_ex__(protocol))
         return (_blank, type(self).__bases__, *state)
 
 
@@ -73,30 +74,70 @@ class SparseLinear(SparseLayer):
     """
 
     @staticmethod
-    def costs(layer: nn.Module) -> tuple[float, float]:
+    def costs(layer: Any) -> tuple[float, float]:
         """Times of sixteen outputs, sparse and dense."""
-        weight, _ = frames_first(layer)
-        return cost(weight) + ROW_COST * (weight.size(0) + weight.size(2)), _dense_cost(weight)
+        weight = layer.weight.unsqueeze(1)
+        sparse = cost(weight) + ROW_COST * (weight.size(0) + weight.size(2))
+        return sparse, DENSE_COST * weight.numel()
+
+    @staticmethod
+    def compiled(layer: Any) -> SparseConv:
+        """The map of the kernels."""
+        return SparseConv(*frames_first(layer), group=ROW_GROUP)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps the last dimension."""
+        out = self.mapped(x)
+        return super().forward(x) if out is None else out
+
+    def mapped(self, x: Tensor) -> Tensor | None:
+        """Maps the last dimension by the kernels, unless the dense layer has to."""
         if x.dim() == 0 or not self.takes(x, -1):
-            return super().forward(x)
+            return None
         rows = x.reshape(-1, x.size(-1))
         if not self.pays(1, rows.size(0)):
-            return super().forward(x)
+            return None
         return self.sparse_map.of_rows(rows).view(*x.shape[:-1], self.sparse_map.rows)
+
+
+class SparseGraphMap(SparseLinear):
+    """The linear map of a graph convolution, after the sum over the neighbours."""
+
+    num_partitions: int
+
+    @staticmethod
+    def compiled(layer: Any) -> SparseConv:
+        """The map of the kernels; the convolution of ST-GCN adds its biases itself."""
+        weight = double(layer.weight).unsqueeze(1)
+        bias = weight.new_zeros(len(weight))
+        if isinstance(layer, AAGraphConv):
+            bias = double(layer.bias).view(layer.num_partitions, -1).sum(0)
+        return SparseConv(weight, bias, group=ROW_GROUP)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Convolves."""
+        return cast(Tensor, super(SparseLinear, self).forward(*args, **kwargs))
+
+    def _linear(self, z: Tensor) -> Tensor:
+        nodes = z.size(-2) // self.num_partitions
+        out = self.mapped(z.reshape(*z.shape[:-2], nodes, self.sparse_map.in_channels))
+        return cast(Any, super())._linear(z) if out is None else out
 
 
 class _OverTime(SparseLayer):
     """A convolution over one dimension."""
 
     @staticmethod
-    def costs(layer: nn.Module) -> tuple[float, float]:
+    def costs(layer: Any) -> tuple[float, float]:
         """Times of sixteen outputs, sparse and dense."""
         weight, _ = frames_first(layer)
         sparse = cost(weight) + PACK_COST * (weight.size(0) + weight.size(2))
-        return sparse, _dense_cost(layer.weight)
+        return sparse, DENSE_COST * layer.weight.numel()
+
+    @staticmethod
+    def compiled(layer: Any) -> SparseConv:
+        """The convolution of the kernels."""
+        return SparseConv(*frames_first(layer), layer.stride[0], layer.padding[0])
 
     def convolve(self, maps: Tensor) -> Tensor:
         """Convolves ``[N, T, V, C]`` over the frames T."""
@@ -148,6 +189,8 @@ _KNOWN: list[tuple[type[nn.Module], tuple[str, ...], type[Any]]] = [
     (PyGLinear, ("forward",), SparseLinear),
     (nn.Conv1d, ("forward", "_conv_forward"), SparseConv1d),
     (nn.Conv2d, ("forward", "_conv_forward"), SparseConv2d),
+    (STGraphConv, ("_linear",), SparseGraphMap),
+    (AAGraphConv, ("_linear",), SparseGraphMap),
 ]
 
 
@@ -169,7 +212,7 @@ def obstacle(layer: nn.Module) -> str:
             return f"the kernels are for float32 on the CPU, not {value.dtype} on {value.device}"
     if layer._forward_pre_hooks:
         return "it has forward pre-hooks, which may change its weight"
-    return "" if kind is SparseLinear else _not_over_time(layer)
+    return _not_over_time(layer) if issubclass(kind, _OverTime) else ""
 
 
 def is_faster(layer: nn.Module) -> bool:
@@ -186,7 +229,7 @@ def is_faster(layer: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def make_sparse(layer: nn.Module) -> None:
+def make_sparse(layer: Any) -> None:
     """Puts a layer on the kernels, in place; its class then derives from its class before.
 
     Raises:
@@ -195,23 +238,19 @@ def make_sparse(layer: nn.Module) -> None:
     kind = _sparse_kind(layer)
     if kind is None or obstacle(layer):
         raise TypeError(f"{type(layer).__name__}: {obstacle(layer)}")
-    weight, bias = frames_first(layer)
     layer.sparse_costs = kind.costs(layer)
-    if kind is SparseLinear:
-        layer.sparse_map = SparseConv(weight, bias, group=ROW_GROUP)
-    else:
-        layer.sparse_map = SparseConv(weight, bias, layer.stride[0], layer.padding[0])
-    layer.__class__ = _sparse_class(kind, type(layer))
+    layer.sparse_map = kind.compiled(layer)
+    layer.__class__ = _sparse_class(cast(Any, kind), type(layer))
 
 
 @cache
-def _sparse_class(kind: type[nn.Module], dense: type[nn.Module]) -> type[nn.Module]:
+def _sparse_class(kind: Any, dense: Any) -> Any:
     return type(f"Sparse{dense.__name__}", (kind, dense), {"__module__": __name__})
 
 
-def _blank(kind: type[nn.Module], dense: type[nn.Module]) -> nn.Module:
+def _blank(kind: Any, dense: Any) -> nn.Module:
     made = _sparse_class(kind, dense)
-    return made.__new__(made)
+    return cast(nn.Module, made.__new__(made))
 
 
 def _sparse_kind(layer: nn.Module) -> type[Any] | None:
@@ -229,7 +268,7 @@ def _method(kind: type, name: str) -> Callable[..., Any] | None:
     return getattr(kind, name, None)
 
 
-def _not_over_time(layer: nn.Module) -> str:
+def _not_over_time(layer: Any) -> str:
     """The reason why a convolution does not run over one dimension; empty if it does."""
     if layer.groups != 1 or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
         return (
@@ -240,7 +279,3 @@ def _not_over_time(layer: nn.Module) -> str:
     if rest not in (((), (), ()), ((1,), (1,), (0,))):
         return "the kernels do not support convolutions over two dimensions"
     return ""
-
-
-def _dense_cost(weight: Tensor) -> float:
-    return DENSE_COST * weight.numel()

@@ -75,10 +75,14 @@ def _partition_linear(
     """Maps the K aggregated features of every joint, ``z [..., V*K, C]``, to ``[..., V, C']``."""
     num_partitions = weight.size(1) // z.size(-1)
     out = F.linear(z.reshape(*z.shape[:-2], -1, weight.size(1)), weight)
+    return _add_bias(out, arriving, bias, num_partitions)
+
+
+def _add_bias(out: Tensor, arriving: OptTensor, bias: OptTensor, num_partitions: int) -> Tensor:
+    """Adds the bias of every partition as often as its messages arrive."""
     if bias is None or arriving is None:
         return out
-    joint_bias = arriving.view(-1, num_partitions) @ bias.view(num_partitions, -1)
-    return out + joint_bias
+    return out + arriving.view(-1, num_partitions) @ bias.view(num_partitions, -1)
 
 
 class STGraphConv(PartitionedGraphConv):
@@ -152,7 +156,7 @@ class STGraphConv(PartitionedGraphConv):
 
     def convolve_dense(self, x: Pair, adj: Tensor) -> Tensor:
         """Convolves features with a dense matrix."""
-        return st_graph_conv(x[0], adj, self.weight, self.bias)
+        return self._map(graph_product(x[0], adj), _row_sum(adj, self.bias))
 
     def convolve_sparse(self, x: Pair, adj: Adj, shape: GraphShape) -> Tensor:
         """Convolves features with a sparse matrix, with one product if torch-sparse holds it."""
@@ -194,7 +198,16 @@ class STGraphConv(PartitionedGraphConv):
             edge_weight=edge_weight,
             size=(x[0].size(-2), x[1].size(-2) * self.num_partitions),
         )
-        return _partition_linear(out, arriving, self.weight, self.bias)
+        return self._map(out, arriving)
+
+    def _map(self, z: Tensor, arriving: OptTensor) -> Tensor:
+        """Maps the sums and adds the biases that arrive with them."""
+        return _add_bias(self._linear(z), arriving, self.bias, self.num_partitions)
+
+    def _linear(self, z: Tensor) -> Tensor:
+        """Maps the K sums of every joint, ``[..., V*K, C]``, to ``[..., V, C']``."""
+        nodes = z.size(-2) // self.num_partitions
+        return F.linear(z.reshape(*z.shape[:-2], nodes, self.weight.size(1)), self.weight)
 
     def _convolve_messages(self, x: Pair, edges: TypedEdges) -> Tensor:
         """Convolves as the formula says: one message per edge, with its bias, for PyG to mask."""
