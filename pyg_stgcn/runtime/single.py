@@ -235,12 +235,12 @@ def make_sparse(layer: Any) -> None:
     Raises:
         TypeError: If there is an :func:`obstacle`.
     """
-    kind = _sparse_kind(layer)
+    kind: Any = _sparse_kind(layer)
     if kind is None or obstacle(layer):
         raise TypeError(f"{type(layer).__name__}: {obstacle(layer)}")
     layer.sparse_costs = kind.costs(layer)
     layer.sparse_map = kind.compiled(layer)
-    layer.__class__ = _sparse_class(cast(Any, kind), type(layer))
+    layer.__class__ = _sparse_class(kind, cast(Any, type(layer)))
 
 
 @cache
