@@ -1,4 +1,4 @@
-"""Start-up times: ``import pyg_stgcn`` beyond PyG, and ``pyg-stgcn --help``.
+"""Start-up times: ``import pyg_stgcn`` beyond PyG, and commands that do not need torch.
 
 Usage: python benchmarks/startup.py [REPEATS]
 """
@@ -10,16 +10,18 @@ import subprocess
 import sys
 import time
 
+LINES = ("--help", "train --help", "datasets list", "train --dataset ntu6")
 COMMANDS = {
     "import torch_geometric": ["-c", "import torch_geometric"],
     "import torch_geometric, pyg_stgcn": ["-c", "import torch_geometric, pyg_stgcn"],
-    "pyg-stgcn --help": ["-c", "from pyg_stgcn.cli import main; main(['--help'])"],
+    **{f"pyg-stgcn {line}": ["-m", "pyg_stgcn.cli", *line.split()] for line in LINES},
 }
 
 
 def seconds(arguments: list[str]) -> float:
     start = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    found = subprocess.run([sys.executable, *arguments], capture_output=True)
+    assert found.returncode in (0, 2), found.stderr  # 2: a mistyped name.
     return time.perf_counter() - start
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from importlib import import_module
+from typing import Any
 
 import click
 
 from pyg_stgcn import __version__
+from pyg_stgcn.cli._group import HelpfulGroup
 from pyg_stgcn.cli._messages import flags_of, with_flags
 from pyg_stgcn.cli._output import echo, logged_lines
+from pyg_stgcn.cli._streams import open_closed_streams, readable_output
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.runs.options import OPTIONS
 from pyg_stgcn.signals import Stopped, end_with_input, stop_on
 from pyg_stgcn.text import printable
 
@@ -31,7 +36,7 @@ _COMMANDS = (
 )
 
 
-class _Commands(click.Group):
+class _Commands(HelpfulGroup):
     """Finds the commands in this package, and turns a user's mistakes into one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -43,10 +48,15 @@ class _Commands(click.Group):
         command: click.Command = import_module(f"{__name__}.{cmd_name}").command
         return command
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        open_closed_streams()
+        with readable_output():  # Of --help.
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> object:
         end_with_input()
         try:
-            with stop_on("SIGINT", "SIGTERM", "SIGHUP"), logged_lines():
+            with stop_on("SIGINT", "SIGTERM", "SIGHUP"), logged_lines(), readable_output():
                 return super().invoke(ctx)
         except Stopped as stop:
             # Of several processes of a training, only the first prints the error.
@@ -54,8 +64,6 @@ class _Commands(click.Group):
                 with contextlib.suppress(OSError):  # The terminal may be closed.
                     echo(f"Error: {stop}", err=True)
             raise
-        except BrokenPipeError:
-            raise  # The reader of the output has closed it; click ends without a message.
         except click.ClickException as error:
             # The same error, so that click shows the usage of its command.
             error.message = printable(error.message, keep="\n\t")  # type: ignore[misc]
@@ -63,13 +71,14 @@ class _Commands(click.Group):
         except InputError as error:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             flags = {} if command is None else flags_of(command)
-            message = printable(with_flags(str(error), flags), keep="\n\t")
+            of_train = {name: option.flag for name, option in OPTIONS.items()}
+            message = printable(with_flags(str(error), flags, of_train), keep="\n\t")
             raise click.ClickException(message) from error
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
+            room = "make room or " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
             message = (
-                f"{place}{error.strerror or error}; make room or name another folder, "
-                "then start again"
+                f"{place}{error.strerror or error}; {room}name another folder, then start again"
             )
             raise click.ClickException(printable(message)) from error
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
 from pyg_stgcn.ranges import Range
+from pyg_stgcn.text import suggestion
 
 
 class ListType(click.ParamType):
@@ -113,14 +116,36 @@ class Names(ListType):
         self.choices = choices
 
     def accepts(self, word: str) -> bool:
-        return word in self.choices
+        # A mistyped name too, but not the folder of a run that follows.
+        mistyped = suggestion(word, self.choices) and not word.startswith("-")
+        return word in self.choices or bool(mistyped and not Path(word).exists())
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
         if isinstance(value, tuple):
             return value
-        return tuple(self.split(value, f"are not all among {', '.join(self.choices)}"))
+        words = str(value).replace(",", " ").split()
+        for word in words:
+            if word not in self.choices:
+                self.fail(not_among(word, self.choices), param, ctx)
+        if not words:
+            self.fail(f"{value!r}: name at least one of {', '.join(self.choices)}", param, ctx)
+        return tuple(words)
+
+
+class Choice(click.Choice):
+    """One of a few values; a mistyped one is answered with the most similar."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            self.fail(not_among(str(value), self.choices), param, ctx)
+        return str(value)
+
+
+def not_among(word: str, choices: Sequence[str]) -> str:
+    """A message that a word is none of the choices."""
+    return f"{word!r} is not one of {', '.join(choices)}{suggestion(word, choices)}"
 
 
 class ListsCommand(click.Command):

@@ -26,7 +26,9 @@ def flags_of(command: click.Command) -> dict[str, str]:
     return flags
 
 
-def with_flags(message: str, flags: Mapping[str, str]) -> str:
+def with_flags(
+    message: str, flags: Mapping[str, str], others: Mapping[str, str] | None = None
+) -> str:
     """Write the Python arguments that a message names as options of the command line.
 
     A name is an argument at the start of the message, and wherever it has a value, as in
@@ -35,7 +37,8 @@ def with_flags(message: str, flags: Mapping[str, str]) -> str:
 
     Args:
         message: Of an error.
-        flags: See :func:`flags_of`.
+        flags: Those of the command, see :func:`flags_of`.
+        others: Those of other commands, which the remedy may name.
 
     Example:
         >>> flags = {"penalty": "--penalty", "schedule": "--schedule"}
@@ -46,15 +49,17 @@ def with_flags(message: str, flags: Mapping[str, str]) -> str:
     if first and first[1] in flags:
         message = flags[first[1]] + message[first.end() :]
 
+    every = {**(others or {}), **flags}
+
     def with_value(found: re.Match[str]) -> str:
         name, value = found[1], found[2].strip("'")
-        if name not in flags:
+        if name not in every:
             return found[0]
-        return flags[name] if value == "True" else f"{flags[name]} {value}"
+        return every[name] if value == "True" else f"{every[name]} {value}"
 
     message = re.sub(r"(?<![^\s(])([a-z]\w*)=('[^']*'|[\w.-]*\w)", with_value, message)
     return re.sub(
         r"(?<![^\s(])[a-z0-9]+(?:_[a-z0-9]+)+(?=$|[\s:;,)])",
-        lambda found: flags.get(found[0], found[0]),
+        lambda found: every.get(found[0], found[0]),
         message,
     )

@@ -10,9 +10,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from pyg_stgcn.cli._lists import ListsCommand, Numbers, Words
+from pyg_stgcn.cli._lists import Choice, ListsCommand, Numbers, Words
 from pyg_stgcn.cli._messages import with_flags
 from pyg_stgcn.cli._numbers import number
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.names import parse_augmentations
 from pyg_stgcn.runs.option_fields import Option
 from pyg_stgcn.runs.options import OPTIONS, TrainOptions
 
@@ -53,7 +55,7 @@ class RecordOption(click.Option):
             more["type"] = Words() if option.allowed is None else Numbers(option.allowed)
             more["callback"] = _as_list
         elif option.choices:
-            more["type"] = click.Choice(option.choices)
+            more["type"] = Choice(option.choices)
         elif option.allowed is not None:
             more["type"] = number(option.allowed)
         told = option.auto or (None if default in (None, False, [], {}, "") else default)
@@ -148,8 +150,6 @@ def configured(
 
 def make_options(values: dict[str, Any]) -> TrainOptions:
     """The record; mistakes in it are wrong usage."""
-    from pyg_stgcn.errors import InputError
-
     try:
         return TrainOptions.of(**values)
     except InputError as error:
@@ -164,15 +164,7 @@ def _as_list(ctx: click.Context, param: click.Parameter, value: Any) -> list[Any
 def _augmentations(
     ctx: click.Context, param: click.Parameter, words: tuple[str, ...]
 ) -> dict[str, float]:
-    if not words:
-        return {}
-    from pyg_stgcn.errors import InputError
-    from pyg_stgcn.runs.augmentation import make_augmentations, parse_augmentations
-    from pyg_stgcn.skeletons import get_skeleton
-
     try:
-        values = parse_augmentations(words)
-        make_augmentations(values, get_skeleton("ntu25"))
+        return parse_augmentations(words)
     except InputError as error:
         raise click.BadParameter(str(error)) from None
-    return values

@@ -6,12 +6,16 @@ import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from pyg_stgcn.progress import logger as progress
+from pyg_stgcn.progress import print_above_bars
 from pyg_stgcn.text import joined, printable, to_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def echo(text: str, *, err: bool = False) -> None:
@@ -21,7 +25,9 @@ def echo(text: str, *, err: bool = False) -> None:
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        echo(record.getMessage(), err=True)
+        line = printable(record.getMessage(), keep="\n\t")
+        if not print_above_bars(line):
+            click.echo(line, err=True)
 
 
 @contextlib.contextmanager
@@ -42,6 +48,17 @@ def print_json(content: object) -> None:
     click.echo(to_json(content))
 
 
+def _console() -> Console:
+    """A console that raises the error if the reader of its output has gone; rich's would exit."""
+    from rich.console import Console
+
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise
+
+    return Output()
+
+
 def print_table(
     header: Sequence[str],
     rows: Iterable[Sequence[object]],
@@ -51,11 +68,11 @@ def print_table(
 ) -> None:
     """Print a table to standard output; the first :obj:`texts` columns are flush left."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console, ConsoleRenderable
+    from rich.console import ConsoleRenderable
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = _console()
     if not console.is_terminal:
         # Rich assumes 80 columns for a pipe, which would break long names.
         console.width = 160

@@ -15,6 +15,7 @@ from pyg_stgcn.cli._options import config_option
 from pyg_stgcn.cli._output import echo
 from pyg_stgcn.cli._plain import option
 from pyg_stgcn.ranges import PROCESSES, SEED
+from pyg_stgcn.text import count
 
 if TYPE_CHECKING:
     from pyg_stgcn.studies.jobs import Job
@@ -68,7 +69,7 @@ def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
 
 
 def train_missing(
-    stage: str, planned: Sequence[Job], parallel: int, *, only_print: bool
+    stage: str, planned: Sequence[Job], parallel: int, *, only_print: bool, later: int = 0
 ) -> list[Job]:
     """Train the unfinished runs, or print their commands.
 
@@ -77,6 +78,7 @@ def train_missing(
         planned: Independent runs.
         parallel: Number of runs at the same time.
         only_print: Whether to print the commands instead.
+        later: Number of runs of later stages.
 
     Returns:
         The runs whose commands were printed; empty after training.
@@ -92,6 +94,7 @@ def train_missing(
             click.echo(job.command)
         return missing
     finished = len(planned) - len(missing)
-    echo(f"{stage}: {finished} of {len(planned)} runs are finished", err=True)
-    run_jobs(missing, parallel)
+    further = f", {later} in later stages" if later else ""
+    echo(f"{stage}: {finished} of {count(len(planned), 'run')} finished{further}", err=True)
+    run_jobs(missing, parallel, later=later)
     return []

@@ -21,6 +21,7 @@ from pyg_stgcn.cli._output import (
 )
 from pyg_stgcn.cli._plain import option
 from pyg_stgcn.cli._study import study_options, train_missing
+from pyg_stgcn.errors import InputError
 from pyg_stgcn.ranges import FRACTION
 
 #: Options of 'train' that this command sets itself.
@@ -70,11 +71,12 @@ def command(
     --print-commands prints one independent command a line. When all are done, the same call without
     this option writes the tables ('pyg-stgcn sweep --help' shows the command for Slurm).
     """
-    from pyg_stgcn.errors import InputError
+    given = configured(ctx, options, config_file)
+    make_options({**given, "levels": list(levels)})
+    check_names(given)
+
     from pyg_stgcn.studies.assemblies import plan_assemblies, summarise_assemblies
 
-    given = configured(ctx, options, config_file)
-    check_names(make_options({**given, "levels": list(levels)}))
     try:
         planned = plan_assemblies(out, given, levels, controls, seeds)
     except InputError as error:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyg_stgcn.cli._checks import check_runs
 from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._lists import ListsCommand, Names, WholeNumbers
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import echo, print_json, print_table
 from pyg_stgcn.cli._plain import option
 from pyg_stgcn.ranges import BATCH, FRAMES, PERSONS, PROCESSES, ROUNDS
+from pyg_stgcn.text import count
 
 if TYPE_CHECKING:
     from pyg_stgcn.profiling.measure import Measurement
@@ -86,6 +88,8 @@ def command(
     deciles, and the speed-up over the first backend in the same round. Memory is that of a forward
     pass, without the weights. Writes bench.csv, bench.json and bench.png into --out.
     """
+    check_runs(run)
+
     from pyg_stgcn.cli._device import check_device
     from pyg_stgcn.evaluation.run_backends import bench_run
     from pyg_stgcn.profiling.measure import Setting
@@ -113,7 +117,7 @@ def command(
     print_table(
         ("setting", "backend", "ms", "deciles", "speed-up", "deciles", "MiB", "difference"),
         [_row(entry) for entry in found],
-        title=f"{run}, {rounds} rounds",
+        title=f"{run}, {count(rounds, 'round')}",
         texts=2,
     )
     echo(f"figure: {figure or RunFiles(folder).bench('png')}")
@@ -123,7 +127,7 @@ def _row(entry: Measurement) -> tuple[Any, ...]:
     setting = entry.setting
     memory = "" if entry.peak_bytes is None else f"{entry.peak_bytes / 2**20:.1f}"
     return (
-        f"{setting.clips} x {setting.persons} persons, {setting.threads} threads",
+        f"{setting.clips} x {count(setting.persons, 'person')}, {count(setting.threads, 'thread')}",
         entry.backend,
         f"{entry.milliseconds:.2f}",
         f"{entry.fastest:.2f} to {entry.slowest:.2f}",

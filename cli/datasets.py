@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyg_stgcn.cli._checks import NameType, check_runs
 from pyg_stgcn.cli._figure import figure_option
+from pyg_stgcn.cli._group import HelpfulGroup
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 from pyg_stgcn.cli._plain import option
@@ -29,14 +30,19 @@ if TYPE_CHECKING:
 #: Number of most often missing joints to print, and the longest bar of a histogram.
 _WORST, _BAR = 3, 40
 
-_name = click.argument("name", metavar="NAME|FILE.pkl")
+_name = click.argument("name", type=NameType("dataset"), metavar="NAME|FILE.pkl")
 _root = option(
     "--root", metavar="DIR", help="Folder of the datasets.  [default: data; a pickle's own folder]"
 )
 _source = option(
     "--source", metavar="FILE|DIR", help="Local copy of the dataset's archive or raw files."
 )
-_skeleton = option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
+_skeleton = option(
+    "--skeleton",
+    type=NameType("skeleton"),
+    metavar="NAME|FILE.json",
+    help="Skeleton of a pickle.",
+)
 _strict = option("--strict", is_flag=True, help="Stop at the first clip that cannot be used.")
 _skip_bad = option(
     "--skip-bad", is_flag=True, help="Skip all clips that cannot be used, however many."
@@ -44,7 +50,7 @@ _skip_bad = option(
 _json = option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
-@click.group("datasets")
+@click.group("datasets", cls=HelpfulGroup)
 def command() -> None:
     """List, prepare and describe datasets."""
 
@@ -123,8 +129,8 @@ def _look_through(dataset: SkeletonDataset) -> dict[str, Any]:
             "by_joint": dict(zip(names, missing.joints.tolist(), strict=True)),
             "worst": {joint: fraction for fraction, joint in worst if fraction > 0},
         },
-        "frames_without_a_person": missing.frames,
-        "frames_without_the_main_person": missing.main,
+        "frames_missing_a_person": missing.frames,
+        "frames_missing_the_main_person": missing.main,
         "up": geometry.up,
         "lengths_in": "body sizes" if geometry.relative else "units of the data",
         "joint_heights": dict(zip(names, _finite(geometry.heights), strict=True)),
@@ -251,12 +257,9 @@ def _trained_edges(run: Path, dataset: SkeletonDataset) -> Tensor:
 @_json
 def list_command(as_json: bool) -> None:
     """List the datasets that have a name."""
-    from pyg_stgcn.datasets import DATASETS
+    from pyg_stgcn.datasets import describe_datasets
 
-    rows = {
-        name: (sys.modules[kind.__module__].__doc__ or "").splitlines()[0]
-        for name, kind in DATASETS.items()
-    }
+    rows = describe_datasets()
     if as_json:
         print_json(rows)
         return
@@ -278,8 +281,8 @@ def info_command(figure: Path | None, as_json: bool, **where: Any) -> None:
 
     A joint is missing if all its coordinates are zero (except for the root in 3-D poses relative to
     it), or if its score is zero. Missing joints are counted in the frames that show their person. A
-    frame is without a person if at least one person of the clip is missing. The main person is the
-    one seen in the most frames; in 3-D, training drops the frames without it.
+    frame misses a person if at least one person of the clip is not in it. The main person is the
+    one seen in the most frames; in 3-D, training drops the frames that miss it.
 
     The heights of the joints and the lengths of the bones are means over a sample of the clips. A
     warning appears if they do not fit the skeleton: the joints may be in another order.
@@ -304,8 +307,8 @@ def _print_info(info: dict[str, Any]) -> None:
         [
             ("joints missing", percent(missing["fraction"])),
             *((f"  {joint}", percent(fraction)) for joint, fraction in missing["worst"].items()),
-            ("frames in which a person is missing", percent(info["frames_without_a_person"])),
-            ("frames without the main person", percent(info["frames_without_the_main_person"])),
+            ("frames missing a person", percent(info["frames_missing_a_person"])),
+            ("frames missing the main person", percent(info["frames_missing_the_main_person"])),
         ],
     )
     _print_joints(info)
@@ -371,6 +374,9 @@ def show_command(clip: str, figure: Path, run: Path | None, fps: int, **where: A
     the mean weight of the edge in the trained graph, and the strongest edges that are not bones are
     drawn too.
     """
+    if run is not None:
+        check_runs(run)
+
     from pyg_stgcn.datasets.store.lookup import find_clip
     from pyg_stgcn.plots.clips import draw_clip
 

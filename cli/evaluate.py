@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from pyg_stgcn.cli._checks import NameType, check_runs
 from pyg_stgcn.cli._figure import figure_option
+from pyg_stgcn.cli._lists import Choice
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import (
     echo,
@@ -18,6 +20,8 @@ from pyg_stgcn.cli._output import (
     sparsity_rows,
 )
 from pyg_stgcn.cli._plain import option
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.names import MODES, dropped_fraction
 from pyg_stgcn.ranges import VIEWS
 from pyg_stgcn.text import joined
 
@@ -41,21 +45,22 @@ _ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
 )
 @option(
     "--mode",
-    type=click.Choice(["random", "block", "prefix", "suffix", "periodic"]),
+    type=Choice(MODES),
     help="Choice of the dropped frames.  [default: random]",
 )
 @option(
     "--repair",
-    type=click.Choice(["interpolate"]),
+    type=Choice(["interpolate"]),
     help="Fill in missing frames and joints by linear interpolation.",
 )
 @option(
     "--checkpoint",
-    type=click.Choice(["best", "last"]),
+    type=Choice(["best", "last"]),
     help="Evaluate a checkpoint, also of an unfinished run.  [default: the final weights]",
 )
 @option(
     "--dataset",
+    type=NameType("dataset"),
     metavar="NAME|FILE.pkl",
     help="Other data, or the new path of the data of the run.  [default: the data of the run]",
 )
@@ -68,7 +73,12 @@ _ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
 @option("--benchmark", help="Benchmark of the data, a pair of splits such as xsub.")
 @option("--root", metavar="DIR", help="Folder of the datasets.  [default: that of the run]")
 @option("--source", metavar="FILE|DIR", help="Local copy of the dataset's archive or raw files.")
-@option("--skeleton", metavar="NAME|FILE.json", help="Skeleton of a pickle.")
+@option(
+    "--skeleton",
+    type=NameType("skeleton"),
+    metavar="NAME|FILE.json",
+    help="Skeleton of a pickle.",
+)
 @option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @figure_option("the confusion matrix or the robustness", beside="the figure in RUN")
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -106,6 +116,7 @@ def command(
     With --checkpoint, the names contain the checkpoint: evaluation-best.json.
     """
     _check_corruption(corruption, mode, repair)
+    check_runs(run)
     result = _evaluate(run, corruption, mode, repair, views, device, checkpoint, figure, where)
     if as_json:
         print_json(result)
@@ -156,9 +167,6 @@ def _check_corruption(corruption: str | None, mode: str | None, repair: str | No
             raise click.UsageError("--corruption all takes every --mode; leave the option out")
         return
 
-    from pyg_stgcn.errors import InputError
-    from pyg_stgcn.transforms.corrupt import dropped_fraction
-
     try:
         dropped_fraction(corruption)
     except InputError as error:
@@ -174,7 +182,7 @@ def _print_evaluation(result: dict[str, Any], figure: Path | None) -> None:
                 for label, name in _ACCURACIES.items()
                 if name in result
             ),
-            ("clips", result["samples"]),
+            ("clips", result["clips"]),
             *([("without a label", result["unlabelled"])] if result["unlabelled"] else []),
             ("views", result["views"]),
             *sparsity_rows(result),
@@ -212,7 +220,7 @@ def _print_robustness(result: dict[str, Any], figure: Path | None) -> None:
         title=f"{_title(result)}{repair}",
     )
     echo(
-        f"clips: {result['samples']}, views: {result['views']}\n"
+        f"clips: {result['clips']}, views: {result['views']}\n"
         f"kept: {percent(1 - result['sparsity'])} of the maskable weights, "
         f"{percent(result['params_kept_fraction'])} of all parameters\n"
         f"table: {result['robustness_csv']}\nfigure: {figure or result['robustness_png']}"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from pyg_stgcn.cli._checks import check_runs
+from pyg_stgcn.cli._lists import Choice
 from pyg_stgcn.cli._output import echo
 from pyg_stgcn.cli._plain import option
 
@@ -17,7 +19,7 @@ FORMATS = ("sparse", "onnx", "pt2")
 @option(
     "--format",
     "kind",
-    type=click.Choice(FORMATS),
+    type=Choice(FORMATS),
     default="sparse",
     show_default=True,
     help="sparse: for this package; onnx: for onnxruntime and others; pt2: for torch.export.",
@@ -27,7 +29,7 @@ FORMATS = ("sparse", "onnx", "pt2")
 )
 @option(
     "--checkpoint",
-    type=click.Choice(["best", "last"]),
+    type=Choice(["best", "last"]),
     help="Export a checkpoint, also of an unfinished run.  [default: the final weights]",
 )
 @option("--half", is_flag=True, help="Store the weights in half precision (sparse only).")
@@ -44,12 +46,14 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
     skeleton, the classes and the preprocessing as JSON. The file pyg_stgcn_prepare.py, written
     beside the model, turns raw poses into its inputs; it needs NumPy only.
     """
+    if half and kind != "sparse":
+        raise click.UsageError(f"--half is for sparse files; leave it out of a {kind} file")
+    check_runs(run)
+
     from pyg_stgcn.recognition import describe, save, save_prepare
     from pyg_stgcn.runs.folder import Run
     from pyg_stgcn.runtime.export_files import save_onnx, save_pt2
 
-    if half and kind != "sparse":
-        raise click.UsageError(f"--half is for sparse files; leave it out of a {kind} file")
     trained = Run.open(run, checkpoint)
     model, preprocessing = trained.load_model(), trained.preprocessing
     if kind == "sparse":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pyg_stgcn.cli._checks import check_runs
 from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._lists import ListsCommand, Numbers
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
@@ -49,6 +50,7 @@ def command(
     """
     if search and weights is not None:
         raise click.UsageError("--weights and --search exclude each other")
+    check_runs(*runs)
 
     from pyg_stgcn.evaluation.fusion import fuse_runs
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyg_stgcn.cli._checks import check_runs
 from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 from pyg_stgcn.cli._plain import option
@@ -31,6 +32,8 @@ def command(runs: tuple[Path, ...], figure: Path | None, as_json: bool) -> None:
     the number that either keeps. Chance is the overlap of two random masks with the same density
     in each layer.
     """
+    check_runs(*runs)
+
     from pyg_stgcn.evaluation.inspection import compare, inspect_run, networks_of, plot_groups
 
     found = [inspect_run(run) for run in runs]

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from pyg_stgcn.cli import train
+from pyg_stgcn.cli._checks import check_names, check_runs
 from pyg_stgcn.cli._lists import Names
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._options import GroupedCommand, configured, record_options
@@ -23,6 +24,7 @@ from pyg_stgcn.cli._output import (
 from pyg_stgcn.cli._plain import option
 from pyg_stgcn.cli._study import study_options, train_missing
 from pyg_stgcn.ranges import PART, ROUNDS, whole
+from pyg_stgcn.text import count
 
 #: Options of 'train' that a lottery sets itself, and those that change masks during training.
 _OWN = train.MASKING - {"include", "exclude", "allocation", "min_density", "score_scale"}
@@ -104,10 +106,13 @@ def command(
     prints those of the next round.
     """
     _check_usage(ctx, options)
+    check_runs(*options["from"])
 
     lottery = _make(ctx, out, config_file, options)
+    later = lottery.num_runs
     for name, planned in lottery.stages():
-        if train_missing(name, planned, jobs, only_print=print_commands):
+        later -= len(planned)
+        if train_missing(name, planned, jobs, only_print=print_commands, later=later):
             return
     if print_commands:
         return
@@ -138,11 +143,13 @@ def _check_usage(ctx: click.Context, options: dict[str, Any]) -> None:
 
 
 def _make(ctx: click.Context, out: Path, config_file: Path | None, options: dict[str, Any]) -> Any:
+    own = {name: options.pop(name) for name in _LOTTERY}
+    given = configured(ctx, options, config_file)
+    check_names(given)
+
     from pyg_stgcn.sparsity import rate_for
     from pyg_stgcn.studies.lotteries import Lottery, planned_run, rewind_epoch, runs_by_seed
 
-    own = {name: options.pop(name) for name in _LOTTERY}
-    given = configured(ctx, options, config_file)
     rounds, rate = own["rounds"], own["rate"] or 0.2
     if own["final_sparsity"] is not None:
         rate = rate_for(rounds, own["final_sparsity"])
@@ -153,8 +160,8 @@ def _make(ctx: click.Context, out: Path, config_file: Path | None, options: dict
         own["rewind_epoch"] = rewind_epoch(epochs)
     elif own["rewind_epoch"] not in range(epochs):
         raise click.BadParameter(
-            f"{own['rewind_epoch']}: the runs have {epochs} epochs; choose one before the last, "
-            "or 0",
+            f"{own['rewind_epoch']}: the runs have {count(epochs, 'epoch')}; choose one before the "
+            "last, or 0",
             param_hint="--rewind-epoch",
         )
     sources = runs_by_seed(own["from"], dense)

@@ -8,17 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyg_stgcn.cli._checks import NameType
 from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import echo, print_json, print_table, sparsity_rows
 from pyg_stgcn.cli._plain import option
+from pyg_stgcn.names import BACKBONES
 from pyg_stgcn.ranges import BATCH, CHANNELS, FRAMES, PERSONS
+from pyg_stgcn.runs.run_files import RunFiles
+from pyg_stgcn.text import count, suggestion
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from pyg_stgcn.models.backbone import Backbone
     from pyg_stgcn.profiling.cost import LayerCost
+
+
+def _check_model(name: str) -> None:
+    if name not in BACKBONES:
+        raise click.BadParameter(
+            f"{name!r} is neither the folder of a run nor one of {', '.join(BACKBONES)}"
+            f"{suggestion(name, BACKBONES)}",
+            param_hint="MODEL",
+        )
 
 
 def _from_run(folder: Path) -> tuple[Backbone, dict[str, Any]]:
@@ -32,13 +45,8 @@ def _from_run(folder: Path) -> tuple[Backbone, dict[str, Any]]:
 
 
 def _from_name(name: str, skeleton: str, channels: int, graph: str | None) -> Backbone:
-    from pyg_stgcn.models import create_model, list_models
+    from pyg_stgcn.models import create_model
 
-    if name not in list_models():
-        raise click.BadParameter(
-            f"{name!r} is neither the folder of a run nor one of {', '.join(list_models())}",
-            param_hint="MODEL",
-        )
     options: dict[str, Any] = {} if graph is None else {"graph": graph}
     model: Any = create_model(name, 60, skeleton, base_channels=channels, **options)
     return model
@@ -48,6 +56,7 @@ def _from_name(name: str, skeleton: str, channels: int, graph: str | None) -> Ba
 @click.argument("model", metavar="MODEL|RUN")
 @option(
     "--skeleton",
+    type=NameType("skeleton"),
     default="ntu25",
     show_default=True,
     metavar="NAME|FILE.json",
@@ -60,7 +69,11 @@ def _from_name(name: str, skeleton: str, channels: int, graph: str | None) -> Ba
     show_default=True,
     help="Channels of the first stage of a MODEL.",
 )
-@option("--graph", help="Graph of a MODEL.  [default: the model's published one]")
+@option(
+    "--graph",
+    type=NameType("graph"),
+    help="Graph of a MODEL.  [default: the model's published one]",
+)
 @option(
     "--frames", type=number(FRAMES), default=100, show_default=True, help="Frames of each clip."
 )
@@ -89,11 +102,16 @@ def command(
     MACs count only those that are not zero. The time is the median of repeated forward passes; the
     memory is the peak of one pass. For a RUN, the sparsity is shown too.
     """
+    folder = Path(model)
+    if folder.is_dir():
+        RunFiles(folder).check_is_run()
+    else:
+        _check_model(model)
+
     from pyg_stgcn.cli._device import check_device
     from pyg_stgcn.models import random_clips
 
     check_device(device)
-    folder = Path(model)
     kept: dict[str, Any] = {}
     if folder.is_dir():
         backbone, kept = _from_run(folder)
@@ -101,7 +119,7 @@ def command(
         backbone = _from_name(model, skeleton, channels, graph)
     backbone = backbone.to(device)
     layers, totals = _measure(backbone, random_clips(backbone, batch, persons, frames))
-    title = f"{model}, {batch} x {persons} persons, {frames} frames"
+    title = f"{model}, {batch} x {count(persons, 'person')}, {count(frames, 'frame')}"
     rows = [vars(layer) for layer in layers]
     if as_json:
         print_json({"model": model, **totals, **kept, "layers": rows})
@@ -141,7 +159,7 @@ def _print_tables(
     print_table(
         ("total", ""),
         [
-            ("parameters", f"{totals['params']:,}"),
+            ("parameters", f"{totals['params_total']:,}"),
             ("without classifier", f"{totals['params_without_head']:,}"),
             *(sparsity_rows(kept) if kept else ()),
             ("GMACs, dense", f"{totals['macs'] / 1e9:.3f}"),
@@ -163,7 +181,7 @@ def _measure(
     head = sum(parameter.numel() for parameter in backbone.head.parameters())
     params = sum(parameter.numel() for parameter in backbone.parameters())
     return layers, {
-        "params": params,
+        "params_total": params,
         "params_without_head": params - head,
         "macs": sum(layer.macs for layer in layers),
         "effective_macs": sum(layer.effective_macs for layer in layers),

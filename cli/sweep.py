@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pyg_stgcn.cli._checks import check_names
 from pyg_stgcn.cli._lists import Names, Numbers
 from pyg_stgcn.cli._options import GroupedCommand, configured, record_options
 from pyg_stgcn.cli._output import (
@@ -73,9 +74,11 @@ def command(
     \b
     sbatch --array=1-N --wrap 'eval "$(sed -n "${SLURM_ARRAY_TASK_ID}p" commands.txt)"'
     """
+    given = configured(ctx, options, config_file)
+    check_names(given)
+
     from pyg_stgcn.studies.sweeps import plan_sweep, summarise_sweep
 
-    given = configured(ctx, options, config_file)
     planned = plan_sweep(out, given, sparsities, methods, seeds)
     train_missing("sweep", planned, jobs, only_print=print_commands)
     if print_commands:

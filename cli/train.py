@@ -20,6 +20,8 @@ from pyg_stgcn.cli._options import (
 )
 from pyg_stgcn.cli._output import echo, print_json, print_summary
 from pyg_stgcn.runs.options import OPTIONS
+from pyg_stgcn.runs.run_files import RunFiles, resume_command
+from pyg_stgcn.signals import Stopped
 
 #: Options of masks, which a ticket has itself.
 MASKING = {name for name, option in OPTIONS.items() if option.group == "sparsity"}
@@ -31,7 +33,6 @@ def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -
     from pyg_stgcn.runs.config_file import load_config
     from pyg_stgcn.runs.options import PLACEMENT
     from pyg_stgcn.runs.paths import absolute_options, is_file, with_absolute_paths
-    from pyg_stgcn.runs.run_files import RunFiles
 
     if folder.is_dir() and never_began(folder):
         raise click.UsageError(
@@ -124,22 +125,24 @@ def command(
                     f"--ticket brings its own masks; leave {OPTIONS[name].flag} out"
                 )
 
-    from pyg_stgcn.runs.run_files import RunFiles, resume_command
-    from pyg_stgcn.signals import Stopped
-    from pyg_stgcn.training.runner import train
-
     if resume and out is not None:
         config = _resumed_config(ctx, out, options)
         if RunFiles(out).is_finished:
             raise click.UsageError(f"{out}: the run is finished; see its summary.json")
     else:
-        config = make_options(configured(ctx, options, config_file))
-    check_names(config)
+        values = configured(ctx, options, config_file)
+        config = make_options(values)
+        check_names(values)
     if print_config:
         _print_config(config)
         return
-    check_benchmark(config)
+
+    from pyg_stgcn.runs.claim import check_folder
+    from pyg_stgcn.training.runner import train
+
     folder = out or _default_folder(config)
+    check_folder(config, folder, resume=resume)
+    check_benchmark(config)
     try:
         summary = train(config, folder, resume=resume)
     except Stopped as stop:

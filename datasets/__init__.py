@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from importlib import import_module
+from importlib.abc import SourceLoader
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DATASETS",
     "HMDB51",
+    "NAMES",
     "NTU60",
     "NTU120",
     "NWUCLA",
@@ -50,6 +54,7 @@ __all__ = [
     "SkeletonDataset",
     "SkeletonPickle",
     "SyntheticActions",
+    "describe_datasets",
     "pad_clips",
 ]
 
@@ -76,28 +81,41 @@ _HOME_OF = {
     "SyntheticActions": "synthetic.synthetic_actions",
     "pad_clips": "clip_loader",
 }
-_NAMED = (
-    "SyntheticActions",
-    "UTDMHAD",
-    "NTU60",
-    "NTU120",
-    "NTU60HRNet",
-    "NTU120HRNet",
-    "Kinetics400Skeleton",
-    "Kinetics400HRNet",
-    "FineGYM99",
-    "FineGYM288",
-    "NWUCLA",
-    "SBU",
-    "HMDB51",
-    "UCF101",
-)
+_CLASS_OF = {
+    "synthetic": "SyntheticActions",
+    "utd-mhad": "UTDMHAD",
+    "ntu60": "NTU60",
+    "ntu120": "NTU120",
+    "ntu60-hrnet": "NTU60HRNet",
+    "ntu120-hrnet": "NTU120HRNet",
+    "kinetics400-skeleton": "Kinetics400Skeleton",
+    "kinetics400-hrnet": "Kinetics400HRNet",
+    "finegym99": "FineGYM99",
+    "finegym288": "FineGYM288",
+    "nw-ucla": "NWUCLA",
+    "sbu": "SBU",
+    "hmdb51": "HMDB51",
+    "ucf101": "UCF101",
+}
+#: Names of the datasets, known without importing their classes.
+NAMES = tuple(_CLASS_OF)
+
+
+def describe_datasets() -> dict[str, str]:
+    """One line about each dataset, by name: the first of its module, which is not imported."""
+    found = {}
+    for name, kind in _CLASS_OF.items():
+        spec = find_spec(f"{__name__}.{_HOME_OF[kind]}")
+        assert spec is not None and isinstance(spec.loader, SourceLoader)
+        source = ast.parse(spec.loader.get_source(spec.name) or "")
+        found[name] = (ast.get_docstring(source) or "").splitlines()[0]
+    return found
 
 
 def __getattr__(name: str) -> Any:
     """Import a dataset on first use (PEP 562)."""
     if name == "DATASETS":
-        value: Any = {kind.name: kind for kind in map(__getattr__, _NAMED)}
+        value: Any = {name: __getattr__(kind) for name, kind in _CLASS_OF.items()}
     elif name in _HOME_OF:
         value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
     else:

@@ -53,6 +53,17 @@ def joined(*parts: str | None) -> str:
     return ", ".join(part for part in parts if part is not None)
 
 
+def count(number: int, noun: str) -> str:
+    """A number and what it counts, in the plural unless it is one.
+
+    Example:
+        >>> count(1, "epoch"), count(2_000, "clip"), count(3, "class"), count(0, "batch")
+        ('1 epoch', '2,000 clips', '3 classes', '0 batches')
+    """
+    ending = "es" if noun.endswith(("s", "tch")) else "s"
+    return f"{number:,} {noun}{'' if number == 1 else ending}"
+
+
 def shorten(text: str, most: int) -> str:
     """Shorten a text to at most so many characters by leaving out its middle."""
     if len(text) <= most:

@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 
 from pyg_stgcn.datasets.store.fingerprint import file_sha256
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.progress import transfer
 from pyg_stgcn.text import printable
 
 logger = logging.getLogger(__name__)
@@ -223,20 +224,8 @@ def _check_room(url: str, part: _Part, missing: int) -> None:
 
 
 def _receive(response: requests.Response, path: Path, total: int | None, patience: float) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    console = Console(stderr=True)
-    name = TextColumn("{task.description}", markup=False)
-    columns = (name, BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with (
-        path.open("ab") as file,
-        Progress(
-            *columns, console=console, disable=not console.is_terminal, transient=True
-        ) as progress,
-    ):
+    with path.open("ab") as file, transfer(printable(path.stem), total, file.tell()) as advance:
         have = file.tell()
-        task = progress.add_task(printable(path.stem), total=total, completed=have)
         since, had = time.monotonic(), have
         while total is None or have < total:
             try:
@@ -248,7 +237,7 @@ def _receive(response: requests.Response, path: Path, total: int | None, patienc
                 break
             file.write(block)
             have += len(block)
-            progress.advance(task, len(block))
+            advance(len(block))
             if time.monotonic() - since > patience:
                 if have - had < _LEAST:
                     raise _BrokenOffError(f"{_describe(have, total)}, too slow")

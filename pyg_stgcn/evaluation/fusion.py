@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.matching import class_numbers
 from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.tables import write_json
-from pyg_stgcn.text import joined
+from pyg_stgcn.text import count, joined
 
 #: Candidate weights of every run in a search, and the largest number of combinations.
 SEARCH_WEIGHTS = (0, 1, 2, 3, 4)
@@ -47,8 +49,8 @@ def fuse(
     """
     if len(weights) != len(probabilities):
         raise InputError(
-            f"weights {_text(weights)}: {len(weights)} weights for {len(probabilities)} runs; "
-            "give one for each"
+            f"weights {_text(weights)}: {count(len(weights), 'weight')} for {len(probabilities)} "
+            "runs; give one for each"
         )
     if min(weights) < 0 or not 0 < sum(weights) < np.inf:
         raise InputError(
@@ -107,11 +109,12 @@ def fuse_runs(
         figure: Another file for the figure, such as a PDF.
 
     Returns:
-        ``top1``, ``top5``, ``mean_class``, ``samples``, ``chosen_by``, ``fusion_png`` and ``runs``,
-        with the weight and accuracies of each.
+        ``top1``, ``top5``, ``mean_class``, ``clips``, ``views``, ``chosen_by``, ``fusion_png`` and
+        ``runs``, with the weight and accuracies of each.
 
     Raises:
-        InputError: There are fewer than two runs, their data differ, or predictions are missing.
+        InputError: There are fewer than two runs, their clips or numbers of views differ, or
+            predictions are missing.
     """
     if len(folders) < 2:
         raise InputError(f"{len(folders)} run to fuse; name at least two")
@@ -136,7 +139,8 @@ def fuse_runs(
         "dataset": runs[0].config.data.dataset,
         "benchmark": runs[0].config.data.benchmark,
         **accuracies,
-        "samples": len(labels),
+        "clips": len(labels),
+        "views": predictions[0].num_views,
         "chosen_by": chosen_by,
         "fusion_png": str(out / "fusion.png"),
         "runs": rows,
@@ -163,7 +167,7 @@ def _search(runs: Sequence[Run]) -> list[float]:
         if run.config.data.hold_out == 0:
             raise InputError(
                 f"{run.folder}: was trained on all training clips, so none are held out for the "
-                "search of weights (test clips must not choose them); train with a hold_out of 0.1"
+                "search of weights (test clips must not choose them); train with hold_out=0.1"
             )
     held_out = _matching(runs, [Predictions.load(run.held_out_predictions) for run in runs])
     return search_weights([one.probabilities for one in held_out], held_out[0].labels)
@@ -190,7 +194,21 @@ def _matching(runs: Sequence[Run], predictions: list[Predictions]) -> list[Predi
                 "fuse runs on the "
                 "same data"
             )
+    _check_views(runs, [one.num_views for one in predictions])
     return predictions
+
+
+def _check_views(runs: Sequence[Run], views: Sequence[int]) -> None:
+    """Refuse means over different numbers of views: they are not equally accurate."""
+    if len(set(views)) == 1:
+        return
+    fewer = next(run for run, number in zip(runs, views, strict=True) if number < max(views))
+    listed = ", ".join(f"{run.folder}: {number}" for run, number in zip(runs, views, strict=True))
+    raise InputError(
+        f"the runs were evaluated with different numbers of views ({listed}); evaluate them "
+        f"with the same number, as by 'pyg-stgcn evaluate {shlex.quote(str(fewer.folder))} "
+        f"--views {max(views)}'"
+    )
 
 
 def _in_order_of(first: Run, run: Run, predictions: Predictions) -> Predictions:
@@ -203,7 +221,7 @@ def _in_order_of(first: Run, run: Run, predictions: Predictions) -> Predictions:
     numbers = np.array(class_numbers(run.classes, first.classes, run.folder, first.folder))
     probabilities = np.empty_like(predictions.probabilities)
     probabilities[:, numbers] = predictions.probabilities
-    return Predictions(predictions.names, numbers[predictions.labels], probabilities)
+    return replace(predictions, labels=numbers[predictions.labels], probabilities=probabilities)
 
 
 def _text(weights: Sequence[float]) -> str:

@@ -14,7 +14,6 @@ from pyg_stgcn.evaluation.evaluation_data import EvaluationClips, EvaluationData
 from pyg_stgcn.evaluation.metrics import classification_metrics
 from pyg_stgcn.evaluation.run_evaluation import evaluate_model
 from pyg_stgcn.plots.results import plot_robustness
-from pyg_stgcn.progress import with_progress
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.tables import write_csv, write_json
@@ -62,7 +61,7 @@ def evaluate_robustness(
     Returns:
         ``rows``, one of the intact clips and one of each corruption, with ``dropped`` (the fraction
         of dropped frames), ``mode``, ``top1``, ``top5`` and ``mean_class``; ``dataset``,
-        ``benchmark``, ``stream``, ``repair``, ``views``, ``samples``, ``seed``, the counts of
+        ``benchmark``, ``stream``, ``repair``, ``views``, ``clips``, ``seed``, the counts of
         :func:`~pyg_stgcn.runs.run_sparsity.sparsity_summary` and the paths of the files.
 
     Raises:
@@ -76,15 +75,21 @@ def evaluate_robustness(
     model, clips = run.load_model(), open_clips_for(run, data).labelled()
     counts = sparsity_summary(model, run, run.load_masks(model))
     rows = []
-    for step in with_progress([None, *corruptions], "Evaluating"):
+    for number, step in enumerate([None, *corruptions], start=1):
         extra = repairs if step is None else [step, *repairs]
         predictions = evaluate_model(
-            model, clips.dataset, clips.config, num_views=num_views, device=device, extra=extra
+            model,
+            clips.dataset,
+            clips.config,
+            num_views=num_views,
+            device=device,
+            extra=extra,
+            description=f"corruption {number} of {1 + len(corruptions)}",
         )
         row: dict[str, Any] = {"dropped": 0.0, "mode": None}
         row |= {} if step is None else {"dropped": step.ratio, "mode": step.mode}
         rows.append(row | classification_metrics(predictions.probabilities, predictions.labels))
-    settings = {"repair": repair, "views": num_views, "samples": len(clips.dataset), "seed": SEED}
+    settings = {"repair": repair, "views": num_views, "clips": len(clips.dataset), "seed": SEED}
     return _write(clips, name, rows, settings | counts, figure)
 
 

@@ -22,12 +22,14 @@ from pyg_stgcn.evaluation.evaluation_data import (
 )
 from pyg_stgcn.evaluation.metrics import classification_metrics, confusion
 from pyg_stgcn.plots.results import plot_confusion
+from pyg_stgcn.progress import with_progress
 from pyg_stgcn.runs.batches import clip_transform, make_loader, split_held_out
 from pyg_stgcn.runs.folder import DIVERGED, Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.tables import write_csv, write_json, write_table
+from pyg_stgcn.text import count
 
 _BATCH_SIZE = 64
 
@@ -108,6 +110,7 @@ def evaluate_model(
     num_views: int,
     device: torch.device | str = "cpu",
     extra: Sequence[BaseTransform] = (),
+    description: str = "evaluating",
 ) -> Predictions:
     """Evaluate a model on some clips.
 
@@ -118,6 +121,7 @@ def evaluate_model(
         num_views: Views drawn from each clip; their probabilities are averaged.
         device: Where to compute.
         extra: Steps after the normalisation, such as corruptions.
+        description: Text of its progress.
     """
     dataset.transform = clip_transform(
         config, dataset, train=False, num_views=num_views, extra=extra
@@ -126,7 +130,9 @@ def evaluate_model(
     loader = make_loader(dataset, _BATCH_SIZE, config.optim.seed, shuffle=False)
     parts = []
     with torch.inference_mode():
-        for batch in loader:
+        for batch in with_progress(
+            loader, f"{description}, {count(num_views, 'view')} of each clip, batches"
+        ):
             parts.append(mean_probabilities(model, batch.to(device), num_views).float().cpu())
     probabilities = torch.cat(parts).numpy()
     invalid = ~np.isfinite(probabilities).reshape(len(dataset), -1).all(axis=1)
@@ -135,7 +141,7 @@ def evaluate_model(
             f"{invalid.sum()} of {len(dataset)} clips have probabilities that are not numbers, the "
             f"first is {dataset.names[int(invalid.argmax())]}: the model has diverged; {DIVERGED}"
         )
-    return Predictions(np.array(dataset.names), dataset.labels, probabilities)
+    return Predictions(np.array(dataset.names), dataset.labels, probabilities, num_views)
 
 
 def evaluate_run(
@@ -165,8 +171,8 @@ def evaluate_run(
         figure: Another file for the figure, such as a PDF.
 
     Returns:
-        ``top1``, ``top5``, ``mean_class``, ``views``, ``samples``, ``unlabelled`` (the number of
-        samples without a label), ``dataset``, ``benchmark``, ``split``, the counts of
+        ``top1``, ``top5``, ``mean_class``, ``views``, ``clips``, ``unlabelled`` (the number of
+        clips without a label), ``dataset``, ``benchmark``, ``split``, the counts of
         :func:`~pyg_stgcn.runs.run_sparsity.sparsity_summary` and the paths of the files. If no clip
         has a label, there are no accuracies and no confusion matrix.
 
@@ -190,7 +196,7 @@ def evaluate_run(
         "split": clips.split,
         **(_accuracies(clips, predictions) if labelled.any() else {}),
         "views": num_views,
-        "samples": len(labelled),
+        "clips": len(labelled),
         "unlabelled": int((~labelled).sum()),
         **kept,
     }

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.names import check_name
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.text import suggestion
 
@@ -46,11 +47,7 @@ def create_model(name: str, num_classes: int, skeleton: Skeleton | str, **option
     Raises:
         InputError: If there is no such model, or it has no such option.
     """
-    if name not in _FACTORIES:
-        raise InputError(
-            f"model {name!r}: there is no such model{suggestion(name, _FACTORIES)}; choose one of "
-            f"{', '.join(list_models())}"
-        )
+    check_name("model", name, list_models())
     factory = _FACTORIES[name]
     valid = _options(factory)
     for option in options:

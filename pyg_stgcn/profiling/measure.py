@@ -20,6 +20,7 @@ from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.example_clips import random_clips
 from pyg_stgcn.profiling.backends import Runner, make_runner
 from pyg_stgcn.runtime.fold import copy_plain
+from pyg_stgcn.text import count
 
 WARM_UP = 2
 
@@ -112,7 +113,7 @@ def compare_backends(
                 tell(f"{backend}, {_words(setting)}")
                 runners[backend] = made.get(backend, model, setting)
                 outputs[backend] = _first_passes(runners[backend], clips)
-            tell(f"{rounds} rounds, {_words(setting)}")
+            tell(f"{count(rounds, 'round')}, {_words(setting)}")
             times = _paired(runners, clips, rounds)
             for backend in backends:
                 yield _measurement(backend, setting, times, outputs, peaks[backend][number])
@@ -141,8 +142,8 @@ class _Runners:
 
 def _words(setting: Setting) -> str:
     return (
-        f"{setting.clips} x {setting.persons} persons, {setting.frames} frames, "
-        f"{setting.threads} threads"
+        f"{setting.clips} x {count(setting.persons, 'person')}, {count(setting.frames, 'frame')}, "
+        f"{count(setting.threads, 'thread')}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from filelock import FileLock, Timeout
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import leftovers, remove_leftovers
 from pyg_stgcn.runs.folder import Run
+from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.run_files import RunFiles, resume_command
 
 _LOCK = ".lock"
@@ -66,6 +68,22 @@ def claimed(run: Run, *, resume: bool) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def check_folder(config: TrainOptions, folder: Path, *, resume: bool) -> None:
+    """Check the folder of a run before its data are opened, which may take long.
+
+    Args:
+        config: Options of the run.
+        folder: The run directory.
+        resume: As for :func:`claimed`.
+
+    Raises:
+        InputError: The folder is not empty, or is a file.
+    """
+    # Another process of the same training may have written to it already.
+    if config.hardware.num_nodes == 1 and os.environ.get("LOCAL_RANK", "0") == "0":
+        _check_free(folder, resume)
 
 
 def _check_free(folder: Path, resume: bool) -> None:

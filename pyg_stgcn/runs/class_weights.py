@@ -18,8 +18,7 @@ from pyg_stgcn.jsonfile import read_text
 from pyg_stgcn.ranges import CLASS_WEIGHT
 from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.folder import Run
-
-BALANCED = "balanced"
+from pyg_stgcn.runs.options import BALANCED
 
 
 def class_weights(

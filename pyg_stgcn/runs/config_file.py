@@ -88,11 +88,6 @@ def load_config(path: Path) -> tuple[TrainOptions, dict[str, Any]]:
         InputError: The file is missing or is not the configuration of a run.
     """
     if not path.exists():
-        if path.with_suffix(".json").exists():
-            raise InputError(
-                f"{path.parent}: is a run of an older version, with a config.json; "
-                "train the run again"
-            )
         raise InputError(f"{path.parent}: no {path.name}; name the folder of a training run")
     values, metadata = read_options(path, RESTORE)
     # A run fills these in before it writes the file.

@@ -110,8 +110,7 @@ class Run(RunFiles):
             InputError: The folder is missing or does not hold a run.
         """
         folder = Path(folder)
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; name the folder of a training run")
+        RunFiles(folder).check_is_run()
         with contextlib.suppress(OSError):  # Files of a folder may be readable, but not its list.
             for path in folder.iterdir():
                 check_is_file(path)

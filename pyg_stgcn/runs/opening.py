@@ -12,8 +12,9 @@ from pyg_stgcn.datasets import DATASETS, SkeletonDataset, SkeletonPickle
 from pyg_stgcn.datasets.store.dividing import copies_across, divide_by_class
 from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.runs.matching import match_dataset
-from pyg_stgcn.runs.paths import DEFAULT_ROOT, is_file
+from pyg_stgcn.runs.paths import DEFAULT_ROOT, check_dataset, is_file
 from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.text import count
 
 if TYPE_CHECKING:
     from pyg_stgcn.runs.options import TrainOptions
@@ -151,7 +152,7 @@ def labelled_clips(dataset: SkeletonDataset, what: object) -> SkeletonDataset:
         raise InputError(f"{what}: no clip has a label; label them, or name other clips")
     if labelled.all():
         return dataset
-    warn_once(logger, f"{what}: {(~labelled).sum()} clips without a label are left out")
+    warn_once(logger, f"{what}: {count((~labelled).sum(), 'clip')} without a label left out")
     return dataset.copy(np.flatnonzero(labelled))
 
 
@@ -172,12 +173,8 @@ def _open_source(config: TrainOptions, split: str, **options: Any) -> SkeletonDa
             )
         root = config.data.root or DEFAULT_ROOT
         return DATASETS[config.data.dataset](root, source=config.data.source, **options)
+    check_dataset(config.data.dataset)
     path = Path(config.data.dataset)
-    if not is_file(config.data.dataset):
-        raise InputError(
-            f"{config.data.dataset}: neither a dataset nor a pickle file; "
-            f"datasets are {', '.join(DATASETS)}"
-        )
     if config.data.source is not None:
         raise InputError(
             f"source {config.data.source}: {path} is a file itself; leave the option out"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.ranges import Range
+from pyg_stgcn.text import count
 
 if TYPE_CHECKING:
     from pyg_stgcn.runs.options import TrainOptions
@@ -72,8 +73,8 @@ def _check_assembly(options: TrainOptions) -> None:
         return
     if model.experts is not None and len(model.experts) != len(model.levels):
         raise InputError(
-            f"experts: {len(model.experts)} backbones for {len(model.levels)} levels; "
-            "name one for each level"
+            f"experts: {count(len(model.experts), 'backbone')} for "
+            f"{count(len(model.levels), 'level')}; name one for each level"
         )
     if sparsity.sparsity:
         raise InputError(
@@ -112,6 +113,6 @@ def _check_ticket(options: TrainOptions) -> None:
         )
     if epochs is not None and sparsity.save_epoch >= epochs:
         raise InputError(
-            f"save_epoch {sparsity.save_epoch}: the run has {epochs} epochs; choose one before the "
-            "last, or 0"
+            f"save_epoch {sparsity.save_epoch}: the run has {count(epochs, 'epoch')}; choose one "
+            "before the last, or 0"
         )

@@ -29,6 +29,8 @@ from pyg_stgcn.runs.option_fields import Option, option, options_of
 UNMASKED = "head.*"
 #: Method "score" as the paper's release trains it.
 RELEASED = "released"
+#: Value of ``class_weights`` that is no file.
+BALANCED = "balanced"
 METHODS = ("feedback", "magnitude", "score", RELEASED, "rigl", "set", "random")
 
 

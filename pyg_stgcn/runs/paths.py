@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyg_stgcn.datasets import DATASETS
-from pyg_stgcn.runs.class_weights import BALANCED
-from pyg_stgcn.runs.options import TrainOptions
-from pyg_stgcn.skeletons import list_skeletons
+from pyg_stgcn.datasets import NAMES
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.names import list_skeletons
+from pyg_stgcn.runs.options import BALANCED, TrainOptions
+from pyg_stgcn.text import suggestion
 
 #: Default folder of the datasets that have a name.
 DEFAULT_ROOT = "data"
@@ -19,9 +20,22 @@ _PATHS = ("root", "source", "val", "init", "ticket")
 
 def is_file(dataset: str | None) -> bool:
     """Whether ``dataset`` is the path of a file, which need not exist, and no dataset's name."""
-    if dataset is None or dataset in DATASETS:
+    if dataset is None or dataset in NAMES:
         return False
     return Path(dataset).suffix in (".pkl", ".pickle") or Path(dataset).exists()
+
+
+def check_dataset(dataset: str) -> None:
+    """Check the name of a dataset, or the path of a pickle, which need not exist.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if dataset not in NAMES and not is_file(dataset):
+        raise InputError(
+            f"{dataset}: neither a dataset nor a pickle file{suggestion(dataset, NAMES)}; "
+            f"datasets are {', '.join(NAMES)}"
+        )
 
 
 def absolute_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +53,7 @@ def absolute_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def with_root(options: Mapping[str, Any]) -> dict[str, Any]:
     """As :func:`absolute_options`, and fill in the default root of a dataset that has a name."""
-    needs_root = options["dataset"] in DATASETS and options.get("root") is None
+    needs_root = options["dataset"] in NAMES and options.get("root") is None
     return absolute_options({**options, "root": DEFAULT_ROOT} if needs_root else options)
 
 

@@ -19,7 +19,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 
 #: Kind of the values and number of dimensions of each array.
-_ARRAYS = {"names": ("U", 1), "labels": ("i", 1), "probabilities": ("f", 2)}
+_ARRAYS = {"names": ("U", 1), "labels": ("i", 1), "probabilities": ("f", 2), "num_views": ("i", 0)}
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # A file of a few kilobytes must not be able to fill the memory. Compression shrinks probabilities
 # and names to about a tenth.
@@ -40,11 +40,13 @@ class Predictions:
         names: Names of the clips ``[N]``.
         labels: Their classes ``[N]``.
         probabilities: Class probabilities ``[N, num_classes]``.
+        num_views: Views of each clip that the probabilities are averaged over.
     """
 
     names: NDArray[np.str_]
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
+    num_views: int
 
     def save(self, path: Path) -> None:
         """Write a compressed NumPy file.
@@ -75,7 +77,8 @@ class Predictions:
         if not path.is_file():
             raise InputError(f"{path}: is not a file; remove it, then {again}")
         try:
-            found = cls(**_read_arrays(path))
+            arrays = _read_arrays(path)
+            found = cls(num_views=int(arrays.pop("num_views")), **arrays)
             found._check()
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({brief(error)}); {again}") from None
@@ -95,6 +98,8 @@ class Predictions:
                 f"labels from {self.labels.min()} to {self.labels.max()} are not all among "
                 f"{num_classes} classes"
             )
+        if self.num_views < 1:
+            raise ValueError(f"{self.num_views} views of each clip are none")
         _check_letters(self.names)
         sums = self.probabilities.sum(axis=1, dtype=np.float64)
         # NaN is not less than anything.

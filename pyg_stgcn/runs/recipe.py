@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyg_stgcn.runs.options import RELEASED
 from pyg_stgcn.sparsity.allocation import MIN_DENSITY
+from pyg_stgcn.text import count
 
 if TYPE_CHECKING:
     from pyg_stgcn.runs.options import TrainOptions
@@ -101,9 +102,11 @@ def describe_recipe(options: TrainOptions, num_training_clips: int) -> str:
     """
     name, _ = default_recipe(num_training_clips, options.optim.recipe)
     kind = "small data" if name == "small" else name
+    frames, epochs = options.data.clip_frames, options.optim.epochs
+    assert frames is not None and epochs is not None
     return (
-        f"recipe: {kind} ({num_training_clips:,} clips): width {options.model.channels}, "
-        f"{options.data.clip_frames} frames, {options.optim.epochs} epochs"
+        f"recipe: {kind} ({count(num_training_clips, 'clip')}): width {options.model.channels}, "
+        f"{count(frames, 'frame')}, {count(epochs, 'epoch')}"
     )
 
 

@@ -6,6 +6,9 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.text import suggestion
+
 _CONFIG = "config.toml"
 _CHECKPOINTS = "checkpoints"
 
@@ -157,6 +160,22 @@ class RunFiles:
     def is_started(self) -> bool:
         """Whether the folder holds a run that can be continued."""
         return self.config_file.exists()
+
+    def check_is_run(self) -> None:
+        """Check that the folder holds a run.
+
+        Raises:
+            InputError: The folder is missing, or has no configuration.
+        """
+        if not self.folder.is_dir():
+            beside = self.folder.absolute().parent
+            names = [path.name for path in beside.iterdir()] if beside.is_dir() else []
+            raise InputError(
+                f"{self.folder}: no such folder{suggestion(self.folder.name, names)}; name the "
+                "folder of a training run"
+            )
+        if not self.config_file.exists():
+            raise InputError(f"{self.folder}: no {_CONFIG}; name the folder of a training run")
 
     @property
     def is_finished(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.text import suggestion
+from pyg_stgcn.names import check_partition, hops_of
 
 # A weight of zero means that there is no edge. This one is lost in any sum, in single precision
 # too, and a power of two, so that no conversion changes it.
@@ -18,7 +17,6 @@ FAINT_WEIGHT = 2.0**-100
 
 #: What a graph of many learnable partitions may have at most: it takes a GB in each stage.
 MAX_EDGES = 2**24
-PARTITIONS = ("stgcn_spatial", "spatial", "random", "uniform", "binary_adj", "distance-k")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,23 +73,19 @@ def partition_graph(
         InputError: If there is no such partition.
     """
     distance = hop_distance(num_joints, bones)
-    by_distance = re.fullmatch(r"distance-([1-9]\d{0,3})", partition)
-    if by_distance:
-        adjacency = _by_distance(distance, int(by_distance[1]))
+    hops = hops_of(partition)
+    check_partition(partition)
+    if hops is not None:
+        adjacency = _by_distance(distance, hops)
     elif partition == "stgcn_spatial":
         adjacency = _stgcn_spatial(distance, center)
     elif partition == "spatial":
         adjacency = _spatial(num_joints, bones)
     elif partition == "uniform":
         adjacency = _normalize((distance <= 1).float()).unsqueeze(0)
-    elif partition == "binary_adj":
-        adjacency = (distance == 1).float().unsqueeze(0)
     else:
-        raise InputError(
-            f"partition {partition!r}: there is no such partition"
-            f"{suggestion(partition, PARTITIONS)}; "
-            f"choose one of {', '.join(PARTITIONS)} (k = 1, 2, ...)"
-        )
+        assert partition == "binary_adj"
+        adjacency = (distance == 1).float().unsqueeze(0)
     edge_type, source, target = adjacency.nonzero(as_tuple=True)
     return SkeletonGraph(
         edge_index=torch.stack([source, target]),

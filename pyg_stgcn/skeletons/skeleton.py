@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file, write_atomically
+from pyg_stgcn.names import check_skeleton_name, list_skeletons
 from pyg_stgcn.skeletons.difference import describe_difference
 from pyg_stgcn.skeletons.partitions import SkeletonGraph, partition_graph, random_graph
 from pyg_stgcn.skeletons.skeleton_checks import check_length, check_skeleton, shown
@@ -199,13 +200,6 @@ class Skeleton:
         write_atomically(Path(path), lambda file: file.write_text(text, encoding="utf-8"))
 
 
-def list_skeletons() -> list[str]:
-    """The names of the built-in skeletons."""
-    folder = resources.files(__package__) / "layouts"
-    names = [entry.name for entry in folder.iterdir()]
-    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
-
-
 def get_skeleton(name: str | os.PathLike[str]) -> Skeleton:
     """Returns a built-in skeleton, or reads one from a JSON file.
 
@@ -215,16 +209,10 @@ def get_skeleton(name: str | os.PathLike[str]) -> Skeleton:
     Raises:
         InputError: If there is no such skeleton, or the file describes none.
     """
-    text = os.fspath(name)
-    names = list_skeletons()
-    if isinstance(name, str) and name in names:
+    if isinstance(name, str) and name in list_skeletons():
         return _builtin(name)
-    if text.endswith(".json") or Path(text).name != text or Path(text).is_file():
-        return Skeleton.from_json(text)
-    raise InputError(
-        f"skeleton {text!r}: there is no such skeleton{suggestion(text, names)}; choose one of "
-        f"{', '.join(names)}, or give the path of a JSON file"
-    )
+    check_skeleton_name(os.fspath(name))
+    return Skeleton.from_json(name)
 
 
 @cache

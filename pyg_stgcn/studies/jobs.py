@@ -10,19 +10,23 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.progress import tell
+from pyg_stgcn.progress import Pace, bars, duration, tell
 from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.options import OPTIONS, PLACEMENT, TrainOptions
 from pyg_stgcn.runs.paths import with_absolute_paths, with_root
 from pyg_stgcn.runs.recipe import FILLED_IN
 from pyg_stgcn.runs.run_files import RunFiles
-from pyg_stgcn.signals import END_WITH_INPUT, stop_on
-from pyg_stgcn.text import shell_word
+from pyg_stgcn.signals import END_WITH_INPUT, Stopped, stop_on
+from pyg_stgcn.text import count, shell_word
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Job:
         return self.files.is_finished
 
 
-def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
+def run_jobs(jobs: Sequence[Job], parallel: int, *, later: int = 0) -> None:
     """Run trainings, several at a time, and divide the cores among them.
 
     Small trainings in parallel use the cores better than one after the other with all threads
@@ -103,6 +107,7 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
     Args:
         jobs: The trainings.
         parallel: Number of trainings at the same time.
+        later: Number of trainings that follow in another call, for the estimate of the time.
 
     Raises:
         InputError: A training has failed; its messages have been printed.
@@ -111,45 +116,92 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> None:
     width = max((len(job.label) for job in jobs), default=0)
     stop = threading.Event()
 
-    def run(job: Job) -> None:
-        if stop.is_set():
-            return
-        process = subprocess.Popen(
-            # A module and not code, so that Lightning can start it again for every further device.
-            [sys.executable, "-m", "pyg_stgcn.cli", *job.words],
-            env={"OMP_NUM_THREADS": threads, **os.environ, END_WITH_INPUT: "1"},
-            # A pipe without data: it closes when this process ends, even by SIGKILL.
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            # A process group: the processes that a training starts are stopped with it.
-            start_new_session=True,
-        )
-        assert process.stderr is not None
-        reader = threading.Thread(target=_relay, args=(f"{job.label:>{width}}", process.stderr))
-        reader.start()
-        while process.poll() is None:
-            if stop.wait(0.2):
-                _kill_group(process)
-        if process.returncode:
-            # The other processes of the training would wait for this one for ever.
-            _kill_group(process)
-        reader.join()
-        if process.returncode and not stop.is_set():
-            stop.set()
-            raise InputError(f"the training {job.label} failed, see above")
+    with ExitStack() as stack:
+        report = _Report(len(jobs), later, stack.enter_context(bars()))
 
-    with stop_on("SIGTERM", "SIGHUP"), ThreadPoolExecutor(parallel) as pool:
+        def run(job: Job) -> None:
+            if not stop.is_set():
+                report.begins(job)
+                _run(job, threads, f"{job.label:>{width}}", stop)
+                report.ends(job)
+
+        stack.enter_context(stop_on("SIGTERM", "SIGHUP"))
+        pool = stack.enter_context(ThreadPoolExecutor(parallel))
         try:
             list(pool.map(run, jobs))
+        except Stopped as error:
+            error.remedy += "; it keeps the finished runs and continues the others"
+            raise
         finally:
             stop.set()
 
 
-def _relay(label: str, lines: IO[str]) -> None:
-    for line in lines:
-        tell(f"{label}: {line.rstrip()}")
+class _Report:
+    """Lines, and a bar in a terminal, about the runs that begin and end."""
+
+    def __init__(self, total: int, later: int, progress: Progress | None) -> None:
+        self.total, self.begun, self.ended = total, 0, 0
+        self._pace = Pace(total + later)
+        self._progress, self._lock = progress, threading.Lock()
+        if progress is not None:
+            self._task = progress.add_task("runs", total=total, status="")
+
+    def begins(self, job: Job) -> None:
+        with self._lock:
+            self.begun += 1
+            tell(f"start of {job.label}: run {self.begun} of {self.total}")
+
+    def ends(self, job: Job) -> None:
+        with self._lock:
+            self.ended += 1
+            self._pace.done += 1
+            left = f"{self.ended} of {count(self.total, 'run')} finished"
+            if self._pace.left:
+                left += f", about {duration(self._pace.left)} left"
+            if self._progress is not None:
+                self._progress.update(self._task, completed=self.ended, status=left)
+            tell(f"end of {job.label}: {left}")
+
+
+def _run(job: Job, threads: str, label: str, stop: threading.Event) -> None:
+    """Run one training until its end, or until the others are stopped."""
+    process = subprocess.Popen(
+        # A module and not code, so that Lightning can start it again for every further device.
+        [sys.executable, "-m", "pyg_stgcn.cli", *job.words],
+        env={"OMP_NUM_THREADS": threads, **os.environ, END_WITH_INPUT: "1"},
+        # A pipe without data: it closes when this process ends, even by SIGKILL.
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A process group: the processes that a training starts are stopped with it.
+        start_new_session=True,
+    )
+    failures: list[OSError] = []
+
+    def relay() -> None:
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                tell(f"{label}: {line.rstrip()}")
+        except OSError as error:  # Nobody reads the lines any more.
+            failures.append(error)
+            stop.set()
+
+    reader = threading.Thread(target=relay)
+    reader.start()
+    while process.poll() is None:
+        if stop.wait(0.2):
+            _kill_group(process)
+    if process.returncode:
+        # The other processes of the training would wait for this one for ever.
+        _kill_group(process)
+    reader.join()
+    if failures:
+        raise failures[0]
+    if process.returncode and not stop.is_set():
+        stop.set()
+        raise InputError(f"the training {job.label} failed, see above")
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:

@@ -126,6 +126,11 @@ class Lottery:
         """The ticket and its controls."""
         return (TICKET, *self.controls)
 
+    @property
+    def num_runs(self) -> int:
+        """Number of the runs of all stages."""
+        return len(self.seeds) * (1 + self.rounds * len(self.variants))
+
     def stages(self) -> Iterator[tuple[str, list[Job]]]:
         """Stages of trainings. Those of one stage can run in parallel, after the previous stages.
 

@@ -37,6 +37,10 @@ class TrainingDivergedError(InputError):
 class ActionRecognizer(pl.LightningModule):
     """Trains a backbone, and its masks if it has any.
 
+    The recorded losses of training and validation are both plain cross-entropies, means over the
+    clips, so that they can be compared. Label smoothing, class weights, the classifiers of experts
+    and penalties count in the recorded objective only, which is what the optimiser minimises.
+
     SGD with Nesterov momentum, a cosine from ``lr`` to zero over all steps, and cross-entropy: the
     recipe of PYSKL. Learned scores of masks have a parameter group of their own. By default it
     has no weight decay, which would pull all scores towards zero, and a higher learning rate: with
@@ -61,7 +65,7 @@ class ActionRecognizer(pl.LightningModule):
         training_model: A module with the same parameters that computes the training steps instead.
         seed: Seed of random operations inside a step, such as dropout.
         controller: Controller of the masks; stepped after every optimiser step.
-        penalties: Penalties to add to the training loss; the recorded loss is without them.
+        penalties: Penalties to add to the training loss.
     """
 
     def __init__(
@@ -104,7 +108,10 @@ class ActionRecognizer(pl.LightningModule):
         top1 = MulticlassAccuracy(num_classes, average="micro")
         self.train_metrics = MetricCollection({"train_top1": top1})
         self.val_metrics = MetricCollection({"val_top1": top1.clone(), "val_top5": top5})
-        # A mean that ignores NaN would hide a model that predicts NaN.
+        # They get one value a clip, so that the last, small batch counts less: with this strategy,
+        # torchmetrics ignores weights. Another one, which ignores NaN, would hide a model that
+        # predicts NaN.
+        self.objective = MeanMetric(nan_strategy="disable")
         self.train_loss = MeanMetric(nan_strategy="disable")
         self.val_loss = MeanMetric(nan_strategy="disable")
         self._validated: dict[str, float] = {}
@@ -132,10 +139,11 @@ class ActionRecognizer(pl.LightningModule):
         total = loss + sum(self._loss(part, batch) for part in auxiliary)
         if not torch.isfinite(total):
             raise self._diverged(f"the loss is {total.item()}", batch_idx)
-        self.train_loss.update(loss.detach(), weight=len(batch.y))
+        total = total + sum(penalty() for penalty in self.penalties)
+        self.objective.update(total.detach().expand(len(batch.y)))
+        self.train_loss.update(cross_entropy(logits.detach(), batch.y, reduction="none"))
         self.train_metrics.update(logits.detach(), batch.y)
-        self.log("loss", total, prog_bar=True, logger=False)
-        return total + sum(penalty() for penalty in self.penalties)
+        return total
 
     def _diverged(self, what: str, batch_idx: int) -> TrainingDivergedError:
         return TrainingDivergedError(
@@ -176,7 +184,7 @@ class ActionRecognizer(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         logits = self.model(*_tensors(self._in_precision(batch)))
-        self.val_loss.update(cross_entropy(logits, batch.y), weight=len(batch.y))
+        self.val_loss.update(cross_entropy(logits, batch.y, reduction="none"))
         self.val_metrics.update(logits, batch.y)
 
     def on_validation_epoch_end(self) -> None:
@@ -195,13 +203,14 @@ class ActionRecognizer(pl.LightningModule):
         arrived = self.controller is None or self.controller.at_final_sparsity
         selection = self._validated["val_top1"] if arrived and finite else -1.0
         self.log("selection", selection, logger=False, sync_dist=True)
-        self.log("sparsity", self.sparsity, prog_bar=True, logger=False, sync_dist=True)
-        self.log("val_top1", self._validated["val_top1"], prog_bar=True, sync_dist=True)
 
     def take_epoch_metrics(self) -> dict[str, float]:
         """Metrics of the current epoch, over all processes; of the validation if there was one."""
-        values = {"train_loss": self.train_loss.compute(), **self.train_metrics.compute()}
-        self.train_loss.reset()
+        losses = {"objective": self.objective, "train_loss": self.train_loss}
+        values = {name: loss.compute() for name, loss in losses.items()}
+        values |= self.train_metrics.compute()
+        for loss in losses.values():
+            loss.reset()
         self.train_metrics.reset()
         metrics = {name: float(value) for name, value in values.items()} | self._validated
         self._validated = {}

@@ -13,7 +13,7 @@ from torch import nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.runs.claim import claimed, prepare_folder
+from pyg_stgcn.runs.claim import check_folder, claimed, prepare_folder
 from pyg_stgcn.runs.class_weights import check_same_weights
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.new_run import describe_run, open_clips
@@ -24,7 +24,7 @@ from pyg_stgcn.runs.same_data import check_same_data
 from pyg_stgcn.runtime.experimental import SparseTraining
 from pyg_stgcn.signals import stop_on
 from pyg_stgcn.sparsity import ControllerGroup, SparsityController
-from pyg_stgcn.training.callbacks import EpochTable, tell_overview
+from pyg_stgcn.training.callbacks import EpochTable
 from pyg_stgcn.training.clip_data import ClipData
 from pyg_stgcn.training.from_ticket import (
     check_same_ticket,
@@ -34,6 +34,7 @@ from pyg_stgcn.training.masking import make_penalties, mask_model
 from pyg_stgcn.training.outcome import finish_run, fold_masks
 from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.training.recognizer import ActionRecognizer
+from pyg_stgcn.training.reporting import tell_overview
 from pyg_stgcn.training.stopping import end_launched
 from pyg_stgcn.training.trainer import make_trainer
 
@@ -107,6 +108,7 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
         >>> train(options, "runs/sparse")["top1"]
         0.93
     """
+    check_folder(config, Path(folder), resume=resume)
     clips, val, config = open_clips(config)
     assert config.optim.batch_size and config.optim.epochs and config.optim.lr
     assert config.optim.weight_decay is not None

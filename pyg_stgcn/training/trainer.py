@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -16,8 +15,9 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
-from pyg_stgcn.training.callbacks import EpochLines, EpochTable, TimeEstimate
+from pyg_stgcn.training.callbacks import EpochTable
 from pyg_stgcn.training.from_ticket import WeightKeeper
+from pyg_stgcn.training.reporting import TrainingReport
 from pyg_stgcn.training.stopping import OwnSignals
 
 #: Largest norm of an assembly's gradient, as released; its loss is the sum of several.
@@ -52,7 +52,7 @@ def make_trainer(run: Run, table: EpochTable) -> pl.Trainer:
             default_root_dir=run.folder,
             deterministic="warn" if torch.cuda.is_available() else None,
             enable_model_summary=False,
-            enable_progress_bar=sys.stderr.isatty(),
+            enable_progress_bar=False,
             logger=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
@@ -84,7 +84,6 @@ def _check_processes(trainer: pl.Trainer, config: TrainOptions) -> None:
 def _callbacks(run: Run, table: EpochTable) -> list[Callback]:
     epoch = run.config.sparsity.save_epoch
     keepers = [] if epoch is None else [WeightKeeper(run.early_weights(epoch), epoch)]
-    progress = RichProgressBar() if sys.stderr.isatty() else EpochLines(table)
     last = ModelCheckpoint(
         run.checkpoints,
         filename=run.last_checkpoint.stem,
@@ -100,7 +99,7 @@ def _callbacks(run: Run, table: EpochTable) -> list[Callback]:
         save_weights_only=True,
         save_on_train_epoch_end=False,
     )
-    return [OwnSignals(), table, progress, TimeEstimate(table), *keepers, best, last]
+    return [OwnSignals(), table, TrainingReport(run, table), *keepers, best, last]
 
 
 def _validation_interval(epochs: int) -> int:

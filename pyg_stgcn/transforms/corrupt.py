@@ -12,11 +12,8 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.names import MODES, check_name, dropped_fraction
 from pyg_stgcn.transforms.clip_tensor import clip_name, keep_present, kept_present, split_persons
-
-#: Fractions of the frames that are dropped. Only "severe" is published, as about 75 %.
-SEVERITIES = {"minor": 0.25, "moderate": 0.5, "severe": 0.75}
-MODES = ("random", "block", "prefix", "suffix", "periodic")
 
 
 @functional_transform("temporal_corruption")
@@ -51,10 +48,7 @@ class TemporalCorruption(BaseTransform):
     def __init__(
         self, severity: str | float = "severe", mode: str = "random", seed: int | None = 0
     ) -> None:
-        if mode not in MODES:
-            raise InputError(
-                f"mode {mode!r}: there is no such mode; choose from {', '.join(MODES)}"
-            )
+        check_name("mode", mode, MODES)
         self.ratio = dropped_fraction(severity)
         self.mode = mode
         self.seed = seed
@@ -121,24 +115,6 @@ class JointDropout(BaseTransform):
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.ratio}, seed={self.seed})"
-
-
-def dropped_fraction(severity: str | float) -> float:
-    """The fraction of the frames that a severity drops; a number stands for itself.
-
-    Raises:
-        InputError: If it is neither a severity nor a fraction in :math:`[0, 1)`.
-    """
-    try:
-        fraction = float(SEVERITIES.get(str(severity), severity))
-    except ValueError:
-        fraction = -1.0
-    if not 0 <= fraction < 1:
-        raise InputError(
-            f"severity {severity!r}: choose from {', '.join(SEVERITIES)}, or give the fraction of "
-            f"the frames to drop, from 0 to below 1"
-        )
-    return fraction
 
 
 def dropped_frames(mode: str, num_frames: int, num_dropped: int, draws: Tensor) -> Tensor:

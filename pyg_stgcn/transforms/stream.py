@@ -9,11 +9,9 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.names import parse_streams
 from pyg_stgcn.skeletons import Skeleton
-from pyg_stgcn.text import suggestion
 from pyg_stgcn.transforms.clip_tensor import clip_name, has_score, present_joints, split_joints
-
-STREAMS = ("joint", "bone", "joint-motion", "bone-motion")
 
 
 @functional_transform("to_stream")
@@ -81,25 +79,6 @@ class ToStream(BaseTransform):
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.stream!r}, {self.skeleton.name})"
-
-
-def parse_streams(stream: str) -> tuple[str, ...]:
-    """Takes ``"joint+bone"`` apart; the channels of a clip grow by the number of streams.
-
-    Raises:
-        InputError: If one of the names is not that of a stream, or comes twice.
-    """
-    names = tuple(stream.split("+"))
-    for name in names:
-        if name not in STREAMS:
-            raise InputError(
-                f"stream {stream!r}: there is no stream {name!r}"
-                f"{suggestion(name, STREAMS)}; "
-                f"choose from {', '.join(STREAMS)}, several joined by '+'"
-            )
-        if names.count(name) > 1:
-            raise InputError(f"stream {stream!r}: {name!r} comes twice; name it once")
-    return names
 
 
 def _motion(x: Tensor, shown: Tensor | None, scored: bool) -> Tensor:

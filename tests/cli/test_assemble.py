@@ -148,8 +148,11 @@ def test_other_commands_take_its_runs(out: Path) -> None:
             ["--init", "run", "--controls", "equal", "dense"],
             "single models of the controls (dense);",
         ),
-        (["--experts", "stgcn", "--levels", 0.5, 0.9], "1 backbones for 2 levels"),
-        (["--experts", "stgcn", "resnet", "--levels", 0.5, 0.9], "'resnet' is not one of"),
+        (["--experts", "stgcn", "--levels", 0.5, 0.9], "1 backbone for 2 levels"),
+        (
+            ["--experts", "stgcn", "resnet", "--levels", 0.5, 0.9],
+            "'resnet': there is no such model",
+        ),
         (["--levels", 0.2, 0.2, "--controls", "sparse"], "leave it out of the controls"),
         ([], "--dataset is missing"),
     ],

@@ -49,11 +49,12 @@ def test_a_run(tiny_pickle: Path, tmp_path: Path) -> None:
     [
         (["--persons", 0], "'0': out of range; choose from whole numbers from 1 to 1000"),
         (["--threads", 2, 2], "name a number twice"),
-        (["--backends", "fast"], "not all among eager, compile"),
+        (["--backends", "fast"], "not one of eager, compile"),
         (["--device", "cuda:9"], "not a device of this machine"),
     ],
 )
 def test_wrong_usage(tmp_path: Path, words: list[object], message: str) -> None:
+    (tmp_path / "config.toml").touch()
     result = call("bench", tmp_path, *words)
     assert result.exit_code == 2 and message in result.output
 

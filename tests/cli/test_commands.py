@@ -90,7 +90,7 @@ def test_evaluate(run: Path, tmp_path: Path) -> None:
     result = call("evaluate", run, "--views", 3, "--json", "--figure", figure)
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
-    assert content["views"] == 3 and content["samples"] == 18
+    assert content["views"] == 3 and content["clips"] == 18
     assert 0 <= content["top1"] <= content["top5"] <= 1
     assert Path(content["confusion_png"]).read_bytes().startswith(b"\x89PNG")
     assert "predicted class" in figure.read_text(encoding="utf-8")
@@ -107,7 +107,7 @@ def test_evaluate_with_dropped_frames(run: Path, tmp_path: Path) -> None:
     result = call("evaluate", run, "--views", 1, *words)
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
-    assert len(content["rows"]) == 1 + 5 * 3 and content["samples"] == 18
+    assert len(content["rows"]) == 1 + 5 * 3 and content["clips"] == 18
     assert Path(content["robustness_png"]) == run / "robustness.png"
     assert figure.read_bytes().startswith(b"%PDF")
     options = ["--corruption", 0.6, "--mode", "block", "--repair", "interpolate"]

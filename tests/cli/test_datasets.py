@@ -61,13 +61,13 @@ def test_info_looks_at_lengths_and_missing_joints(tiny_pickle: Path, tmp_path: P
     )
     assert info["missing_joints"]["fraction"] == pytest.approx(2 / (rows - 3) / 5)
     assert info["missing_joints"]["worst"] == {"joint1": pytest.approx(2 / (rows - 3))}
-    assert info["frames_without_a_person"] == pytest.approx(3 / sum(frames))
-    assert info["frames_without_the_main_person"] == pytest.approx(3 / sum(frames))
+    assert info["frames_missing_a_person"] == pytest.approx(3 / sum(frames))
+    assert info["frames_missing_the_main_person"] == pytest.approx(3 / sum(frames))
     histogram = info["frame_histogram"]
     assert sum(row["clips"] for row in histogram) == 54
     assert histogram[0]["from"] == min(frames) and histogram[-1]["to"] >= max(frames)
     text = call("datasets", "info", path, "--root", tmp_path).stdout
-    assert "joint1" in text and "frames without the main person" in text
+    assert "joint1" in text and "frames missing the main person" in text
     assert f"{histogram[0]['from']} to {histogram[0]['to']}" in text
 
 

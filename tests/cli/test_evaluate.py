@@ -100,7 +100,7 @@ def test_lists_are_trained_on_and_evaluated(folder: Path) -> None:
     assert result.exit_code == 2 and "exclude each other" in result.output
     passed(f"train {options} --val-split 0.2 --eval-views 1 {SMALL}")
     found = json.loads(passed("evaluate run --views 1 --split all --json"))
-    assert (found["samples"], found["unlabelled"]) == (54, 3)
+    assert (found["clips"], found["unlabelled"]) == (54, 3)
     shown = passed("evaluate run --views 1 --dataset mine.pkl --split train")
     for kind in ("evaluation", "predictions", "confusion"):
         assert f"run/{kind}-mine-train." in shown

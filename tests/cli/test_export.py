@@ -121,4 +121,5 @@ def test_runs_that_say_too_little(run: Path, tmp_path: Path) -> None:
 def test_wrong_usage(tmp_path: Path) -> None:
     result = call("export", tmp_path / "nothing", "--out", tmp_path / "model.safetensors")
     assert result.exit_code == 1 and "no such folder" in result.output
+    (tmp_path / "config.toml").touch()
     assert call("export", tmp_path).exit_code == 2

@@ -48,7 +48,7 @@ def test_an_option_takes_all_names_that_follow() -> None:
     result = CliRunner().invoke(command, ["--methods", "set", "score", "other"])
     assert result.exit_code == 0, result.output
     wrong = CliRunner().invoke(command, ["--methods", "other"])
-    assert "'other' are not all among score, set" in wrong.output
+    assert "'other' is not one of score, set" in wrong.output
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_wrong_usage(runs: list[Path], tmp_path: Path) -> None:
         result = call("fuse", *runs, *out, *words)
         assert result.exit_code == 2 and message in result.output
     short = call("fuse", *runs, *out, "--weights", 1)
-    assert short.exit_code == 1 and "1 weights for 2 runs" in short.output
+    assert short.exit_code == 1 and "1 weight for 2 runs" in short.output
     empty = tmp_path / "empty"
     shutil.copytree(runs[0], empty)
     (empty / "predictions.npz").unlink()

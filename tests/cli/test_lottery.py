@@ -51,7 +51,7 @@ def out(words: list[object]) -> Path:
     assert stages == [1, 3, 3]
     result = call(*words)
     assert result.exit_code == 0, result.output
-    assert "round 2 of 2: 3 of 3 runs are finished" in result.stderr
+    assert "round 2 of 2: 3 of 3 runs finished" in result.stderr
     return Path(str(words[words.index("--out") + 1]))
 
 
@@ -118,7 +118,7 @@ def test_a_stopped_lottery_goes_on(
     assert (cut / "metrics.csv").exists() and not (cut / "summary.json").exists()
     result = call(*words, *more)
     assert result.exit_code == 0, result.output
-    assert "dense: 1 of 1 runs are finished" in result.stderr
+    assert "dense: 1 of 1 run finished" in result.stderr
     expected, found = (
         load_file(run / "model.safetensors") for run in (out / f"round1-ticket-seed{SEED}", cut)
     )

@@ -33,6 +33,12 @@ def test_arguments_are_written_as_options(message: str, expected: str) -> None:
     assert with_flags(message, FLAGS) == expected
 
 
+def test_options_of_other_commands_in_a_remedy() -> None:
+    message = "init: held out none; train with hold_out=0.1"
+    others = {"hold_out": "--hold-out", "init": "--init"}
+    assert with_flags(message, {}, others) == "init: held out none; train with --hold-out 0.1"
+
+
 def test_the_flags_of_a_command_and_of_its_parts() -> None:
     context = click.Context(main)
     train, datasets = (main.get_command(context, name) for name in ("train", "datasets"))

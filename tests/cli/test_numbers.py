@@ -14,7 +14,7 @@ from click.types import FloatParamType, IntParamType
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.cli._lists import Numbers
-from pyg_stgcn.runs.augmentation import AUGMENTATIONS
+from pyg_stgcn.names import AUGMENTATIONS
 from pyg_stgcn.runs.options import OPTIONS as RECORD
 from pyg_stgcn.runs.options import TrainOptions
 
@@ -95,5 +95,6 @@ def test_trainings_refuse_numbers_in_words(
 
 @pytest.mark.parametrize("word", ["nan", "inf", "-1", "1e30", "1"])
 def test_evaluate_refuses_fractions_out_of_range(word: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").touch()
     result = CliRunner().invoke(main, ["evaluate", str(tmp_path), "--corruption", word])
     assert result.exit_code == 2 and "--corruption" in result.stderr

@@ -16,7 +16,7 @@ def test_a_model_by_name() -> None:
     words = ("profile", "stgcn", "--skeleton", "coco17", "--channels", 8, "--frames", 12)
     content = json.loads(call(*words, "--persons", 1, "--json").stdout)
     assert content["macs"] == sum(layer["macs"] for layer in content["layers"])
-    assert content["params"] > content["params_without_head"] > 0
+    assert content["params_total"] > content["params_without_head"] > 0
     assert content["milliseconds"] > 0 and content["peak_bytes"] > 0
     text = call(*words).stdout
     assert "stages.9.tcn.conv" in text and "GMACs, effective" in text

@@ -111,7 +111,7 @@ def test_results_of_a_test_split_stand_beside_those_of_the_run(folder: Path) -> 
     before = results(folder)
     result = evaluate(folder, split="test")
     assert results(folder) == before
-    assert (result["split"], result["samples"], result["unlabelled"]) == ("test", 6, 0)
+    assert (result["split"], result["clips"], result["unlabelled"]) == ("test", 6, 0)
     record = folder / "run/evaluation-mine-test.json"
     assert result["evaluation_json"] == str(record)
     assert json.loads(record.read_text()) == result
@@ -119,7 +119,7 @@ def test_results_of_a_test_split_stand_beside_those_of_the_run(folder: Path) -> 
     assert found.names.tolist() == [f"clip{number}" for number in range(48, 54)]
     assert result["top1"] == (found.probabilities.argmax(axis=1) == found.labels).mean()
     every = evaluate(folder, split="all")
-    assert every["samples"] == 54
+    assert every["clips"] == 54
 
 
 def test_clips_without_labels_are_only_predicted(folder: Path) -> None:
@@ -131,7 +131,7 @@ def test_clips_without_labels_are_only_predicted(folder: Path) -> None:
 
     other = rewrite(folder / "mine.pkl", remove, folder / "other.pkl")
     result = evaluate(folder, dataset=str(other))
-    assert (result["samples"], result["unlabelled"], result["split"]) == (14, 3, "all")
+    assert (result["clips"], result["unlabelled"], result["split"]) == (14, 3, "all")
     with np.load(folder / "run/predictions-other-all.npz") as file:
         found = Predictions(**file)
     right = found.probabilities.argmax(axis=1) == found.labels
@@ -191,7 +191,7 @@ def test_data_that_resemble_those_of_the_run_are_others(folder: Path) -> None:
     evaluate(folder)
     before = results(folder)
     other = rewrite(folder / "mine.pkl", swap, folder / "other.pkl")
-    assert evaluate(folder, dataset=str(other))["samples"] == 6
+    assert evaluate(folder, dataset=str(other))["clips"] == 6
     assert (folder / "run/evaluation-other-val.json").exists()
     assert results(folder) == before
 
@@ -266,4 +266,4 @@ def test_a_run_with_clips_taken_for_validation(trained: Path, tmp_path: Path) ->
     assert result["evaluation_json"] == str(tmp_path / "run/evaluation.json")
     assert np.array_equal(Predictions.load(tmp_path / "run/predictions.npz").names, own.names)
     trained_on = evaluate(tmp_path, dataset=str(moved), split="train")
-    assert trained_on["samples"] == 42
+    assert trained_on["clips"] == 42

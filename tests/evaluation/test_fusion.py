@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -97,6 +98,23 @@ def test_runs_are_fused_by_hand(runs: list[Path], tmp_path: Path) -> None:
     assert alone["top1"] == alone["runs"][1]["top1"]
 
 
+def test_means_over_different_numbers_of_views_are_not_mixed(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    one, other = (shutil.copytree(run, tmp_path / run.name) for run in runs)
+    for name in ("predictions.npz", "predictions-held-out.npz"):
+        found = Predictions.load(other / name)
+        assert found.num_views == 2
+        for search in (False, True):
+            replace(found, num_views=1).save(other / name)
+            message = rf"views \({one}: 2, {other}: 1\); .*evaluate {other} --views 2'"
+            if search or name == "predictions.npz":
+                with pytest.raises(InputError, match=message):
+                    fuse_runs([one, other], tmp_path / "fusion", search=search)
+        found.save(other / name)
+    assert fuse_runs([one, other], tmp_path / "fusion", search=True)["views"] == 2
+
+
 def test_held_out_clips_are_neither_trained_on_nor_tested(runs: list[Path]) -> None:
     held_out = [Predictions.load(run / "predictions-held-out.npz") for run in runs]
     # The same clips whatever the seed, of every class.
@@ -139,7 +157,8 @@ def test_classes_in_another_order_are_fused_by_name(runs: list[Path], tmp_path: 
     for name in ("predictions.npz", "predictions-held-out.npz"):
         found = Predictions.load(other / name)
         labels = np.argsort(order)[found.labels]
-        Predictions(found.names, labels, found.probabilities[:, order]).save(other / name)
+        probabilities = found.probabilities[:, order]
+        replace(found, labels=labels, probabilities=probabilities).save(other / name)
     result = fuse_runs([runs[0], other], tmp_path / "out", search=True)
     assert result["top1"] == expected["top1"]
     for one, two in zip(result["runs"], expected["runs"], strict=True):
@@ -156,12 +175,10 @@ def test_runs_that_do_not_match(runs: list[Path], tmp_path: Path) -> None:
     config = Run.open(runs[0]).config
     other = tmp_path / "other"
     train(config.replace(hold_out=0.0, epochs=1), other)
-    with pytest.raises(InputError, match="hold_out of 0"):
+    with pytest.raises(InputError, match="train with hold_out="):
         fuse_runs([runs[0], other], tmp_path / "out", search=True)
     predictions = Predictions.load(other / "predictions.npz")
-    Predictions(predictions.names[::-1], predictions.labels, predictions.probabilities).save(
-        other / "predictions.npz"
-    )
+    replace(predictions, names=predictions.names[::-1]).save(other / "predictions.npz")
     with pytest.raises(InputError, match="evaluated on other clips"):
         fuse_runs([runs[0], other], tmp_path / "out")
     assert not (tmp_path / "out").exists()

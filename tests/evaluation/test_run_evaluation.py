@@ -63,7 +63,7 @@ def test_results_are_those_of_the_saved_predictions(run: Run) -> None:
     result = evaluate_run(run.folder, num_views=2)
     found = Predictions.load(run.predictions)
     predicted = found.probabilities.argmax(axis=1)
-    assert (result["views"], result["samples"], result["unlabelled"]) == (2, 18, 0)
+    assert (result["views"], result["clips"], result["unlabelled"]) == (2, 18, 0)
     assert result["top1"] == pytest.approx(accuracy_score(found.labels, predicted))
     assert result["mean_class"] == pytest.approx(balanced_accuracy_score(found.labels, predicted))
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, rtol=1e-5)

@@ -3,11 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.runs.augmentation import (
-    AUGMENTATIONS,
-    make_augmentations,
-    parse_augmentations,
-)
+from pyg_stgcn.names import AUGMENTATIONS, parse_augmentations
+from pyg_stgcn.runs.augmentation import make_augmentations
 from pyg_stgcn.skeletons import get_skeleton
 
 NTU = get_skeleton("ntu25")

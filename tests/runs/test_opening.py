@@ -60,7 +60,7 @@ def test_clips_without_a_label_are_not_divided(
     config = config_of(write("mine.pkl", change=change), val_split=0.2)
     used = [*names(config, "train"), *names(config, "val")]
     assert sorted(used) == names(config, "all")[5:]
-    assert "5 clips without a label are left out" in caplog.text
+    assert "5 clips without a label left out" in caplog.text
 
 
 def test_training_clips_are_divided_and_test_clips_are_left(write: Callable[..., Path]) -> None:

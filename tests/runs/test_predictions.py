@@ -18,6 +18,7 @@ NO_CLIPS = {"names": np.array([], str), "labels": np.array([], int)}
 def npz(path: Path, **arrays: Any) -> None:
     names, labels = np.array(["a", "b"]), np.array([0, 1])
     whole = {"names": names, "labels": labels, "probabilities": np.eye(2, dtype=np.float32)}
+    whole["num_views"] = np.array(10)
     np.savez_compressed(path, **{k: v for k, v in (whole | arrays).items() if v is not None})
 
 
@@ -39,6 +40,9 @@ def npz(path: Path, **arrays: Any) -> None:
             "do not match",
         ),
         ({"probabilities": None}, "holds .*not"),
+        ({"num_views": None}, "holds .*not"),
+        ({"num_views": np.array(0)}, "0 views of each clip"),
+        ({"num_views": np.array([1, 2])}, "num_views is an array of int64 with 1 dim"),
         ({"more": np.zeros(3)}, "holds .*'more'"),
         ({"names": np.array([{}, []], object)}, "names is an array of object"),
     ],
@@ -97,12 +101,13 @@ def test_texts_that_are_none(tmp_path: Path) -> None:
 
 def test_round_trip(tmp_path: Path) -> None:
     probabilities = np.array([[0.25, 0.75], [1, 0], [0.5, 0.5]], np.float32)
-    saved = Predictions(np.array(["a", "bé", "日本"]), np.array([1, 0, 1]), probabilities)
+    saved = Predictions(np.array(["a", "bé", "日本"]), np.array([1, 0, 1]), probabilities, 10)
     saved.save(tmp_path / "predictions-best.npz")
     found = Predictions.load(tmp_path / "predictions-best.npz")
-    for name, value in vars(saved).items():
-        assert getattr(found, name).dtype == value.dtype
-        assert getattr(found, name).tolist() == value.tolist()
+    assert found.num_views == 10
+    for name in ("names", "labels", "probabilities"):
+        one, other = getattr(found, name), getattr(saved, name)
+        assert one.dtype == other.dtype and one.tolist() == other.tolist()
     assert [path.name for path in tmp_path.iterdir()] == ["predictions-best.npz"]
 
 

@@ -60,12 +60,53 @@ def test_nothing_outlives_the_command(
         wait_for(lambda: process.poll() is not None)
         assert process.returncode == 128 + number
         said = (tmp_path / "log").read_text().splitlines()
-        assert said[-1] == f"Error: stopped by {number.name}; start the same command again"
+        assert said[-1] == (
+            f"Error: stopped by {number.name}; start the same command again; it keeps the finished "
+            "runs and continues the others"
+        )
         wait_for(lambda: not processes_that_name(tmp_path))
     finally:
         for left in processes_that_name(tmp_path):
             os.kill(left, signal.SIGKILL)
         process.wait()
+
+
+@pytest.mark.timeout(1800)
+def test_every_long_command_says_how_to_go_on(
+    tiny_pickle: Path, tmp_path: Path, wait_for: Callable[[Callable[[], object]], None]
+) -> None:
+    """Stopped by Ctrl-C in the middle of its work."""
+    data = ["--dataset", str(tiny_pickle), "--root", str(tmp_path / "data"), "--accelerator", "cpu"]
+    commands = {
+        name: [name, *data, "--epochs", "100000", "--out", str(tmp_path / name)]
+        for name in ("lottery", "assemble")
+    }
+    commands["prepare"] = ["datasets", "prepare", "synthetic", "--root", str(tmp_path / "prepare")]
+    logs = {name: tmp_path / f"{name}.log" for name in commands}
+    begun = {name: lambda log=logs[name]: "start of" in log.read_text() for name in commands}
+    begun["prepare"] = lambda: list(tmp_path.glob("prepare/processed/*"))
+    processes = {}
+    for name, words in commands.items():
+        with logs[name].open("w") as log:
+            words = [sys.executable, "-m", "pyg_stgcn.cli", *words]
+            processes[name] = subprocess.Popen(words, stdout=log, stderr=log)
+    try:
+        for name, process in processes.items():
+            wait_for(lambda name=name, process=process: begun[name]() or process.poll())
+            process.send_signal(signal.SIGINT)
+            wait_for(lambda process=process: process.poll() is not None)
+            again = "Error: stopped by SIGINT; start the same command again"
+            again += (
+                ""
+                if name == "prepare"
+                else ("; it keeps the finished runs and continues the others")
+            )
+            said = logs[name].read_text().splitlines()
+            assert (process.returncode, said[-1]) == (130, again)
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
 
 
 def test_a_command_has_all_options(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from pyg_stgcn.training.callbacks import METRICS, EpochLines, EpochTable
+from pyg_stgcn.training.callbacks import METRICS, EpochTable
 from pyg_stgcn.training.recognizer import ActionRecognizer
 
 TRAINED = {"train_loss": 1.5, "train_top1": 0.25}
@@ -68,16 +68,3 @@ def test_one_process_writes(tmp_path: Path, recognizer: ActionRecognizer) -> Non
     table = EpochTable(tmp_path / "metrics.csv")
     table.on_train_epoch_end(trainer_after(1, rank=1), recognizer)
     assert len(table.rows) == 1 and not table.path.exists()
-
-
-def test_one_line_for_each_validated_epoch(
-    tmp_path: Path, recognizer: ActionRecognizer, caplog: pytest.LogCaptureFixture
-) -> None:
-    table = EpochTable(tmp_path / "metrics.csv")
-    lines = EpochLines(table)
-    with caplog.at_level("INFO"):
-        for epoch in (1, 2, 3):
-            table.on_train_epoch_end(trainer_after(epoch), recognizer)
-            lines.on_train_epoch_end(trainer_after(epoch), recognizer)
-    (line,) = caplog.messages
-    assert line.startswith("epoch   2/3  loss 1.5000  train 25.0%  val 50.0%  sparsity 0.0%  ")

@@ -66,7 +66,7 @@ def test_one_step_by_hand() -> None:
     fit(recognizer)
     expected = start - 0.1 * 1.9 * (gradient + 0.5 * start)  # Nesterov's momentum of 0.9.
     torch.testing.assert_close(model.head.weight.detach(), expected, rtol=1e-4, atol=1e-5)
-    assert recognizer.take_epoch_metrics()["train_loss"] == pytest.approx(loss.item(), rel=1e-4)
+    assert recognizer.take_epoch_metrics()["objective"] == pytest.approx(loss.item(), rel=1e-4)
 
 
 def test_the_learning_rate_falls_along_a_cosine() -> None:
@@ -113,7 +113,29 @@ def test_what_is_random_in_a_step_depends_on_the_seed_and_the_step_alone() -> No
     assert ends[0].equal(ends[1]) and not ends[0].equal(ends[2])
 
 
-def test_the_recorded_loss_is_without_penalties_and_the_gradient_with_them() -> None:
+def test_losses_of_training_and_validation_are_means_over_the_same_clips() -> None:
+    """Batches of five and three clips; the weights stay as they are."""
+    model = Model().eval()
+    x, y = torch.stack([clip.x for clip in samples()]), torch.cat([clip.y for clip in samples()])
+    expected = nn.functional.cross_entropy(model(x, torch.arange(CLIPS), CLIPS), y).item()
+    recognizer = ActionRecognizer(
+        model,
+        CLASSES,
+        lr=1e-12,
+        label_smoothing=0.3,
+        class_weights=[0.5, 1.0, 2.0],
+        freeze_backbone=True,
+    )
+    fit(recognizer, batch_size=5)
+    for clips in (slice(0, 5), slice(5, None)):
+        recognizer.validation_step(Batch.from_data_list(samples()[clips]), 0)
+    found = recognizer.take_epoch_metrics()
+    assert found["train_loss"] == pytest.approx(expected, rel=1e-5)
+    assert float(recognizer.val_loss.compute()) == pytest.approx(expected, rel=1e-5)
+    assert found["objective"] != pytest.approx(expected, rel=1e-2)
+
+
+def test_penalties_are_in_the_objective_and_not_in_the_loss() -> None:
     losses, weights = [], []
     for strength in (0.0, 5.0):
         torch.manual_seed(0)
@@ -123,8 +145,11 @@ def test_the_recorded_loss_is_without_penalties_and_the_gradient_with_them() -> 
             return strength * weight.sum()
 
         recognizer = ActionRecognizer(model, CLASSES, lr=0.1, penalties=[penalty])
+        start = model.head.weight.sum().item()
         fit(recognizer)
-        losses.append(recognizer.take_epoch_metrics()["train_loss"])
+        found = recognizer.take_epoch_metrics()
+        losses.append(found["train_loss"])
+        assert found["objective"] == pytest.approx(found["train_loss"] + strength * start, rel=1e-5)
         weights.append(model.head.weight.detach())
     assert losses[0] == losses[1]
     torch.testing.assert_close(weights[1], weights[0] - 0.1 * 1.9 * 5.0)

@@ -313,8 +313,9 @@ def test_a_folder_in_use_is_refused(config: TrainOptions, tmp_path: Path) -> Non
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "thesis.tex").write_text("do not overwrite")
+    # Before the data are opened, which may take long.
     with pytest.raises(InputError, match="--resume"):
-        train(config, folder)
+        train(config.replace(dataset="missing.pkl"), folder)
     assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
 
 
@@ -322,9 +323,6 @@ def test_unfinished_and_foreign_folders(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         Run.open(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"no config\.toml"):
-        Run.open(tmp_path)
-    (tmp_path / "config.json").touch()
-    with pytest.raises(InputError, match=r"older version, with a config\.json; train"):
         Run.open(tmp_path)
     (tmp_path / "config.toml").write_text("[data]\ndataset = 'x'\ncolour = 1\n")
     with pytest.raises(InputError, match="unknown options colour"):

@@ -184,7 +184,7 @@ def test_mistakes(clips: SimpleNamespace) -> None:
     for severity in ("major", 1.0, -0.1, float("nan"), "1"):
         with pytest.raises(InputError, match=r"minor, moderate, severe, or give the fraction"):
             TemporalCorruption(severity)
-    with pytest.raises(InputError, match=r"mode 'blocks': .* choose from random, block,"):
+    with pytest.raises(InputError, match=r"mode 'blocks': .* choose one of random, block,"):
         TemporalCorruption(0.5, "blocks")
     with pytest.raises(InputError, match="ratio: 1 of the joints"):
         JointDropout(1.0)
