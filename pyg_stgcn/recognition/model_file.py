@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +139,20 @@ def read(
     except InputError as error:
         raise InputError(f"{path}: skeleton: {brief(error)}; {_REMEDY}") from None
     model = with_weights(lambda: _build(description, skeleton), state, num_experts, path, _REMEDY)
-    compiled = ArrayModule(compile_sparse(model.eval()), threads)
-    return compiled, describe(model, description["classes"], preprocessing)
+    return compiled(model, description["classes"], preprocessing, threads)
+
+
+def compiled(
+    model: nn.Module,
+    classes: Sequence[str],
+    preprocessing: Mapping[str, Any],
+    threads: int | None = None,
+) -> tuple[ArrayModule, dict[str, Any]]:
+    """A model in memory, compiled, and its description, see
+    :meth:`~pyg_stgcn.recognition.Recognizer.from_model`.
+    """
+    about = describe(model, classes, preprocessing)
+    return ArrayModule(compile_sparse(model.eval()), threads), about
 
 
 def _build(description: Mapping[str, Any], skeleton: Skeleton) -> Backbone | Assembly:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from pyg_stgcn.recognition.prediction import Prediction
 from pyg_stgcn.recognition.prepare import ClipError, to_input
 from pyg_stgcn.recognition.raw_clips import CheckedClip, as_list, read_clip
 from pyg_stgcn.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from torch import nn
 
 #: Maps ``x [P*V, T, C]``, ``batch [P*V]`` and the number of clips to logits ``[N, classes]``.
 ArrayModel = Callable[[NDArray[np.float32], NDArray[np.int64], int], NDArray[np.float32]]
@@ -35,7 +38,7 @@ class _Input(NamedTuple):
 class Recognizer:
     """A trained model that reads raw poses.
 
-    :meth:`load` reads the file of ``pyg-stgcn export``.
+    :meth:`load` reads the file of ``pyg-stgcn export``, :meth:`from_model` takes a model in memory.
 
     Args:
         model (callable): Maps arrays ``x``, ``batch`` and the number of clips to logits.
@@ -68,6 +71,31 @@ class Recognizer:
         from pyg_stgcn.recognition.model_file import read
 
         return cls(*read(path, threads))
+
+    @classmethod
+    def from_model(
+        cls,
+        model: nn.Module,
+        classes: Sequence[str],
+        preprocessing: Mapping[str, Any],
+        *,
+        threads: int | None = None,
+    ) -> Recognizer:
+        """Compile a trained model in memory, such as that of a run.
+
+        Args:
+            model (Backbone or Assembly): The trained model, on a CPU.
+            classes (sequence of str): Names of the classes.
+            preprocessing (dict): See :func:`~pyg_stgcn.recognition.describe`.
+            threads (int, optional): See :meth:`load`.
+
+        Example:
+            >>> run = Run.open("runs/mine")
+            >>> Recognizer.from_model(run.load_model(), run.classes, run.preprocessing)
+        """
+        from pyg_stgcn.recognition.model_file import compiled
+
+        return cls(*compiled(model, classes, preprocessing, threads))
 
     @property
     def classes(self) -> list[str]:

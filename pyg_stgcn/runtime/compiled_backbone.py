@@ -121,8 +121,8 @@ class SparseBackbone(nn.Module):
             )
         features = self._features(self._normalized(persons, clips))
         # A NaN that only pruned weights would read counts too, as in the dense model.
-        features = features + (0 * persons).flatten(1).sum(1, keepdim=True)
-        return features[:, None, None]
+        spoilt = (0 * x).sum((1, 2)).view(-1, self.skeleton.num_joints).sum(1, keepdim=True)
+        return (features + spoilt)[:, None, None]
 
     @torch.no_grad()
     def forward_head(

@@ -90,6 +90,9 @@ def set_threads(model: nn.Module, threads: int) -> None:
 def limited_to(threads: int) -> Iterator[None]:
     """Lets torch use this number of threads meanwhile."""
     before = torch.get_num_threads()
+    if threads == before:
+        yield
+        return
     torch.set_num_threads(threads)
     try:
         yield

@@ -82,7 +82,10 @@ def test_equals_the_evaluation(
     model = run.load_model()
     expected = evaluate_model(model, dataset.copy(), run.config, num_views=num_views)
     dense = Recognizer(ArrayModule(model), describe(model, run.classes, run.preprocessing))
-    for one, clips in itertools.product((dense, recognizer), (dataset, arrays_of(dataset))):
+    compiled = Recognizer.from_model(model, run.classes, run.preprocessing)
+    assert compiled.about == recognizer.about == dense.about
+    ways = itertools.product((dense, compiled, recognizer), (dataset, arrays_of(dataset)))
+    for one, clips in ways:
         found = one.predict(clips, num_views=num_views)
         np.testing.assert_allclose(probabilities(found), expected.probabilities, atol=1e-6)
         best = expected.probabilities.argmax(axis=1)
