@@ -151,17 +151,22 @@ def command(
         raise
     if not summary:
         return
-    if figure is not None:
-        from pyg_stgcn.plots.curves import plot_curves
-        from pyg_stgcn.studies.records import read_metrics
-
-        plot_curves(figure, {"": read_metrics(RunFiles(folder).metrics)})
     if as_json:
         print_json({**summary, "run": str(folder)})
     else:
         print_summary(summary, folder)
-        if figure is not None:
-            echo(f"figure: {figure}")
+    if figure is not None:
+        _draw(figure, folder, tell=not as_json)
+
+
+def _draw(figure: Path, folder: Path, *, tell: bool) -> None:
+    from pyg_stgcn.plots.curves import plot_curves
+    from pyg_stgcn.runs.run_files import RunFiles
+    from pyg_stgcn.studies.records import read_metrics
+
+    plot_curves(figure, {"": read_metrics(RunFiles(folder).metrics)})
+    if tell:
+        echo(f"figure: {figure}")
 
 
 command.params += record_options()

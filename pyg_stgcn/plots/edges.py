@@ -26,6 +26,8 @@ _CELL, _LEAST_SIDE, _MOST_SIDE = 0.09, 1.4, 4.5
 #: Most columns of networks, and most names along a matrix.
 _COLUMNS, _MOST_NAMES = 4, 50
 _LEAST_WIDTH, _MOST_WIDTH = 0.8, 3.5
+#: Height of the control point of an arc, relative to its length.
+_BEND = 0.2
 _BONE: dict[str, Any] = {"color": COLORS[0], "linestyle": "-"}
 _OTHER: dict[str, Any] = {"color": COLORS[1], "linestyle": (0, (2, 1))}
 
@@ -150,6 +152,14 @@ def _name_joints(axis: Axis, skeleton: Skeleton, title: str) -> None:
     axis.set_label_text(title)
 
 
+def _arc(start: Weights, end: Weights) -> Weights:
+    """A flat arc, which does not hide the joints between two others: points [16, 2]."""
+    way = end - start
+    middle = (start + end) / 2 + _BEND * np.array([-way[1], way[0]])
+    t = np.linspace(0, 1, 16)[:, None]
+    return (1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end
+
+
 def _draw_strongest(axes: Axes, skeleton: Skeleton, weight: Weights) -> None:
     """Draw the strongest edges between different joints, in either direction."""
     pose = rest_pose(skeleton)
@@ -162,8 +172,9 @@ def _draw_strongest(axes: Axes, skeleton: Skeleton, weight: Weights) -> None:
     pairs = np.stack(np.unravel_index(order, strength.shape), axis=1)
     for one, other in pairs[strength[pairs[:, 0], pairs[:, 1]] > 0].tolist():
         width = _LEAST_WIDTH + (_MOST_WIDTH - _LEAST_WIDTH) * strength[one, other]
-        style = _BONE if frozenset((one, other)) in bones else _OTHER
-        axes.plot(*pose[[one, other]].T, linewidth=width, **style)
+        is_bone = frozenset((one, other)) in bones
+        path = pose[[one, other]] if is_bone else _arc(pose[one], pose[other])
+        axes.plot(*path.T, linewidth=width, **(_BONE if is_bone else _OTHER))
     axes.plot(*pose.T, ".", markersize=3, color="0.4", zorder=3)
     axes.set(aspect="equal")
     axes.margins(0.08)

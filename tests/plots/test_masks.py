@@ -117,7 +117,7 @@ def test_edges_are_a_matrix_beside_the_strongest_on_the_skeleton(
         ends = {tuple(np.unravel_index(place, both.shape)) for place in strongest}
         *lines, _ = axes[axes.index(one) + 1].lines
         joints = [np.abs(pose - np.array(end)).sum(axis=1).argmin() for line in lines
-                  for end in np.transpose(line.get_data())]  # fmt: skip
+                  for end in np.transpose(line.get_data())[[0, -1]]]  # fmt: skip
         assert {tuple(pair) for pair in np.reshape(joints, (-1, 2))} == ends
         widths = [line.get_linewidth() for line in lines]
         assert widths == sorted(widths, reverse=True)
