@@ -17,7 +17,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.nn import AAGraphConv, CTRGraphConv, DGGraphConv, STGraphConv
 from pyg_stgcn.nn.conv.partitioned import PartitionedGraphConv
 
-V, C, OUT = 7, 6, 16
+V, C, OUT, EDGES = 7, 6, 16, 14
 LAYERS: dict[str, Callable[[int, int, int], PartitionedGraphConv]] = {
     "STGraphConv": STGraphConv,
     "STGraphConv without bias": lambda *sizes: STGraphConv(*sizes, bias=False),
@@ -42,13 +42,13 @@ def draw(model: nn.Module) -> Any:
 
 def make_graph(num_partitions: int) -> tuple[Tensor, Tensor, Tensor]:
     """Edges in any order, with loops, weights and types."""
-    place = torch.randperm(num_partitions * V**2)[:20]
+    place = torch.randperm(num_partitions * V**2)[:EDGES]
     edge_index = torch.stack([place % V**2 // V, place % V])
-    return edge_index, torch.rand(20, dtype=torch.float64) + 0.1, place // V**2
+    return edge_index, torch.rand(EDGES, dtype=torch.float64) + 0.1, place // V**2
 
 
 def without(edge: int, *graph: Tensor | None) -> tuple[Tensor | None, ...]:
-    kept = torch.arange(20) != edge
+    kept = torch.arange(EDGES) != edge
     return tuple(None if part is None else part[..., kept] for part in graph)
 
 
@@ -93,18 +93,18 @@ def layer(request: pytest.FixtureRequest) -> Callable[[int, int, int], Partition
 
 
 @pytest.mark.parametrize("num_partitions", [1, 3])
-@pytest.mark.parametrize("lead", [(), (4,), (2, 4)])
+@pytest.mark.parametrize("lead", [(), (2, 4)])
 def test_a_mask_of_zero_leaves_the_edge_out(
     layer: Any, num_partitions: int, lead: tuple[int, ...]
 ) -> None:
     conv, graph = draw(layer(C, OUT, num_partitions)), make_graph(num_partitions)
     x = torch.randn(*lead, V, C, dtype=torch.float64)
-    expected = [conv(x, *without(edge, *graph)) for edge in range(20)]
+    expected = [conv(x, *without(edge, *graph)) for edge in range(EDGES)]
     before = conv(x, *graph)
-    for mask, out in zip(1 - torch.eye(20, dtype=x.dtype), expected, strict=True):
+    for mask, out in zip(1 - torch.eye(EDGES, dtype=x.dtype), expected, strict=True):
         set_masks(conv, mask, graph[0], apply_sigmoid=False)
         torch.testing.assert_close(conv(x, *graph), out)
-    set_masks(conv, torch.ones(20, dtype=x.dtype), graph[0], apply_sigmoid=False)
+    set_masks(conv, torch.ones(EDGES, dtype=x.dtype), graph[0], apply_sigmoid=False)
     torch.testing.assert_close(conv(x, *graph), before)
     clear_masks(conv)
     assert torch.equal(conv(x, *graph), before)
@@ -113,7 +113,7 @@ def test_a_mask_of_zero_leaves_the_edge_out(
 def test_groups_on_edges_without_types() -> None:
     conv, (edge_index, edge_weight, _) = draw(DGGraphConv(C, OUT)), make_graph(1)
     x = torch.randn(4, V, C, dtype=torch.float64)
-    for edge, mask in enumerate(1 - torch.eye(20, dtype=x.dtype)):
+    for edge, mask in enumerate(1 - torch.eye(EDGES, dtype=x.dtype)):
         set_masks(conv, mask, edge_index, apply_sigmoid=False)
         out = conv(x, edge_index, edge_weight)
         clear_masks(conv)
@@ -132,8 +132,8 @@ def test_attention_is_shared_out_before_masks(num_partitions: int) -> None:
         set_masks(conv, masks, graph[0], apply_sigmoid=False)
         return (conv(x, *graph) * upstream).sum()
 
-    everything, nothing = change(torch.ones(20).double()), change(torch.zeros(20).double())
-    alone = [change(mask) - nothing for mask in torch.eye(20, dtype=x.dtype)]
+    everything, nothing = change(torch.ones(EDGES).double()), change(torch.zeros(EDGES).double())
+    alone = [change(mask) - nothing for mask in torch.eye(EDGES, dtype=x.dtype)]
     clear_masks(conv)
     torch.testing.assert_close(torch.stack(alone).sum(), everything - nothing)
     torch.testing.assert_close((conv(x, *graph) * upstream).sum(), everything)
@@ -145,7 +145,7 @@ def test_explainer_ranks_edges_as_leaving_them_out_does(layer: Any, num_partitio
     x = torch.randn(V, C, dtype=torch.float64)
     edge_index, edge_weight, edge_type = graph
     before = model(x, *graph)[3]
-    expected = [(model(x, *without(edge, *graph))[3] - before).abs().sum() for edge in range(20)]
+    expected = [(model(x, *without(edge, *graph))[3] - before).abs().sum() for edge in range(EDGES)]
     explainer = make_explainer(model, LeaveOneOut())
     found = explainer(x, edge_index, index=3, edge_weight=edge_weight, edge_type=edge_type)
     torch.testing.assert_close(found.edge_mask, torch.stack(expected).detach())
@@ -181,7 +181,7 @@ def test_an_explanation_of_a_matrix_is_refused(layer: Any) -> None:
 def test_a_copy_of_an_explained_layer_is_explained(layer: Any) -> None:
     conv, graph = draw(layer(C, OUT, 3)), make_graph(3)
     x = torch.randn(V, C, dtype=torch.float64)
-    set_masks(conv, torch.rand(20, dtype=x.dtype), graph[0])
+    set_masks(conv, torch.rand(EDGES, dtype=x.dtype), graph[0])
     torch.testing.assert_close(copy.deepcopy(conv)(x, *graph), conv(x, *graph))
 
 
