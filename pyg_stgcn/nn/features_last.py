@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from pyg_stgcn.errors import InputError
+
 
 def features_last(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     r"""Applies a layer for :math:`(P, C, T, V)` to features last.
@@ -20,5 +22,18 @@ def features_last(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     Shapes:
         - **x:** :math:`(P, T, V, C)`
         - **output:** :math:`(P, T', V', C')`
+
+    Raises:
+        InputError: If the features have another number of dimensions.
     """
+    check_frames(x)
     return layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def check_frames(x: Tensor) -> None:
+    """Raises an error unless features have persons, frames, nodes and channels."""
+    if x.dim() != 4:
+        raise InputError(
+            f"x: shape {tuple(x.shape)}, expected persons, frames, nodes and channels "
+            f"[P, T, V, C]; for clips [P*V, T, C], x.view(-1, V, T, C).transpose(1, 2)"
+        )

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyg_stgcn.nn.features_last import features_last
+from pyg_stgcn.nn.features_last import check_frames, features_last
 from pyg_stgcn.nn.init import fan_out_
 
 
@@ -78,6 +78,7 @@ class TemporalBranches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs all branches and joins their channels."""
+        check_frames(x)
         reduced = features_last(self.norm, self.reduce(x)).relu()
         parts = reduced.split(self.widths, dim=-1)
         outs = [features_last(conv, part) for conv, part in zip(self.convs, parts, strict=False)]
@@ -172,6 +173,7 @@ class DGMSTCN(MSTCN):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves over time."""
+        check_frames(x)
         num_joints = x.size(2)
         out = self.branches(torch.cat([x, x.mean(2, keepdim=True)], dim=2))
         joints, body = out.split([num_joints, 1], dim=2)

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pyg_stgcn.nn import TemporalConv
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.nn import CTRMSTCN, DGMSTCN, MSTCN, TemporalConv
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -55,3 +56,15 @@ def test_reset_parameters() -> None:
     layer.reset_parameters()
     assert not torch.equal(layer.conv.weight, before)
     assert torch.equal(layer.norm.running_mean, torch.zeros(5))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [TemporalConv(6, 6), MSTCN(6), CTRMSTCN(6), DGMSTCN(6, 4)],
+    ids=lambda x: type(x).__name__,
+)
+def test_clips_with_joints_first_are_refused(layer: torch.nn.Module) -> None:
+    clip = torch.randn(2 * 4, 9, 6)
+    with pytest.raises(InputError, match=r"shape \(8, 9, 6\), expected .* \[P, T, V, C\]"):
+        layer(clip)
+    assert layer(clip.view(2, 4, 9, 6).transpose(1, 2)).shape == (2, 9, 4, 6)
