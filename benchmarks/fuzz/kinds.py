@@ -20,14 +20,14 @@ from tensor_mutations import mutated_checkpoint, mutated_safetensors, mutated_sp
 from pyg_stgcn.datasets import SkeletonDataset, SkeletonPickle
 from pyg_stgcn.evaluation.run_evaluation import open_validation
 from pyg_stgcn.models import Assembly, load_pyskl, pyskl_state_dict
+from pyg_stgcn.recognition import Recognizer
+from pyg_stgcn.recognition import save as save_recognizer
 from pyg_stgcn.runs.batches import clip_transform
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.runs.run_sparsity import sparsity_summary
-from pyg_stgcn.runtime.sparse_model import load as load_recognizer
-from pyg_stgcn.runtime.sparse_model import save as save_recognizer
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.sparsity import Ticket, load_sparse, save_ticket
 from pyg_stgcn.studies.records import read_metrics, read_subsets, read_summary
@@ -179,7 +179,7 @@ def add_models(add: Any, folder: Path, sparse: Run, dense: Run) -> None:
         classes=sparse.classes,
         preprocessing={"stream": "joint", "clip_frames": sparse.frames, "has_score": False},
     )
-    add("exported", exported, mutated_sparse, lambda: load_recognizer(exported).transform())
+    add("exported", exported, mutated_sparse, lambda: Recognizer.load(exported).skeleton)
 
 
 def add_data(add: Any, folder: Path, data: Path) -> None:

@@ -15,6 +15,7 @@ from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.nn import PersonNorm
 from pyg_stgcn.recognition import prepare
+from pyg_stgcn.transforms import parse_streams, standard_transform
 
 #: Name of the copy of :mod:`pyg_stgcn.recognition.prepare` beside exported models.
 PREPARE_FILE = "pyg_stgcn_prepare.py"
@@ -48,10 +49,18 @@ def describe(
         if the model has not been trained; ``input``, the kind of clips in words.
 
     Raises:
-        InputError: If the model is neither a backbone nor an assembly.
+        InputError: If the model is neither a backbone nor an assembly, or an option is wrong.
     """
     if not isinstance(model, Backbone | Assembly):
         raise InputError(f"{type(model).__name__}: give a backbone or an assembly")
+    # Refuses options that are wrong or unknown.
+    standard_transform(model.skeleton, train=False, **preprocessing)
+    num_channels = 3 * len(parse_streams(preprocessing["stream"]))
+    if model.in_channels != num_channels:
+        raise InputError(
+            f"stream {preprocessing['stream']!r} has {num_channels} channels, but the model reads "
+            f"{model.in_channels}; give the stream that it was trained with"
+        )
     planar = preprocessing["has_score"]
     channels = (
         "x and y in pixels, and perhaps a score from 0 to 1; needs image_size"

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 #: Version of the description that :func:`prepare` reads.
 VERSION = 1
+STREAMS = ("joint", "bone", "joint-motion", "bone-motion")
 #: How far from the box around the other joints the origin may lie to be a position, and how far a
 #: joint may move on its way through the origin, in extents of the box.
 MAX_GAP, MAX_STEP = 0.5, 0.05
@@ -128,6 +129,8 @@ def to_input(
     options, body = about["preprocessing"], _Body(about["skeleton"])
     streams, length = options["stream"].split("+"), options["clip_frames"]
     scored = bool(options["has_score"])
+    if not set(streams) <= set(STREAMS):
+        raise ClipError(f"stream {options['stream']!r} is not made of {', '.join(STREAMS)}")
     there = present.any(axis=(1, 2))
     channels = 3 * len(streams)
     if not there.any():

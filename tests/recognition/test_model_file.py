@@ -135,6 +135,10 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     for steps, message in (
         ({"x": 1}, "preprocessing has unknown options 'x'"),
         ({"stream": 1}, "preprocessing.stream is 1, not"),
+        ({"stream": "bonne"}, "stream 'bonne'"),
+        ({"stream": "joint+bone"}, "has 6 channels, but the model reads 3"),
+        ({"clip_frames": 0}, "clip_frames: 0 is too few"),
+        ({"num_persons": 0}, "num_persons: 0 is too few"),
     ):
         with pytest.raises(InputError, match=message):
             Recognizer.load(rewritten(preprocessing=PREPROCESSING | steps))

@@ -185,6 +185,8 @@ def test_the_copy_needs_numpy_only(tmp_path: Path) -> None:
     assert found <= {"__future__", "math", "collections", "typing", "numpy"}
 
 
-def test_a_description_of_another_version() -> None:
+def test_other_descriptions() -> None:
+    with pytest.raises(ClipError, match="stream 'bonne'"):
+        prepare(np.ones((1, 20, 25, 3)), about_of("ntu25", stream="bonne"))
     with pytest.raises(ClipError, match="version 2"):
         prepare(np.ones((1, 20, 25, 3)), {**about_of("ntu25"), "version": 2})
