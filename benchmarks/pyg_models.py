@@ -9,8 +9,8 @@ so that a busy machine slows all alike; printed are the median milliseconds of p
 the medians of the ratios of neighbouring passes. ``mkl`` multiplies the same sparse weights by
 ``torch.sparse`` (CSR, MKL); ``--torch-compile`` adds the dense model by ``torch.compile``.
 
-Freed memory is kept (on Linux), as allocators for servers do: with the defaults of glibc, new pages
-for the features of every layer take as long as the layers.
+``--keep-memory`` keeps freed memory (on Linux), as the allocators that PyTorch recommends for CPUs
+do: with the defaults of glibc, new pages for the features take as long as some layers.
 """
 
 from __future__ import annotations
@@ -126,10 +126,12 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--keep-memory", action="store_true")
     parser.add_argument("--torch-compile", action="store_true")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     options = parser.parse_args()
-    keep_freed_memory()
+    if options.keep_memory:
+        keep_freed_memory()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     edge_index = barabasi_albert_graph(options.nodes, options.degree // 2)
