@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
 import torch
@@ -23,11 +24,12 @@ def copy_plain(module: Module) -> Module:
     Masks of :mod:`torch.nn.utils.prune` are removed too. Tensors that a module keeps from a forward
     pass are copied without their history.
     """
-    kept = [value for part in module.modules() for value in vars(part).values()]
+    kept = (value for part in module.modules() for value in _tensors(vars(part)))
+    # Of these, copy.deepcopy refuses results with a history, and compressed sparse matrices.
     computed = {
         id(value): value.detach().clone()
         for value in kept
-        if isinstance(value, Tensor) and not value.is_leaf
+        if not value.is_leaf or value.layout != torch.strided
     }
     replica = copy.deepcopy(module, cast(dict[int, Any], computed))
     for part in list(replica.modules()):
@@ -41,6 +43,15 @@ def copy_plain(module: Module) -> Module:
             for name in list(cast(nn.ModuleDict, part.parametrizations)):
                 parametrize.remove_parametrizations(part, name, leave_parametrized=True)
     return replica.eval().requires_grad_(False)
+
+
+def _tensors(value: object) -> Iterator[Tensor]:
+    """The tensors in nested containers, parameters aside."""
+    if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(part)
 
 
 def double(value: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 import torch_geometric.nn as pyg
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
+from torch_geometric.utils import to_torch_csr_tensor
 
 from pyg_stgcn.nn import AAGraphConv, CTRGraphConv, DGGraphConv, STGraphConv
 from pyg_stgcn.runtime import CompiledPart, compile_report, compile_sparse
@@ -342,6 +343,15 @@ def test_tensors_of_an_earlier_pass_do_not_matter() -> None:
     x = torch.randn(3, 16)
     model(x)
     same_numbers(compile_sparse(model), model, (x,))
+
+
+def test_graphs_that_a_model_has_cached() -> None:
+    torch.manual_seed(0)
+    model = pyg.GCN(16, 16, 2, cached=True).eval()
+    args = torch.randn(NODES, 16), to_torch_csr_tensor(EDGES, size=(NODES, NODES))
+    with torch.no_grad():
+        model(*args)
+    same_numbers(compile_sparse(model), model, args)
 
 
 def test_the_report_names_every_part_and_its_reason() -> None:
