@@ -82,7 +82,7 @@ def test_experts_of_one_backbone_are_compared(make_run: MakeRun, tmp_path: Path)
     models = ["stgcn", "stgcn", "stgcnpp"]
     config = CONFIG.replace(levels=[0.6, 0.9, 0.9], experts=models)
     run = make_run(tmp_path / "one", config)
-    result = call(run, "--json", "--figure", tmp_path / "masks.png")
+    result = call(run, "--json")
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     (pair,) = content["overlaps"]
@@ -96,5 +96,4 @@ def test_experts_of_one_backbone_are_compared(make_run: MakeRun, tmp_path: Path)
         for e in (0, 1)
     )
     assert (pair["kept_first"], pair["kept_second"]) == (first, second)
-    assert Image.open(tmp_path / "masks.png").size[0] > 800
     assert "together" in call(run).stdout
