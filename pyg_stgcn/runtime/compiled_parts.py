@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 
 from pyg_stgcn.models.backbone import Backbone
@@ -85,8 +86,9 @@ def why_dense(module: nn.Module, parent: nn.Module | None, name: str) -> str:
 
 
 def own_weights(module: nn.Module) -> list[Tensor]:
-    """The weights of a module, not of its children: parameters of two or more dimensions."""
-    return [weight for weight in module.parameters(recurse=False) if weight.dim() > 1]
+    """The weights of a module, not of its children: dense parameters of two or more dimensions."""
+    weights = module.parameters(recurse=False)
+    return [weight for weight in weights if weight.dim() > 1 and weight.layout == torch.strided]
 
 
 def _is_read(parent: nn.Module | None, name: str) -> bool:
@@ -119,6 +121,6 @@ def _parts(model: nn.Module) -> Iterator[CompiledPart]:
             if weights := own_weights(part):
                 reason = why_dense(part, parent, path)
                 yield CompiledPart(path, kind, zeros_fraction(weights), reason)
-            children = list(part._modules.items()) if not isinstance(part, SparseLayer) else []
             dot = f"{path}." if path else ""
-            parents += [(part, dot + name, child) for name, child in reversed(children) if child]
+            children = [(part, dot + name, child) for name, child in part.named_children()]
+            parents += reversed(children)

@@ -363,6 +363,7 @@ def test_the_report_names_every_part_and_its_reason() -> None:
             "groups": nn.Conv1d(4, 4, 3, groups=2),
             "wide": nn.Linear(4, 4).double(),
             "attention": nn.MultiheadAttention(16, 2),
+            "adaptive": AAGraphConv(16, 16),
             "embedding": nn.Embedding(3, 4),
             "norm": nn.BatchNorm1d(4),
         }
@@ -381,4 +382,4 @@ def test_the_report_names_every_part_and_its_reason() -> None:
         "embedding": "do not support Embedding",
     }.items():
         assert reason in reasons.pop(name)
-    assert reasons == {"sparse": ""}
+    assert reasons == {"sparse": "", "adaptive": "", "adaptive.embed": ""}
