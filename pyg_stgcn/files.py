@@ -58,6 +58,18 @@ def check_is_file(path: Path) -> None:
         )
 
 
+def check_place(path: Path) -> None:
+    """Check, before any work, that a file can be put where it is to be written.
+
+    Raises:
+        InputError: The path is a folder, or its folder does not exist.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; make it, or name another one")
+
+
 def remove_leftovers(path: Path) -> None:
     """Delete the temporary files of killed calls of :func:`write_atomically` for ``path``.
 

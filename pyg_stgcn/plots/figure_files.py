@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import check_place
 from pyg_stgcn.text import suggestion
 
 FORMATS = (".pdf", ".svg", ".png")
@@ -35,7 +36,4 @@ def check_figure(path: Path, formats: Sequence[str] = FORMATS) -> None:
         endings = f"{', '.join(formats[:-1])} or {formats[-1]}"
         close = suggestion(path.suffix.lower(), formats) or f" (did you mean {path.stem}.png?)"
         raise InputError(f"{path}: the name of a figure ends in {endings}{close}")
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}; make it, or name another one")
+    check_place(path)

@@ -19,7 +19,7 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as shape_config
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.files import write_atomically
+from pyg_stgcn.files import check_place, write_atomically
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.runtime.fold import copy_plain
@@ -55,8 +55,8 @@ def save_onnx(
         description (dict, optional): Metadata; kept as JSON in the file under ``pyg_stgcn``.
 
     Raises:
-        InputError: If the packages that write ONNX are not installed, or the model is neither a
-            backbone nor an assembly.
+        InputError: If the packages that write ONNX are not installed, the folder of the file does
+            not exist, or the model is neither a backbone nor an assembly.
 
     Example:
         >>> save_onnx("model.onnx", model)
@@ -65,6 +65,7 @@ def save_onnx(
     """
     if missing := missing_packages("onnx", "onnxscript"):
         raise InputError(f"ONNX files need {missing}")
+    check_place(Path(path))
     with torch.no_grad(), _quiet():
         # The exporter of ONNX would trace twice, and print the program of the failed first try.
         program = torch.onnx.export(
@@ -95,6 +96,7 @@ def save_pt2(
         >>> save_pt2("model.pt2", model)
         >>> logits = torch.export.load("model.pt2").module()(x, batch)
     """
+    check_place(Path(path))
     with torch.no_grad(), _quiet():
         program = _trace(model)
         extra = {} if description is None else {DESCRIPTION: json.dumps(description)}

@@ -147,5 +147,5 @@ def test_onnx_names_missing_packages(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_missing_folder(save: Callable[..., None], tmp_path: Path) -> None:
     if save is save_onnx:
         pytest.importorskip("onnxscript", reason="needs pyg-stgcn[onnx]")
-    with pytest.raises(OSError, match="No such file or directory"):
+    with pytest.raises(InputError, match=r"there is no folder .*missing; make it"):
         save(tmp_path / "missing" / "model", trained("stgcn"))
