@@ -51,4 +51,4 @@ def test_wrong_usage() -> None:
     assert call("profile", "stgcn", "--persons", 0).exit_code == 2
     assert call("profile", "stgcn", "--device", "abacus").exit_code == 2
     unknown = call("profile", "stgcn", "--skeleton", "octopus")
-    assert unknown.exit_code == 1 and "octopus" in unknown.output
+    assert unknown.exit_code == 2 and "octopus" in unknown.output
