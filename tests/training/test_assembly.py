@@ -254,7 +254,7 @@ def test_the_sparsity_of_an_epoch_counts_dense_experts(
     ("options", "message"),
     [
         ({"levels": [0.5, 1.0]}, r"levels 1\.0: out of range; choose from \[0, 1\)"),
-        ({"levels": [0.5]}, "2 backbones for 1 levels"),
+        ({"levels": [0.5]}, "2 backbones for 1 level"),
         ({"levels": []}, "experts: needs levels"),
         ({"levels": [], "experts": None}, "learned_weights: needs levels"),
         ({"sparsity": 0.5}, "sparsity 0.5: the experts of an assembly have their own"),
