@@ -172,14 +172,18 @@ class ActionRecognizer(pl.LightningModule):
         )
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        # The last weights of an epoch are validated and saved, and no further loss would show NaN.
-        check = self.trainer.is_last_batch
         try:
             if self.controller is not None:
                 self.controller.step(*self.trainer.optimizers)
         except InputError:  # Masks cannot be chosen among NaN.
-            check = True
-        if check and (found := first_not_finite(self.model.state_dict())):
+            self._check_weights(batch_idx)
+            raise
+        # The last weights of an epoch are validated and saved, and no further loss would show NaN.
+        if self.trainer.is_last_batch:
+            self._check_weights(batch_idx)
+
+    def _check_weights(self, batch_idx: int) -> None:
+        if found := first_not_finite(self.model.state_dict()):
             raise self._diverged(f"{found} after the step", batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
