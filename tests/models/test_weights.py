@@ -28,7 +28,7 @@ def test_plain_safetensors(tmp_path: Path) -> None:
     [
         ("weights", r"sparse weights, not plain safetensors; read them with .*load_sparse, or"),
         ("ticket", r"a lottery ticket, not plain .*'pyg-stgcn train --ticket FILE', or"),
-        ("recognizer", r"an exported model, not plain .*pyg_stgcn\.runtime\.load, or"),
+        ("recognizer", r"an exported model, not plain .*Recognizer\.load, or"),
     ],
 )
 def test_sparse_files_say_what_they_are(kind: str, message: str, tmp_path: Path) -> None:

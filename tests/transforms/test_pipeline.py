@@ -160,7 +160,7 @@ def test_functional_names(clips: SimpleNamespace) -> None:
 
 
 def test_mistakes_show_before_the_first_clip() -> None:
-    with pytest.raises(InputError, match="no stream 'bones'"):
+    with pytest.raises(InputError, match=r"no such stream \(did you mean 'bone'\?\)"):
         standard_transform(NTU, stream="bones", clip_frames=8, train=True, has_score=False)
     with pytest.raises(InputError, match="clip_frames: 0"):
         standard_transform(NTU, stream="bone", clip_frames=0, train=True, has_score=False)

@@ -221,6 +221,12 @@ def pipe(tmp_path: Path) -> Path:
     return path
 
 
+def open_run_of(path: Path) -> Run:
+    """Open a folder that looks like that of a run."""
+    (path.parent / "config.toml").touch()
+    return Run.open(path.parent)
+
+
 @pytest.mark.parametrize(
     "open_path",
     [
@@ -230,7 +236,7 @@ def pipe(tmp_path: Path) -> Path:
         lambda path: load_pyskl(create_model("stgcn", 2, get_skeleton("ntu25")), path),
         load_sparse,
         lambda path: get_skeleton(os.fspath(path)),
-        lambda path: Run.open(path.parent),
+        open_run_of,
     ],
 )
 def test_a_pipe_is_refused_and_not_waited_for(pipe: Path, open_path: Any) -> None:

@@ -28,6 +28,12 @@ from pyg_stgcn.skeletons import get_skeleton
 
 Kind = type[PartitionedGraphConv]
 V, C, OUT = 7, 6, 16
+TO_SPARSE = {
+    "coo": Tensor.to_sparse_coo,
+    "csr": Tensor.to_sparse_csr,
+    "csc": Tensor.to_sparse_csc,
+    "torch-sparse": SparseTensor.from_dense,
+}
 
 
 @pytest.fixture(
@@ -106,12 +112,7 @@ def test_edges_without_types_are_in_all_groups() -> None:
 def test_a_sparse_matrix_is_the_dense_one(kind: Kind, layout: str, num_partitions: int) -> None:
     conv, x = make(kind, num_partitions), features(2, 4)
     matrix = as_matrix(*make_graph(num_partitions), num_partitions).requires_grad_()
-    sparse = {
-        "coo": Tensor.to_sparse_coo,
-        "csr": Tensor.to_sparse_csr,
-        "csc": Tensor.to_sparse_csc,
-        "torch-sparse": SparseTensor.from_dense,
-    }[layout](matrix)
+    sparse = TO_SPARSE[layout](matrix)
     out, expected = conv(x, sparse), conv(x, dense_adj=matrix)
     torch.testing.assert_close(out, expected)
     upstream = torch.randn_like(out)
@@ -223,12 +224,12 @@ def test_weights_of_another_precision(kind: Kind) -> None:
 def test_half_and_mixed_precision(kind: Kind, given: str, dtype: torch.dtype) -> None:
     conv, x, edges = make(kind, 3).float(), features(2, 5).float(), make_graph(3)
     matrix = as_matrix(*edges, 3).float()
-    graph = {
-        "edges": dict(zip(("edge_index", "edge_weight", "edge_type"), edges, strict=True)),
-        "dense": {"dense_adj": matrix},
-        "coo": {"edge_index": matrix.to_sparse()},
-        "torch-sparse": {"edge_index": SparseTensor.from_dense(matrix)},
-    }[given]
+    if given == "edges":
+        graph = dict(zip(("edge_index", "edge_weight", "edge_type"), edges, strict=True))
+    elif given == "dense":
+        graph = {"dense_adj": matrix}
+    else:
+        graph = {"edge_index": TO_SPARSE[given](matrix)}
     expected = conv(x, **graph)
     limit = 10 * torch.finfo(dtype).eps
     tolerance = {"rtol": 0, "atol": limit * expected.abs().max().item()}
