@@ -45,10 +45,9 @@ BACKBONES = ("stgcn", "stgcnpp", "aagcn", "ctrgcn", "dgstgcn")
 METHODS = ("dense", "feedback", "magnitude", "score", "released", "rigl", "set", "random")
 FRAMES, JOINTS, PERSONS = 8, 17, (2, 1)
 
-#: Options that another version names differently, and where it may keep ``load`` (sparse models).
+#: Options that another version names differently.
 OTHER_NAMES = {"--structure": "--pattern", "--eval-views": "--eval-clips"}
 OTHER_NAMES |= {"--views": "--clips", "--model": "--backbone"}
-LOADERS = ("pyg_stgcn.runtime", "pyg_stgcn.recognition", "pyg_stgcn.runtime.files")
 #: Regular expressions of names (path:key) of the first folder, and their new names.
 RENAMED: dict[str, str] = {}
 #: Names that are not compared: times, and the options.
@@ -179,8 +178,11 @@ def outputs(path: Path) -> np.ndarray[Any, Any]:
             program = torch.export.load(path)
             given_to = inputs(list(program.graph_signature.user_inputs))
             return program.module()(*given_to.values()).numpy()
-        modules = (import_module(name) for name in LOADERS)
-        model = next(module.load for module in modules if hasattr(module, "load"))(path).model
+        runtime = import_module("pyg_stgcn.runtime")
+        if hasattr(runtime, "load"):  # An earlier version.
+            model = runtime.load(path).model
+        else:
+            model = import_module("pyg_stgcn.recognition").Recognizer.load(path).model.module
         if "x" in inspect.signature(model.forward).parameters:
             return model(nodes, given["batch"]).numpy()
         data = [Data(x=x, num_persons=n) for x, n in zip(clips, PERSONS, strict=True)]
