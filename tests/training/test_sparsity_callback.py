@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import (
     WeightAveraging,
 )
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 from torch.utils.data import DataLoader, TensorDataset
 
 from pyg_stgcn.errors import InputError
@@ -179,6 +179,7 @@ AVERAGES: dict[str, tuple[Callable[[], pl.Callback], bool]] = {
     "mean": (WeightAveraging, False),
     "moving mean": (lambda: EMAWeightAveraging(decay=0.7), True),
     "of lists": (lambda: WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(0.7)), False),
+    "mean of lists": (lambda: WeightAveraging(multi_avg_fn=get_swa_multi_avg_fn()), False),
     "seldom": (lambda: EMAWeightAveraging(decay=0.7, update_every_n_steps=5), False),
     "parameters": (lambda: WeightAveraging(use_buffers=False), True),
     "epochs": (lambda: StochasticWeightAveraging(0.1, swa_epoch_start=1), False),
@@ -201,7 +202,7 @@ def test_averaged_weights_have_the_masks_of_the_training(average: str, tmp_path:
         history = [weights[number] for weights in recorded.weights]
         mean = history[0]
         for step, weight in enumerate(history[1:], 1):
-            if average in ("mean", "parameters"):
+            if average in ("mean", "mean of lists", "parameters"):
                 mean = mean + (weight - mean) / (step + 1)
             elif average == "seldom":
                 mean = 0.7 * mean + 0.3 * weight if step % 5 == 0 else mean
