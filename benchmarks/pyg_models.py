@@ -21,7 +21,6 @@ import ctypes
 import json
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ import torch
 import torch_geometric.nn as pyg
 from torch import Tensor, nn
 from torch_geometric.utils import barabasi_albert_graph, to_torch_csr_tensor
+from turns import seconds
 
 from pyg_stgcn.runtime import compile_report, compile_sparse, kernels
 
@@ -80,19 +80,6 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
             library.mallopt(option, 2**30)
-
-
-def seconds(runs: dict[str, Callable[[], Tensor]], rounds: int) -> dict[str, list[float]]:
-    """The times of functions that take turns, after two rounds to warm up."""
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    for turn in range(rounds + 2):
-        for name, run in runs.items():
-            start = clock()
-            run()
-            if turn >= 2:
-                taken[name].append(clock() - start)
-    return taken
 
 
 def measure(name: str, graph: Tensor, x: Tensor, options: argparse.Namespace) -> dict[str, Any]:

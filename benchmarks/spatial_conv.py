@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.typing import SparseTensor
+from turns import seconds
 
 from pyg_stgcn.nn.conv import st_graph_conv
 
@@ -27,15 +27,7 @@ NUM_PARTITIONS = 3
 
 def medians(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """The median milliseconds of functions that take turns."""
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(rounds + 2):
-        for name, run in runs.items():
-            start = clock()
-            run()
-            if turn >= 2:
-                taken[name].append(clock() - start)
-    return {name: 1e3 * statistics.median(times) for name, times in taken.items()}
+    return {name: 1e3 * statistics.median(times) for name, times in seconds(runs, rounds).items()}
 
 
 def forward_and_train(

@@ -21,9 +21,10 @@ def open_closed_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            # The system gives the lowest free number.
-            assert os.open(os.devnull, os.O_RDWR) == number
-            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+            # The system gives the lowest free number, that of the stream.
+            opened = os.open(os.devnull, os.O_RDWR)
+            # It stays open until the process ends.
+            setattr(sys, name, open(opened, mode, closefd=False))  # noqa: SIM115
 
 
 @contextlib.contextmanager
@@ -52,7 +53,7 @@ def _is_of_output(error: OSError) -> bool:
 
 
 def _discard_output() -> None:
-    """Send what is left of the output to the null device; Python flushes it when it ends."""
+    """Send the rest of the output to the null device; Python flushes it when it ends."""
     null = os.open(os.devnull, os.O_WRONLY)
     with contextlib.suppress(OSError):  # A test or another program may replace the stream.
         os.dup2(null, sys.stdout.fileno())

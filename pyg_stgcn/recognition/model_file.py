@@ -140,10 +140,9 @@ def read(
         raise InputError(f"{path}: skeleton: {brief(error)}; {_REMEDY}") from None
     model = with_weights(lambda: _build(description, skeleton), state, num_experts, path, _REMEDY)
     try:
-        about = describe(model, description["classes"], preprocessing)
+        return compiled(model, description["classes"], preprocessing, threads)
     except InputError as error:
         raise InputError(f"{path}: {brief(error)}; {_REMEDY}") from None
-    return ArrayModule(compile_sparse(model.eval()), threads), about
 
 
 def compiled(

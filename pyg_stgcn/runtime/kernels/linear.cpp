@@ -9,7 +9,7 @@ namespace pyg_stgcn {
 namespace {
 
 // Blocks of sixteen rows of a tile: with fewer channels of more blocks in the nearest cache, sums
-// would be read and written once more for every group of channels.
+// would be read and written again for every group of channels.
 constexpr int64_t kTile = 4;
 // Multiply-adds of sixteen floats that are worth a thread.
 constexpr int64_t kWorkOfThread = 1 << 14;

@@ -1,0 +1,24 @@
+"""Times of functions that take turns, so that a machine of varying speed favours none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+#: Rounds before the clock is read.
+WARM_UP = 2
+
+
+def seconds(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """The seconds of each function in each round; of one thread its processor time."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(rounds + WARM_UP):
+        for name, run in runs.items():
+            start = clock()
+            run()
+            if turn >= WARM_UP:
+                taken[name].append(clock() - start)
+    return taken
