@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from pyg_stgcn.datasets.base import SkeletonDataset
-from pyg_stgcn.datasets.readers.download import RemoteFile, download_file
 from pyg_stgcn.datasets.readers.reading import ClipSource
 from pyg_stgcn.datasets.skeleton_pickle import read_annotations
+from pyg_stgcn.download import RemoteFile, download_file
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import get_skeleton
 

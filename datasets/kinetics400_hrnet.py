@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.datasets.readers.fields import read_image_size, read_label, read_name, read_splits
-from pyg_stgcn.datasets.readers.formats import describe_content
+from pyg_stgcn.datasets.readers.formats import describe_content, refuse_other_formats
 from pyg_stgcn.datasets.readers.metadata import read_metadata
 from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
-from pyg_stgcn.datasets.readers.unpickle import load_pickle
-from pyg_stgcn.datasets.readers.walk import walk
 from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import get_skeleton
+from pyg_stgcn.unpickle import load_pickle
+from pyg_stgcn.walk import walk
 
 _INDEX = "k400_hrnet.pkl"
 _MAX_PERSONS = 10
@@ -92,7 +92,7 @@ class Kinetics400HRNet(SkeletonDataset):
         if not folder.is_dir():
             raise InputError(f"{folder}: no folder; name the one that holds {_INDEX} and kpfiles")
         index = folder / _INDEX
-        content = load_pickle(index)
+        content = load_pickle(index, refuse_other_formats)
         try:
             entries, splits = _read_index(content)
         except ValueError as error:  # An InputError, or a number too long to be printed.
@@ -128,7 +128,7 @@ def _read_parts(
 ) -> Iterator[Clip | BadClip]:
     wanted = dict(entries)
     for part in parts:
-        content = load_pickle(part)
+        content = load_pickle(part, refuse_other_formats)
         if not isinstance(content, dict):
             raise InputError(f"{part}: holds {describe_content(content)}, not a dict of clips")
         for name in [name for name in content if name in wanted]:

@@ -27,13 +27,13 @@ from pyg_stgcn.datasets.readers.fields import (
     read_splits,
     text,
 )
-from pyg_stgcn.datasets.readers.formats import describe_content
+from pyg_stgcn.datasets.readers.formats import describe_content, refuse_other_formats
 from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
-from pyg_stgcn.datasets.readers.unpickle import load_pickle
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import Skeleton, get_skeleton, list_skeletons
 from pyg_stgcn.skeletons.skeleton_checks import MAX_NAME
 from pyg_stgcn.text import printable, shorten
+from pyg_stgcn.unpickle import load_pickle
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class SkeletonPickle(SkeletonDataset):
     ``edges`` as (child, parent), ``joints`` and ``center``.
 
     The pickle is read without running what is in it: see
-    :func:`~pyg_stgcn.datasets.readers.unpickle.load_pickle`.
+    :func:`~pyg_stgcn.unpickle.load_pickle`.
 
     Args:
         path: The pickle.
@@ -194,7 +194,7 @@ def read_annotations(
     Raises:
         InputError: If the file or something in it cannot be used.
     """
-    content = load_pickle(path)
+    content = load_pickle(path, refuse_other_formats)
     try:
         return _read_content(content, skeleton, name, default)
     except ValueError as error:  # An InputError, or a number too long to be printed.

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.datasets.base import SkeletonDataset
-from pyg_stgcn.datasets.readers.download import RemoteFile, download_file
 from pyg_stgcn.datasets.readers.raw_files import open_zip
 from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.store.clip_store import Clip
+from pyg_stgcn.download import RemoteFile, download_file
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import get_skeleton
 

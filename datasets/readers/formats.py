@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pyg_stgcn.datasets.readers.walk import walk
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.walk import walk
 
 _HEAD = 2**16
 _ARRAYS = (

@@ -10,10 +10,10 @@ from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 
 from pyg_stgcn.datasets.readers.reading import BadClip
-from pyg_stgcn.datasets.readers.walk import walk
 from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.datasets.store.parallel import map_chunks
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.walk import walk
 
 _LARGEST_FILE = 64 * 2**20
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from torch_geometric.transforms import Compose
 
-from pyg_stgcn.datasets.readers.walk import walk
-from pyg_stgcn.files import write_atomically
+from pyg_stgcn.files import file_sha256, write_atomically
+from pyg_stgcn.walk import walk
 
 #: Of a folder with more files than these, only the folders are looked at first: asking for the size
 #: and time of 100,000 files takes half a second.
@@ -184,12 +184,3 @@ def _same_folders(folder: Path, times: Mapping[str, int]) -> bool:
         )
     except OSError:
         return False
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of the contents of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

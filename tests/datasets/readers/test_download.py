@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pyg_stgcn.datasets import NTU60, UTDMHAD
-from pyg_stgcn.datasets.readers.download import RemoteFile, download_file
+from pyg_stgcn.download import RemoteFile, download_file
 from pyg_stgcn.errors import InputError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)

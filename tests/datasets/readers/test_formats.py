@@ -25,12 +25,13 @@ import scipy.io
 import torch
 
 from pyg_stgcn.datasets import NTU60, UTDMHAD, Kinetics400HRNet, SkeletonPickle
-from pyg_stgcn.datasets.readers.unpickle import load_pickle
+from pyg_stgcn.datasets.readers.formats import refuse_other_formats
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model, load_pyskl
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.skeletons import get_skeleton
 from pyg_stgcn.sparsity import load_sparse
+from pyg_stgcn.unpickle import load_pickle
 
 
 def written(write: Callable[[io.BytesIO], Any]) -> bytes:
@@ -173,7 +174,7 @@ def test_the_format_and_the_remedy_are_named(tmp_path: Path, name: str) -> None:
 def test_no_pickle_is_taken_for_another_format(tmp_path: Path, content: Any, protocol: int) -> None:
     path = tmp_path / "data.npz"
     path.write_bytes(pickle.dumps(content, protocol))
-    assert np.array_equal(load_pickle(path), content)
+    assert np.array_equal(load_pickle(path, refuse_other_formats), content)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyg_stgcn.datasets.readers.unpickle import load_pickle
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.unpickle import load_pickle
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 COORDINATES = np.arange(24, dtype=np.float32).reshape(2, 3, 4)

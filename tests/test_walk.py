@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from pyg_stgcn.datasets.readers.raw_files import list_raw_files
-from pyg_stgcn.datasets.readers.walk import walk
 from pyg_stgcn.datasets.store.fingerprint import same_source, source_fingerprint
+from pyg_stgcn.walk import walk
 
 
 def write(path: Path) -> None:

@@ -15,8 +15,8 @@ import requests
 from filelock import FileLock
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from pyg_stgcn.datasets.store.fingerprint import file_sha256
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import file_sha256
 from pyg_stgcn.progress import transfer
 from pyg_stgcn.text import printable
 

@@ -15,8 +15,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
-from pyg_stgcn.datasets.readers.formats import refuse_other_formats
-from pyg_stgcn.datasets.readers.pickled import (
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import check_is_file
+from pyg_stgcn.pickled import (
     ALLOWED,
     LONGEST_KEY,
     MOST_NUMBERS,
@@ -25,8 +26,6 @@ from pyg_stgcn.datasets.readers.pickled import (
     RefusedError,
     check_keys,
 )
-from pyg_stgcn.errors import InputError
-from pyg_stgcn.files import check_is_file
 
 #: Containers within containers. Annotations take five; every consumer would have to fear more.
 _DEEPEST = 32
@@ -50,7 +49,9 @@ _REMEDIES = {
 }
 
 
-def load_pickle(path: str | os.PathLike[str]) -> Any:
+def load_pickle(
+    path: str | os.PathLike[str], refuse: Callable[[Path], object] | None = None
+) -> Any:
     """Load a pickle of plain containers and NumPy arrays.
 
     Arrays and scalars may have been written by any version of NumPy and with any protocol. The
@@ -63,15 +64,16 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
 
     Args:
         path: The file.
+        refuse: Called first, to refuse files of other formats by an error of its own.
 
     Raises:
-        InputError: If the file cannot be read, is no pickle, or names anything else. One of another
-            format is named, with the command or class that reads it.
+        InputError: If the file cannot be read, is no pickle, or names anything else.
     """
     path = Path(path)
     check_is_file(path)
     try:
-        refuse_other_formats(path)
+        if refuse is not None:
+            refuse(path)
         with path.open("rb") as file:
             content = _RestrictedUnpickler(file, path.stat().st_size).load()
         _check_depth(content)

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from pyg_stgcn.datasets.readers.unpickle import load_pickle
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.unpickle import load_pickle
 
 resource = pytest.importorskip("resource")
 

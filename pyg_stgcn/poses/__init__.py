@@ -1,0 +1,1 @@
+"""Readers of pose-estimator output, conversion between joint layouts, and tracking."""
