@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch_geometric
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from pyg_stgcn.cache import cache_folder
 from pyg_stgcn.datasets.base import SkeletonDataset, Split
 from pyg_stgcn.datasets.readers.axes import ORDER, axes_hint
 from pyg_stgcn.datasets.readers.channels import RawClip, Terms, interpret
@@ -208,7 +208,7 @@ def _default_root(path: Path) -> Path:
     if os.access(existing, os.W_OK) and existing.stat().st_mode & 0o222:
         return beside
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
-    return Path(torch_geometric.get_home_dir()) / "pyg_stgcn" / f"{path.stem}-{digest}"
+    return cache_folder(f"{path.stem}-{digest}")
 
 
 def _read_content(
