@@ -10,7 +10,18 @@ import torch
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import Skeleton, get_skeleton, list_skeletons
 
-BUILT_IN = ["coco17", "hand21", "kinect20", "kinect20-sdk", "ntu25", "openpose18", "sbu15"]
+BUILT_IN = [
+    "blazepose33",
+    "coco17",
+    "halpe26",
+    "hand21",
+    "kinect20",
+    "kinect20-sdk",
+    "ntu25",
+    "openpose18",
+    "openpose25",
+    "sbu15",
+]
 
 # Non-zeros, sum, and sum weighted by 1 + v V + w, of each partition, computed by PYSKL.
 CHECKS = {
@@ -291,7 +302,7 @@ def test_broken_json(content: bytes, message: str, tmp_path: Path) -> None:
 
 
 def test_skeleton_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'ntu2'.*did you mean 'ntu25'.*coco17, hand21, kinect20"):
+    with pytest.raises(InputError, match=r"'ntu2'.*did you mean 'ntu25'.*coco17, halpe26, hand21"):
         get_skeleton("ntu2")
     with pytest.raises(InputError, match=r"missing\.json: cannot be read \(No such file"):
         get_skeleton(tmp_path / "missing.json")

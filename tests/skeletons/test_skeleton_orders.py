@@ -18,14 +18,14 @@ def test_the_documented_orders_are_those_of_the_skeletons() -> None:
         [cell.strip(" `") for cell in line.strip("|").split("|")]
         for line in text.split("## The order of the joints")[1].splitlines()
         if line.startswith("|")
-    ][:27]
+    ][:35]
     _, *names = rows[0]
     assert sorted(names) == list_skeletons()
     for column, name in enumerate(names, 1):
         documented = [row[column] for row in rows[2:]]
         joints = get_skeleton(name).joints
-        assert documented == [*joints, *[""] * (25 - len(joints))]
-    assert [row[0] for row in rows[2:]] == [str(number) for number in range(25)]
+        assert documented == [*joints, *[""] * (33 - len(joints))]
+    assert [row[0] for row in rows[2:]] == [str(number) for number in range(33)]
 
 
 def test_the_documented_ways_to_reorder() -> None:
