@@ -62,6 +62,8 @@ VIEWS = whole(1, 1_000)
 PROCESSES = whole(1, 1_024)
 ROUNDS = whole(1, 100_000)
 FPS = whole(1, 50)
+#: Frames per second of a recording.
+FRAME_RATE = Range(0, 10_000, low_open=True)
 #: Seeds that all random number generators accept.
 SEED = whole(0, 2**32 - 1)
 WEIGHT = Range(0, 1_000_000)
