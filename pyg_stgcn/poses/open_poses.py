@@ -1,0 +1,170 @@
+"""Pose files of any known format, opened by their contents."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import check_is_file
+from pyg_stgcn.poses.frame_files import FrameFiles, group_frame_files
+from pyg_stgcn.poses.openpose import OpenPoseReader
+from pyg_stgcn.poses.pose_reader import HEAD_BYTES, FrameFileReader, PoseHints, PoseReader
+from pyg_stgcn.poses.recording import Recording
+from pyg_stgcn.skeletons import Skeleton, get_skeleton
+from pyg_stgcn.text import count
+from pyg_stgcn.walk import walk
+
+#: The first reader that recognises a file reads it.
+READERS: tuple[PoseReader, ...] = ()
+FRAME_FILE_READERS: tuple[FrameFileReader, ...] = (OpenPoseReader(),)
+
+_LOG = logging.getLogger(__name__)
+
+
+def open_poses(
+    path: str | os.PathLike[str],
+    *,
+    skeleton: Skeleton | str | None = None,
+    image_size: tuple[float, float] | None = None,
+    fps: float | None = None,
+) -> list[Recording]:
+    """Open what a pose estimator wrote; the format is recognised by its content.
+
+    Args:
+        path: A file, or a folder of files of one frame each, such as that of OpenPose.
+        skeleton: Layout of the joints (a skeleton, the name of a built-in one or a JSON file), for
+            files without joint names whose number of joints does not decide it.
+        image_size: Height and width of the images in pixels, for files that do not contain them.
+        fps: Frames per second, for files that do not contain them.
+
+    Returns:
+        The recordings; their frames are read when they are needed.
+
+    Raises:
+        InputError: The path is no pose file, is damaged, or lacks what the arguments do not give.
+
+    Example:
+        >>> (recording,) = open_poses("output_json")  # doctest: +SKIP
+        >>> for frame in recording.frames():  # doctest: +SKIP
+        ...     print(frame.number, frame.joints.shape)
+    """
+    path = Path(path)
+    if skeleton is not None and not isinstance(skeleton, Skeleton):
+        skeleton = get_skeleton(skeleton)
+    hints = PoseHints(skeleton, image_size, fps)
+    if path.is_dir():
+        return _open_folder(path, hints)
+    check_is_file(path)
+    head = _read_head(path)
+    if (reader := _reader_of(path, head)) is not None:
+        return reader.open(path, hints)
+    if (frame_reader := _frame_file_reader_of(path, head)) is not None:
+        (files,) = group_frame_files(path.parent, [path.name])
+        return [frame_reader.open(files, hints)]
+    raise InputError(f"{path}: is not a pose file of a known format; {_formats()}")
+
+
+def list_recordings(folder: str | os.PathLike[str]) -> list[Path]:
+    """The pose files in a folder and the folders in it, each to be opened by :func:`open_poses`.
+
+    A folder of files of one frame each counts as one path, other pose files count one by one. Other
+    files are left out; the log names some of them.
+
+    Raises:
+        InputError: There is no such folder, or no pose file in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is not a folder; name a folder of pose files")
+    found: list[Path] = []
+    others: list[Path] = []
+    for parent, names in walk(folder):
+        frame_files, rest = _divide(Path(parent), names)
+        found += [Path(parent)] if frame_files else []
+        for path in rest:
+            (found if _reader_of(path, _read_head(path)) is not None else others).append(path)
+    shown = ", ".join(str(path.relative_to(folder)) for path in others[:3])
+    if not found:
+        what = f"contains no pose file, only {shown}" if others else "is empty"
+        raise InputError(f"{folder}: {what}; name a folder of pose files. {_formats()}")
+    if others:
+        _LOG.warning(
+            "%s: left out %s that are no pose files: %s%s",
+            folder,
+            count(len(others), "file"),
+            shown,
+            ", ..." if len(others) > 3 else "",
+        )
+    return sorted(found)
+
+
+def _open_folder(folder: Path, hints: PoseHints) -> list[Recording]:
+    names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
+    frame_files, rest = _divide(folder, names)
+    if frame_files:
+        return [reader.open(files, hints) for reader, files in frame_files]
+    if not any(folder.iterdir()):
+        raise InputError(f"{folder}: is empty; name a pose file or a folder of pose files")
+    shown = f", such as {rest[0].name}" if rest else ""
+    raise InputError(
+        f"{folder}: contains no files of one frame each{shown}; open the recordings in it one by "
+        f"one. {_formats()}"
+    )
+
+
+def _divide(
+    folder: Path, names: Iterable[str]
+) -> tuple[list[tuple[FrameFileReader, FrameFiles]], list[Path]]:
+    """The recordings among the files of a folder that have a file a frame, and all other files.
+
+    One file of each recording is looked at, or a few if the first is damaged.
+    """
+    recordings: list[tuple[FrameFileReader, FrameFiles]] = []
+    rest: list[Path] = []
+    groups = group_frame_files(folder, (name for name in names if not name.startswith(".")))
+    for files in groups:
+        reader = next(_frame_file_readers(files), None)
+        if reader is None:
+            rest += files.paths()
+        else:
+            recordings.append((reader, files))
+    if len(recordings) == 1 and len(groups) == 1:
+        reader, files = recordings[0]
+        name = folder.resolve().name
+        recordings = [(reader, FrameFiles(name, folder, files.names, files.numbers))]
+    return recordings, rest
+
+
+def _frame_file_readers(files: FrameFiles) -> Iterator[FrameFileReader]:
+    for number in sorted({0, len(files.names) // 2, len(files.names) - 1}):
+        path = files.folder / files.names[number]
+        if (reader := _frame_file_reader_of(path, _read_head(path))) is not None:
+            yield reader
+
+
+def _read_head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: there is no such file; name a pose file or a folder of pose files"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _reader_of(path: Path, head: bytes) -> PoseReader | None:
+    return next((reader for reader in READERS if reader.recognises(path, head)), None)
+
+
+def _frame_file_reader_of(path: Path, head: bytes) -> FrameFileReader | None:
+    return next((reader for reader in FRAME_FILE_READERS if reader.recognises(path, head)), None)
+
+
+def _formats() -> str:
+    names = [reader.format for reader in READERS] + [one.format for one in FRAME_FILE_READERS]
+    return f"Known formats: {', '.join(names)}"
