@@ -31,6 +31,7 @@ from pyg_stgcn.datasets.store.fingerprint import (
 )
 from pyg_stgcn.datasets.store.items import clip_to_data, refresh_present
 from pyg_stgcn.datasets.store.lock import building_lock
+from pyg_stgcn.datasets.store.person_items import by_person, one_person
 from pyg_stgcn.datasets.store.preparation import Preparation
 from pyg_stgcn.datasets.store.reports import warn_of_hidden_persons, warn_of_leaks
 from pyg_stgcn.errors import InputError
@@ -56,9 +57,8 @@ class SkeletonDataset(ClipMetadata, Dataset):
     **Writing a reader:** set :attr:`name`, implement :meth:`read`, and if there is a source file,
     :attr:`raw_file_names` (and :meth:`download`, where it can be fetched; and
     :attr:`source_suffixes`, where it can be a folder). Options that change the clips belong in
-    :meth:`store_options`. The base class checks every clip, drops persons that
-    are zero over the whole clip, applies :obj:`pre_transform`, leaves out the few clips that cannot
-    be used, and writes the store.
+    :meth:`store_options`. The base class checks every clip, drops persons that are zero over the
+    whole clip, applies :obj:`pre_transform`, leaves out the few bad clips, and writes the store.
 
     Args:
         root: Folder of the dataset. Files are looked for, and downloaded to, ``<root>/raw``.
@@ -74,12 +74,11 @@ class SkeletonDataset(ClipMetadata, Dataset):
         source: The source file (or folder, where the dataset takes one), if it is not in
             ``<root>/raw``.
         strict: Whether a clip that cannot be used is an error. Otherwise up to one in a hundred are
-            left out with a warning, up to one in two of a user's own data; :attr:`skipped` says
-            which and why.
-        drop_leaks: Whether to leave out the validation clips that are exact copies of training
-            clips of the same benchmark, see :meth:`leaks`.
-        skip_bad: Whether to leave out any number of clips that cannot be used. Decides while the
-            store is built.
+            left out with a warning, up to one in two of a user's own data, see :attr:`skipped`.
+        drop_leaks: Whether to leave out validation clips that are copies, see :meth:`leaks`.
+        skip_bad: Whether to leave out any number of bad clips while the store is built.
+        per_person: Whether every person of a clip is an item of their own, named ``NAME#0``,
+            ``NAME#1``, ...
 
     Shapes:
         - **item:** :class:`~torch_geometric.data.Data` with ``x``
@@ -111,11 +110,11 @@ class SkeletonDataset(ClipMetadata, Dataset):
         strict: bool = False,
         drop_leaks: bool = False,
         skip_bad: bool = False,
+        per_person: bool = False,
     ) -> None:
         if strict and skip_bad:
             raise InputError(
-                "--strict (strict) stops at a bad clip and --skip-bad (skip_bad) leaves all of "
-                "them out; give one of the two"
+                "strict stops at a bad clip, skip_bad leaves all of them out; give one of the two"
             )
         self.split = split
         self.strict = strict
@@ -132,8 +131,8 @@ class SkeletonDataset(ClipMetadata, Dataset):
         self._edge_index = self.skeleton.edge_index()
         self.benchmark = self._divisions.choose(benchmark)
         self._selection = self._divisions.select(self.benchmark, split)
-        #: Numbers of the store's classes in :attr:`classes`, where these are not the same.
-        self._class_numbers: torch.Tensor | None = None
+        if per_person:
+            self._selection, self._persons = by_person(self._selection, self._store.num_persons)
 
     @staticmethod
     def from_arrays(*args: Any, **options: Any) -> SkeletonDataset:
@@ -234,7 +233,10 @@ class SkeletonDataset(ClipMetadata, Dataset):
         return len(self._selection)
 
     def get(self, idx: int) -> Data:
-        data = clip_to_data(self._store[int(self._selection[idx])], self._edge_index)
+        clip = self._store[int(self._selection[idx])]
+        if self._persons is not None:
+            clip = one_person(clip, int(self._persons[idx]))
+        data = clip_to_data(clip, self._edge_index)
         if self._class_numbers is not None:
             data.y = self._class_numbers[data.y]
         return data
@@ -244,10 +246,7 @@ class SkeletonDataset(ClipMetadata, Dataset):
         return refresh_present(item) if isinstance(item, Data) else item
 
     def copy(self, idx: Any = None) -> SkeletonDataset:
-        """Copy the dataset, or the part of it selected by :obj:`idx`.
-
-        The clips are read-only and stay where they are, on disk.
-        """
+        """Copy the dataset, or the part selected by :obj:`idx`; the clips stay on disk."""
         return copy.copy(self) if idx is None else self.index_select(idx)
 
     def relabelled(self, classes: Sequence[str], numbers: Sequence[int]) -> SkeletonDataset:

@@ -52,6 +52,7 @@ class NTU3DDataset(NTUDataset):
         strict: bool = False,
         drop_leaks: bool = False,
         skip_bad: bool = False,
+        per_person: bool = False,
     ) -> None:
         self.raw_bodies = raw_bodies
         super().__init__(
@@ -67,6 +68,7 @@ class NTU3DDataset(NTUDataset):
             strict,
             drop_leaks,
             skip_bad,
+            per_person,
         )
 
     def store_options(self) -> dict[str, Any]:

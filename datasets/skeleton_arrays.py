@@ -63,6 +63,7 @@ class SkeletonArrays(SkeletonDataset):
         strict: Whether a clip that cannot be used is an error instead of being left out.
         drop_leaks: Whether to leave out validation clips that are copies of training clips.
         skip_bad: Whether to leave out bad clips even where they are more than half of all.
+        per_person: Whether every person of a clip is an item of their own.
 
     Shapes:
         - **arrays:** each :math:`(M, T, V, C)`: persons, frames, joints, channels, with
@@ -99,6 +100,7 @@ class SkeletonArrays(SkeletonDataset):
         drop_leaks: bool = False,
         skip_bad: bool = False,
         scores: Sequence[ArrayLike | None] | None = None,
+        per_person: bool = False,
     ) -> None:
         if names is None:
             names = [f"clip{i}" for i in range(len(arrays))]
@@ -133,6 +135,7 @@ class SkeletonArrays(SkeletonDataset):
             strict=strict,
             drop_leaks=drop_leaks,
             skip_bad=skip_bad,
+            per_person=per_person,
         )
         del self._clips
 

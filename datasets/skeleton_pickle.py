@@ -88,6 +88,7 @@ class SkeletonPickle(SkeletonDataset):
         skip_bad: Whether to leave out bad clips even where they are more than half of all.
         default_skeleton: Taken where :obj:`skeleton` is not given, and the file neither has one nor
             lets it be guessed.
+        per_person: Whether every person of a clip is an item of their own.
 
     Raises:
         InputError: If the file or something in it cannot be used.
@@ -130,6 +131,7 @@ class SkeletonPickle(SkeletonDataset):
         drop_leaks: bool = False,
         skip_bad: bool = False,
         default_skeleton: Skeleton | None = None,
+        per_person: bool = False,
     ) -> None:
         self.path = Path(path).absolute()
         self.name = self.path.stem
@@ -150,6 +152,7 @@ class SkeletonPickle(SkeletonDataset):
             strict=strict,
             drop_leaks=drop_leaks,
             skip_bad=skip_bad,
+            per_person=per_person,
         )
 
     @property

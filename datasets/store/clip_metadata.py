@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.datasets.store.clip_store import ClipStore
 from pyg_stgcn.datasets.store.divisions import Divisions
+from pyg_stgcn.datasets.store.person_items import item_name
 
 
 class ClipMetadata:
@@ -20,7 +21,9 @@ class ClipMetadata:
     _store: ClipStore
     _selection: NDArray[np.int64]
     #: Numbers of the store's classes in :attr:`classes`, where these are not the same.
-    _class_numbers: torch.Tensor | None
+    _class_numbers: torch.Tensor | None = None
+    #: Number of the person of every item in its clip; ``None`` where an item is a whole clip.
+    _persons: NDArray[np.int64] | None = None
 
     if TYPE_CHECKING:
 
@@ -91,12 +94,16 @@ class ClipMetadata:
 
     @property
     def names(self) -> list[str]:
-        """Names of the selected clips."""
-        return [self._store.name(i) for i in self._selected]
+        """Names of the selected clips; with one item a person, ``NAME#0``, ``NAME#1``, ..."""
+        names = [self._store.name(i) for i in self._selected]
+        if self._persons is None:
+            return names
+        persons = self._persons[np.asarray(self.indices(), np.int64)]
+        return [item_name(*item) for item in zip(names, persons.tolist(), strict=True)]
 
     @property
     def checksums(self) -> NDArray[np.uint32]:
-        """CRC-32 of the stored coordinates of the selected clips."""
+        """CRC-32 of the stored coordinates of the selected clips, all persons together."""
         return self._store.checksums[self._selected]
 
     @property
@@ -112,7 +119,13 @@ class ClipMetadata:
     @property
     def num_persons(self) -> NDArray[np.int64]:
         """Numbers of persons of the selected clips, before :obj:`transform`."""
-        return self._store.num_persons[self._selected]
+        persons = self._store.num_persons[self._selected]
+        return persons if self._persons is None else np.ones_like(persons)
+
+    @property
+    def clip_numbers(self) -> NDArray[np.int64]:
+        """For each item, the number of its clip in the store; persons of one clip have the same."""
+        return self._selected
 
     @property
     def _selected(self) -> NDArray[np.int64]:

@@ -41,7 +41,7 @@ class Missing:
 
 def missing_in(dataset: SkeletonDataset) -> Missing:
     """Missing joints and persons of the selected clips; reads all their frames."""
-    return count_missing(dataset._store, dataset._selected)
+    return count_missing(dataset._store, np.unique(dataset.clip_numbers))
 
 
 def count_missing(store: ClipStore, clips: NDArray[np.int64]) -> Missing:

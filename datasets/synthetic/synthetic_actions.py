@@ -322,6 +322,7 @@ class SyntheticActions(SkeletonDataset):
         strict: bool = False,
         drop_leaks: bool = False,
         skip_bad: bool = False,
+        per_person: bool = False,
     ) -> None:
         if num_subjects < 4:
             raise InputError(f"num_subjects: {num_subjects} are too few; two a split need 4")
@@ -343,6 +344,7 @@ class SyntheticActions(SkeletonDataset):
             strict,
             drop_leaks,
             skip_bad,
+            per_person,
         )
 
     def store_options(self) -> dict[str, Any]:

@@ -28,7 +28,8 @@ def split_held_out(
 ) -> tuple[SkeletonDataset, SkeletonDataset]:
     """Divide training clips into clips to train on and held-out clips.
 
-    The split is stratified by class, and does not depend on the seed of the run.
+    The split is stratified by class, and does not depend on the seed of the run. Persons of one
+    clip stay together.
 
     Args:
         dataset: The training clips.
@@ -37,16 +38,19 @@ def split_held_out(
     Raises:
         InputError: Some class would have no clips in one of the parts.
     """
+    clips = dataset.clip_numbers
+    first = np.flatnonzero(np.diff(clips, prepend=-1))  # The first person of every clip.
     try:
-        kept, held_out = train_test_split(
-            np.arange(len(dataset)), test_size=fraction, stratify=dataset.labels, random_state=0
+        kept, _ = train_test_split(
+            first, test_size=fraction, stratify=dataset.labels[first], random_state=0
         )
     except ValueError as error:
         raise InputError(
             f"hold_out {fraction:g} of {len(dataset)} training clips: {error}; choose another "
             "fraction"
         ) from None
-    return dataset.copy(np.sort(kept)), dataset.copy(np.sort(held_out))
+    is_kept = np.isin(clips, clips[kept])
+    return dataset.copy(np.flatnonzero(is_kept)), dataset.copy(np.flatnonzero(~is_kept))
 
 
 def clip_transform(

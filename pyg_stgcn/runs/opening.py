@@ -163,6 +163,7 @@ def _open_source(config: TrainOptions, split: str, **options: Any) -> SkeletonDa
         "strict": config.data.strict,
         "drop_leaks": config.data.drop_leaks,
         "skip_bad": config.data.skip_bad,
+        "per_person": config.data.per_person,
         **options,
     }
     if config.data.dataset in DATASETS:

@@ -69,6 +69,7 @@ class DataOptions:
     strict: bool = option("Stop at the first clip that cannot be used.", False)
     skip_bad: bool = option("Skip all clips that cannot be used, however many.", False)
     drop_leaks: bool = option("Drop validation clips that are copies of training clips.", False)
+    per_person: bool = option("Every person of a clip is an item with the clip's class.", False)
     stream: str = option("joint, bone, joint-motion, bone-motion; join several by '+'.", "joint")
     clip_frames: int | None = option(
         "Frames sampled from each clip.", None, allowed=FRAMES, auto="100; small data: 48"

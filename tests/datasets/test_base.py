@@ -537,7 +537,7 @@ def test_any_number_of_bad_clips_is_left_out_on_demand(tmp_path: Path) -> None:
     dataset = Worse(tmp_path, split="all", skip_bad=True)
     assert set(dataset.skipped) == {"clip 7", "clip 8", "clip 9"}
     assert len(Worse(tmp_path, split="all")) == 197, "the store that was built so is used"
-    with pytest.raises(InputError, match=r"--strict .*--skip-bad .*one of the two"):
+    with pytest.raises(InputError, match=r"strict .*skip_bad .*one of the two"):
         Worse(tmp_path, skip_bad=True, strict=True)
 
 

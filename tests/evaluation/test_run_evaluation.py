@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import global_mean_pool
 
+from pyg_stgcn.datasets import SkeletonPickle
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.run_evaluation import (
     evaluate_model,
@@ -20,6 +22,7 @@ from pyg_stgcn.evaluation.run_evaluation import (
     mean_probabilities,
     open_validation,
 )
+from pyg_stgcn.recognition import Recognizer
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.predictions import Predictions
 from pyg_stgcn.studies.lotteries import planned_run
@@ -103,3 +106,25 @@ def test_a_run_without_weights_is_not_finished(run: Run, tmp_path: Path) -> None
     (tmp_path / "config.toml").write_bytes(run.config_file.read_bytes())
     with pytest.raises(InputError, match="the run is not finished"):
         evaluate_run(tmp_path)
+
+
+def test_a_run_on_persons_is_evaluated_on_persons(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    text = (folder / "config.toml").read_text()
+    assert "per_person = false" in text
+    (folder / "config.toml").write_text(text.replace("per_person = false", "per_person = true"))
+    evaluate_run(folder, num_views=2)
+    trained = Run.open(folder)
+    found = Predictions.load(trained.predictions)
+
+    recognizer = Recognizer.from_model(run.load_model(), run.classes, run.preprocessing)
+    clips = SkeletonPickle(Path(run.config.data.dataset), split="val")
+    answers = recognizer.predict(clips, num_views=2, per_person=True)
+    expected = [
+        (f"{name}#{i}", answer.probabilities)
+        for name, persons in zip(clips.names, answers, strict=True)
+        for i, answer in enumerate(persons)
+    ]
+    assert found.names.tolist() == [name for name, _ in expected]
+    np.testing.assert_allclose(found.probabilities, [p for _, p in expected], atol=1e-6)

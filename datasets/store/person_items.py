@@ -1,0 +1,44 @@
+"""Persons of a clip as items of their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyg_stgcn.datasets.store.clip_store import Clip
+
+Numbers = NDArray[np.int64]
+
+
+def by_person(clips: Numbers, num_persons: Numbers) -> tuple[Numbers, Numbers]:
+    """The clip of every item and the number of its person, where each person is an item.
+
+    Args:
+        clips: Numbers of clips.
+        num_persons: Persons of all clips of the store.
+
+    Example:
+        >>> by_person(np.array([3, 0]), np.array([2, 1, 1, 1]))
+        (array([3, 0, 0]), array([0, 0, 1]))
+    """
+    counts = num_persons[clips]
+    starts = counts.cumsum() - counts
+    return np.repeat(clips, counts), np.arange(counts.sum()) - np.repeat(starts, counts)
+
+
+def one_person(clip: Clip, person: int) -> Clip:
+    """One person of a clip, in all its frames, as a clip."""
+    part = slice(person, person + 1)
+    return replace(
+        clip,
+        name=item_name(clip.name, person),
+        keypoint=clip.keypoint[part],
+        present=None if clip.present is None else clip.present[part],
+    )
+
+
+def item_name(clip: str, person: int) -> str:
+    """The name of a person of a clip."""
+    return f"{clip}#{person}"
