@@ -4,7 +4,6 @@ import csv
 import json
 import math
 import shlex
-import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -29,15 +28,24 @@ def words(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[o
     size += ["--eval-views", 1, "--accelerator", "cpu", "--learned-weights"]
     size += ["--edge-sparsity", 0.5, "--penalty", 0.001, "--penalty-groups", "input"]
     data = ["--dataset", tiny_pickle, "--root", folder / "data", "--out", folder / "out"]
-    varied = ["--levels", *LEVELS, "--controls", "dense", "--seeds", *SEEDS, "--jobs", 2]
+    varied = ["--levels", *LEVELS, "--controls", "dense", "--seeds", *SEEDS]
     return ["assemble", *varied, *data, *size]
 
 
 @pytest.fixture(scope="module")
 def out(words: list[object]) -> Path:
+    """Finished runs, which somebody else has started."""
+    printed = [shlex.split(line) for line in call(*words, "--print-commands").stdout.splitlines()]
+    out = Path(str(words[words.index("--out") + 1]))
+    assert len(printed) == 4 and not list(out.glob("*/summary.json"))
+    # In any order, since they are independent.
+    for program, *arguments in reversed(printed):
+        assert program == "pyg-stgcn"
+        result = call(*arguments)
+        assert result.exit_code == 0, result.output
     result = call(*words)
     assert result.exit_code == 0, result.output
-    return Path(str(words[words.index("--out") + 1]))
+    return out
 
 
 def summaries(out: Path, label: str) -> list[dict[str, Any]]:
@@ -94,27 +102,11 @@ def test_a_second_call_trains_nothing(words: list[object], out: Path) -> None:
     assert result.exit_code == 0, result.output
     assert {row["name"] for row in json.loads(result.stdout)["rows"]} == {"assembly", "dense"}
     assert {path: path.stat().st_mtime_ns for path in done} == done
+    printed = call(*words, "--print-commands")
+    assert (printed.exit_code, printed.stdout) == (0, "")
     other = call(*words, "--levels", 0.5, 0.8)
     assert other.exit_code == 1
     assert "name another folder" in other.stderr
-
-
-def test_missing_runs_can_be_printed_for_a_job_runner(words: list[object], out: Path) -> None:
-    finished = call(*words, "--print-commands")
-    assert finished.exit_code == 0 and finished.stdout == ""
-    lost = {out / f"{label}-seed{SEEDS[1]}" for label in ("assembly", "dense")}
-    before = {run: json.loads((run / "summary.json").read_text())["top1"] for run in lost}
-    for run in lost:
-        shutil.rmtree(run)
-    printed = [shlex.split(line) for line in call(*words, "--print-commands").stdout.splitlines()]
-    assert not any(run.exists() for run in lost)
-    # In either order, since they are independent.
-    for program, *arguments in reversed(printed):
-        assert program == "pyg-stgcn"
-        result = call(*arguments)
-        assert result.exit_code == 0, result.output
-    assert {run: json.loads((run / "summary.json").read_text())["top1"] for run in lost} == before
-    assert call(*words, "--print-commands").stdout == ""
 
 
 def test_other_commands_take_its_runs(out: Path) -> None:

@@ -32,9 +32,19 @@ def words(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[o
 
 @pytest.fixture(scope="module")
 def out(words: list[object]) -> Path:
+    """A finished sweep, all runs of which but the last somebody else has started."""
+    *printed, last = call(*words, "--print-commands").stdout.splitlines()
+    assert len(printed) == 3
+    for line in printed:
+        program, *arguments = shlex.split(line)
+        assert program == "pyg-stgcn"
+        assert call(*arguments).exit_code == 0
+    out = Path(str(words[words.index("--out") + 1]))
+    run = out / f"random-0.8-seed{SEEDS[-1]}"
+    assert str(run) in last and not run.exists()
     result = call(*words)
     assert result.exit_code == 0, result.output
-    return Path(str(words[words.index("--out") + 1]))
+    return out
 
 
 def test_each_run_is_there_with_its_options(out: Path) -> None:
@@ -111,15 +121,6 @@ def test_a_finished_run_is_not_that_of_a_call_without_its_options(
         assert "holds a run with --include stages.*, not None" in result.stderr
     finally:
         config.write_text(before)
-
-
-def test_a_failed_training_is_named(words: list[object], tmp_path: Path) -> None:
-    result = call(
-        *words, "--out", tmp_path / "out", "--lr", 1000, "--weight-decay", 10, "--seeds", 3
-    )
-    assert result.exit_code == 1
-    assert "failed, see above" in result.stderr
-    assert not (tmp_path / "out/sweep.csv").exists()
 
 
 @pytest.mark.parametrize(
