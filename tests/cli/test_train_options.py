@@ -37,9 +37,15 @@ def test_help_has_a_line_for_every_option_in_groups() -> None:
         assert "".join(option.help.split()) in "".join(text.split()), option.name
 
 
-def test_the_configuration_of_a_run_repeats_it(small: list[object], tmp_path: Path) -> None:
+def test_a_run_tells_what_it_does_and_its_configuration_repeats_it(
+    small: list[object], tmp_path: Path
+) -> None:
     first = call(*small, "--out", tmp_path / "first")
     assert first.exit_code == 0, first.output
+    assert "recipe: small data (36 clips): width 4, 8 frames, 2 epochs\n" in first.stderr
+    overview = r"36 clips for .*; 3 classes; [\d,]+ parameters, [\d,]+ of them .*; device: cpu\n"
+    assert re.search(overview, first.stderr)
+    assert re.search(r"\nepoch 1/2  train loss .*  \d+ s left\nepoch 2/2  ", first.stderr)
     config = tmp_path / "first/config.toml"
     again = call("train", "--config", config, "--out", tmp_path / "again")
     assert again.exit_code == 0, again.output
@@ -53,14 +59,6 @@ def test_the_configuration_of_a_run_repeats_it(small: list[object], tmp_path: Pa
     written.write_text(call(*words).stdout)
     other, _ = load_config(written)
     assert other == load_config(config)[0].replace(seed=4, scale=True)
-
-
-def test_what_is_told_of_a_run(small: list[object], tmp_path: Path) -> None:
-    result = call(*small, "--out", tmp_path / "run")
-    assert "recipe: small data (36 clips): width 4, 8 frames, 2 epochs\n" in result.stderr
-    overview = r"36 clips for .*; 3 classes; [\d,]+ parameters, [\d,]+ of them .*; device: cpu\n"
-    assert re.search(overview, result.stderr)
-    assert re.search(r"\nepoch 1/2  train loss .*  \d+ s left\nepoch 2/2  ", result.stderr)
 
 
 def test_print_config_is_complete_where_the_data_are_there(
