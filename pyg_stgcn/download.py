@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import shutil
@@ -41,6 +42,7 @@ class RemoteFile:
         is_kind: Whether a file is of that kind; a server may send a page instead.
         size: Its length in bytes, if known.
         sha256: Its SHA-256 in hexadecimal digits, if known.
+        max_size: The most bytes that it can have.
     """
 
     urls: tuple[str, ...]
@@ -48,6 +50,7 @@ class RemoteFile:
     is_kind: Callable[[Path], bool]
     size: int | None = None
     sha256: str | None = None
+    max_size: int | None = None
 
 
 class _AddressError(Exception):
@@ -59,6 +62,13 @@ class _BrokenOffError(_AddressError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the download broke off ({why}); try again")
+
+
+class _TooLargeError(_AddressError):
+    """More comes than the file can have."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the server sends more than {limit:,} bytes")
 
 
 class _Part:
@@ -182,6 +192,8 @@ def _fetch(file: RemoteFile, url: str, part: _Part, patience: float) -> None:
             part.remove()
             raise _BrokenOffError(f"{have:,} bytes were there of a file that has {total}")
         response.raise_for_status()
+        if url.startswith("https:") and not response.url.startswith("https:"):
+            raise _AddressError(f"the server leads to {response.url}, which anyone can change")
         if start not in (0, have) or (start and _version(response) not in ("", version)):
             part.remove()
             raise _BrokenOffError("the server went on with something else")
@@ -190,7 +202,11 @@ def _fetch(file: RemoteFile, url: str, part: _Part, patience: float) -> None:
         total = min((size for size in (total, file.size) if size is not None), default=None)
         if total is not None:
             _check_room(url, part, total - start)
-        _receive(response, part.path, total, patience)
+        try:
+            _receive(response, part.path, total, file.max_size, patience)
+        except _TooLargeError:
+            part.remove()
+            raise
 
 
 def _answered_range(response: requests.Response) -> tuple[int, int | None]:
@@ -223,7 +239,16 @@ def _check_room(url: str, part: _Part, missing: int) -> None:
         )
 
 
-def _receive(response: requests.Response, path: Path, total: int | None, patience: float) -> None:
+def _receive(
+    response: requests.Response,
+    path: Path,
+    total: int | None,
+    max_size: int | None,
+    patience: float,
+) -> None:
+    limit = math.inf if max_size is None else max_size
+    if total is not None and total > limit:
+        raise _TooLargeError(int(limit))
     with path.open("ab") as file, transfer(printable(path.stem), total, file.tell()) as advance:
         have = file.tell()
         since, had = time.monotonic(), have
@@ -237,6 +262,8 @@ def _receive(response: requests.Response, path: Path, total: int | None, patienc
                 break
             file.write(block)
             have += len(block)
+            if have > limit:
+                raise _TooLargeError(int(limit))
             advance(len(block))
             if time.monotonic() - since > patience:
                 if have - had < _LEAST:

@@ -3,9 +3,13 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +55,111 @@ def wait_for() -> Callable[[Callable[[], object]], None]:
             time.sleep(0.005)
 
     return wait
+
+
+class FileServer:
+    """A file server on this machine whose habits a test sets."""
+
+    def __init__(self) -> None:
+        self.content = b""
+        self.status = 200
+        self.headers: dict[str, str] = {"ETag": '"first"'}
+        self.supports_ranges = True
+        self.heeds_if_range = True
+        self.breaks_off_after: list[int] = []
+        self.claimed_length: int | None = None
+        self.says_length = True
+        self.raw_answer: bytes | None = None
+        self.waits = 0.0
+        self.trickles = False
+        self.asked_ranges: list[str | None] = []
+        self.goes_away_for: float | None = None
+        self.redirects: dict[str, str] = {}
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._handler = Handler
+        self._listen(0)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/file.zip"
+
+    def _listen(self, port: int) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        asked = request.headers.get("Range")
+        self.asked_ranges.append(asked)
+        time.sleep(self.waits)
+        if self.raw_answer is not None:
+            request.wfile.write(self.raw_answer)
+            return
+        if request.path in self.redirects:
+            request.send_response(302)
+            request.send_header("Location", self.redirects[request.path])
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
+        if self.heeds_if_range and request.headers.get("If-Range") != self.headers.get("ETag"):
+            asked = None
+        start = 0
+        total = self.claimed_length or len(self.content)
+        if asked and self.supports_ranges:
+            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+            request.send_response(206 if start < total else 416)
+            shown = f"{start}-{total - 1}" if start < total else "*"
+            request.send_header("Content-Range", f"bytes {shown}/{total}")
+        else:
+            request.send_response(self.status)
+        body = self.content[start:]
+        if self.says_length:
+            request.send_header("Content-Length", str(max(0, total - start)))
+        for name, value in self.headers.items():
+            request.send_header(name, value)
+        request.end_headers()
+        if self.breaks_off_after:
+            body = body[: self.breaks_off_after.pop(0)]
+        if self.goes_away_for is not None:
+            self.stop()
+            back = threading.Timer(self.goes_away_for, self._listen, (self._server.server_port,))
+            back.start()
+            self.goes_away_for = None
+        try:
+            while self.trickles and body:
+                request.wfile.write(body[:100])
+                body = body[100:]
+                time.sleep(0.02)
+            request.wfile.write(body)
+        except OSError:  # The other side has had enough.
+            request.close_connection = True
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def start_file_server() -> Iterator[Callable[[], FileServer]]:
+    """Start file servers on this machine, which end with the test."""
+    with ExitStack() as stack:
+
+        def start() -> FileServer:
+            server = FileServer()
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def file_server(start_file_server: Callable[[], FileServer]) -> FileServer:
+    """A file server on this machine that sends one file for every address."""
+    return start_file_server()
 
 
 @pytest.fixture(scope="session")

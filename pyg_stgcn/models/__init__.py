@@ -5,11 +5,13 @@ from __future__ import annotations
 from pyg_stgcn.models.aagcn import AAGCN
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.models.creation import create_model
 from pyg_stgcn.models.ctrgcn import CTRGCN
 from pyg_stgcn.models.dgstgcn import DGSTGCN
 from pyg_stgcn.models.example_clips import random_clips
+from pyg_stgcn.models.pyskl.model_zoo import list_pretrained
 from pyg_stgcn.models.pyskl.pyskl_weights import PysklReport, load_pyskl, pyskl_state_dict
-from pyg_stgcn.models.registry import create_model, list_models, register_model
+from pyg_stgcn.models.registry import list_models, register_model
 from pyg_stgcn.models.stgcn import STGCN
 from pyg_stgcn.models.stgcnpp import STGCNPP
 
@@ -24,6 +26,7 @@ __all__ = [
     "PysklReport",
     "create_model",
     "list_models",
+    "list_pretrained",
     "load_pyskl",
     "pyskl_state_dict",
     "random_clips",

@@ -1,4 +1,4 @@
-"""The base of all backbones: from clips through ten stages to logits."""
+"""The base of all backbones: from clips through stages of convolutions to logits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from pyg_stgcn.nn import ClassifierHead, PersonNorm
 from pyg_stgcn.nn.input_norm import normalize_rows
 from pyg_stgcn.skeletons import Skeleton, SkeletonGraph, get_skeleton
 
+#: Stages that double the channels and halve the frames, as published.
+_DOUBLING_STAGES = (5, 8)
+
 
 class Backbone(nn.Module):
-    r"""Ten stages over the joints and frames of every person, pooling and a classifier.
+    r"""Stages over the joints and frames of every person, pooling and a classifier.
 
     Channels double at :obj:`inflate_stages`, frames halve at :obj:`down_stages`; the first stage
     is left out if the input has :obj:`base_channels` channels already. Features are averaged
@@ -54,10 +57,11 @@ class Backbone(nn.Module):
         dropout (float): Dropout before the classifier. (default: :obj:`0.0`)
         tcn_dropout (float): Dropout after the temporal convolutions of all stages but the first.
             (default: :obj:`0.0`)
-        inflate_stages (collection of int): Stages, counted from 1, at which channels double.
-            (default: :obj:`(5, 8)`)
-        down_stages (collection of int): Stages, counted from 1, at which frames halve.
-            (default: :obj:`(5, 8)`)
+        num_stages (int): Number of stages. (default: :obj:`10`)
+        inflate_stages (collection of int, optional): Stages, counted from 1, at which channels
+            double (default: 5 and 8, if there are so many).
+        down_stages (collection of int, optional): Stages, counted from 1, at which frames halve
+            (default: 5 and 8, if there are so many).
 
     Shapes:
         - **x:** :math:`(P V, T, C)`, the joints of a person together
@@ -67,8 +71,6 @@ class Backbone(nn.Module):
     Raises:
         InputError: If an option is out of range.
     """
-
-    NUM_STAGES = 10
 
     #: The graph at the start, its number of partitions if it is random, and whether all pairs of
     #: joints are learnable edges.
@@ -90,8 +92,9 @@ class Backbone(nn.Module):
         person_slots: int | None = None,
         dropout: float = 0.0,
         tcn_dropout: float = 0.0,
-        inflate_stages: Collection[int] = (5, 8),
-        down_stages: Collection[int] = (5, 8),
+        num_stages: int = 10,
+        inflate_stages: Collection[int] | None = None,
+        down_stages: Collection[int] | None = None,
     ) -> None:
         super().__init__()
         self.graph = self.graph if graph is None else graph
@@ -102,7 +105,16 @@ class Backbone(nn.Module):
             in_channels=in_channels,
             base_channels=base_channels,
             person_slots=self.person_slots,
+            num_stages=num_stages,
         )
+        has_first = in_channels != base_channels
+        if num_stages == 1 and not has_first:
+            raise InputError(
+                f"num_stages 1: there would be none, the first is left out for an input of "
+                f"{in_channels} channels, the width of the model; give at least 2"
+            )
+        inflate_stages = _check_stages("inflate_stages", inflate_stages, num_stages)
+        down_stages = _check_stages("down_stages", down_stages, num_stages)
         self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
         self.num_classes = num_classes
         self.in_channels = in_channels
@@ -117,9 +129,9 @@ class Backbone(nn.Module):
             self.data_norm = PersonNorm(num_features, self.person_slots)
         self.stages = nn.ModuleList()
         channels, width = in_channels, base_channels
-        for number in range(1, self.NUM_STAGES + 1):
+        for number in range(1, num_stages + 1):
             width *= 2 if number in inflate_stages else 1
-            if number == 1 and in_channels == base_channels:
+            if number == 1 and not has_first:
                 continue
             stage = Stage(
                 channels,
@@ -294,3 +306,14 @@ def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
         if count < 1:
             raise InputError(f"{name}: {count} is too few; give at least 1")
+
+
+def _check_stages(name: str, chosen: Collection[int] | None, num_stages: int) -> Collection[int]:
+    if chosen is None:
+        return [number for number in _DOUBLING_STAGES if number <= num_stages]
+    if absent := sorted(set(chosen) - set(range(1, num_stages + 1))):
+        raise InputError(
+            f"{name} {list(chosen)}: there is no stage {absent[0]}; choose from 1 to {num_stages}, "
+            "or give more stages with num_stages"
+        )
+    return chosen

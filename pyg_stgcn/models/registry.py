@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pyg_stgcn.errors import InputError
@@ -21,7 +21,7 @@ def register_model(factory: Factory) -> Factory:
     """Registers a factory, a class or a function, under its own name in lower case.
 
     Its first two parameters are ``num_classes`` and ``skeleton``; the others are the options of
-    :func:`create_model`.
+    :func:`~pyg_stgcn.models.create_model`.
     """
     name = factory.__name__.lower()
     if name in _FACTORIES:
@@ -35,18 +35,10 @@ def list_models() -> list[str]:
     return sorted(_FACTORIES)
 
 
-def create_model(name: str, num_classes: int, skeleton: Skeleton | str, **options: Any) -> Backbone:
-    """Makes a model by its name.
-
-    Args:
-        name: One of :func:`list_models`.
-        num_classes: Number of classes.
-        skeleton: The skeleton of the data, or the name of a built-in one.
-        **options: The options of this model: the parameters of its class.
-
-    Raises:
-        InputError: If there is no such model, or it has no such option.
-    """
+def build_model(
+    name: str, num_classes: int, skeleton: Skeleton | str, options: Mapping[str, Any]
+) -> Backbone:
+    """Makes a model with new weights, see :func:`~pyg_stgcn.models.create_model`."""
     check_name("model", name, list_models())
     factory = _FACTORIES[name]
     valid = _options(factory)

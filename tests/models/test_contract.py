@@ -28,10 +28,8 @@ def make(name: str, **options: Any) -> Backbone:
 
 
 def short(name: str) -> Backbone:
-    """Three of ten stages: tracers take their time."""
-    model = make(name, inflate_stages=(2,), down_stages=(2,))
-    del model.stages[3:]
-    return model
+    """Three stages: tracers take their time."""
+    return make(name, num_stages=3, inflate_stages=(2,), down_stages=(2,))
 
 
 def clips(*persons: int) -> tuple[Tensor, Tensor, int]:
@@ -96,6 +94,26 @@ def test_the_order_of_the_clips_does_not_matter(name: str) -> None:
     sizes = torch.bincount(batch)[order]
     found = model(moved, torch.arange(size).repeat_interleave(sizes), size)
     torch.testing.assert_close(found, model(x, batch, size)[order], rtol=1e-4, atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_shorter_model_is_the_start_of_a_longer_one(name: str) -> None:
+    options = {"in_channels": 2, "inflate_stages": (2,), "down_stages": (2,)}
+    longer, shorter = make(name, **options), make(name, num_stages=3, **options)
+    weights = longer.state_dict()
+    shorter.load_state_dict({key: weights[key] for key in shorter.state_dict()})
+    del longer.stages[3:]
+    x, batch, size = clips(1, 3, 2)
+    given = x[..., :2], batch, size
+    assert torch.equal(shorter.eval()(*given), longer.eval()(*given))
+
+
+def test_number_of_stages(name: str) -> None:
+    for num_stages, features in [(1, 8), (6, 16), (12, 32)]:
+        model = make(name, num_stages=num_stages)
+        assert len(model.stages) == num_stages
+        assert model.num_features == features
+    assert len(make(name, num_stages=2, in_channels=8).stages) == 1  # as wide as the model
 
 
 def test_gradients_reach_all_parameters(name: str) -> None:
@@ -203,3 +221,10 @@ def test_errors(name: str) -> None:
         model(torch.randn(2 * JOINTS, FRAMES, 3), torch.tensor([0, 1]))
     with pytest.raises(InputError, match=r"grahp: .*did you mean 'graph'\?"):
         make(name, grahp="spatial")
+    with pytest.raises(InputError, match=r"num_stages: 0 is too few"):
+        make(name, num_stages=0)
+    with pytest.raises(InputError, match=r"num_stages 1: .* input of 8 channels, .* at least 2"):
+        make(name, num_stages=1, in_channels=8)
+    for option in ("inflate_stages", "down_stages"):
+        with pytest.raises(InputError, match=rf"{option} \[2, 7\]: .* stage 7; .* 1 to 6"):
+            make(name, num_stages=6, **{option: [2, 7]})

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pyg_stgcn.models import Backbone, create_model, load_pyskl, pyskl_state_dict
+from pyg_stgcn.runtime import compile_sparse
 
 GOLDEN = Path(__file__).parents[1] / "data"
 RECORDS = {
@@ -114,6 +115,21 @@ def test_published_weights_all_fit_and_come_back(record: Record) -> None:
             on_graph = record.state[f"{name[:-2]}A"] != 0
             value = torch.where(on_graph, value, 1)
         assert torch.equal(written[f"backbone.{name}"], value), name
+
+
+@torch.no_grad()
+def test_a_published_checkpoint_of_six_stages_and_two_channels(shared_data: Path) -> None:
+    folder = shared_data / "golden" / "published"
+    model = create_model("stgcnpp", pretrained=folder / "hagrid.pth").double().eval()
+    assert (model.num_classes, model.in_channels, len(model.stages)) == (40, 2, 6)
+    with np.load(folder / "hagrid.npz") as content:
+        expected = {name: torch.from_numpy(content[name]) for name in ("features", "logits")}
+        clips = as_batch(torch.from_numpy(content["input"]).double())
+    found = {"features": features_of(model, clips), "logits": model(*clips)}
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-8)
+    compiled = compile_sparse(model.float())
+    logits = compiled(clips[0].float(), clips[1])
+    torch.testing.assert_close(logits.double(), expected["logits"], rtol=1e-4, atol=1e-5)
 
 
 def test_number_of_parameters(record: Record) -> None:

@@ -19,6 +19,7 @@ from pyg_stgcn.models.aagcn import AAGCN
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.ctrgcn import CTRGCN
 from pyg_stgcn.models.pyskl.foreign_checkpoint import read_foreign_checkpoint
+from pyg_stgcn.models.pyskl.pyskl_architecture import read_architecture
 from pyg_stgcn.models.pyskl.pyskl_names import Counter, EdgeEntry, Entry, State, backbone_entries
 from pyg_stgcn.nn import PersonNorm
 
@@ -91,11 +92,7 @@ def load_pyskl(
             loaded.
     """
     backbone = _checked(model)
-    if isinstance(source, Mapping):
-        where, state = "weights", _stripped(source, "weights")
-    else:
-        where = os.fspath(source)
-        state = _stripped(read_foreign_checkpoint(source), where)
+    where, state = _named(source), read_pyskl(source)
     if not head:
         state = {name: value for name, value in state.items() if not name.startswith("cls_head.")}
     entries = list(_entries(backbone, head))
@@ -104,8 +101,8 @@ def load_pyskl(
     loadable, report = _compare(entries, state)
     if strict and not report.fits:
         raise InputError(
-            f"{where}: do not fit this {type(model).__name__} ({report}); make the model with the "
-            f"skeleton, graph and width of the weights, or load what fits with strict=False"
+            f"{where}: do not fit this {type(model).__name__} ({report}); {_owner(state, where)}, "
+            "or load what fits with strict=False"
             + ("; another number of classes needs head=False" if head else "")
         )
     ours: dict[str, Tensor] = {}
@@ -113,6 +110,23 @@ def load_pyskl(
         ours |= entry.read({name: _widened(state[name]) for name in entry.theirs})
     backbone.load_state_dict(ours, strict=False)
     return report
+
+
+def read_pyskl(source: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint of PYSKL, by its names without ``module.`` and ``backbone.``.
+
+    Args:
+        source (path or mapping): See :func:`load_pyskl`.
+
+    Raises:
+        InputError: If the file cannot be read, or holds anything but tensors.
+    """
+    content = source if isinstance(source, Mapping) else read_foreign_checkpoint(source)
+    return _stripped(content, _named(source))
+
+
+def _named(source: str | os.PathLike[str] | Mapping[str, Any]) -> str:
+    return "weights" if isinstance(source, Mapping) else os.fspath(source)
 
 
 def pyskl_state_dict(model: nn.Module, *, head: bool = True) -> dict[str, Tensor]:
@@ -143,6 +157,14 @@ def pyskl_state_dict(model: nn.Module, *, head: bool = True) -> dict[str, Tensor
         name if name.startswith("cls_head.") else BACKBONE + name: value
         for name, value in theirs.items()
     }
+
+
+def _owner(state: State, where: str) -> str:
+    """Advice to make the model that some weights are of."""
+    try:
+        return f"make the model of the weights, {read_architecture(state, where)}"
+    except InputError:
+        return "make the model with the skeleton, graph and width of the weights"
 
 
 def _checked(model: nn.Module) -> Backbone:

@@ -15,6 +15,8 @@ from pyg_stgcn.models import (
     load_pyskl,
     pyskl_state_dict,
 )
+from pyg_stgcn.models.pyskl.pyskl_architecture import read_architecture
+from pyg_stgcn.models.pyskl.pyskl_weights import read_pyskl
 from pyg_stgcn.sparsity import sparsify
 
 
@@ -61,6 +63,7 @@ def name(request: pytest.FixtureRequest) -> str:
         {"graph": "uniform"},
         {"in_channels": 6},
         {"base_channels": 2},
+        {"num_stages": 4, "inflate_stages": (2, 4), "down_stages": (3,), "in_channels": 2},
     ],
 )
 def test_round_trip_is_exact(name: str, options: dict[str, object]) -> None:
@@ -77,6 +80,52 @@ def test_round_trip_is_exact(name: str, options: dict[str, object]) -> None:
     again = pyskl_state_dict(other)
     assert again.keys() == written.keys()
     assert all(torch.equal(again[key], written[key]) for key in written)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"graph": "random", "num_partitions": 2},
+        {"in_channels": 6},
+        {"num_stages": 4, "inflate_stages": (2, 4), "down_stages": (2, 3, 4), "in_channels": 2},
+        {"num_stages": 2, "inflate_stages": (2,), "down_stages": (2,)},
+    ],
+)
+def test_weights_tell_their_model(name: str, options: dict[str, object], tmp_path: Path) -> None:
+    model = make(name, **options)
+    torch.save({"state_dict": pyskl_state_dict(model)}, tmp_path / "j.pth")
+    other = create_model(name, pretrained=tmp_path / "j.pth").eval()
+    assert other.skeleton == model.skeleton
+    torch.manual_seed(0)
+    x = torch.randn(34, 9, model.in_channels)
+    with torch.no_grad():
+        assert torch.equal(other(x), model(x))
+
+
+@pytest.mark.parametrize("graph", ["uniform", "distance-2", "stgcn_spatial"])
+def test_weights_tell_their_fixed_graph(graph: str) -> None:
+    state = read_pyskl(pyskl_state_dict(make(graph=graph)))
+    assert read_architecture(state, "weights").options["graph"] == graph
+    # A start from all pairs of joints that were learnt.
+    learnt = {key: value for key, value in state.items() if not key.endswith(".PA")}
+    options = read_architecture(learnt, "weights").options
+    assert (options["graph"], options["adaptive"]) == ("random", "init")
+
+
+def test_weights_of_something_else_tell_nothing() -> None:
+    state = read_pyskl(pyskl_state_dict(make()))
+    for wrong in (
+        {"fc.weight": torch.zeros(3, 2)},
+        {key: value for key, value in state.items() if not key.startswith("gcn.3.")},
+        {key: value for key, value in state.items() if key != "gcn.3.gcn.bn.weight"},
+        state | {"gcn.0.gcn.A": torch.zeros(())},
+        state | {"gcn.3.gcn.bn.weight": torch.zeros(7)},
+        state | {"gcn.0.gcn.conv.weight": torch.zeros(3)},
+        state | {"data_bn.weight": torch.zeros(())},
+    ):
+        with pytest.raises(InputError, match=r"weights: holds weights of none of the backbones"):
+            read_architecture(wrong, "weights")
 
 
 def test_names_are_those_of_pyskl(name: str) -> None:

@@ -1,127 +1,37 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import re
-import threading
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pyg_stgcn.datasets import NTU60, UTDMHAD
 from pyg_stgcn.download import RemoteFile, download_file
 from pyg_stgcn.errors import InputError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 OTHER = np.random.default_rng(1).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+#: The class in ``conftest.py``, which cannot be imported.
+Server = Any
 NOBODY = "http://127.0.0.1:9/file.zip"
 
 
-class Server:
-    """A file server on this machine whose habits a test sets."""
-
-    def __init__(self) -> None:
-        self.content = CONTENT
-        self.status = 200
-        self.headers: dict[str, str] = {"ETag": '"first"'}
-        self.supports_ranges = True
-        self.heeds_if_range = True
-        self.breaks_off_after: list[int] = []
-        self.claimed_length: int | None = None
-        self.says_length = True
-        self.raw_answer: bytes | None = None
-        self.waits = 0.0
-        self.trickles = False
-        self.asked_ranges: list[str | None] = []
-        self.goes_away_for: float | None = None
-        self.redirects: dict[str, str] = {}
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.answer(self)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._handler = Handler
-        self._listen(0)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/file.zip"
-
-    def _listen(self, port: int) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        asked = request.headers.get("Range")
-        self.asked_ranges.append(asked)
-        time.sleep(self.waits)
-        if self.raw_answer is not None:
-            request.wfile.write(self.raw_answer)
-            return
-        if request.path in self.redirects:
-            request.send_response(302)
-            request.send_header("Location", self.redirects[request.path])
-            request.send_header("Content-Length", "0")
-            request.end_headers()
-            return
-        if self.heeds_if_range and request.headers.get("If-Range") != self.headers.get("ETag"):
-            asked = None
-        start = 0
-        total = self.claimed_length or len(self.content)
-        if asked and self.supports_ranges:
-            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
-            request.send_response(206 if start < total else 416)
-            shown = f"{start}-{total - 1}" if start < total else "*"
-            request.send_header("Content-Range", f"bytes {shown}/{total}")
-        else:
-            request.send_response(self.status)
-        body = self.content[start:]
-        if self.says_length:
-            request.send_header("Content-Length", str(max(0, total - start)))
-        for name, value in self.headers.items():
-            request.send_header(name, value)
-        request.end_headers()
-        if self.breaks_off_after:
-            body = body[: self.breaks_off_after.pop(0)]
-        if self.goes_away_for is not None:
-            self.stop()
-            back = threading.Timer(self.goes_away_for, self._listen, (self._server.server_port,))
-            back.start()
-            self.goes_away_for = None
-        try:
-            while self.trickles and body:
-                request.wfile.write(body[:100])
-                body = body[100:]
-                time.sleep(0.02)
-            request.wfile.write(body)
-        except OSError:  # The other side has had enough.
-            request.close_connection = True
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+@pytest.fixture
+def server(file_server: Server) -> Server:
+    file_server.content = CONTENT
+    return file_server
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def mirror() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
+def mirror(start_file_server: Callable[[], Server]) -> Server:
+    mirror = start_file_server()
+    mirror.content = CONTENT
+    return mirror
 
 
 @pytest.fixture
@@ -416,79 +326,11 @@ def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
         download_file(any_file(server), tmp_path / "file" / "file.zip")
 
 
-def utd_mhad(server: Server, **changes: None) -> type[UTDMHAD]:
-    class Local(UTDMHAD):
-        archive = replace(UTDMHAD.archive, urls=(server.url,), **changes)
-
-    return Local
-
-
-def ntu60(server: Server) -> type[NTU60]:
-    class Local(NTU60):
-        url = server.url
-
-    return Local
-
-
-def test_the_dataset_fetches_its_archive(
-    server: Server, make_skeleton_zip: Callable[..., Path], tmp_path: Path
-) -> None:
-    server.content = make_skeleton_zip().read_bytes()
-    server.breaks_off_after = [500]
-    local = utd_mhad(server, size=None, sha256=None)
-    assert len(local(tmp_path / "root", split="all")) == 4
-    assert (tmp_path / "root/raw/Skeleton.zip").read_bytes() == server.content
-    assert len(local(tmp_path / "root", split="all")) == 4
-    assert len(server.asked_ranges) == 2
-
-
-def test_the_published_archive_and_no_other(
-    server: Server, shared_data: Path, tmp_path: Path
-) -> None:
-    content = (shared_data / "data/utd_mhad/Skeleton.zip").read_bytes()
-    server.content = content[:-1] + b"\x01"
-    local = utd_mhad(server)
-    with pytest.raises(InputError, match=r"SHA-256 .*, the published one has .*--source FILE"):
-        local(tmp_path)
-    assert files(tmp_path / "raw" / "any") == []
-    server.content = content
-    assert len(local(tmp_path, split="all")) == 861
-
-
-def test_a_page_instead_of_the_archive_is_not_kept(server: Server, tmp_path: Path) -> None:
-    server.content = b"<html>Please log in</html>"
-    with pytest.raises(InputError, match=r"the server sends no zip archive.*--source"):
-        utd_mhad(server)(tmp_path)
-    assert files(tmp_path / "raw" / "any") == []
-
-
-def test_ntu_fetches_only_annotations(
-    server: Server,
-    make_pickle: Callable[..., Path],
-    make_annotation: Callable[..., dict],
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    content = {"annotations": [make_annotation("S001C001P001R001A001")]}
-    server.content = make_pickle(content).read_bytes()
-    local = ntu60(server)
-    with pytest.raises(InputError, match=r"only raw files hold all bodies"):
-        local(tmp_path / "root", split="all", raw_bodies=True)
-    assert server.asked_ranges == []
-    caplog.clear()
-    assert len(local(tmp_path / "root", split="all")) == 1
-    target = tmp_path / "root/raw/ntu60_3danno.pkl"
-    assert target.read_bytes() == server.content
-    # Said before anything is asked for.
-    notice = caplog.records[0]
-    assert notice.levelno == logging.WARNING
-    for part in ("signing an agreement", NTU60.page, server.url, str(target)):
-        assert part in notice.getMessage()
-
-
-@pytest.mark.parametrize("content", [b"<html>Please log in</html>", b"\x80\x04cut off", b""])
-def test_what_is_no_pickle_is_not_kept(server: Server, tmp_path: Path, content: bytes) -> None:
-    server.content = content
-    with pytest.raises(InputError, match=r"the server sends no pickle.*agreement.*--source"):
-        ntu60(server)(tmp_path)
-    assert files(tmp_path / "raw" / "any") == []
+@pytest.mark.parametrize("says_length", [True, False])
+def test_a_file_has_a_largest_size(server: Server, path: Path, says_length: bool) -> None:
+    server.says_length = says_length
+    with pytest.raises(InputError, match=r"the server sends more than 299,999 bytes"):
+        download_file(replace(any_file(server), max_size=len(CONTENT) - 1), path)
+    assert files(path) == []
+    download_file(replace(any_file(server), max_size=len(CONTENT)), path)
+    assert path.read_bytes() == CONTENT
