@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
+from pyg_stgcn.cli import main
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO, read_checkpoint
@@ -289,29 +291,50 @@ def started(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    ("name", "code", "devices"),
-    [("SIGINT", 130, "1"), ("SIGHUP", 129, "1"), ("SIGTERM", 143, "2")],
-)
-def test_a_signal_ends_a_training_and_says_how_to_go_on(
-    config: TrainOptions, tmp_path: Path, wait_for: WaitFor, name: str, code: int, devices: str
-) -> None:
-    folder = tmp_path / "the run"
-    words = command_line(config, "train", "--out", str(folder), "--devices", devices)
-    words += ["--strategy", "ddp"] if devices != "1" else []
-    with started(words, tmp_path / "log") as process:
-        checkpoint = folder / "checkpoints" / "last.ckpt"
-        wait_for(lambda: checkpoint.exists() or process.poll() is not None)
-        process.send_signal(getattr(signal, name))
-        wait_for(lambda: process.poll() is not None)
-        assert process.returncode == code, (tmp_path / "log").read_text()
-    said = (tmp_path / "log").read_text().splitlines()
+def assert_told_how_to_go_on(said: list[str], name: str, folder: Path) -> None:
     assert said[-1] == (
         f"Error: stopped by {name}; go on with 'pyg-stgcn train --resume --out '{folder}''"
     )
     assert len([line for line in said if "stopped by" in line]) == 1
     assert not list(folder.rglob(".*.ckpt"))
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_a_signal_ends_a_training_and_says_how_to_go_on(
+    config: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder, number = tmp_path / "the run", getattr(signal, name)
+
+    def stop(recognizer: ActionRecognizer) -> None:
+        if recognizer.current_epoch == 2:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(ActionRecognizer, "on_train_epoch_start", stop)
+    words = command_line(config, "train", "--out", str(folder))[3:]
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        result = CliRunner().invoke(main, words)
+    finally:
+        signal.signal(number, before)
+    assert result.exit_code == 128 + number, result.output
+    assert (folder / "checkpoints" / "last.ckpt").exists()
+    assert_told_how_to_go_on(result.stderr.splitlines(), name, folder)
+
+
+@pytest.mark.timeout(1800)
+def test_a_signal_ends_both_processes_of_a_training(
+    config: TrainOptions, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    folder = tmp_path / "the run"
+    words = command_line(config, "train", "--out", str(folder), "--devices", "2")
+    words += ["--strategy", "ddp"]
+    with started(words, tmp_path / "log") as process:
+        checkpoint = folder / "checkpoints" / "last.ckpt"
+        wait_for(lambda: checkpoint.exists() or process.poll() is not None)
+        process.send_signal(signal.SIGTERM)
+        wait_for(lambda: process.poll() is not None)
+        assert process.returncode == 143, (tmp_path / "log").read_text()
+    assert_told_how_to_go_on((tmp_path / "log").read_text().splitlines(), "SIGTERM", folder)
 
 
 @pytest.mark.timeout(1800)
