@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from pyg_stgcn.cli._lists import Choice, ListsCommand, Numbers, Words
+from pyg_stgcn.cli._lists import Choice, ListsCommand, ListType, Numbers, WholeNumbers, Words
 from pyg_stgcn.cli._messages import with_flags
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.errors import InputError
@@ -30,7 +30,7 @@ _TITLES = {
 
 _METAVARS: dict[Any, str] = {
     **{int: "N", float: "X", str: "TEXT"},
-    **{list[float]: "X ...", list[str]: "NAME ..."},
+    **{list[float]: "X ...", list[int]: "N ...", list[str]: "NAME ..."},
 }
 
 
@@ -50,10 +50,8 @@ class RecordOption(click.Option):
             flags = f"{flags}/--no-{flags.removeprefix('--')}"
         elif kind == dict[str, float]:
             more = {"multiple": True, "callback": _augmentations}
-        elif kind in (list[float], list[str]):
-            assert kind == list[str] or option.allowed is not None
-            more["type"] = Words() if option.allowed is None else Numbers(option.allowed)
-            more["callback"] = _as_list
+        elif kind in (list[float], list[int], list[str]):
+            more["type"], more["callback"] = _list_type(option), _as_list
         elif option.choices:
             more["type"] = Choice(option.choices)
         elif option.allowed is not None:
@@ -79,6 +77,12 @@ class RecordOption(click.Option):
         if found is None or not self.secondary_opts or self.default:
             return found
         return self.opts[0], found[1]
+
+
+def _list_type(option: Option) -> ListType:
+    if option.allowed is None:
+        return Words()
+    return (WholeNumbers if option.allowed.whole else Numbers)(option.allowed)
 
 
 class GroupedCommand(ListsCommand):

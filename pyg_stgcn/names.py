@@ -87,6 +87,16 @@ def parse_streams(stream: str) -> tuple[str, ...]:
     return names
 
 
+def count_channels(stream: str, use_score: bool = True) -> int:
+    """The number of channels of a stream, or of several joined by ``"+"``.
+
+    Example:
+        >>> count_channels("joint+bone"), count_channels("joint", use_score=False)
+        (6, 2)
+    """
+    return (3 if use_score else 2) * len(parse_streams(stream))
+
+
 def dropped_fraction(severity: str | float) -> float:
     """The fraction of the frames that a severity drops; a number stands for itself.
 

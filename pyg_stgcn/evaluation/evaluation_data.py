@@ -190,7 +190,8 @@ def _match(run: Run, dataset: SkeletonDataset, config: TrainOptions) -> Skeleton
         dataset,
         run.skeleton,
         run.classes,
-        run.in_channels // len(parse_streams(run.config.data.stream)),
+        run.in_channels // len(parse_streams(run.config.data.stream))
+        + (not run.config.data.use_score),
         run.metadata["data"].get("has_score"),
         config.data.dataset,
         run.folder,

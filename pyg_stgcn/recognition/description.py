@@ -13,9 +13,10 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.names import count_channels
 from pyg_stgcn.nn import PersonNorm
 from pyg_stgcn.recognition import prepare
-from pyg_stgcn.transforms import parse_streams, standard_transform
+from pyg_stgcn.transforms import standard_transform
 
 #: Name of the copy of :mod:`pyg_stgcn.recognition.prepare` beside exported models.
 PREPARE_FILE = "pyg_stgcn_prepare.py"
@@ -23,6 +24,8 @@ PREPARE_FILE = "pyg_stgcn_prepare.py"
 #: of its steps.
 _DEFAULTS = {
     "scale": False,
+    "use_score": True,
+    "fractions": False,
     "align_spine": None,
     "num_persons": None,
     "score_threshold": 0.01,
@@ -41,7 +44,7 @@ def describe(
         classes (sequence of str): Names of the classes.
         preprocessing (dict): Options of :func:`~pyg_stgcn.transforms.standard_transform`:
             ``stream``, ``clip_frames``, ``has_score``, and where they differ from the default
-            ``scale``, ``align_spine`` and ``num_persons``.
+            ``scale``, ``align_spine``, ``use_score``, ``fractions`` and ``num_persons``.
 
     Returns:
         ``version``; ``classes``; ``skeleton`` with its joints, bones and axes; ``preprocessing``
@@ -55,7 +58,7 @@ def describe(
         raise InputError(f"{type(model).__name__}: give a backbone or an assembly")
     # Refuses options that are wrong or unknown.
     standard_transform(model.skeleton, train=False, **preprocessing)
-    num_channels = 3 * len(parse_streams(preprocessing["stream"]))
+    num_channels = count_channels(preprocessing["stream"], preprocessing.get("use_score", True))
     if model.in_channels != num_channels:
         raise InputError(
             f"stream {preprocessing['stream']!r} has {num_channels} channels, but the model reads "

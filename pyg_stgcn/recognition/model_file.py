@@ -37,7 +37,13 @@ _DESCRIPTION = {
 }
 #: Options of the preprocessing: those that have no default, and others.
 _STEPS = {"stream": str, "clip_frames": int, "has_score": bool}
-_MORE_STEPS = {"scale": bool, "align_spine": bool | None, "num_persons": int | None}
+_MORE_STEPS = {
+    "scale": bool,
+    "align_spine": bool | None,
+    "use_score": bool,
+    "fractions": bool,
+    "num_persons": int | None,
+}
 
 
 class ArrayModule:

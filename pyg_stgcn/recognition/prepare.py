@@ -128,18 +128,17 @@ def to_input(
         raise ClipError(f"num_views: {num_views} is too few; give at least 1")
     options, body = about["preprocessing"], _Body(about["skeleton"])
     streams, length = options["stream"].split("+"), options["clip_frames"]
-    scored = bool(options["has_score"])
+    planar, scored = bool(options["has_score"]), _is_scored(options)
     if not set(streams) <= set(STREAMS):
         raise ClipError(f"stream {options['stream']!r} is not made of {', '.join(STREAMS)}")
     there = present.any(axis=(1, 2))
-    channels = 3 * len(streams)
+    channels = (2 if planar and not scored else 3) * len(streams)
     if not there.any():
         return np.zeros((0, length, channels), np.float32), np.zeros(0, np.int64)
     clip, present = clip[there], present[there]
-    if scored:
+    if planar:
         assert image_size is not None
-        threshold = options.get("score_threshold", 0.01)
-        frames, take = np.arange(clip.shape[1]), _in_plane(clip, present, image_size, threshold)
+        frames, take = np.arange(clip.shape[1]), _in_plane(clip, present, image_size, options)
     else:
         frames, take = _in_space(clip, present, body, options)
     chosen = sample_frames(len(frames), length, num_views, options.get("seed", 255))
@@ -317,17 +316,26 @@ def _at_origin(x: Floats, nonzero: Mask, joint: int) -> Mask:
     return result
 
 
+def _is_scored(options: Mapping[str, Any]) -> bool:
+    """Whether the last channel of the input is the score of a 2-D joint."""
+    return bool(options["has_score"]) and bool(options.get("use_score", True))
+
+
 def _in_plane(
-    clip: Floats, present: Mask, image_size: tuple[float, float], threshold: float
+    clip: Floats, present: Mask, image_size: tuple[float, float], options: Mapping[str, Any]
 ) -> Callable[[NDArray[np.int64]], _Taken]:
     """Makes the function that normalises frames of a 2-D clip, by the size of the image."""
     half = np.asarray(image_size, np.float32)[::-1] / np.float32(2)
+    threshold = options.get("score_threshold", 0.01)
+    fractions, scored = options.get("fractions", False), _is_scored(options)
 
     def take(frames: NDArray[np.int64]) -> _Taken:
         x, shown = clip[:, frames], present[:, frames]
         shown = shown & (x[..., 2] > np.float32(threshold))
         position = (x[..., :2] - half) / half * shown[..., None]
-        return np.concatenate([position, x[..., 2:]], axis=-1), shown
+        if fractions:
+            position = (position + np.float32(1)) / np.float32(2) * shown[..., None]
+        return np.concatenate([position, x[..., 2:]], axis=-1) if scored else position, shown
 
     return take
 

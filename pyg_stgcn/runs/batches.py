@@ -85,6 +85,8 @@ def clip_transform(
         rotation=config.data.rotation,
         scaling=config.data.scaling,
         scale=config.data.scale,
+        use_score=config.data.use_score,
+        fractions=config.data.fractions,
         num_persons=config.data.pad_persons,
         extra=[*augmentations, *extra],
     )

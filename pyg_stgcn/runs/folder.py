@@ -160,6 +160,9 @@ class Run(RunFiles):
             "base_channels": self.config.model.channels,
             "graph": self.config.model.graph,
             "dropout": self.config.model.dropout,
+            "num_stages": self.config.model.stages,
+            "inflate_stages": self.config.model.inflate_stages,
+            "down_stages": self.config.model.down_stages,
             **({} if partitions is None else {"num_partitions": partitions}),
         }
 
@@ -180,6 +183,8 @@ class Run(RunFiles):
             "clip_frames": self.frames,
             "has_score": self.metadata["data"]["has_score"],
             "scale": self.config.data.scale,
+            "use_score": self.config.data.use_score,
+            "fractions": self.config.data.fractions,
             "num_persons": self.config.data.pad_persons,
         }
 

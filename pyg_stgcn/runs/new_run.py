@@ -58,7 +58,8 @@ def describe_run(
     folder: Path, train: SkeletonDataset, val: SkeletonDataset, config: TrainOptions
 ) -> Run:
     """A run that has not started; arguments as from :func:`open_clips`."""
-    in_channels = train.num_channels * len(parse_streams(config.data.stream))
+    num_channels = train.num_channels - (not config.data.use_score)
+    in_channels = num_channels * len(parse_streams(config.data.stream))
     metadata: dict[str, Any] = {
         "data": {
             "skeleton": train.skeleton.to_dict(),

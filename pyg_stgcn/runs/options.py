@@ -17,6 +17,7 @@ from pyg_stgcn.ranges import (
     PART,
     PERSONS,
     SEED,
+    STAGES,
     UP_TO_ALL,
     VIEWS,
     Range,
@@ -81,6 +82,10 @@ class DataOptions:
         auto="those in the clip",
     )
     scale: bool = option("Divide 3-D clips by their mean bone length.", True)
+    use_score: bool = option("Give the model the scores of 2-D joints.", True)
+    fractions: bool = option(
+        "Give positions in 2-D from 0 to 1 over the image, not from -1 to 1.", False
+    )
     rotation: float = option(
         "Largest random rotation about each axis, in radians.", 0.3, allowed=Range(0, 6.2832)
     )
@@ -109,14 +114,21 @@ class ModelOptions:
         allowed=whole(1, 100),
         auto="8 for dgstgcn, else 3",
     )
+    stages: int = option("Stages of the network.", 10, allowed=STAGES)
+    inflate_stages: list[int] | None = option(
+        "Stages that double the channels.", None, allowed=STAGES, auto="5 8, as far as there are"
+    )
+    down_stages: list[int] | None = option(
+        "Stages that halve the frames.", None, allowed=STAGES, auto="5 8, as far as there are"
+    )
     dropout: float = option(
         "Fraction of the features dropped before the classifier.", 0.0, allowed=FRACTION
     )
     init: str | None = option(
-        "Weights to start from: a run, a checkpoint or a PYSKL file.",
+        "Weights to start from: a run, a checkpoint, or a file or name of PYSKL.",
         None,
         auto="random weights",
-        metavar="RUN|FILE",
+        metavar="RUN|FILE|pyskl:NAME",
     )
     freeze_backbone: bool = option("Train the classifier only.", False)
     levels: list[float] = option(

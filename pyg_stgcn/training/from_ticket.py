@@ -30,11 +30,13 @@ from pyg_stgcn.training.recognizer import ActionRecognizer
 #: Types of the metadata of a ticket; all are optional.
 _METADATA = {
     **{"backbone": str, "graph": str, "channels": int, "in_channels": int, "epoch": int},
+    **{"stages": int, "inflate_stages": list[int] | None, "down_stages": list[int] | None},
     **{"skeleton": dict, "classes": list[str]},
     **{"include": str | None, "exclude": str, "structure": str},
 }
 #: Options that are equal for runs of the same backbone, whatever their data.
 _BACKBONE = ("backbone", "graph", "channels", "in_channels")
+_BACKBONE += ("stages", "inflate_stages", "down_stages")
 # Has the same shape on skeletons with equally many joints, but is useless on another one.
 _OF_SKELETON = re.compile(r"(^data_norm\.|\.adjacency\.)")
 _OF_CLASSES = re.compile(r"^head\.")

@@ -11,6 +11,7 @@ from pyg_stgcn.transforms.corrupt import JointDropout, TemporalCorruption
 from pyg_stgcn.transforms.normalize import PreNormalize2D, PreNormalize3D
 from pyg_stgcn.transforms.persons import PadPersons
 from pyg_stgcn.transforms.pipeline import standard_transform
+from pyg_stgcn.transforms.plane import DropScore, ToFractions
 from pyg_stgcn.transforms.repair import Interpolate
 from pyg_stgcn.transforms.sample import UniformSample
 from pyg_stgcn.transforms.stream import ToStream
@@ -20,6 +21,7 @@ __all__ = [
     "MODES",
     "SEVERITIES",
     "STREAMS",
+    "DropScore",
     "GaussianNoise",
     "Interpolate",
     "JointDropout",
@@ -32,6 +34,7 @@ __all__ = [
     "RandomSpeed",
     "TemporalCorruption",
     "TemporalCrop",
+    "ToFractions",
     "ToStream",
     "UniformSample",
     "parse_streams",

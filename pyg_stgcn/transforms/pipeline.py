@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from torch_geometric.transforms import BaseTransform, Compose
 
+from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.transforms.augment import RandomRotation, RandomScaling
 from pyg_stgcn.transforms.normalize import PreNormalize2D, PreNormalize3D
 from pyg_stgcn.transforms.persons import PadPersons
+from pyg_stgcn.transforms.plane import DropScore, ToFractions
 from pyg_stgcn.transforms.sample import UniformSample
 from pyg_stgcn.transforms.stream import ToStream
 
@@ -26,6 +28,8 @@ def standard_transform(
     scaling: float = 0.0,
     align_spine: bool | None = None,
     scale: bool = False,
+    use_score: bool = True,
+    fractions: bool = False,
     num_persons: int | None = None,
     extra: Sequence[BaseTransform] = (),
 ) -> Compose:
@@ -47,6 +51,9 @@ def standard_transform(
         scaling: The largest change of :class:`RandomScaling`; none if zero.
         align_spine: Whether to turn 3-D clips upright, see :class:`PreNormalize3D`.
         scale: Whether to scale 3-D clips to a mean bone length of one.
+        use_score: Whether the scores of 2-D clips are a channel of the input.
+        fractions: Whether the positions of 2-D clips are fractions of the image, from 0 to 1, and
+            not from -1 to 1.
         num_persons: The number of persons to fill up to, see :class:`PadPersons`; by default
             clips keep theirs.
         extra: Further steps right after the normalisation, such as augmentations for training, or
@@ -55,6 +62,9 @@ def standard_transform(
     Raises:
         InputError: If an option is wrong.
     """
+    if not has_score and (fractions or not use_score):
+        option = "fractions" if fractions else "use_score"
+        raise InputError(f"{option}: is for 2-D clips, these are 3-D; leave it out")
     steps: list[BaseTransform] = [
         PreNormalize2D()
         if has_score
@@ -65,6 +75,10 @@ def standard_transform(
         steps.append(RandomScaling(scaling))
     if train and rotation:
         steps.append(RandomRotation(rotation))
+    if fractions:
+        steps.append(ToFractions())
+    if not use_score:
+        steps.append(DropScore())
     steps.append(ToStream(stream, skeleton))
     steps.append(UniformSample(clip_frames, num_views=num_views, train=train))
     if num_persons is not None:

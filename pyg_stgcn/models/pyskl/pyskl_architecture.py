@@ -70,7 +70,7 @@ def read_architecture(state: State, where: object) -> Architecture:
     """
     try:
         return _read(state)
-    except (LookupError, ValueError, ZeroDivisionError) as error:
+    except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:
         reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
         raise InputError(
             f"{where}: holds weights of none of the backbones ({reason}); name a checkpoint of "

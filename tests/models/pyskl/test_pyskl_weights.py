@@ -105,7 +105,8 @@ def test_weights_tell_their_model(name: str, options: dict[str, object], tmp_pat
 
 @pytest.mark.parametrize("graph", ["uniform", "distance-2", "stgcn_spatial"])
 def test_weights_tell_their_fixed_graph(graph: str) -> None:
-    state = read_pyskl(pyskl_state_dict(make(graph=graph)))
+    model = create_model("stgcn", 5, "coco17", base_channels=6, graph=graph)
+    state = read_pyskl(pyskl_state_dict(model))
     assert read_architecture(state, "weights").options["graph"] == graph
     # A start from all pairs of joints that were learnt.
     learnt = {key: value for key, value in state.items() if not key.endswith(".PA")}
