@@ -15,6 +15,8 @@ from pyg_stgcn.text import suggestion
 
 BACKBONES = ("aagcn", "ctrgcn", "dgstgcn", "stgcn", "stgcnpp")
 STREAMS = ("joint", "bone", "joint-motion", "bone-motion")
+#: Prefixes of the names of weights that PYSKL has published.
+ZOO_PREFIXES = ("pyskl/", "pyskl:")
 #: Beside ``"distance-k"`` for any k, see :func:`hops_of`.
 PARTITIONS = ("stgcn_spatial", "spatial", "random", "uniform", "binary_adj")
 #: Fractions of the frames that are dropped. Only "severe" is published, as about 75 %.
@@ -55,6 +57,11 @@ choose one of aagcn, ctrgcn, dgstgcn, stgcn, stgcnpp
             f"{kind} {name!r}: there is no such {kind}{suggestion(name, choices)}; choose one of "
             f"{', '.join(choices)}{more}"
         )
+
+
+def is_published(weights: object) -> bool:
+    """Whether this is the name of published weights, such as ``"pyskl/hagrid"``, and no file."""
+    return isinstance(weights, str) and weights.startswith(ZOO_PREFIXES)
 
 
 def hops_of(partition: str) -> int | None:

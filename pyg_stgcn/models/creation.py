@@ -7,10 +7,11 @@ from typing import Any
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.models.pyskl.model_zoo import fetch_published, find_published, is_published
+from pyg_stgcn.models.pyskl.model_zoo import fetch_published, find_published
 from pyg_stgcn.models.pyskl.pyskl_architecture import read_architecture
 from pyg_stgcn.models.pyskl.pyskl_weights import load_pyskl, read_pyskl
 from pyg_stgcn.models.registry import build_model
+from pyg_stgcn.names import is_published
 from pyg_stgcn.skeletons import Skeleton
 
 

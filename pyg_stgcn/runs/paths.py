@@ -9,7 +9,7 @@ from typing import Any
 
 from pyg_stgcn.datasets import NAMES
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.names import list_skeletons
+from pyg_stgcn.names import is_published, list_skeletons
 from pyg_stgcn.runs.options import BALANCED, TrainOptions
 from pyg_stgcn.text import suggestion
 
@@ -42,6 +42,8 @@ def absolute_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Replace relative paths in the options of a training by absolute ones."""
     found = dict(options)
     names = [name for name in _PATHS if found.get(name) is not None]
+    if is_published(found.get("init")):
+        names.remove("init")
     if is_file(found.get("dataset")):
         names.append("dataset")
     if found.get("class_weights") not in (None, BALANCED):

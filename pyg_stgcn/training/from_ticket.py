@@ -35,8 +35,10 @@ _METADATA = {
     **{"include": str | None, "exclude": str, "structure": str},
 }
 #: Options that are equal for runs of the same backbone, whatever their data.
-_BACKBONE = ("backbone", "graph", "channels", "in_channels")
-_BACKBONE += ("stages", "inflate_stages", "down_stages")
+_BACKBONE = (
+    *("backbone", "graph", "channels", "in_channels"),
+    *("stages", "inflate_stages", "down_stages"),
+)
 # Has the same shape on skeletons with equally many joints, but is useless on another one.
 _OF_SKELETON = re.compile(r"(^data_norm\.|\.adjacency\.)")
 _OF_CLASSES = re.compile(r"^head\.")

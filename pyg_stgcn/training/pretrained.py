@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,7 +14,11 @@ from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.files import check_is_file
 from pyg_stgcn.finite import check_finite
 from pyg_stgcn.models import Assembly, load_pyskl
+from pyg_stgcn.models.pyskl.model_zoo import fetch_published, find_published
+from pyg_stgcn.models.pyskl.pyskl_architecture import read_architecture
+from pyg_stgcn.models.pyskl.pyskl_weights import read_pyskl
 from pyg_stgcn.models.weights import read_weights
+from pyg_stgcn.names import is_published
 from pyg_stgcn.runs.checkpoint import read_trained_state
 from pyg_stgcn.runs.config_file import load_config
 from pyg_stgcn.runs.matching import class_numbers
@@ -36,7 +41,8 @@ def load_pretrained(
 
     Args:
         model: The backbone or assembly, without masks.
-        path: A run directory, its final weights, one of its checkpoints, or a checkpoint of PYSKL.
+        path: A run directory, its final weights, one of its checkpoints, a checkpoint of PYSKL, or
+            the name of published weights, see :func:`~pyg_stgcn.models.list_pretrained`.
         classes: Names of the model's classes, in label order (default: names are not compared).
 
     Returns:
@@ -46,6 +52,8 @@ def load_pretrained(
         InputError: The file cannot be read, does not fit the model, or has weights that are not
             finite.
     """
+    if is_published(path):
+        path = fetch_published(find_published(str(path), type(model).__name__.lower()))
     path = Path(path)
     if path.is_dir():
         path = _weights_of_run(path)
@@ -66,7 +74,8 @@ def load_pretrained(
         kind: [name for name in getattr(report, kind) if not name.startswith("cls_head.")]
         for kind in ("missing", "unexpected", "mismatched")
     }
-    _refuse(model, path, unfit)
+    if any(unfit.values()):
+        _refuse(model, path, unfit, _options_of_pyskl(path))
     check_finite(model.state_dict(), f"init {path}", _ANOTHER)
     return report.fits
 
@@ -139,7 +148,26 @@ def _differences(ours: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dic
     }
 
 
-def _refuse(model: nn.Module, path: Path, unfit: Mapping[str, list[str]]) -> None:
+def _options_of_pyskl(path: Path) -> str:
+    """The options of a training that starts from weights of PYSKL."""
+    found = read_architecture(read_pyskl(path), f"init {path}")
+    names = {"base_channels": "channels", "num_stages": "stages", "num_partitions": "partitions"}
+    names |= {name: name for name in ("graph", "inflate_stages", "down_stages")}
+    options: dict[str, Any] = {"backbone": found.name}
+    options |= {names[name]: value for name, value in found.options.items() if name in names}
+    if found.name == "stgcn":
+        options.setdefault("graph", "stgcn_spatial")
+    if found.options["in_channels"] % 3:
+        options["use_score"] = False
+    return ", ".join(f"{name}={value!r}" for name, value in options.items())
+
+
+def _refuse(
+    model: nn.Module,
+    path: Path,
+    unfit: Mapping[str, list[str]],
+    options: str = "the backbone, graph, channels",
+) -> None:
     told = [
         f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
         for kind, names in unfit.items()
@@ -148,5 +176,5 @@ def _refuse(model: nn.Module, path: Path, unfit: Mapping[str, list[str]]) -> Non
     if told:
         raise InputError(
             f"init {path}: does not fit this {type(model).__name__}: {'; '.join(told)}; "
-            "train with the backbone, graph, channels, stream and skeleton of the weights"
+            f"train with {options}, stream and skeleton of the weights"
         )

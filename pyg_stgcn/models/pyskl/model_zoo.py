@@ -8,7 +8,6 @@ the network that the table says.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,6 +20,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import file_sha256
 from pyg_stgcn.models.pyskl.pyskl_architecture import read_architecture
 from pyg_stgcn.models.pyskl.pyskl_weights import read_pyskl
+from pyg_stgcn.names import ZOO_PREFIXES
 from pyg_stgcn.text import suggestion
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,6 @@ _HAGRID = (
 HAGRID_SHA256 = "14d3e55e7c29ee73d22a2306050c7156d516bdeee3ab47547174e38256f807e7"
 #: Bytes. The largest backbone has 15 million; a file may hold the state of its optimiser too.
 MAX_SIZE = 100_000_000
-PREFIXES = ("pyskl/", "pyskl:")
 STREAMS = {"j": "joint", "b": "bone", "jm": "joint-motion", "bm": "bone-motion"}
 _SPLITS = ("ntu60_xsub", "ntu60_xview", "ntu120_xsub", "ntu120_xset")
 
@@ -152,11 +151,6 @@ def list_pretrained(model: str | None = None) -> list[str]:
     return [entry.name for entry in found if model in (None, entry.model)]
 
 
-def is_published(name: str | os.PathLike[str]) -> bool:
-    """Whether this is the name of published weights, and not a file."""
-    return isinstance(name, str) and name.startswith(PREFIXES)
-
-
 def find_published(name: str, model: str | None = None) -> PublishedModel:
     """The published weights of a name.
 
@@ -168,7 +162,7 @@ def find_published(name: str, model: str | None = None) -> PublishedModel:
     Raises:
         InputError: There are no such weights, or they are of another backbone.
     """
-    short = name[len(PREFIXES[0]) :]
+    short = name.removeprefix(ZOO_PREFIXES[0]).removeprefix(ZOO_PREFIXES[1])
     table = published_models()
     entry = table.get(f"pyskl/{short}") or table.get(f"pyskl/{model}/{short}")
     if entry is None:
