@@ -1,0 +1,239 @@
+"""The meaning of raw numbers: which are coordinates, which are scores, and in which unit.
+
+Arrays and tables come without a description. What they hold follows from the numbers themselves:
+
+- x and y beyond :data:`MAX_UNITS` are pixels.
+- x and y from 0 to 1 are fractions of the width and height of the image, whose size must be known.
+- x and y around 0 are relative to the image's centre or to the body. As one cannot tell how large
+  the image was, they count as pixels of an image of two by two pixels around the origin, and so
+  reach a network unchanged.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.skeletons import Skeleton, get_skeleton
+from pyg_stgcn.transforms.presence import trunk_joints
+
+logger = logging.getLogger(__name__)
+
+#: Fractions and centred coordinates stay below this, but for few joints; pixels do not.
+MAX_UNITS = 2.0
+#: Fraction of the joints that may lie outside the image on one side.
+_MAX_OUTSIDE = 0.1
+#: Scores go up to this, a little above 1 in some files.
+_MAX_SCORE = 1.5
+#: Landmarks of MediaPipe: their z is relative to the hips or the wrist, in fractions of the width.
+RELATIVE_DEPTH = ("blazepose33", "hand21")
+#: Layouts by number of joints, for 2-D and 3-D.
+LAYOUTS = {
+    2: {
+        17: "coco17",
+        18: "openpose18",
+        21: "hand21",
+        25: "openpose25",
+        26: "halpe26",
+        33: "blazepose33",
+    },
+    3: {21: "hand21", 25: "ntu25", 33: "blazepose33"},
+}
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How raw numbers become joints.
+
+    Args:
+        axes: Number of coordinates of a joint, 2 or 3; they are the first channels.
+        score: Channel of the score; None without scores.
+        offset: Added to x and y.
+        scale: Factors of x and y, after the offset.
+        image_size: Height and width in the unit of the result; None in 3-D, or if unknown.
+        root: Joint that is present at the origin, because the others are relative to it.
+    """
+
+    axes: int
+    score: int | None
+    offset: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    image_size: tuple[float, float] | None = None
+    root: int | None = None
+
+    def convert(
+        self, values: NDArray[Any], skeleton: Skeleton, where: str
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+        """Joints and scores of the persons of a frame who are seen.
+
+        A joint is missing if all its coordinates are NaN or 0, or if its score is not above 0.
+
+        Args:
+            values: Raw numbers.
+            skeleton: The joints, for errors.
+            where: Name of the file and frame in errors.
+
+        Shapes:
+            - **values:** :math:`(M', V, K)`
+            - **output:** joints :math:`(M, V, C)`, scores :math:`(M, V)`, and which persons of
+              the input these are :math:`(M')`
+
+        Raises:
+            InputError: A joint has a coordinate without the others, an infinite one, or no score.
+        """
+        joints = values[..., : self.axes]
+        absent = np.isnan(joints).all(axis=-1)
+        present = ~absent & (joints != 0).any(axis=-1)
+        if self.root is not None:
+            present[:, self.root] |= ~absent[:, self.root] & present.any(axis=1)
+        score = np.ones(present.shape) if self.score is None else values[..., self.score]
+        wrong = present & ~(np.isfinite(joints).all(axis=-1) & np.isfinite(score))
+        if wrong.any():
+            person, joint = (int(number) for number in np.argwhere(wrong)[0])
+            raise InputError(
+                f"{where}: {skeleton.joints[joint]} of person {person} is "
+                f"{_shown(values[person, joint])}; write a number for all of its values, or NaN "
+                "for all of them if the joint is missing"
+            )
+        present &= np.nan_to_num(score) > 0
+        seen = present.any(axis=1)
+        present, joints, score = present[seen], joints[seen], score[seen]
+        joints = np.array(joints, np.float32)
+        joints[..., :2] = (joints[..., :2] + np.float32(self.offset)) * np.float32(self.scale)
+        return (
+            np.where(present[..., None], joints, np.float32(0)),
+            np.where(present, score, 0).astype(np.float32),
+            seen,
+        )
+
+
+def find_meaning(
+    sample: NDArray[Any],
+    skeleton: Skeleton,
+    image_size: tuple[float, float] | None,
+    where: str,
+    *,
+    axes: int | None = None,
+    score: int | None = None,
+    half_centred: bool = False,
+) -> Meaning:
+    """Tell what the channels of a recording are, and in which unit.
+
+    Args:
+        sample: Some persons of the recording, as :math:`(M, V, K)`.
+        skeleton: Their joints.
+        image_size: Height and width of the images in pixels, if known.
+        where: Name of the file in errors.
+        axes: Number of coordinates, if known; it decides whether :obj:`score` is given.
+        score: Channel of the score, if there is one.
+        half_centred: Whether centred coordinates are fractions of the image less a half, as in the
+            first programs of ST-GCN.
+
+    Raises:
+        InputError: The sample has no joint, or is 2-D in fractions of an unknown image size.
+    """
+    known = sample[np.isfinite(sample).all(axis=-1) & (sample[..., :2] != 0).any(axis=-1)]
+    if len(known) == 0:
+        raise InputError(f"{where}: has no joint that is not zero; check that it is the right file")
+    known = known.astype(np.float64)
+    if axes is None:
+        axes, score = _find_channels(known, skeleton, image_size, where)
+    if score is not None and not (known[:, score] > 0).any():
+        logger.warning(
+            "%s: all scores are 0, as if they had never been filled; they are ignored", where
+        )
+        score = None
+    unit = _find_unit(known[:, :2])
+    if axes == 3 and not (skeleton.name in RELATIVE_DEPTH and unit != "centred"):
+        return Meaning(3, score, root=_find_root(sample[..., :3], skeleton))
+    if unit == "pixels":
+        return Meaning(2, score, image_size=image_size)
+    if unit == "fractions":
+        if image_size is None:
+            raise InputError(
+                f"{where}: x and y are fractions of the image, from {known[:, :2].min():.3g} to "
+                f"{known[:, :2].max():.3g}, and the file does not contain its size; give "
+                "image_size, the height and width of the video in pixels"
+            )
+        return Meaning(2, score, 0.0, image_size[::-1], image_size)
+    offset = 0.5 if half_centred else 1.0
+    size = image_size or (2 * offset, 2 * offset)
+    scale = (size[1] / (2 * offset), size[0] / (2 * offset))
+    logger.info("%s: x and y are relative to the centre of the image or the body", where)
+    root = _find_root(sample[..., :2], skeleton)
+    return Meaning(2, score, offset, scale, size, None if half_centred else root)
+
+
+def guess_layout(num_joints: int, axes: int, where: str, given: Skeleton | None) -> Skeleton:
+    """The layout of joints without names.
+
+    Args:
+        num_joints: Number of joints.
+        axes: Number of coordinates, 2 or 3.
+        where: Name of the file in errors.
+        given: The layout that the user names.
+
+    Raises:
+        InputError: The layout does not have that many joints, or none is known that does.
+    """
+    if given is not None:
+        if given.num_joints == num_joints:
+            return given
+        raise InputError(
+            f"{where}: has {num_joints} joints a person, skeleton {given.name!r} has "
+            f"{given.num_joints}; name the layout that the pose estimator wrote"
+        )
+    name = LAYOUTS[axes].get(num_joints)
+    if name is None:
+        raise InputError(
+            f"{where}: has {num_joints} joints in {axes}-D, whose layout cannot be told from their "
+            "number; name it as skeleton, or the JSON file that describes it"
+        )
+    return get_skeleton(name)
+
+
+def _find_channels(
+    known: NDArray[np.float64],
+    skeleton: Skeleton,
+    image_size: tuple[float, float] | None,
+    where: str,
+) -> tuple[int, int | None]:
+    """Number of coordinates and channel of the score of an array."""
+    channels = known.shape[1]
+    if channels != 3:
+        return (2, None) if channels == 2 else (3, 3)
+    third = known[:, 2]
+    outside = ((third < 0) | (third > _MAX_SCORE)).mean()
+    if outside > _MAX_OUTSIDE or skeleton.name in LAYOUTS[3].values() - LAYOUTS[2].values():
+        return 3, None
+    planar = skeleton.name in LAYOUTS[2].values() or _find_unit(known[:, :2]) == "pixels"
+    if image_size is None and not planar:
+        raise InputError(
+            f"{where}: the third channel goes from {third.min():.3g} to {third.max():.3g}, which "
+            "may be a score or a depth; give image_size (height and width in pixels) if it is a "
+            "score, or add a fourth channel with ones, as scores, if it is a depth"
+        )
+    return 2, 2
+
+
+def _find_unit(points: NDArray[np.float64]) -> str:
+    if (np.abs(points) > MAX_UNITS).any(axis=1).mean() > _MAX_OUTSIDE:
+        return "pixels"
+    # A whole side of the body lies at negative x, or the upper half at negative y.
+    return "centred" if (points < 0).mean(axis=0).max() > _MAX_OUTSIDE else "fractions"
+
+
+def _find_root(sample: NDArray[Any], skeleton: Skeleton) -> int | None:
+    """The joint of the trunk that is at the origin whenever its person is seen."""
+    zero = (sample == 0).all(axis=-1)
+    zero = zero[~(zero | np.isnan(sample).all(axis=-1)).all(axis=1)]
+    return next((joint for joint in trunk_joints(skeleton) if zero[:, joint].all()), None)
+
+
+def _shown(values: NDArray[Any]) -> str:
+    return f"({', '.join(f'{value:g}' for value in values)})"
