@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
-from pyg_stgcn.transforms.presence import trunk_joints
+from pyg_stgcn.transforms.presence import present_in_space, trunk_joints
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +30,11 @@ MAX_UNITS = 2.0
 #: Fraction of the joints that may lie outside the image on one side.
 _MAX_OUTSIDE = 0.1
 #: Scores go up to this, a little above 1 in some files.
-_MAX_SCORE = 1.5
+MAX_SCORE = 1.5
 #: Landmarks of MediaPipe: their z is relative to the hips or the wrist, in fractions of the width.
 RELATIVE_DEPTH = ("blazepose33", "hand21")
+#: Layouts whose joints are always 3-D.
+_SPATIAL = ("ntu25", "kinect20", "kinect20-sdk", "sbu15")
 #: Layouts by number of joints, for 2-D and 3-D.
 LAYOUTS = {
     2: {
@@ -114,19 +117,19 @@ class Meaning:
 
 def find_meaning(
     sample: NDArray[Any],
-    skeleton: Skeleton,
+    given: Skeleton | None,
     image_size: tuple[float, float] | None,
     where: str,
     *,
     axes: int | None = None,
     score: int | None = None,
     half_centred: bool = False,
-) -> Meaning:
-    """Tell what the channels of a recording are, and in which unit.
+) -> tuple[Meaning, Skeleton]:
+    """Tell what the channels of a recording are, in which unit, and which layout the joints have.
 
     Args:
         sample: Some persons of the recording, as :math:`(M, V, K)`.
-        skeleton: Their joints.
+        given: The layout, if the user or the file names it.
         image_size: Height and width of the images in pixels, if known.
         where: Name of the file in errors.
         axes: Number of coordinates, if known; it decides whether :obj:`score` is given.
@@ -135,24 +138,27 @@ def find_meaning(
             first programs of ST-GCN.
 
     Raises:
-        InputError: The sample has no joint, or is 2-D in fractions of an unknown image size.
+        InputError: The sample has no joint, is 2-D in fractions of an unknown image size, or the
+            layout or the third channel cannot be told.
     """
     known = sample[np.isfinite(sample).all(axis=-1) & (sample[..., :2] != 0).any(axis=-1)]
     if len(known) == 0:
         raise InputError(f"{where}: has no joint that is not zero; check that it is the right file")
     known = known.astype(np.float64)
+    unit = _find_unit(known[:, :2])
     if axes is None:
-        axes, score = _find_channels(known, skeleton, image_size, where)
+        name = _likely_layout(sample.shape[1]) if given is None else given.name
+        axes, score = _find_channels(known, name, unit == "pixels" or image_size is not None, where)
+    skeleton = guess_layout(sample.shape[1], axes, where, given)
     if score is not None and not (known[:, score] > 0).any():
         logger.warning(
             "%s: all scores are 0, as if they had never been filled; they are ignored", where
         )
         score = None
-    unit = _find_unit(known[:, :2])
-    if axes == 3 and not (skeleton.name in RELATIVE_DEPTH and unit != "centred"):
-        return Meaning(3, score, root=_find_root(sample[..., :3], skeleton))
+    if axes == 3 and (skeleton.name not in RELATIVE_DEPTH or unit == "centred"):
+        return Meaning(3, score, root=_find_root(sample[..., :3], skeleton)), skeleton
     if unit == "pixels":
-        return Meaning(2, score, image_size=image_size)
+        return Meaning(2, score, image_size=image_size), skeleton
     if unit == "fractions":
         if image_size is None:
             raise InputError(
@@ -160,13 +166,13 @@ def find_meaning(
                 f"{known[:, :2].max():.3g}, and the file does not contain its size; give "
                 "image_size, the height and width of the video in pixels"
             )
-        return Meaning(2, score, 0.0, image_size[::-1], image_size)
+        return Meaning(2, score, 0.0, image_size[::-1], image_size), skeleton
     offset = 0.5 if half_centred else 1.0
-    size = image_size or (2 * offset, 2 * offset)
-    scale = (size[1] / (2 * offset), size[0] / (2 * offset))
+    height, width = image_size or (2 * offset, 2 * offset)
+    scale = (width / (2 * offset), height / (2 * offset))
     logger.info("%s: x and y are relative to the centre of the image or the body", where)
-    root = _find_root(sample[..., :2], skeleton)
-    return Meaning(2, score, offset, scale, size, None if half_centred else root)
+    root = None if half_centred else _find_root(sample[..., :2], skeleton)
+    return Meaning(2, score, offset, scale, (height, width), root), skeleton
 
 
 def guess_layout(num_joints: int, axes: int, where: str, given: Skeleton | None) -> Skeleton:
@@ -197,22 +203,30 @@ def guess_layout(num_joints: int, axes: int, where: str, given: Skeleton | None)
     return get_skeleton(name)
 
 
+def _likely_layout(num_joints: int) -> str:
+    """Name of the layout, empty if 2-D and 3-D layouts have that many joints: OpenPose and NTU."""
+    name = LAYOUTS[2].get(num_joints, "")
+    return name if LAYOUTS[3].get(num_joints, name) == name else ""
+
+
 def _find_channels(
-    known: NDArray[np.float64],
-    skeleton: Skeleton,
-    image_size: tuple[float, float] | None,
-    where: str,
+    known: NDArray[np.float64], layout: str, planar: bool, where: str
 ) -> tuple[int, int | None]:
-    """Number of coordinates and channel of the score of an array."""
+    """Number of coordinates and channel of the score of an array.
+
+    Args:
+        known: Joints, as :math:`(*, K)`.
+        layout: Name of the likely layout.
+        planar: Whether x and y are known to lie in an image.
+        where: Name of the file in errors.
+    """
     channels = known.shape[1]
     if channels != 3:
         return (2, None) if channels == 2 else (3, 3)
     third = known[:, 2]
-    outside = ((third < 0) | (third > _MAX_SCORE)).mean()
-    if outside > _MAX_OUTSIDE or skeleton.name in LAYOUTS[3].values() - LAYOUTS[2].values():
+    if ((third < 0) | (third > MAX_SCORE)).mean() > _MAX_OUTSIDE or layout in _SPATIAL:
         return 3, None
-    planar = skeleton.name in LAYOUTS[2].values() or _find_unit(known[:, :2]) == "pixels"
-    if image_size is None and not planar:
+    if not planar and layout not in LAYOUTS[2].values():
         raise InputError(
             f"{where}: the third channel goes from {third.min():.3g} to {third.max():.3g}, which "
             "may be a score or a depth; give image_size (height and width in pixels) if it is a "
@@ -230,9 +244,12 @@ def _find_unit(points: NDArray[np.float64]) -> str:
 
 def _find_root(sample: NDArray[Any], skeleton: Skeleton) -> int | None:
     """The joint of the trunk that is at the origin whenever its person is seen."""
-    zero = (sample == 0).all(axis=-1)
-    zero = zero[~(zero | np.isnan(sample).all(axis=-1)).all(axis=1)]
-    return next((joint for joint in trunk_joints(skeleton) if zero[:, joint].all()), None)
+    x = np.nan_to_num(sample.astype(np.float32)).transpose(1, 0, 2)[None]
+    present = present_in_space(torch.from_numpy(x), skeleton)[0].numpy()
+    zero = ~x[0].any(axis=-1)
+    seen = ~zero.all(axis=0)
+    at_origin = (present & zero)[:, seen].all(axis=1)
+    return next((joint for joint in trunk_joints(skeleton) if at_origin[joint]), None)
 
 
 def _shown(values: NDArray[Any]) -> str:

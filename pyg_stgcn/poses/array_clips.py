@@ -1,0 +1,146 @@
+"""Clips in arrays, as recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.poses.array_axes import order_axes
+from pyg_stgcn.poses.coordinates import Meaning, find_meaning
+from pyg_stgcn.poses.pose_reader import PoseHints
+from pyg_stgcn.poses.recording import Frame, Recording
+from pyg_stgcn.skeletons import Skeleton
+
+#: Frames that are converted together, and frames that tell what the channels are.
+_BLOCK, _SAMPLE = 256, 256
+
+
+@dataclass(frozen=True)
+class ArrayClip:
+    """The coordinates of a clip, and its scores where they are an array of their own.
+
+    Shapes:
+        - **keypoints:** :math:`(M, T, V, C)`
+        - **scores:** :math:`(M, T, V)`
+    """
+
+    keypoints: NDArray[Any]
+    scores: NDArray[Any] | None = None
+
+    def frames(self, which: slice) -> NDArray[np.float64]:
+        """Raw numbers of some frames, as :math:`(T, M, V, K)` with the scores as last channel."""
+        values = self.keypoints[:, which]
+        if self.scores is not None:
+            values = np.concatenate([values, self.scores[:, which, :, None]], axis=-1)
+        return values.swapaxes(0, 1).astype(np.float64)
+
+
+def array_recording(
+    name: str,
+    path: Path,
+    array: NDArray[Any],
+    hints: PoseHints,
+    *,
+    scores: NDArray[Any] | None = None,
+    where: str | None = None,
+) -> Recording:
+    """The recording in an array; its axes and channels are told from shape and values.
+
+    Persons keep their places, so that these are their tracks.
+
+    Args:
+        name: Name of the recording.
+        path: The file.
+        array: Joints; ``[M, T, V, C]``, ``[T, V, C]`` or another order of the axes.
+        hints: What the user says, and what the file says of image size and frame rate.
+        scores: Scores of the joints, in the same order as the array, without the channels.
+        where: Name of the clip in errors; by default that of the file.
+
+    Raises:
+        InputError: The axes, the layout or the channels cannot be told.
+    """
+    where = where or str(path)
+    keypoints, order = order_axes(array, hints.skeleton, where)
+    if scores is not None:
+        scores = _order_scores(scores, array, order, where)
+    clip = ArrayClip(keypoints, scores)
+    num_frames, channels = keypoints.shape[1], keypoints.shape[3]
+    sample = clip.frames(slice(None, None, max(1, num_frames // _SAMPLE)))
+    meaning, skeleton = find_meaning(
+        sample.reshape(-1, *sample.shape[2:]),
+        hints.skeleton,
+        hints.image_size,
+        where,
+        axes=None if scores is None else channels,
+        score=None if scores is None else channels,
+        half_centred=order == "CTVM",
+    )
+
+    def frames() -> Iterator[Frame]:
+        for start in range(0, num_frames, _BLOCK):
+            yield from _convert(
+                clip.frames(slice(start, start + _BLOCK)), start, meaning, skeleton, where
+            )
+
+    return Recording(
+        name,
+        path,
+        skeleton,
+        frames,
+        num_channels=meaning.axes,
+        has_score=meaning.score is not None,
+        image_size=meaning.image_size,
+        fps=hints.fps,
+        num_frames=num_frames,
+    )
+
+
+def _order_scores(
+    scores: NDArray[Any], array: NDArray[Any], order: str, where: str
+) -> NDArray[Any]:
+    channel = order.index("C")
+    expected = array.shape[:channel] + array.shape[channel + 1 :]
+    if scores.shape == (*expected, 1):
+        scores = scores[..., 0]
+    if scores.shape != expected or scores.dtype.kind not in "fiub":
+        raise InputError(
+            f"{where}: has scores of shape {scores.shape} and type {scores.dtype} for joints of "
+            f"shape {array.shape}; save one score for every joint"
+        )
+    if array.shape[channel] not in (2, 3):
+        raise InputError(
+            f"{where}: has {array.shape[channel]} channels and scores beside them; save x, y or "
+            "x, y, z with the scores in an array of their own"
+        )
+    rest = order.replace("C", "")
+    view = scores.transpose([rest.index(axis) for axis in "MTV" if axis in rest])
+    return view if "M" in rest else view[None]
+
+
+def _convert(
+    values: NDArray[np.float64], start: int, meaning: Meaning, skeleton: Skeleton, where: str
+) -> Iterator[Frame]:
+    """The frames of a block, converted together, or one by one where one of them is wrong."""
+    num_frames, persons = values.shape[:2]
+    try:
+        joints, scores, seen = meaning.convert(
+            values.reshape(-1, *values.shape[2:]), skeleton, where
+        )
+    except InputError:
+        if num_frames == 1:
+            raise
+        for number, one in enumerate(values, start):
+            yield from _convert(one[None], number, meaning, skeleton, f"{where}: frame {number}")
+        return
+    ends = np.cumsum(seen.reshape(num_frames, persons).sum(axis=1))
+    tracks = np.nonzero(seen)[0] % persons
+    first = 0
+    for number, end in enumerate(ends.tolist(), start):
+        yield Frame(number, joints[first:end], scores[first:end], tracks[first:end])
+        first = end
