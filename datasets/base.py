@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch_geometric.data import Data, Dataset
 
-from pyg_stgcn.datasets.readers.formats import describe_folder
 from pyg_stgcn.datasets.readers.geometry import Geometry, measure_geometry
 from pyg_stgcn.datasets.readers.mistakes import list_skipped, warn_of_likely_mistakes
 from pyg_stgcn.datasets.readers.reading import ClipSource
@@ -35,6 +34,7 @@ from pyg_stgcn.datasets.store.person_items import by_person, one_person
 from pyg_stgcn.datasets.store.preparation import Preparation
 from pyg_stgcn.datasets.store.reports import warn_of_hidden_persons, warn_of_leaks
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.file_kinds import describe_folder
 from pyg_stgcn.files import check_is_file
 from pyg_stgcn.progress import with_progress
 from pyg_stgcn.skeletons import Skeleton

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.datasets.readers.fields import read_image_size, read_label, read_name, read_splits
-from pyg_stgcn.datasets.readers.formats import describe_content, refuse_other_formats
 from pyg_stgcn.datasets.readers.metadata import read_metadata
 from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
 from pyg_stgcn.datasets.store.clip_store import Clip
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.file_kinds import describe_content, refuse_other_formats
 from pyg_stgcn.skeletons import get_skeleton
 from pyg_stgcn.unpickle import load_pickle
 from pyg_stgcn.walk import walk

@@ -27,12 +27,11 @@ from pyg_stgcn.datasets.readers.fields import (
     read_splits,
     text,
 )
-from pyg_stgcn.datasets.readers.formats import describe_content, refuse_other_formats
 from pyg_stgcn.datasets.readers.reading import BadClip, ClipSource
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.skeletons import Skeleton, get_skeleton, list_skeletons
-from pyg_stgcn.skeletons.skeleton_checks import MAX_NAME
-from pyg_stgcn.text import printable, shorten
+from pyg_stgcn.file_kinds import describe_content, refuse_other_formats
+from pyg_stgcn.skeletons import Skeleton, get_skeleton
+from pyg_stgcn.skeletons.pyskl_meta import skeleton_of_meta
 from pyg_stgcn.unpickle import load_pickle
 
 logger = logging.getLogger(__name__)
@@ -306,7 +305,7 @@ def _find_skeleton(
     shapes = Counter(clip.keypoint.shape for clip in clips)
     joints = Counter(shape[2] for shape in shapes.elements()).most_common(1)[0][0]
     if "edges" in meta:
-        return _skeleton_of_meta(meta, joints, name)
+        return skeleton_of_meta(meta, name, joints)
     guess = {(17, True): "coco17", (25, False): "ntu25"}.get((joints, is_2d))
     if guess is None and default is not None and default.num_joints == joints:
         return default
@@ -319,26 +318,6 @@ def _find_skeleton(
             f"{axes_hint(shape)}"
         )
     return get_skeleton(guess)
-
-
-def _skeleton_of_meta(meta: dict[str, Any], joints: int, name: str) -> Skeleton:
-    try:
-        names = meta.get("joints", [f"joint_{j}" for j in range(joints)])
-        skeleton = Skeleton(
-            name=shorten(printable(name), MAX_NAME),
-            joints=tuple(text(joint, "a joint name") for joint in names),
-            bones=tuple((int(child), int(parent)) for child, parent in meta["edges"]),
-            center=int(meta.get("center", 0)),
-        )
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"meta describes no skeleton ({error}); {_REMEDY}") from error
-
-    def shape(skeleton: Skeleton) -> tuple[Any, ...]:
-        return skeleton.joints, frozenset(skeleton.bones), skeleton.center
-
-    # A built-in skeleton of the same shape knows more: pairs, spine, shoulders.
-    known = (get_skeleton(builtin) for builtin in list_skeletons())
-    return next((other for other in known if shape(other) == shape(skeleton)), skeleton)
 
 
 def _read_classes(meta: dict[str, Any], labels: Sequence[int]) -> list[str]:

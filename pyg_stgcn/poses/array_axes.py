@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.poses.coordinates import MAX_SCORE, MAX_UNITS
+from pyg_stgcn.poses.coordinates import MAX_SCORE, MAX_UNITS, SPATIAL
 from pyg_stgcn.skeletons import Skeleton, get_skeleton, list_skeletons
 
 #: Orders of the axes that are read: persons M, frames T, joints V, channels C. The first of each
@@ -44,9 +43,7 @@ def order_axes(
     shape = array.shape
     if array.dtype.kind not in "fiu" or array.size == 0:
         raise InputError(f"{where}: has shape {shape} and type {array.dtype}; {_REMEDY}")
-    names = list_skeletons() if skeleton is None else []
-    counts = {layout.num_joints for layout in (skeleton, *map(get_skeleton, names)) if layout}
-    orders = [order for order in _ORDERS.get(len(shape), ()) if _fits(shape, order, counts)]
+    orders = [order for order in _ORDERS.get(len(shape), ()) if _fits(shape, order, skeleton)]
     if not orders:
         raise InputError(f"{where}: has shape {shape}, {_describe(shape, skeleton)}")
     order = orders[0]
@@ -56,22 +53,24 @@ def order_axes(
     return (view if "M" in order else view[None]), order
 
 
-def _fits(shape: tuple[int, ...], order: str, counts: Collection[int]) -> bool:
+def _fits(shape: tuple[int, ...], order: str, skeleton: Skeleton | None) -> bool:
     size = dict(zip(order, shape, strict=True))
-    if size["C"] not in _CHANNELS or size["V"] not in counts:
-        return False
-    # A clip has at least as many frames as persons, unless its axes cannot be otherwise.
-    return size.get("M", 1) <= size["T"] or (order == "MTVC" and shape[1] != 1)
+    names = list_skeletons() if skeleton is None else []
+    counts = {layout.num_joints for layout in (skeleton, *map(get_skeleton, names)) if layout}
+    in_space = skeleton is not None and skeleton.name in SPATIAL
+    channels_fit = size["C"] in _CHANNELS[1 if in_space else 0 :]
+    # A clip has at least as many frames as persons.
+    return channels_fit and size["V"] in counts and size.get("M", 1) <= size["T"]
 
 
 def _order_by_values(array: NDArray[Any], where: str) -> str:
-    """The order of ``[3, T, V, 2 or 3]``: three persons, or x, y and score of some persons."""
+    """The order of ``[3, T, V, 2]`` and the like: three persons, or x, y and score of two."""
     every = max(1, array.shape[1] // 256)
     sample = np.nan_to_num(np.asarray(array[:, ::every], np.float64))
-    third = sample[2]
-    if (np.abs(sample) > MAX_UNITS).any(axis=(1, 2, 3)).all():
+    last = sample[-1]
+    if len(array) == 2 or (np.abs(sample) > MAX_UNITS).any(axis=(1, 2, 3)).all():
         return "MTVC"
-    if len(array) == 3 and third.any() and third.min() >= 0 and third.max() <= MAX_SCORE:
+    if last.any() and last.min() >= 0 and last.max() <= MAX_SCORE:
         return "CTVM"
     raise InputError(
         f"{where}: has shape {array.shape}, which may be [persons, frames, joints, channels] as "
@@ -91,7 +90,8 @@ def _describe(shape: tuple[int, ...], skeleton: Skeleton | None) -> str:
             f"{skeleton.num_joints}, {shape[1] // skeleton.num_joints})"
         )
     if skeleton is not None and skeleton.num_joints not in shape:
-        return f"without an axis of the {skeleton.num_joints} joints of {skeleton.name!r}; {_REMEDY}"
+        joints = f"{skeleton.num_joints} joints of {skeleton.name!r}"
+        return f"no axis of which has the {joints}; {_REMEDY}"
     if skeleton is None and len(shape) in _ORDERS and shape[-1] in _CHANNELS:
         return (
             f"with {shape[-2]} joints, which no built-in layout has; name the layout as skeleton, "

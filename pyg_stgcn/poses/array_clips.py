@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ def array_recording(
     hints: PoseHints,
     *,
     scores: NDArray[Any] | None = None,
+    axes: int | None = None,
     where: str | None = None,
 ) -> Recording:
     """The recording in an array; its axes and channels are told from shape and values.
@@ -60,6 +61,7 @@ def array_recording(
         array: Joints; ``[M, T, V, C]``, ``[T, V, C]`` or another order of the axes.
         hints: What the user says, and what the file says of image size and frame rate.
         scores: Scores of the joints, in the same order as the array, without the channels.
+        axes: Number of coordinates, 2 or 3, if known; a further channel is the score.
         where: Name of the clip in errors; by default that of the file.
 
     Raises:
@@ -69,16 +71,17 @@ def array_recording(
     keypoints, order = order_axes(array, hints.skeleton, where)
     if scores is not None:
         scores = _order_scores(scores, array, order, where)
+        axes = array.shape[order.index("C")]
     clip = ArrayClip(keypoints, scores)
-    num_frames, channels = keypoints.shape[1], keypoints.shape[3]
+    num_frames = keypoints.shape[1]
     sample = clip.frames(slice(None, None, max(1, num_frames // _SAMPLE)))
     meaning, skeleton = find_meaning(
         sample.reshape(-1, *sample.shape[2:]),
         hints.skeleton,
         hints.image_size,
         where,
-        axes=None if scores is None else channels,
-        score=None if scores is None else channels,
+        axes=axes,
+        score=axes if axes is not None and axes < sample.shape[3] else None,
         half_centred=order == "CTVM",
     )
 

@@ -34,7 +34,7 @@ MAX_SCORE = 1.5
 #: Landmarks of MediaPipe: their z is relative to the hips or the wrist, in fractions of the width.
 RELATIVE_DEPTH = ("blazepose33", "hand21")
 #: Layouts whose joints are always 3-D.
-_SPATIAL = ("ntu25", "kinect20", "kinect20-sdk", "sbu15")
+SPATIAL = ("ntu25", "kinect20", "kinect20-sdk", "sbu15")
 #: Layouts by number of joints, for 2-D and 3-D.
 LAYOUTS = {
     2: {
@@ -224,7 +224,7 @@ def _find_channels(
     if channels != 3:
         return (2, None) if channels == 2 else (3, 3)
     third = known[:, 2]
-    if ((third < 0) | (third > MAX_SCORE)).mean() > _MAX_OUTSIDE or layout in _SPATIAL:
+    if ((third < 0) | (third > MAX_SCORE)).mean() > _MAX_OUTSIDE or layout in SPATIAL:
         return 3, None
     if not planar and layout not in LAYOUTS[2].values():
         raise InputError(

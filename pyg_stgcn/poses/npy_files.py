@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.array_clips import array_recording
+from pyg_stgcn.poses.named_arrays import open_entries
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Recording
-
-#: Names of the entries of an archive or a pickle that hold one clip and what belongs to it.
-_KEYPOINTS = ("keypoints", "keypoint", "joints", "poses", "pose", "landmarks", "skeleton", "data")
-_SCORES = ("scores", "score", "keypoint_scores", "keypoint_score", "confidence", "visibility")
-_SIZES = ("image_size", "img_shape", "image_shape")
-_RATES = ("fps", "frame_rate")
 
 
 class NpyReader:
@@ -64,70 +55,8 @@ class NpzReader:
         return open_entries(path, entries, hints)
 
 
-def open_entries(path: Path, entries: Mapping[str, Any], hints: PoseHints) -> list[Recording]:
-    """The recordings among arrays with names, as in an archive.
-
-    Raises:
-        InputError: There is no clip among them, or one cannot be used.
-    """
-    hints = replace(
-        hints,
-        image_size=_read_size(path, entries) or hints.image_size,
-        fps=_read_rate(path, entries) or hints.fps,
-    )
-    keypoints = next((name for name in _KEYPOINTS if _is_clip(entries.get(name))), None)
-    if keypoints is not None:
-        scores = next((entries[name] for name in _SCORES if name in entries), None)
-        array = entries[keypoints]
-        return [array_recording(path.stem, path, array, hints, scores=scores)]
-    clips = {name: array for name, array in entries.items() if _is_clip(array)}
-    if not clips:
-        shown = ", ".join(
-            f"{name} {getattr(value, 'shape', '')}" for name, value in list(entries.items())[:6]
-        )
-        raise InputError(
-            f"{path}: contains no clip, only {shown or 'nothing'}; save the joints of a clip as "
-            "keypoints, [frames, joints, channels] or [persons, frames, joints, channels]"
-        )
-    return [
-        array_recording(name, path, array, hints, where=f"{path}: {name}")
-        for name, array in clips.items()
-    ]
-
-
-def _is_clip(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.ndim in (3, 4) and value.dtype.kind in "fiu"
-
-
-def _read_size(path: Path, entries: Mapping[str, Any]) -> tuple[float, float] | None:
-    name = next((name for name in _SIZES if name in entries), None)
-    if name is None:
-        return None
-    numbers = _numbers(entries[name])
-    if numbers.shape != (2,) or not (numbers > 0).all():
-        raise InputError(f"{path}: {name} is not (height, width), two positive numbers")
-    return float(numbers[0]), float(numbers[1])
-
-
-def _read_rate(path: Path, entries: Mapping[str, Any]) -> float | None:
-    name = next((name for name in _RATES if name in entries), None)
-    if name is None:
-        return None
-    numbers = _numbers(entries[name])
-    if numbers.size != 1 or not numbers.min() > 0:
-        raise InputError(f"{path}: {name} is not a positive number of frames per second")
-    return float(numbers.reshape(()))
-
-
-def _numbers(value: Any) -> NDArray[np.float64]:
-    try:
-        return np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        return np.empty(0)
-
-
 def _damage(error: Exception) -> str:
-    if "allow_pickle" in str(error) or "Object arrays" in str(error) or "Python object" in str(error):
+    if "allow_pickle" in str(error) or "Python objects" in str(error):
         return (
             "holds Python objects, which are not read because they could run code; save plain "
             "arrays of numbers, one for every clip"

@@ -8,18 +8,23 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.file_kinds import refuse_other_formats
 from pyg_stgcn.files import check_is_file
+from pyg_stgcn.poses.csv_files import CsvReader
 from pyg_stgcn.poses.frame_files import FrameFiles, group_frame_files
+from pyg_stgcn.poses.npy_files import NpyReader, NpzReader
 from pyg_stgcn.poses.openpose import OpenPoseReader
+from pyg_stgcn.poses.pose_pickles import PickleReader
 from pyg_stgcn.poses.pose_reader import HEAD_BYTES, FrameFileReader, PoseHints, PoseReader
 from pyg_stgcn.poses.recording import Recording
+from pyg_stgcn.poses.ultralytics_txt import UltralyticsTxtReader
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.text import count
 from pyg_stgcn.walk import walk
 
 #: The first reader that recognises a file reads it.
-READERS: tuple[PoseReader, ...] = ()
-FRAME_FILE_READERS: tuple[FrameFileReader, ...] = (OpenPoseReader(),)
+READERS: tuple[PoseReader, ...] = (PickleReader(), NpyReader(), NpzReader(), CsvReader())
+FRAME_FILE_READERS: tuple[FrameFileReader, ...] = (OpenPoseReader(), UltralyticsTxtReader())
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,6 +69,7 @@ def open_poses(
     if (frame_reader := _frame_file_reader_of(path, head)) is not None:
         (files,) = group_frame_files(path.parent, [path.name])
         return [frame_reader.open(files, hints)]
+    refuse_other_formats(path, "a pose file")
     raise InputError(f"{path}: is not a pose file of a known format; {_formats()}")
 
 

@@ -30,9 +30,11 @@ _TIMES = {"timestamp", "timestampms", "time", "times", "timems", "timesec", "tim
 #: Columns of an identity, and of a number that starts again in every frame.
 _TRACKS = {"track", "trackid", "person", "personid", "id", "pid", "subject", "individual", "hand"}
 _PERSONS = {"personidx", "personindex", "personnumber", "detection", "detectionid", "handedness"}
+#: The recording; names of files are those of images where no other column is the frame.
+_FILES = {"filename", "file"}
 _CLIPS = {
     *("video", "videoname", "videoid", "clip", "clipname", "clipid", "sequence", "sequencename"),
-    *("sequenceid", "recording", "recordingid", "filename", "file", "sample", "sampleid"),
+    *("sequenceid", "recording", "recordingid", "sample", "sampleid", *_FILES),
 }
 #: What is no joint although it has an x and a y.
 _NO_JOINTS = {"bbox", "box", "boundingbox", "boxcenter", "bboxcenter", "center", "image"}
@@ -124,6 +126,13 @@ def find_grouped_columns(
     return _assemble(found, others, given, where)
 
 
+def is_coordinate(name: str) -> str:
+    """Coordinate in a column of a table of joints: ``"x"``, ``"y"`` or ``"z"``, else empty."""
+    joint = _parse_joint(name)
+    component = name.strip().lower() if joint is None else joint.component
+    return component if component in ("x", "y", "z") else ""
+
+
 def _parse_joint(name: str) -> _Joint | None:
     words = split_words(name)
     for place in (-1, 0):
@@ -162,20 +171,26 @@ def _assemble(
         skeleton = None
         persons = _numbered_joints(positions, given, where)
     components = _common_components(persons, joints, where)
-    values = [joints[_Joint(*joint, part)] for one in persons for joint in one for part in components]
-    person = _column(others, _TRACKS)
+    frame, time = _column(others, _FRAMES), _column(others, _TIMES)
+    if frame is None and time is None:
+        frame = _column(others, _FILES)
+    track, person = _column(others, _TRACKS), _column(others, _PERSONS)
+    if (track, person) != (None, None) and frame is None and time is None:
+        raise InputError(
+            f"{where}: has a column for the person, but none for the frame, {_EXAMPLE}; add it"
+        )
     return Columns(
-        values,
+        [joints[_Joint(*joint, part)] for one in persons for joint in one for part in components],
         len(persons),
         len(persons[0]),
         3 if "z" in components else 2,
         components[-1].startswith("score"),
         skeleton,
-        frame=(frame := _column(others, _FRAMES)),
-        time=_column(others, _TIMES) if frame is None else None,
-        person=_column(others, _PERSONS) if person is None else person,
-        is_track=person is not None,
-        clip=_column(others, _CLIPS),
+        frame,
+        time if frame is None else None,
+        person if track is None else track,
+        track is not None,
+        _column(others, _CLIPS - _FILES if frame == _column(others, _FILES) else _CLIPS),
     )
 
 
@@ -199,10 +214,7 @@ def _numbered_joints(
             )
         key = group + "".join(word for word in words[:-1] if word not in _NUMBERED)
         groups.setdefault(key, {})[int(words[-1])] = (group, name)
-    if given is not None:
-        counts = {given.num_joints}
-    else:
-        counts = {*LAYOUTS[2], *LAYOUTS[3]}
+    counts = {*LAYOUTS[2], *LAYOUTS[3]} if given is None else {given.num_joints}
     fitting = {key: one for key, one in groups.items() if len(one) in counts}
     largest = max((len(one) for one in (fitting or groups).values()), default=0)
     kept = [one for one in groups.values() if len(one) == largest]

@@ -1,4 +1,4 @@
-"""Recognition of files that are not pickles, and of the command or class that reads them."""
+"""Recognition of files that are read elsewhere, or not at all, and what to do with them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,18 @@ from pyg_stgcn.walk import walk
 
 _HEAD = 2**16
 _ARRAYS = (
-    "give its coordinates to pyg_stgcn.datasets.SkeletonArrays(root, arrays, labels, skeleton), "
-    "one array of shape [persons, frames, joints, channels] for every clip"
+    "save its coordinates with numpy.save, an array of shape [persons, frames, joints, channels] "
+    "for every clip, and read the folder with pyg-stgcn datasets import"
+)
+_POSES = (
+    "read the folder of such files with pyg-stgcn datasets import, which writes a pickle of clips, "
+    "or classify them with pyg-stgcn predict"
 )
 _WEIGHTS = (
     "to start a training from its weights, name it with --init; as data, name a pickle of clips"
 )
-_VIDEO = "run a pose estimator on it, and write the joints that it finds into a pickle"
+_VIDEO = "find the poses in it with pyg-stgcn poses FILE --out poses.json"
+_IMAGE = "run a pose estimator on the video that it is of, and name what that writes"
 _UNPACK = "unpack it, and name what is in it"
 _NTU = "read the folder of these files as dataset ntu60 (or ntu120), with --source FOLDER"
 
@@ -48,8 +53,8 @@ _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (4, b"ftyp", "a video", _VIDEO),
     (0, b"\x1aE\xdf\xa3", "a video", _VIDEO),
     (8, b"AVI ", "a video", _VIDEO),
-    (0, b"\x89PNG", "an image", _VIDEO),
-    (0, b"\xff\xd8\xff", "an image", _VIDEO),
+    (0, b"\x89PNG", "an image", _IMAGE),
+    (0, b"\xff\xd8\xff", "an image", _IMAGE),
     (0, b"version https://git-lfs", "a placeholder of Git LFS", "fetch the file with git lfs pull"),
 )  # fmt: skip
 
@@ -63,16 +68,18 @@ _JSON_KINDS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
      "read the folder of these files as dataset kinetics400-skeleton, with --source FOLDER"),
     ((b'"file_name"', b'"skeletons"'), "JSON of NW-UCLA",
      "read the folder of these files as dataset nw-ucla, with --source FOLDER"),
-    ((b'"pose_keypoints_2d"',), "JSON of OpenPose, one file a frame",
-     f"put its frames together and {_ARRAYS}"),
-    ((b'"image_id"', b'"keypoints"'), "JSON of a pose estimator, one entry a person",
-     f"put its persons together and {_ARRAYS}"),
+    ((b'"pose_keypoints_2d"',), "JSON of OpenPose, one file a frame", _POSES),
+    ((b'"keypoints"',), "JSON of a pose estimator", _POSES),
     ((b'"joints"', b'"bones"'), "the JSON of a skeleton", "name it with --skeleton FILE"),
 )  # fmt: skip
 
 
-def refuse_other_formats(path: Path) -> None:
-    """Refuse a file whose first bytes are those of another format than a pickle's.
+def refuse_other_formats(path: Path, wanted: str = "a pickle") -> None:
+    """Refuse a file whose first bytes are those of a format that is read elsewhere, or not at all.
+
+    Args:
+        path: The file.
+        wanted: The format that is expected, for the error.
 
     Raises:
         InputError: If they are; it names the format, and the command or class that reads it.
@@ -80,7 +87,7 @@ def refuse_other_formats(path: Path) -> None:
     """
     found = _recognise(path)
     if found is not None:
-        raise InputError(f"{path}: is {found[0]}, not a pickle; {found[1]}")
+        raise InputError(f"{path}: is {found[0]}, not {wanted}; {found[1]}")
 
 
 def describe_folder(path: Path, suffix: str) -> str:
@@ -152,10 +159,12 @@ def _describe_array(head: bytes) -> tuple[str, str]:
         shape = read(file)[0]
     except Exception:  # A damaged header can raise anything that a Python expression can.
         return "a damaged NumPy file", "fetch it again"
+    if len(shape) in (3, 4):
+        return f"a NumPy array of shape {shape}", _POSES
     order = ""
     # Where the last axis could be the channels, [persons, frames, joints, channels] is right.
-    if shape[-4:] and shape[-4] in (2, 3) and shape[-1] not in range(shape[-4], 5):
-        order = {4: "(3, 1, 2, 0)", 5: "(0, 4, 2, 3, 1)"}.get(len(shape), "")
+    if len(shape) == 5 and shape[1] in (2, 3) and shape[4] not in range(shape[1], 5):
+        order = "(0, 4, 2, 3, 1)"
     hint = f" (its axes look as if they needed .transpose{order})" if order else ""
     return f"a NumPy array of shape {shape}", f"read it with numpy.load and {_ARRAYS}{hint}"
 
@@ -170,7 +179,7 @@ def _describe_zip(path: Path) -> tuple[str, str]:
         return "a checkpoint of PyTorch", _WEIGHTS
     if names and all(name.endswith(".npy") for name in names):
         arrays = ", ".join(name.removesuffix(".npy")[:40] for name in names[:6])
-        return f"a NumPy archive of {arrays}", f"read it with numpy.load and {_ARRAYS}"
+        return f"a NumPy archive of {arrays}", f"if its arrays are clips, {_POSES}"
     for suffix, dataset in (("_skeleton.mat", "utd-mhad"), (".skeleton", "ntu60 (or ntu120)")):
         if any(name.endswith(suffix) for name in names):
             return (
@@ -179,7 +188,7 @@ def _describe_zip(path: Path) -> tuple[str, str]:
             )
     return (
         "a zip archive",
-        "read it as the dataset that it is of, with --source FILE, or unpack it and name a pickle "
+        "read it as the dataset that it is of, with --source FILE, or unpack it and name what is "
         "in it",
     )
 
@@ -211,7 +220,10 @@ def _describe_text(head: bytes) -> tuple[str, str] | None:
                 return what, remedy
         return "JSON", f"{_JSON}; else load it and {_ARRAYS}"
     if _is_table(text):
-        return "a table in a text file", f"read it with numpy.loadtxt or pandas and {_ARRAYS}"
+        return (
+            "a table in a text file",
+            f"if its first row names the joints, as nose_x,nose_y, {_POSES}",
+        )
     return None
 
 
