@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.coordinates import LAYOUTS
-from pyg_stgcn.poses.joint_names import find_layout, join_words, missing_joints, split_words
+from pyg_stgcn.poses.layout_names import find_layout, missing_joints, split_words
 from pyg_stgcn.skeletons import Skeleton
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def find_grouped_columns(
         else:
             group, name, component = parts
             component = "score" if component in _SCORES else component
-            found[_Joint(group, join_words(split_words(name)), component)] = column
+            found[_Joint(group, name, component)] = column
     return _assemble(found, others, given, where)
 
 
@@ -142,7 +142,7 @@ def _parse_joint(name: str) -> _Joint | None:
             if "".join(rest) in _NO_JOINTS:
                 return None
             component = component if component in ("x", "y", "z") else f"score {component}"
-            return _Joint("", join_words(rest), component)
+            return _Joint("", "_".join(rest), component)
     return None
 
 
