@@ -107,7 +107,9 @@ class Meaning:
         seen = present.any(axis=1)
         present, joints, score = present[seen], joints[seen], score[seen]
         joints = np.array(joints, np.float32)
-        joints[..., :2] = (joints[..., :2] + np.float32(self.offset)) * np.float32(self.scale)
+        joints[..., :2] = (joints[..., :2] + np.float32(self.offset)) * np.array(
+            self.scale, np.float32
+        )
         return (
             np.where(present[..., None], joints, np.float32(0)),
             np.where(present, score, 0).astype(np.float32),

@@ -92,7 +92,7 @@ def find_columns(names: Sequence[str], given: Skeleton | None, where: str) -> Co
     Raises:
         InputError: The columns hold no joints, or not those of a layout.
     """
-    joints = {}
+    joints: dict[_Joint, int] = {}
     others: dict[str, int] = {}
     for column, name in enumerate(names):
         joint = _parse_joint(name)
