@@ -1,0 +1,247 @@
+"""Video files: their frames one by one, and a writer."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyg_stgcn.errors import InputError, warn_once
+from pyg_stgcn.files import check_is_file, write_atomically
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+logger = logging.getLogger(__name__)
+
+Image = NDArray[np.uint8]
+"""A frame ``[H, W, 3]``: red, green, blue."""
+
+INSTALL = 'pip install "pyg-stgcn[video]"'
+"""The command that installs what videos need."""
+
+#: Longest time in seconds between a frame of a constant rate and the true one that is not reported.
+_MAX_DRIFT = 0.2
+#: Lost frames at the end that are not reported: some headers count a few too many.
+_MAX_LOST = 3
+#: From the best to the one that every FFmpeg has.
+_ENCODERS = ("libx264", "libopenh264", "mpeg4")
+#: Bytes at the start of a file, and their places, by which containers of videos are recognised.
+_MAGIC = (
+    (4, b"ftyp"),  # MP4, MOV
+    (4, b"moov"),
+    (4, b"mdat"),
+    (4, b"wide"),
+    (8, b"AVI "),
+    (0, b"\x1a\x45\xdf\xa3"),  # Matroska, WebM
+    (0, b"GIF8"),
+    (0, b"FLV\x01"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # ASF, WMV
+    (0, b"\x00\x00\x01\xba"),  # MPEG
+    (0, b"\x00\x00\x01\xb3"),
+    (0, b"OggS"),
+)
+#: Length of a packet of an MPEG transport stream, which starts with a G.
+_TRANSPORT = 188
+#: Bytes at the start of a file that :func:`is_video` needs.
+HEAD_BYTES = 2 * _TRANSPORT + 1
+
+
+def is_video(head: bytes) -> bool:
+    """Whether the first :data:`HEAD_BYTES` bytes of a file are those of a video.
+
+    Example:
+        >>> is_video(b"RIFF\\x00\\x00\\x00\\x00AVI LIST"), is_video(b'{"people": []}')
+        (True, False)
+    """
+    if any(head.startswith(magic, place) for place, magic in _MAGIC):
+        return True
+    return len(head) >= HEAD_BYTES and set(head[::_TRANSPORT][:3]) == {0x47}
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video: a description, and its frames, which are decoded when they are needed.
+
+    Args:
+        path: The file.
+        image_size: Height and width of the frames in pixels, as they are shown: phones store
+            upright videos lying down, with a note how to rotate them.
+        fps: Mean number of frames per second, if the file says so.
+        num_frames: Number of frames by the header of the file, if it has one. A file that is
+            cut off has fewer.
+    """
+
+    path: Path
+    image_size: tuple[int, int]
+    fps: float | None
+    num_frames: int | None
+
+    def frames(self) -> Iterator[Image]:
+        """Decode the frames from the first to the last, one at a time, upright.
+
+        Frames that are shown for different times (a variable frame rate, which phones use) come
+        one by one too. If the times that follow from :attr:`fps` are then off by more than 0.2
+        seconds, a warning says by how much. So it does for a file that ends early.
+
+        Raises:
+            InputError: The file is damaged; the message says after which frame.
+        """
+        height, width = self.image_size
+        count, drift, start = 0, 0.0, None
+        with _opened(self.path) as (container, stream):
+            for frame in _decode(self.path, container, stream):
+                if frame.time is not None:
+                    start = frame.time if start is None else start
+                    if self.fps is not None:
+                        drift = max(drift, abs(frame.time - start - count / self.fps))
+                yield _to_image(frame, height, width)
+                count += 1
+        self._report(count, drift)
+
+    def _report(self, count: int, drift: float) -> None:
+        if self.num_frames is not None and count < self.num_frames - _MAX_LOST:
+            warn_once(
+                logger,
+                f"{self.path}: ends after {count:,} of the {self.num_frames:,} frames in its "
+                "header; it was cut off, or trimmed without a new header",
+            )
+        if drift > _MAX_DRIFT:
+            warn_once(
+                logger,
+                f"{self.path}: its frame rate varies; times are up to {drift:.1f} s off, as if it "
+                f"had {self.fps:g} frames per second throughout; for exact times, convert it: "
+                f"ffmpeg -i {self.path.name} -r {self.fps:.0f} constant.mp4",
+            )
+
+
+def open_video_file(path: Path) -> Video:
+    """Read the description of a video.
+
+    Raises:
+        InputError: The file does not exist, is damaged, or has no frames; or PyAV is missing.
+    """
+    check_is_file(path)
+    with _opened(path) as (container, stream):
+        frame = next(_decode(path, container, stream), None)
+        if frame is None:
+            raise InputError(f"{path}: has no frame; it is damaged, or only its sound was kept")
+        ratio = stream.sample_aspect_ratio
+        rate = stream.average_rate or stream.guessed_rate
+        size = _to_image(frame).shape[:2]
+        num_frames = stream.frames or None
+    if ratio and ratio != 1:
+        warn_once(
+            logger,
+            f"{path}: its pixels are not square ({ratio.numerator}:{ratio.denominator}); bodies "
+            "look too wide or too narrow; for true proportions, convert it: "
+            f"ffmpeg -i {path.name} -vf scale=iw*sar:ih,setsar=1 square.mp4",
+        )
+    return Video(path, (size[0], size[1]), float(rate) if rate else None, num_frames)
+
+
+def write_video(path: Path, images: Iterable[Image], fps: float) -> None:
+    """Write frames to a video as they come, in H.264 for a name that ends in ``.mp4``.
+
+    All frames have the size of the first; a last odd row or column is left out, which H.264 does
+    not have. The file appears under its name when it is complete.
+
+    Args:
+        path: The file; the ending of its name selects the format.
+        images: The frames.
+        fps: Frames per second.
+
+    Raises:
+        InputError: There is no frame, or PyAV is missing.
+        OSError: The file cannot be written.
+    """
+    write_atomically(path, lambda file: _encode(file, images, fps))
+
+
+def _encode(path: Path, images: Iterable[Image], fps: float) -> None:
+    av = import_av()
+    codec = next(name for name in _ENCODERS if name in av.codec.codecs_available)
+    options = {"crf": "23", "preset": "veryfast"} if codec == "libx264" else {"b": "4M"}
+    # 29.97 is 30000/1001.
+    rate = Fraction(fps).limit_denominator(1001)
+    stream: Any = None
+    with _errors_about(path), av.open(f"file:{path}", "w") as container:
+        for image in images:
+            height, width = (length // 2 * 2 for length in image.shape[:2])
+            if stream is None:
+                stream = container.add_stream(codec, rate=rate, options=options)
+                stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+            even = np.ascontiguousarray(image[:height, :width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+        if stream is None:
+            raise InputError(f"{path}: there is no frame to write")
+        container.mux(stream.encode(None))
+
+
+def import_av() -> Any:
+    """PyAV, which decodes and encodes videos with FFmpeg.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise InputError(f"videos need the package av (PyAV); install it: {INSTALL}") from error
+    return av
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    av = import_av()
+    # FFmpeg takes names such as "concat:a" for protocols.
+    with _errors_about(path), contextlib.ExitStack() as stack:
+        container = stack.enter_context(av.open(f"file:{path}"))
+        if not container.streams.video:
+            raise InputError(f"{path}: has no frames, only sound or text; name a video")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        yield container, stream
+
+
+def _decode(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    av = import_av()
+    count = 0
+    try:
+        for frame in container.decode(stream):
+            yield frame
+            count += 1
+    except av.error.FFmpegError as error:
+        raise InputError(
+            f"{path}: is damaged after {count:,} frames ({error.strerror}); keep the good part, or "
+            f"repair it: ffmpeg -i {path.name} repaired.mp4"
+        ) from error
+
+
+@contextlib.contextmanager
+def _errors_about(path: Path) -> Iterator[None]:
+    av = import_av()
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise InputError(f"{path}: is no video that FFmpeg can read ({error.strerror})") from error
+
+
+def _to_image(frame: VideoFrame, height: int | None = None, width: int | None = None) -> Image:
+    """The upright image of a frame; of another size only where the size changes within a video."""
+    turns = round(frame.rotation / 90) % 4
+    if turns % 2:
+        height, width = width, height
+    image: Image = frame.to_ndarray(format="rgb24", height=height, width=width)
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
