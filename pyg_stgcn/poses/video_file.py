@@ -52,12 +52,10 @@ _MAGIC = (
 )
 #: Length of a packet of an MPEG transport stream, which starts with a G.
 _TRANSPORT = 188
-#: Bytes at the start of a file that :func:`is_video` needs.
-HEAD_BYTES = 2 * _TRANSPORT + 1
 
 
 def is_video(head: bytes) -> bool:
-    """Whether the first :data:`HEAD_BYTES` bytes of a file are those of a video.
+    """Whether the first bytes of a file, some hundred of them, are those of a video.
 
     Example:
         >>> is_video(b"RIFF\\x00\\x00\\x00\\x00AVI LIST"), is_video(b'{"people": []}')
@@ -65,7 +63,7 @@ def is_video(head: bytes) -> bool:
     """
     if any(head.startswith(magic, place) for place, magic in _MAGIC):
         return True
-    return len(head) >= HEAD_BYTES and set(head[::_TRANSPORT][:3]) == {0x47}
+    return head[: 3 * _TRANSPORT : _TRANSPORT] == b"GGG"
 
 
 @dataclass(frozen=True)
@@ -91,24 +89,32 @@ class Video:
 
         Frames that are shown for different times (a variable frame rate, which phones use) come
         one by one too. If the times that follow from :attr:`fps` are then off by more than 0.2
-        seconds, a warning says by how much. So it does for a file that ends early.
+        seconds, a warning says by how much. Warnings tell of damaged frames too, and of a file that
+        ends early.
 
         Raises:
             InputError: The file is damaged; the message says after which frame.
         """
         height, width = self.image_size
-        count, drift, start = 0, 0.0, None
+        count, damaged, drift, start = 0, 0, 0.0, None
         with _opened(self.path) as (container, stream):
             for frame in _decode(self.path, container, stream):
                 if frame.time is not None:
                     start = frame.time if start is None else start
                     if self.fps is not None:
                         drift = max(drift, abs(frame.time - start - count / self.fps))
+                damaged += frame.is_corrupt
                 yield _to_image(frame, height, width)
                 count += 1
-        self._report(count, drift)
+        self._report(count, damaged, drift)
 
-    def _report(self, count: int, drift: float) -> None:
+    def _report(self, count: int, damaged: int, drift: float) -> None:
+        if damaged:
+            warn_once(
+                logger,
+                f"{self.path}: {damaged:,} of {count:,} frames are damaged, and were filled from "
+                "their neighbours",
+            )
         if self.num_frames is not None and count < self.num_frames - _MAX_LOST:
             warn_once(
                 logger,
