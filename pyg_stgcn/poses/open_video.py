@@ -1,0 +1,87 @@
+"""Poses of a video, estimated when they are needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.poses.estimators import PoseEstimator, create_estimator
+from pyg_stgcn.poses.pose_reader import PoseHints, clean_joints
+from pyg_stgcn.poses.recording import Frame, Recording
+from pyg_stgcn.poses.video_file import Video, is_video, open_video_file
+
+
+def open_video(
+    path: str | os.PathLike[str], estimator: PoseEstimator | str | None = None
+) -> Recording:
+    """Open a video as a recording: each pass over its frames estimates the poses.
+
+    Frames are numbered from 0, in the order in which they are shown. All of them come, those
+    without a person too. Only one frame is in memory at a time.
+
+    Args:
+        path: The video.
+        estimator: A pose estimator, or its name for
+            :func:`~pyg_stgcn.poses.estimators.create_estimator` (default: MoveNet).
+
+    Raises:
+        InputError: The video or the estimator cannot be used, or a package is missing. While frames
+            are read: the video is damaged, or the estimator returns something else than persons
+            ``[M, V, 3]`` with finite values.
+
+    Example:
+        >>> recording = open_video("clip.mp4")  # doctest: +SKIP
+        >>> [len(frame.joints) for frame in recording.frames()]  # doctest: +SKIP
+        [2, 2, 2]
+    """
+    video = open_video_file(Path(path))
+    if estimator is None:
+        estimator = _default_estimator()
+    elif isinstance(estimator, str):
+        estimator = create_estimator(estimator)
+    return Recording(
+        name=video.path.stem,
+        path=video.path,
+        skeleton=estimator.skeleton,
+        frames=lambda: _estimate(video, estimator),
+        num_channels=2,
+        has_score=True,
+        image_size=video.image_size,
+        fps=video.fps,
+        num_frames=video.num_frames,
+    )
+
+
+class VideoReader:
+    """Reader of videos: a :class:`~pyg_stgcn.poses.pose_reader.PoseReader` that estimates poses."""
+
+    format = "videos"
+
+    def recognises(self, path: Path, head: bytes) -> bool:
+        return is_video(head)
+
+    def open(self, path: Path, hints: PoseHints) -> list[Recording]:
+        return [open_video(path)]
+
+
+@cache
+def _default_estimator() -> PoseEstimator:
+    """One for all videos: it holds the model in memory."""
+    return create_estimator()
+
+
+def _estimate(video: Video, estimator: PoseEstimator) -> Iterator[Frame]:
+    joints = estimator.skeleton.num_joints
+    for number, image in enumerate(video.frames()):
+        persons = estimator(image)
+        if persons.ndim != 3 or persons.shape[1:] != (joints, 3):
+            raise InputError(
+                f"{video.path}: for frame {number} the estimator returns an array of shape "
+                f"{persons.shape}; return [persons, {joints}, 3] with x, y, score for skeleton "
+                f"{estimator.skeleton.name!r}"
+            )
+        found = clean_joints(persons[..., :2], persons[..., 2], f"{video.path}: frame {number}")
+        yield Frame(number, *found)
