@@ -24,8 +24,8 @@ from pyg_stgcn.plots.figure_files import ANIMATION, CLIP_FORMATS, check_figure
 from pyg_stgcn.plots.saving import save, set_title
 from pyg_stgcn.plots.style import COLORS, figure_style
 from pyg_stgcn.plots.titles import missing_glyphs_reported, text_width
+from pyg_stgcn.plots.viewpoint import VIEW, find_turn
 from pyg_stgcn.skeletons import Skeleton
-from pyg_stgcn.skeletons.posture import find_up
 from pyg_stgcn.transforms.clip_tensor import clip_name, kept_present, split_persons
 
 Points = NDArray[np.float64]
@@ -43,20 +43,6 @@ EDGE_COLOR = COLORS[2]
 _EDGE_LINE = (0, (3, 1.5))
 _FAINT = "#d0d0d0"
 _BONE_WIDTH, _LEAST_WIDTH, _MOST_WIDTH = 2.2, 0.5, 4.0
-
-# 3-D clips are seen from beside and above the camera, without perspective.
-_TURN, _TILT = np.deg2rad(25), np.deg2rad(12)
-_RIGHT = (-np.cos(_TURN), 0.0, -np.sin(_TURN))
-_UP = (-np.sin(_TURN) * np.sin(_TILT), np.cos(_TILT), np.cos(_TURN) * np.sin(_TILT))
-_VIEW = np.array([_RIGHT, _UP]).T
-# Rotations by the axis that is up. A y axis that points down belongs to a camera, which is turned
-# about its line of sight; bodies with z up have been turned upright and look along y.
-_TURNS = {
-    (0, 1, 0): np.eye(3),
-    (0, -1, 0): np.diag([-1.0, -1.0, 1.0]),
-    (0, 0, 1): np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]),
-    (0, 0, -1): np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
-}
 
 
 def draw_clip(
@@ -194,20 +180,14 @@ def _make_scene(points: Points, skeleton: Skeleton, lines: _Lines) -> _Scene:
     floor, step = np.empty((0, 2, 2)), 0.0
     y_down = points.shape[-1] == 2
     if not y_down:
-        points = _upright(points, skeleton)
+        points = points @ find_turn(points, skeleton)
         floor, step = _make_floor(points)
-        points, floor = points @ _VIEW, floor @ _VIEW
+        points, floor = points @ VIEW, floor @ VIEW
     seen = np.concatenate([points.reshape(-1, 2), floor.reshape(-1, 2)])
     low, high = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)
     # The extent of a single joint that does not move is zero.
     margin = 0.05 * float((high - low).max()) or 1.0
     return _Scene(points, lines, floor, step, low - margin, high + margin, y_down)
-
-
-def _upright(points: Points, skeleton: Skeleton) -> Points:
-    """Turn a clip so that y is up and z leads away from the viewer."""
-    up = find_up(points, skeleton)
-    return points @ _TURNS[tuple(up.astype(int).tolist())]
 
 
 def _make_floor(points: Points) -> tuple[Points, float]:

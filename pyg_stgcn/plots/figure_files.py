@@ -12,8 +12,11 @@ from pyg_stgcn.text import suggestion
 FORMATS = (".pdf", ".svg", ".png")
 """Endings of a figure's name; the ending selects the format."""
 ANIMATION = ".gif"
+VIDEO = ".mp4"
 CLIP_FORMATS = (*FORMATS, ANIMATION)
 """Endings of the name of a clip's figure, which may be an animation."""
+OVERLAY_FORMATS = (VIDEO, ANIMATION)
+"""Endings of the name of an overlay."""
 
 
 def check_figure(path: Path, formats: Sequence[str] = FORMATS) -> None:
@@ -34,6 +37,7 @@ def check_figure(path: Path, formats: Sequence[str] = FORMATS) -> None:
     """
     if path.suffix.lower() not in formats:
         endings = f"{', '.join(formats[:-1])} or {formats[-1]}"
-        close = suggestion(path.suffix.lower(), formats) or f" (did you mean {path.stem}.png?)"
+        usual = ".png" if ".png" in formats else formats[0]
+        close = suggestion(path.suffix.lower(), formats) or f" (did you mean {path.stem}{usual}?)"
         raise InputError(f"{path}: the name of a figure ends in {endings}{close}")
     check_place(path)

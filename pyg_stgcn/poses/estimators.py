@@ -34,8 +34,9 @@ class PoseEstimator(Protocol):
     Any callable object with a skeleton is one. Frames of a video come in their order.
     """
 
-    #: The joints, in the order of the result.
-    skeleton: Skeleton
+    @property
+    def skeleton(self) -> Skeleton:
+        """The joints, in the order of the result."""
 
     def __call__(self, image: Image, /) -> NDArray[np.float32]:
         """Find the persons in an image.

@@ -249,5 +249,5 @@ def _to_image(frame: VideoFrame, height: int | None = None, width: int | None = 
     turns = round(frame.rotation / 90) % 4
     if turns % 2:
         height, width = width, height
-    image: Image = frame.to_ndarray(format="rgb24", height=height, width=width)
+    image: Any = frame.to_ndarray(format="rgb24", height=height, width=width)
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
