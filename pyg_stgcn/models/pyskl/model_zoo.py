@@ -121,7 +121,7 @@ def _make_table() -> Iterator[PublishedModel]:
             "clip_frames": 10,
             "has_score": True,
             "use_score": False,
-            "normalize_2d": "unit",
+            "fractions": True,
             "num_persons": 1,
         },
         HAGRID_SHA256,
