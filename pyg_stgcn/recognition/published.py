@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def published_recognizer(
     if found.num_classes is None:
         raise InputError(f"{path}: has no classifier; train one, with these weights as init")
     if entry is None:
-        usual = _usual_preprocessing(found, preprocessing, path)
+        usual: Mapping[str, Any] = _usual_preprocessing(found, preprocessing, path)
         default: Sequence[str] | str = [str(number) for number in range(found.num_classes)]
     else:
         usual, default = entry.preprocessing, entry.dataset
