@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.coordinates import Meaning, find_meaning
-from pyg_stgcn.poses.frame_files import check_numbers
-from pyg_stgcn.poses.pose_reader import PoseHints, common_step
+from pyg_stgcn.poses.frame_names import check_numbers, common_step
+from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.poses.table_columns import find_columns, find_grouped_columns, is_coordinate
 from pyg_stgcn.poses.table_index import Rows, Table, index_rows, split_cells
@@ -111,7 +111,7 @@ def _recording(
     first, last = int(rows.numbers[0]), int(rows.numbers[-1])
     check_numbers(table.path, first, last)
     _check_tracks(table, rows)
-    step = common_step(number for number, _ in rows.frames())
+    step = common_step(np.unique(rows.numbers))
 
     def frames() -> Iterator[Frame]:
         with table.path.open("rb") as file:

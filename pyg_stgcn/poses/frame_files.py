@@ -1,22 +1,24 @@
-"""Files of one frame each: the recordings that they belong to, and the numbers of the frames."""
+"""Files of one frame each, and the recordings that they belong to."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from pyg_stgcn.errors import InputError
+import numpy as np
+from numpy.typing import NDArray
 
-#: Years of video; a number above it is a time or an identifier, and no number of a frame.
-MAX_FRAME_NUMBER = 1_000_000_000
-#: Most frames between the first and the last of a recording: four days at 30 frames a second.
-MAX_FRAMES = 10_000_000
-#: ``walk_000000000012_keypoints``: the last number in a name is that of the frame.
-_NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.poses.frame_names import (
+    check_numbers,
+    common_step,
+    number_times,
+    parse_frame_name,
+    recording_name,
+)
 
 
 @dataclass(frozen=True)
@@ -29,61 +31,63 @@ class FrameFiles:
         folder: The folder.
         names: Names of the files, by number.
         numbers: Numbers of the frames, in ascending order.
+        fps: Frames per second, if the names contain the time.
     """
 
     name: str
     folder: Path
     names: list[str]
-    numbers: list[int]
+    numbers: NDArray[np.int64]
+    fps: float | None = None
+
+    @property
+    def path(self) -> Path:
+        """The folder, or the only file."""
+        return self.folder if len(self.names) > 1 else self.folder / self.names[0]
+
+    @property
+    def step(self) -> int:
+        """Difference between the numbers of consecutive frames."""
+        return common_step(self.numbers)
+
+    @property
+    def num_frames(self) -> int:
+        """Length from the first to the last frame, with gaps."""
+        return int(self.numbers[-1] - self.numbers[0]) // self.step + 1
 
     def paths(self) -> Iterator[Path]:
         """The files, by number."""
         return (self.folder / name for name in self.names)
 
 
-def group_frame_files(folder: Path, names: Iterable[str]) -> list[FrameFiles]:
-    """Divide the files of a folder into recordings by their names.
-
-    Two files belong together if their names differ in the last number only, as in
-    ``walk_000000000012_keypoints.json``. Files without a number are recordings of one frame.
-
-    Raises:
-        InputError: Two files have the same number.
-    """
-    groups: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+def group_names(names: Iterable[str]) -> list[list[str]]:
+    """Divide names into recordings: those of one recording differ in the last number only."""
+    groups: dict[tuple[str, str, bool], list[str]] = defaultdict(list)
     for name in sorted(names):
-        stem, dot, ending = name.rpartition(".")
-        found = _NUMBERED.fullmatch(stem if dot else name)
-        prefix, number, suffix = found.groups() if found else (stem or name, "0", "")
-        groups[prefix, suffix + dot + ending].append((int(number), name))
-    return [_frame_files(folder, prefix, files) for (prefix, _), files in groups.items()]
+        groups[parse_frame_name(name).recording].append(name)
+    return list(groups.values())
 
 
-def _frame_files(folder: Path, prefix: str, files: list[tuple[int, str]]) -> FrameFiles:
-    files.sort()
-    for (number, name), (following, other) in pairwise(files):
-        if number == following:
-            raise InputError(
-                f"{folder}: {name} and {other} are both frame {number}; remove one of them"
-            )
-    name = prefix.removesuffix("_keypoints").rstrip("_-. ") or folder.resolve().name
-    return FrameFiles(name, folder, [name for _, name in files], [number for number, _ in files])
+def frame_files(folder: Path, names: Iterable[str]) -> FrameFiles:
+    """The recording of files whose names differ in their numbers only.
 
-
-def check_numbers(path: Path, first: int, last: int) -> None:
-    """Check the numbers of the first and the last frame before memory is reserved for them.
+    A file without a number is frame 0.
 
     Raises:
-        InputError: They are negative, or too far from each other for a recording.
+        InputError: Two files have the same number, or a number is too large.
     """
-    if first < 0 or last > MAX_FRAME_NUMBER:
-        wrong = first if first < 0 else last
-        raise InputError(
-            f"{path}: there is a frame number {wrong}, not one from 0 to {MAX_FRAME_NUMBER:,}; "
-            "number the frames of the recording one after the other"
-        )
-    if last - first >= MAX_FRAMES:
-        raise InputError(
-            f"{path}: frames are numbered from {first} to {last}, more than {MAX_FRAMES:,} frames; "
-            "number the frames of the recording one after the other, or divide it"
-        )
+    parsed = sorted((parse_frame_name(name), name) for name in names)
+    for (one, name), (following, other) in pairwise(parsed):
+        if one.number == following.number:
+            raise InputError(
+                f"{folder}: {name} and {other} are both frame {one.number}; remove one of them"
+            )
+    first, last = parsed[0][0], parsed[-1][0]
+    fps = None
+    if first.is_time:
+        numbers, fps = number_times(np.array([one.number for one, _ in parsed], np.int64))
+    else:
+        check_numbers(folder / parsed[-1][1], first.number, last.number)
+        numbers = np.array([one.number for one, _ in parsed], np.int64)
+    name = recording_name(first.prefix) or folder.resolve().name
+    return FrameFiles(name, folder, [name for _, name in parsed], numbers, fps)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.file_kinds import refuse_other_formats
 from pyg_stgcn.files import check_is_file
 from pyg_stgcn.poses.csv_files import CsvReader
-from pyg_stgcn.poses.frame_files import FrameFiles, group_frame_files
+from pyg_stgcn.poses.frame_files import frame_files, group_names
 from pyg_stgcn.poses.npy_files import NpyReader, NpzReader
 from pyg_stgcn.poses.openpose import OpenPoseReader
+from pyg_stgcn.poses.person_results import AlphaPoseReader, CocoResultsReader
 from pyg_stgcn.poses.pose_pickles import PickleReader
 from pyg_stgcn.poses.pose_reader import HEAD_BYTES, FrameFileReader, PoseHints, PoseReader
 from pyg_stgcn.poses.recording import Recording
@@ -23,7 +25,14 @@ from pyg_stgcn.text import count
 from pyg_stgcn.walk import walk
 
 #: The first reader that recognises a file reads it.
-READERS: tuple[PoseReader, ...] = (PickleReader(), NpyReader(), NpzReader(), CsvReader())
+READERS: tuple[PoseReader, ...] = (
+    AlphaPoseReader(),
+    CocoResultsReader(),
+    PickleReader(),
+    NpyReader(),
+    NpzReader(),
+    CsvReader(),
+)
 FRAME_FILE_READERS: tuple[FrameFileReader, ...] = (OpenPoseReader(), UltralyticsTxtReader())
 
 _LOG = logging.getLogger(__name__)
@@ -67,8 +76,7 @@ def open_poses(
     if (reader := _reader_of(path, head)) is not None:
         return reader.open(path, hints)
     if (frame_reader := _frame_file_reader_of(path, head)) is not None:
-        (files,) = group_frame_files(path.parent, [path.name])
-        return [frame_reader.open(files, hints)]
+        return [frame_reader.open(frame_files(path.parent, [path.name]), hints)]
     refuse_other_formats(path, "a pose file")
     raise InputError(f"{path}: is not a pose file of a known format; {_formats()}")
 
@@ -88,8 +96,8 @@ def list_recordings(folder: str | os.PathLike[str]) -> list[Path]:
     found: list[Path] = []
     others: list[Path] = []
     for parent, names in walk(folder):
-        frame_files, rest = _divide(Path(parent), names)
-        found += [Path(parent)] if frame_files else []
+        recordings, rest = _divide(Path(parent), names)
+        found += [Path(parent)] if recordings else []
         for path in rest:
             (found if _reader_of(path, _read_head(path)) is not None else others).append(path)
     shown = ", ".join(str(path.relative_to(folder)) for path in others[:3])
@@ -109,9 +117,13 @@ def list_recordings(folder: str | os.PathLike[str]) -> list[Path]:
 
 def _open_folder(folder: Path, hints: PoseHints) -> list[Recording]:
     names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
-    frame_files, rest = _divide(folder, names)
-    if frame_files:
-        return [reader.open(files, hints) for reader, files in frame_files]
+    recordings, rest = _divide(folder, names)
+    if recordings:
+        divided = [(reader, frame_files(folder, group)) for reader, group in recordings]
+        if len(divided) == 1:
+            reader, files = divided[0]
+            divided = [(reader, replace(files, name=folder.resolve().name))]
+        return [reader.open(files, hints) for reader, files in divided]
     if not any(folder.iterdir()):
         raise InputError(f"{folder}: is empty; name a pose file or a folder of pose files")
     shown = f", such as {rest[0].name}" if rest else ""
@@ -123,32 +135,25 @@ def _open_folder(folder: Path, hints: PoseHints) -> list[Recording]:
 
 def _divide(
     folder: Path, names: Iterable[str]
-) -> tuple[list[tuple[FrameFileReader, FrameFiles]], list[Path]]:
+) -> tuple[list[tuple[FrameFileReader, list[str]]], list[Path]]:
     """The recordings among the files of a folder that have a file a frame, and all other files.
 
-    One file of each recording is looked at, or a few if the first is damaged.
+    A few files of each recording are looked at, in case that one is damaged.
     """
-    recordings: list[tuple[FrameFileReader, FrameFiles]] = []
+    recordings: list[tuple[FrameFileReader, list[str]]] = []
     rest: list[Path] = []
-    groups = group_frame_files(folder, (name for name in names if not name.startswith(".")))
-    for files in groups:
-        reader = next(_frame_file_readers(files), None)
-        if reader is None:
-            rest += files.paths()
+    for group in group_names(name for name in names if not name.startswith(".")):
+        if (reader := _frame_file_reader_of_any(folder, group)) is None:
+            rest += [folder / name for name in group]
         else:
-            recordings.append((reader, files))
-    if len(recordings) == 1 and len(groups) == 1:
-        reader, files = recordings[0]
-        name = folder.resolve().name
-        recordings = [(reader, FrameFiles(name, folder, files.names, files.numbers))]
+            recordings.append((reader, group))
     return recordings, rest
 
 
-def _frame_file_readers(files: FrameFiles) -> Iterator[FrameFileReader]:
-    for number in sorted({0, len(files.names) // 2, len(files.names) - 1}):
-        path = files.folder / files.names[number]
-        if (reader := _frame_file_reader_of(path, _read_head(path))) is not None:
-            yield reader
+def _frame_file_reader_of_any(folder: Path, names: list[str]) -> FrameFileReader | None:
+    samples = (folder / names[number] for number in sorted({0, len(names) // 2, len(names) - 1}))
+    readers = (_frame_file_reader_of(path, _read_head(path)) for path in samples)
+    return next((reader for reader in readers if reader is not None), None)
 
 
 def _read_head(path: Path) -> bytes:

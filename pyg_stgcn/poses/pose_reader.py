@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.frame_files import FrameFiles
@@ -79,13 +76,14 @@ def skeleton_by_count(
         path: The file, for the error.
         num_joints: Number of joints in the file.
         hints: The layout that the user named comes first.
-        layouts: Layouts of the format by number of joints.
+        layouts: Layouts of the format by number of joints. A layout with fewer joints stands for
+            the first ones, as those of the body come before hands and face.
 
     Raises:
         InputError: The number of joints is not that of the named layout, or of any.
     """
     if (skeleton := hints.skeleton) is not None:
-        if skeleton.num_joints != num_joints:
+        if skeleton.num_joints != num_joints and skeleton.name != layouts.get(num_joints):
             raise InputError(
                 f"{path}: has {num_joints} joints a person, skeleton {skeleton.name!r} has "
                 f"{skeleton.num_joints}; name the layout that the pose estimator wrote"
@@ -98,37 +96,3 @@ def skeleton_by_count(
             "layout in a JSON file and name that as skeleton"
         )
     return get_skeleton(layouts[num_joints])
-
-
-def clean_joints(
-    joints: NDArray[np.float32], scores: NDArray[np.float32], where: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Coordinates ``[M, V, C]`` and scores ``[M, V]`` with zeros where a joint is missing.
-
-    A joint is missing if its score is 0 or less. Scores above 1, which some estimators write, stay.
-
-    Raises:
-        InputError: A value is not finite; the message names the person and the joint.
-    """
-    wrong = ~(np.isfinite(joints).all(axis=2) & np.isfinite(scores))
-    if wrong.any():
-        person, joint = (int(number) for number in np.argwhere(wrong)[0])
-        raise InputError(
-            f"{where}: person {person}, joint {joint} is {joints[person, joint].tolist()} with "
-            f"score {scores[person, joint]}, not finite; write 0 for missing joints"
-        )
-    present = scores > 0
-    return np.where(present[..., None], joints, 0), np.where(present, scores, 0)
-
-
-def common_step(numbers: Iterable[int]) -> int:
-    """Difference between consecutive frames: 10 where every tenth frame of a video was kept.
-
-    It is 1 unless at least two frames in three follow the one before at the same distance, of which
-    all other distances are multiples.
-    """
-    differences = np.diff(np.fromiter(numbers, np.int64))
-    if len(differences) < 2:
-        return 1
-    step = int(np.gcd.reduce(differences))
-    return step if step > 0 and 3 * (differences == step).sum() >= 2 * len(differences) else 1

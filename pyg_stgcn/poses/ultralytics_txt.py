@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.coordinates import LAYOUTS, Meaning, guess_layout
-from pyg_stgcn.poses.frame_files import FrameFiles, check_numbers
-from pyg_stgcn.poses.pose_reader import PoseHints, common_step
+from pyg_stgcn.poses.frame_files import FrameFiles
+from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton
 
@@ -46,8 +46,7 @@ class UltralyticsTxtReader:
         return is_label and all(0 <= one <= 1.01 for one in box)
 
     def open(self, files: FrameFiles, hints: PoseHints) -> Recording:
-        check_numbers(files.folder, files.numbers[0], files.numbers[-1])
-        where = str(files.folder if len(files.names) > 1 else files.folder / files.names[0])
+        where = str(files.path)
         if hints.image_size is None:
             raise InputError(
                 f"{where}: Ultralytics wrote fractions of the image, and not its size; give "
@@ -60,21 +59,20 @@ class UltralyticsTxtReader:
         meaning = Meaning(2, score, scale=scale, image_size=hints.image_size)
 
         def frames() -> Iterator[Frame]:
-            for number, path in zip(files.numbers, files.paths(), strict=True):
+            for number, path in zip(files.numbers.tolist(), files.paths(), strict=True):
                 yield _read_frame(number, path, meaning, skeleton, channels)
 
-        step = common_step(files.numbers)
         return Recording(
             files.name,
-            Path(where),
+            files.path,
             skeleton,
             frames,
             num_channels=2,
             has_score=score is not None,
             image_size=hints.image_size,
-            fps=hints.fps,
-            num_frames=(files.numbers[-1] - files.numbers[0]) // step + 1,
-            step=step,
+            fps=files.fps or hints.fps,
+            num_frames=files.num_frames,
+            step=files.step,
         )
 
 
