@@ -9,7 +9,7 @@ import numpy as np
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.frame_files import FrameFiles
-from pyg_stgcn.poses.persons import Persons, clean_joints
+from pyg_stgcn.poses.person_arrays import Persons, clean_joints
 from pyg_stgcn.poses.pose_reader import PoseHints, skeleton_by_count
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton

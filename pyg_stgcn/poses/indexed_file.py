@@ -20,7 +20,7 @@ from pyg_stgcn.poses.frame_names import (
     recording_name,
 )
 from pyg_stgcn.poses.json_stream import read_values
-from pyg_stgcn.poses.persons import Persons, clean_joints
+from pyg_stgcn.poses.person_arrays import Persons, clean_joints
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.estimators import PoseEstimator, create_estimator
-from pyg_stgcn.poses.pose_reader import PoseHints, clean_joints
+from pyg_stgcn.poses.person_arrays import clean_joints
+from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.poses.video_file import Video, is_video, open_video_file
 

@@ -13,7 +13,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.frame_file_recording import frame_file_recording
 from pyg_stgcn.poses.frame_files import FrameFiles
 from pyg_stgcn.poses.json_stream import shown
-from pyg_stgcn.poses.persons import NO_PERSONS, Persons, parse_identity, parse_keypoints
+from pyg_stgcn.poses.person_arrays import NO_PERSONS, Persons, parse_identity, parse_keypoints
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Recording
 
