@@ -60,7 +60,8 @@ class SkeletonPickle(SkeletonDataset):
     - ``img_shape``, for 2-D: height and width of the image.
 
     An optional third entry, ``meta``, may give ``classes`` (names in label order) and the skeleton:
-    ``edges`` as (child, parent), ``joints`` and ``center``.
+    ``edges`` as (child, parent), ``joints`` and ``center``. Beside these, ``skeleton`` may give all
+    of it, as the dictionary of :meth:`~pyg_stgcn.skeletons.Skeleton.to_dict`.
 
     The pickle is read without running what is in it: see
     :func:`~pyg_stgcn.unpickle.load_pickle`.
@@ -198,7 +199,7 @@ def read_annotations(
     """
     content = load_pickle(path, refuse_other_formats)
     try:
-        return _read_content(content, skeleton, name, default)
+        return read_content(content, skeleton, name, default)
     except ValueError as error:  # An InputError, or a number too long to be printed.
         raise InputError(f"{path}: {error}") from error
 
@@ -213,9 +214,10 @@ def _default_root(path: Path) -> Path:
     return cache_folder(f"{path.stem}-{digest}")
 
 
-def _read_content(
-    content: Any, skeleton: Skeleton | None, name: str, default: Skeleton | None
+def read_content(
+    content: Any, skeleton: Skeleton | None, name: str, default: Skeleton | None = None
 ) -> ClipSource:
+    """Read the content of a pickle; arguments and errors as of :func:`read_annotations`."""
     if isinstance(content, list):
         content = {"annotations": content}
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):

@@ -72,11 +72,13 @@ def choose_validation(
     table = np.zeros((len(names), max(max(labels, default=0), 0) + 1))
     np.add.at(table, (group_of[known], np.asarray(labels)[known]), 1)
     wanted = np.floor(fraction * table.sum(axis=0) + 0.5)
-    wanted = np.where((table > 0).sum(axis=0) > 1, np.maximum(wanted, 1), 0)
+    # Something of every class stays for training.
+    smallest = np.where(table > 0, table, np.inf).min(axis=0)
+    wanted = np.clip(wanted, 1, np.maximum(table.sum(axis=0) - smallest, 0))
     order = np.random.default_rng(seed).permutation(len(names))
     chosen: list[int] = []
     missing = wanted
-    for group in order[:-1] if len(order) > 1 else order:
+    for group in order[:-1]:
         if _size(missing - table[group]) < _size(missing):
             chosen.append(group)
             missing = missing - table[group]

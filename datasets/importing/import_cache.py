@@ -143,9 +143,7 @@ def _stamp(path: Path) -> list[Any]:
 def _describe(clip: LabelledClip) -> dict[str, Any]:
     """All of a clip but its arrays."""
     own = {f.name: getattr(clip, f.name) for f in fields(clip) if f.name != "poses"}
-    poses = {
-        f.name: getattr(clip.poses, f.name) for f in fields(PoseClip) if f.name not in _ARRAYS
-    }
+    poses = {f.name: getattr(clip.poses, f.name) for f in fields(PoseClip) if f.name not in _ARRAYS}
     return own | {"poses": poses | {"skeleton": clip.poses.skeleton.to_dict()}}
 
 

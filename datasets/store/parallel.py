@@ -19,7 +19,11 @@ MIN_ITEMS = 256
 
 
 def map_chunks(
-    function: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]
+    function: Callable[[Sequence[Item]], list[Result]],
+    items: Sequence[Item],
+    *,
+    chunk: int = _CHUNK,
+    min_items: int = MIN_ITEMS,
 ) -> Generator[Result, None, None]:
     """Apply :obj:`function` to chunks of :obj:`items`, in several processes if there are many.
 
@@ -29,23 +33,25 @@ def map_chunks(
     Args:
         function: Turns some items into as many results; has to be picklable.
         items: What to work through.
+        chunk: Number of items of a chunk.
+        min_items: Number of items from which on several processes work.
 
     Raises:
         Exception: Whatever :obj:`function` raises, when the results before are taken.
     """
-    chunks = (items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK))
-    workers = _num_cores() if len(items) >= MIN_ITEMS else 1
+    chunks = (items[i : i + chunk] for i in range(0, len(items), chunk))
+    workers = _num_cores() if len(items) >= min_items else 1
     if workers == 1:
-        for chunk in chunks:
-            yield from function(chunk)
+        for part in chunks:
+            yield from function(part)
         return
     pending: deque[Future[list[Result]]] = deque()
     with ProcessPoolExecutor(workers) as pool:
         try:
-            for chunk in chunks:
+            for part in chunks:
                 if len(pending) == _AHEAD * workers:
                     yield from pending.popleft().result()
-                pending.append(pool.submit(function, chunk))
+                pending.append(pool.submit(function, part))
             while pending:
                 yield from pending.popleft().result()
         finally:

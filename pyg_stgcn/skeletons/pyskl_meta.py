@@ -16,6 +16,9 @@ from pyg_stgcn.text import printable, shorten
 def skeleton_of_meta(meta: Mapping[str, Any], name: str, num_joints: int | None = None) -> Skeleton:
     """The skeleton in ``edges`` (child, parent), and perhaps ``joints`` and ``center``.
 
+    An entry ``skeleton``, the dictionary of :meth:`Skeleton.to_dict`, comes first: it knows the
+    sides and the spine too.
+
     Args:
         meta: The entry.
         name: Name of the skeleton, unless it is a built-in one.
@@ -25,6 +28,8 @@ def skeleton_of_meta(meta: Mapping[str, Any], name: str, num_joints: int | None 
         InputError: The entry describes no skeleton.
     """
     try:
+        if "skeleton" in meta:
+            return Skeleton.from_dict(meta["skeleton"])
         edges = tuple((int(child), int(parent)) for child, parent in meta["edges"])
         if num_joints is None:
             num_joints = 1 + max(max(edge) for edge in edges)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.datasets.synthetic.synthetic_actions import generate_clip
-from pyg_stgcn.plots.clips import EDGE_COLOR
+from pyg_stgcn.plots.clip_scene import EDGE_COLOR
 from pyg_stgcn.skeletons import get_skeleton
 
 

@@ -15,7 +15,8 @@ from torch_geometric.data import Data
 from pyg_stgcn import Skeleton
 from pyg_stgcn.datasets.synthetic.synthetic_actions import generate_clip
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.plots.clips import EDGE_COLOR, MAX_FRAMES, NUM_EDGES, SIDE_COLORS, draw_clip
+from pyg_stgcn.plots.clip_scene import EDGE_COLOR, NUM_EDGES, SIDE_COLORS
+from pyg_stgcn.plots.clips import MAX_FRAMES, draw_clip
 from pyg_stgcn.skeletons import get_skeleton
 
 BODY = Skeleton(

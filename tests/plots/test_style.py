@@ -86,10 +86,13 @@ def masks(number: int) -> list[dict[str, Any]]:
     return [{"networks": networks, "comparisons": pairs}]
 
 
-def draw_clip(path: Path, *, has_score: bool) -> None:
+def clip() -> Data:
     x = torch.rand(4, 3, 3, generator=torch.Generator().manual_seed(0))
-    data = Data(x=x, num_persons=1, name="wave")
-    clips.draw_clip(path, data, BODY, has_score=has_score, title="wave")
+    return Data(x=x, num_persons=1, name="wave")
+
+
+def draw_clip(path: Path, *, has_score: bool) -> None:
+    clips.draw_clip(path, clip(), BODY, has_score=has_score, title="wave")
 
 
 #: Arguments of every public function that draws, some with few data.
@@ -137,6 +140,12 @@ SAMPLES: dict[str, list[Callable[[Any, Path], None]]] = {
     "draw_clip": [
         lambda _, path: draw_clip(path, has_score=False),
         lambda _, path: draw_clip(path, has_score=True),
+    ],
+    "draw_clips": [
+        lambda draw, path: draw(path, {"wave": clip()}, BODY, has_score=False, title="classes"),
+        lambda draw, path: draw(
+            path, {str(i): clip() for i in range(9)}, BODY, has_score=True, title="classes"
+        ),
     ],
 }
 

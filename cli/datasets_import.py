@@ -1,0 +1,101 @@
+"""``pyg-stgcn datasets import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pyg_stgcn.cli._figure import figure_option
+from pyg_stgcn.cli._numbers import number
+from pyg_stgcn.cli._output import echo, print_json, print_table
+from pyg_stgcn.cli._plain import option
+from pyg_stgcn.cli._pose_options import (
+    fps_option,
+    image_size_option,
+    max_persons_option,
+    skeleton_option,
+)
+from pyg_stgcn.cli._checks import NameType
+from pyg_stgcn.plots.figure_files import check_figure
+from pyg_stgcn.ranges import PART, SEED
+from pyg_stgcn.text import count, shell_word
+
+if TYPE_CHECKING:
+    from pyg_stgcn.datasets import SkeletonDataset
+    from pyg_stgcn.datasets.importing.import_report import ImportReport
+
+#: Reasons that are printed, and names for each.
+_REASONS, _NAMES = 10, 3
+
+
+@click.command("import")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER")
+@option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="FILE.pkl", help="The pickle."
+)
+@option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="Labels: a line name,label for every recording.  [default: names of the folders]",
+)
+@skeleton_option
+@option(
+    "--to",
+    type=NameType("skeleton"),
+    metavar="NAME|FILE.json",
+    help="Layout to convert all recordings to.",
+)
+@image_size_option
+@fps_option
+@max_persons_option
+@option("--per-person", is_flag=True, help="Make every person a clip of their own.")
+@option(
+    "--split", type=number(PART), help="Fraction of every class for validation, such as 0.2."
+)
+@option(
+    "--split-by",
+    metavar="REGEX",
+    help=r"Keep together whose name has the same match, such as 's\d+' for subjects.",
+)
+@option("--seed", type=number(SEED), default=0, show_default=True, help="Seed of the split.")
+@option("--strict", is_flag=True, help="Stop if a recording cannot be used.")
+@option("--skip-bad", is_flag=True, help="Skip all recordings that cannot be used, however many.")
+@figure_option("one clip of each class", beside=None)
+@option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    folder: Path, out: Path, figure: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Import pose files of FOLDER into one pickle for training.
+
+    Every pose file, and every folder of files of one frame each, is a clip. The folder around it is
+    its class; folders train, val and test above that are splits. --labels names classes in a CSV
+    file instead, with the columns name, label and, if needed, split, start and end in seconds (or
+    first_frame and last_frame) and person.
+
+    The figure shows one clip of each class: look at it before you train. Recordings that cannot be
+    used are skipped and listed, up to half of all. A stopped import continues when it is called
+    again.
+    """
+    figure = figure or out.with_suffix(".png")
+
+    from pyg_stgcn.datasets.importing.import_options import ImportOptions
+    from pyg_stgcn.datasets.importing.import_poses import check_output, import_poses
+    from pyg_stgcn.datasets.skeleton_pickle import SkeletonPickle
+    from pyg_stgcn.skeletons import get_skeleton
+
+    check_output(out)
+    check_figure(figure)
+    for name in ("skeleton", "to"):
+        options[name] = None if options[name] is None else get_skeleton(options[name])
+    report = import_poses(folder, out, ImportOptions(**options))
+    dataset = SkeletonPickle(out, split="all")
+    info = _summary(report, dataset)
+    _draw(figure, dataset)
+    if as_json:
+        print_json(info | {"figure": str(figure)})
+    else:
+        _print_summary(info, report)
+        echo(f"figure: {figure}\ntrain with: {_train_command(report)}")
