@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyg_stgcn.cli._checks import NameType
+from pyg_stgcn.cli._dataset_info import describe, look_through, print_description
 from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._numbers import number
-from pyg_stgcn.cli._output import echo, print_json, print_table
+from pyg_stgcn.cli._output import echo, percent, print_json, print_table
 from pyg_stgcn.cli._plain import option
 from pyg_stgcn.cli._pose_options import (
     fps_option,
@@ -17,10 +19,9 @@ from pyg_stgcn.cli._pose_options import (
     max_persons_option,
     skeleton_option,
 )
-from pyg_stgcn.cli._checks import NameType
 from pyg_stgcn.plots.figure_files import check_figure
 from pyg_stgcn.ranges import PART, SEED
-from pyg_stgcn.text import count, shell_word
+from pyg_stgcn.text import count, readable, shell_word
 
 if TYPE_CHECKING:
     from pyg_stgcn.datasets import SkeletonDataset
@@ -52,9 +53,7 @@ _REASONS, _NAMES = 10, 3
 @fps_option
 @max_persons_option
 @option("--per-person", is_flag=True, help="Make every person a clip of their own.")
-@option(
-    "--split", type=number(PART), help="Fraction of every class for validation, such as 0.2."
-)
+@option("--split", type=number(PART), help="Fraction of every class for validation, such as 0.2.")
 @option(
     "--split-by",
     metavar="REGEX",
@@ -65,9 +64,7 @@ _REASONS, _NAMES = 10, 3
 @option("--skip-bad", is_flag=True, help="Skip all recordings that cannot be used, however many.")
 @figure_option("one clip of each class", beside=None)
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(
-    folder: Path, out: Path, figure: Path | None, as_json: bool, **options: Any
-) -> None:
+def command(folder: Path, out: Path, figure: Path | None, as_json: bool, **options: Any) -> None:
     """Import pose files of FOLDER into one pickle for training.
 
     Every pose file, and every folder of files of one frame each, is a clip. The folder around it is
@@ -99,3 +96,68 @@ def command(
     else:
         _print_summary(info, report)
         echo(f"figure: {figure}\ntrain with: {_train_command(report)}")
+
+
+def _summary(report: ImportReport, dataset: SkeletonDataset) -> dict[str, Any]:
+    """The report and the description of the dataset, for JSON and tables."""
+    return {
+        **describe(str(report.out), dataset),
+        **look_through(dataset),
+        "skipped": [{"name": name, "reason": reason} for name, reason in report.skipped],
+        "recordings_with_more_persons": report.crowded,
+    }
+
+
+def _print_summary(info: dict[str, Any], report: ImportReport) -> None:
+    from pyg_stgcn.datasets.importing.import_report import group_reasons
+
+    print_description(info, [("joints missing", percent(info["missing_joints"]["fraction"]))])
+    rows = zip(map(readable, info["classes"]), info["clips_per_class"], strict=True)
+    print_table(("class", "clips"), rows)
+    if report.crowded:
+        echo(
+            f"{count(report.crowded, 'recording')} with more persons than were kept; keep more "
+            "with --max-persons"
+        )
+    groups = group_reasons(report.skipped)
+    if groups:
+        print_table(
+            ("skipped", "such as", "reason"),
+            [
+                (f"{len(names):,}", ", ".join(names[:_NAMES]), reason)
+                for reason, names in groups[:_REASONS]
+            ],
+            texts=3,
+        )
+    if len(groups) > _REASONS:
+        echo(f"{len(groups) - _REASONS:,} more reasons; --json lists everything that was skipped")
+
+
+def _draw(figure: Path, dataset: SkeletonDataset) -> None:
+    """Draw the first clip of each class, or of some classes if there are many."""
+    import numpy as np
+
+    from pyg_stgcn.plots.clip_grid import MAX_CLIPS, draw_clips
+    from pyg_stgcn.plots.clip_scene import evenly_spaced
+
+    labels, first = np.unique(dataset.labels, return_index=True)
+    chosen = evenly_spaced(len(labels), MAX_CLIPS)
+    clips = {}
+    for label, i in zip(labels[chosen].tolist(), first[chosen].tolist(), strict=True):
+        name = dataset.classes[label] if label >= 0 else "not known"
+        clip = dataset[i]
+        clips[f"{name}: {clip.name}, {count(clip.x.size(1), 'frame')}"] = clip
+    some = "" if len(chosen) == len(labels) else f", {len(chosen)} of them"
+    draw_clips(
+        figure,
+        clips,
+        dataset.skeleton,
+        has_score=dataset.has_score,
+        title=f"{dataset.name}: a clip of each of {count(len(labels), 'class')}{some}",
+    )
+
+
+def _train_command(report: ImportReport) -> str:
+    file, run = shell_word(str(report.out)), shell_word(f"runs/{report.out.stem}")
+    division = "" if report.splits else " --val-split 0.2"
+    return f"pyg-stgcn train --dataset {file}{division} --out {run}"
