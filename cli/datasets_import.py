@@ -88,7 +88,7 @@ def command(folder: Path, out: Path, figure: Path | None, as_json: bool, **optio
     for name in ("skeleton", "to"):
         options[name] = None if options[name] is None else get_skeleton(options[name])
     report = import_poses(folder, out, ImportOptions(**options))
-    dataset = SkeletonPickle(out, split="all")
+    dataset = SkeletonPickle(out, split="all", force_reload=True)
     info = _summary(report, dataset)
     _draw(figure, dataset)
     if as_json:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import random
@@ -262,5 +263,37 @@ def make_run() -> Callable[[Path, Any], Path]:
                 ).finalize()
         run.save_weights(model, sparse=False)
         return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_openpose() -> Callable[..., None]:
+    """Write a folder of OpenPose files, one a frame, from joints ``[M, T, 25, 3]``."""
+
+    def write(folder: Path, poses: np.ndarray[Any, Any], first: int = 0) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(poses.shape[1]):
+            people = [{"pose_keypoints_2d": person.ravel().tolist()} for person in poses[:, number]]
+            file = folder / f"{folder.name}_{first + number:012}_keypoints.json"
+            file.write_text(json.dumps({"version": 1.3, "people": people}))
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_poses() -> Callable[..., np.ndarray[Any, Any]]:
+    """Bodies in an image of 480 x 640, far apart from each other: ``[M, T, 25, 3]``."""
+
+    def make(seed: int, frames: int = 4, persons: int = 1) -> np.ndarray[Any, Any]:
+        rng = np.random.default_rng(seed)
+        body = rng.uniform(0, 90, (persons, 1, 25, 2)) + [40.0, 150.0]
+        body[..., 0] += 200 * np.arange(persons)[:, None, None]
+        poses = body + rng.normal(0, 1, (persons, frames, 25, 2))
+        scores = (
+            rng.uniform(0.5, 1, (persons, frames, 25, 1))
+            - 0.1 * np.arange(persons)[:, None, None, None]
+        )
+        return np.concatenate([poses, scores], axis=-1).astype(np.float32)
 
     return make

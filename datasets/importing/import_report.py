@@ -102,8 +102,11 @@ def check_problems(
     more = len(problems) - len(names)
     same = f" (the same for {len(names) - 1:,} more)" if len(names) > 1 else ""
     others = f"; {count(more, 'other problem')}" if more else ""
-    remedy = "; skip them with skip_bad=True" if clips and not options.strict else ""
+    if options.strict:
+        raise InputError(f"{reason}{same}{others}")
+    if not clips:
+        raise InputError(f"{folder}: no recording can be used: {reason}{same}{others}")
     raise InputError(
-        f"{folder}: {count(len(problems), 'problem')} and {count(len(clips), 'clip')} that can be "
-        f"used: {reason}{same}{others}{remedy}"
+        f"{folder}: only {count(len(clips), 'clip')} can be used, {len(problems):,} cannot: "
+        f"{reason}{same}{others}; skip them with skip_bad=True"
     )

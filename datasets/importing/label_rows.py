@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -21,6 +22,8 @@ _REMEDY = (
 )
 _SEPARATORS = ",;\t"
 _MAX_BYTES = 64 << 20
+#: Similarity from which on a column is taken for a mistyped one, not for one of the user's own.
+_MISTYPED = 0.75
 
 
 class Span(NamedTuple):
@@ -138,10 +141,10 @@ def _check_columns(path: Path, columns: list[str]) -> None:
     for column in columns:
         if column in COLUMNS and columns.count(column) > 1:
             raise InputError(f"{path}: there are two columns {column!r}; leave one out")
-        if column not in COLUMNS and (hint := suggestion(column, COLUMNS)):
+        if column not in COLUMNS and get_close_matches(column[:40], COLUMNS, 1, _MISTYPED):
             raise InputError(
-                f"{path}: the column {column!r} is not known{hint}; rename it, so that it is not "
-                "taken for a mistake"
+                f"{path}: the column {column!r} is not known{suggestion(column, COLUMNS)}; give it "
+                "this name, or one that is not so similar"
             )
 
 
