@@ -67,7 +67,7 @@ def test_all_can_be_converted_to_another_layout(folder: Path) -> None:
     assert SkeletonPickle(report.out, split="all").skeleton == get_skeleton("coco17")
     with pytest.raises(
         InputError,
-        match="no recording can be used.*to 'ntu25'.*same for 2 more",
+        match=r"no recording can be used.*to 'ntu25'.*same for 2 more",
     ):
         run(folder, to=get_skeleton("ntu25"))
 
