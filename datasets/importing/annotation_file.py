@@ -19,6 +19,7 @@ from pyg_stgcn.datasets.skeleton_pickle import read_content
 from pyg_stgcn.datasets.store.preparation import Preparation
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
+from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.text import count
 
 #: Of a split without any other name for it.
@@ -46,7 +47,7 @@ def make_content(
     classes = sorted({clip.label for clip in clips if clip.label is not None}, key=_natural)
     splits = _find_splits(clips, classes, options)
     annotations = [_annotation(clip, classes) for clip in clips]
-    meta = {"classes": classes, "skeleton": clips[0].poses.skeleton.to_dict()}
+    meta = {"classes": classes, **_layout(clips[0].poses.skeleton)}
     content = {"split": splits, "annotations": annotations, "meta": meta}
     skipped = _find_bad(content, out)
     bad = [(name, reason) for name, reason in skipped.items()]
@@ -83,6 +84,16 @@ def write_content(content: dict[str, Any], out: Path) -> None:
             pickle.dump(content, stream, protocol=4)
 
     write_atomically(out, write)
+
+
+def _layout(skeleton: Skeleton) -> dict[str, Any]:
+    """The skeleton for other readers of the format, and all of it for ours."""
+    return {
+        "joints": list(skeleton.joints),
+        "edges": [list(bone) for bone in skeleton.bones],
+        "center": skeleton.center,
+        "skeleton": skeleton.to_dict(),
+    }
 
 
 def _annotation(clip: LabelledClip, classes: Sequence[str]) -> dict[str, Any]:

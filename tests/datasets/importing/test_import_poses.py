@@ -19,7 +19,7 @@ from pyg_stgcn.datasets.importing.import_report import ImportReport, group_reaso
 from pyg_stgcn.datasets.importing.path_clips import ImportContext, PathClips
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.signals import Stopped
-from pyg_stgcn.skeletons import get_skeleton
+from pyg_stgcn.skeletons import Skeleton, get_skeleton
 
 SIZE = (480, 640)
 Poses = Callable[..., np.ndarray[Any, Any]]
@@ -70,6 +70,15 @@ def test_all_can_be_converted_to_another_layout(folder: Path) -> None:
         match=r"no recording can be used.*to 'ntu25'.*same for 2 more",
     ):
         run(folder, to=get_skeleton("ntu25"))
+
+
+def test_an_own_layout_is_kept_whole(folder: Path, tmp_path: Path) -> None:
+    """Sides, spine and shoulders too, which joints and bones alone do not tell."""
+    parts = get_skeleton("openpose25").to_dict() | {"name": "mine", "center": "nose"}
+    parts["pairs"] = parts["pairs"][:2]
+    layout = Skeleton.from_dict(parts)
+    _, report = run(folder, skeleton=layout)
+    assert SkeletonPickle(report.out, split="all").skeleton == layout
 
 
 def test_folders_are_splits(folder: Path) -> None:
