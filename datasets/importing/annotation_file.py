@@ -50,26 +50,17 @@ def make_content(
     meta = {"classes": classes, **_layout(clips[0].poses.skeleton)}
     content = {"split": splits, "annotations": annotations, "meta": meta}
     skipped = _find_bad(content, out)
-    bad = [(name, reason) for name, reason in skipped.items()]
     good = [clip for clip in clips if clip.name not in skipped]
-    problems = [*problems, *bad]
+    problems = [*problems, *skipped.items()]
     check_problems(good, problems, out, options)
-    content = {
-        "split": {
-            split: [name for name in names if name not in skipped]
-            for split, names in splits.items()
-        },
-        "annotations": [each for each in annotations if each["frame_dir"] not in skipped],
-        "meta": meta,
+    splits = {
+        split: [name for name in names if name not in skipped] for split, names in splits.items()
     }
-    report = ImportReport(
-        out,
-        len(good),
-        {split: len(names) for split, names in content["split"].items()},
-        problems,
-        sum(clip.left_out > 0 for clip in good),
-    )
-    return content, report
+    annotations = [each for each in annotations if each["frame_dir"] not in skipped]
+    content = {"split": splits, "annotations": annotations, "meta": meta}
+    crowded = sum(clip.left_out > 0 for clip in good)
+    sizes = {split: len(names) for split, names in splits.items()}
+    return content, ImportReport(out, len(good), sizes, problems, crowded)
 
 
 def write_content(content: dict[str, Any], out: Path) -> None:

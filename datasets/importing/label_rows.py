@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -22,6 +22,8 @@ _REMEDY = (
 )
 _SEPARATORS = ",;\t"
 _MAX_BYTES = 64 << 20
+#: Seconds or number of a frame.
+_LARGEST = 1e12
 #: Similarity from which on a column is taken for a mistyped one, not for one of the user's own.
 _MISTYPED = 0.75
 
@@ -156,7 +158,7 @@ def _read_row(path: Path, line: int, fields: Mapping[str | None, str | None]) ->
     if not values["name"].strip("/\\."):
         raise InputError(f"{where} has no name; write the name of a recording")
     spans = [
-        Span(*_numbers(where, values, ends), in_seconds=ends[0] == "start")
+        Span(*_limits(where, values, *ends), ends[0] == "start")
         for ends in (("start", "end"), ("first_frame", "last_frame"))
         if any(values[end] for end in ends)
     ]
@@ -175,18 +177,20 @@ def _read_row(path: Path, line: int, fields: Mapping[str | None, str | None]) ->
     )
 
 
-def _numbers(where: str, values: Mapping[str, str], names: Iterable[str]) -> list[float]:
-    found = []
-    for name in names:
-        try:
-            number = float(values[name])
-        except ValueError:
-            number = math.nan
-        whole = name in ("start", "end") or number == math.floor(number)
-        if not math.isfinite(number) or abs(number) > 1e12 or not whole:
-            kind = "seconds" if name in ("start", "end") else "a frame number"
-            raise InputError(f"{where} has {name} {values[name]!r}; write {kind}")
-        found.append(number)
-    if found[0] > found[1]:
-        raise InputError(f"{where} ends before it starts ({found[0]:g}, {found[1]:g}); correct it")
-    return found
+def _limits(where: str, values: Mapping[str, str], first: str, last: str) -> tuple[float, float]:
+    start, end = (_number(where, name, values[name]) for name in (first, last))
+    if start > end:
+        raise InputError(f"{where} ends before it starts ({start:g}, {end:g}); correct it")
+    return start, end
+
+
+def _number(where: str, name: str, text: str) -> float:
+    in_seconds = name in ("start", "end")
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (abs(number) <= _LARGEST and (in_seconds or number.is_integer())):
+        kind = "seconds" if in_seconds else "a frame number"
+        raise InputError(f"{where} has {name} {text!r}; write {kind}")
+    return number
