@@ -6,6 +6,7 @@ import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -297,10 +298,21 @@ def test_features_and_head(name: str) -> None:
         torch.testing.assert_close(compiled(alone), compiled(alone, torch.zeros(25).long(), 1))
 
 
+def short(name: str, **options: Any) -> Backbone:
+    """A model of the second and third stage: further ones are alike, and tracing takes long.
+
+    The second doubles the channels and halves the frames. An input as wide as the model leaves the
+    first out.
+    """
+    options = {"in_channels": 4, "num_stages": 3, **options}
+    options |= {"inflate_stages": [2], "down_stages": [2]}
+    return trained(create_model(name, 3, chain(20), base_channels=4, **options), 0.8)
+
+
 @NATIVE
 @pytest.mark.parametrize("name", ["stgcn", "dgstgcn"])
 def test_export_passes_over_the_operators(name: str, tmp_path: Path) -> None:
-    model = trained(create_model(name, 3, chain(20), base_channels=4), 0.8)
+    model = short(name, in_channels=3, num_stages=2)
     compiled, clips = compile_sparse(model), random_clips(model, 2, 1, 7)
     assert isinstance(compiled, SparseBackbone)
     file = tmp_path / "model.pt2"
@@ -311,24 +323,21 @@ def test_export_passes_over_the_operators(name: str, tmp_path: Path) -> None:
 
 @NATIVE
 def test_export_for_any_number_of_persons(name: str) -> None:
-    model = create_model(name, 3, chain(20), base_channels=4, inflate_stages=[2], down_stages=[2])
-    compiled = compile_sparse(trained(model, 0.8))
+    compiled = compile_sparse(short(name))
     assert isinstance(compiled, SparseBackbone)
-    del compiled.stages[3:]  # as below
     nodes = 20 * torch.export.Dim("persons", min=2)
-    x, batch, _ = random_clips(model, 1, 3, 7)
+    x, batch, _ = random_clips(compiled, 1, 3, 7)
     shapes = ({0: nodes}, {0: nodes})
     exported = torch.export.export(compiled, (x, batch), dynamic_shapes=shapes, strict=True)
-    more, batch, _ = random_clips(model, 2, 2, 7)
+    more, batch, _ = random_clips(compiled, 2, 2, 7)
     torch.testing.assert_close(exported.module()(more, batch), compiled(more, batch))
 
 
 @NATIVE
 def test_torch_compile_makes_one_graph_for_any_number_of_frames(name: str) -> None:
-    model = create_model(name, 3, chain(20), base_channels=4, inflate_stages=[2], down_stages=[2])
-    compiled = compile_sparse(trained(model, 0.8))
+    model = short(name)
+    compiled = compile_sparse(model)
     assert isinstance(compiled, SparseBackbone)
-    del compiled.stages[3:]  # the others are like the third, and tracing them takes as long
     traced = torch.compile(compiled, backend="aot_eager", fullgraph=True)
     clips, longer = random_clips(model, 1, 2, 7), random_clips(model, 1, 2, 12)
     torch._dynamo.mark_dynamic(clips[0], 1)
@@ -340,7 +349,7 @@ def test_torch_compile_makes_one_graph_for_any_number_of_frames(name: str) -> No
 
 @NATIVE
 def test_torch_compile_of_a_compiled_model() -> None:
-    model = trained(create_model("stgcn", 3, chain(20), base_channels=4), 0.8)
+    model = short("stgcn", in_channels=3)
     traced = torch.compile(compile_sparse(model), backend="eager")
     check(model, batch_of(model, (1,), 7), traced)
 
