@@ -37,7 +37,7 @@ class CsvReader:
 
     def recognises(self, path: Path, head: bytes) -> bool:
         lines = head.removeprefix(_BOM).splitlines()[:1]
-        if not lines or b"\0" in head:
+        if not lines or b"\0" in head or lines[0].lstrip()[:1] in (b"[", b"{"):
             return False
         text = lines[0].decode(errors="replace")
         cells = [cell.strip() for cell in split_cells(text, _delimiter(text))]

@@ -13,12 +13,14 @@ from pyg_stgcn.file_kinds import refuse_other_formats
 from pyg_stgcn.files import check_is_file
 from pyg_stgcn.poses.csv_files import CsvReader
 from pyg_stgcn.poses.frame_files import frame_files, group_names
+from pyg_stgcn.poses.landmark_json import LandmarkFileReader, LandmarkReader
 from pyg_stgcn.poses.npy_files import NpyReader, NpzReader
 from pyg_stgcn.poses.openpose import OpenPoseReader
 from pyg_stgcn.poses.person_results import AlphaPoseReader, CocoResultsReader
 from pyg_stgcn.poses.pose_pickles import PickleReader
 from pyg_stgcn.poses.pose_reader import HEAD_BYTES, FrameFileReader, PoseHints, PoseReader
 from pyg_stgcn.poses.recording import Recording
+from pyg_stgcn.poses.ultralytics_json import UltralyticsJsonFileReader, UltralyticsJsonReader
 from pyg_stgcn.poses.ultralytics_txt import UltralyticsTxtReader
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.text import count
@@ -32,8 +34,15 @@ READERS: tuple[PoseReader, ...] = (
     NpyReader(),
     NpzReader(),
     CsvReader(),
+    UltralyticsJsonReader(),
+    LandmarkReader(),
 )
-FRAME_FILE_READERS: tuple[FrameFileReader, ...] = (OpenPoseReader(), UltralyticsTxtReader())
+FRAME_FILE_READERS: tuple[FrameFileReader, ...] = (
+    OpenPoseReader(),
+    UltralyticsTxtReader(),
+    UltralyticsJsonFileReader(),
+    LandmarkFileReader(),
+)
 
 _LOG = logging.getLogger(__name__)
 

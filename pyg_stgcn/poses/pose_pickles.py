@@ -74,7 +74,7 @@ def _open_annotation(path: Path, number: int, annotation: Any, hints: PoseHints)
     if not isinstance(keypoint, np.ndarray):
         raise InputError(
             f"{where} has no array 'keypoint', only {reprlib.repr(list(annotation))}; this is "
-            "the index of a data set whose joints are in other files, or no pose file"
+            "the index of a dataset whose joints are in other files, or no pose file"
         )
     size = read_image_size(where, annotation)
     planar = size is not None or keypoint.shape[-1:] == (2,)

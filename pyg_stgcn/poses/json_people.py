@@ -1,0 +1,285 @@
+"""Recordings in JSON, whatever the form of a person in it: the common part of their readers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.poses.coordinates import Meaning, find_meaning
+from pyg_stgcn.poses.frame_files import FrameFiles
+from pyg_stgcn.poses.frame_names import check_numbers, common_step
+from pyg_stgcn.poses.json_stream import JsonStream
+from pyg_stgcn.poses.pose_reader import PoseHints
+from pyg_stgcn.poses.recording import Frame, Recording
+from pyg_stgcn.skeletons import Skeleton
+
+#: Persons that tell the unit of the coordinates.
+_SAMPLE = 512
+FRAME_KEYS = (
+    *("frame", "frame_id", "frame_idx", "frame_index", "frame_number", "frame_num", "frameNumber"),
+    *("frameIndex", "frameId", "image_id"),
+)
+_LIST_KEYS = ("frames", "results", "predictions")
+_RATE_KEYS = ("fps", "frame_rate", "frameRate", "video_fps")
+_HEIGHT_KEYS = ("height", "image_height", "imageHeight", "frame_height", "video_height")
+_WIDTH_KEYS = ("width", "image_width", "imageWidth", "frame_width", "video_width")
+#: Bytes of the first line of a file with a value a line.
+_MAX_LINE = 1 << 22
+_FRAME_NAME = re.compile(r"(?:frame[_ -]?)?(\d+)(?:\.\w+)?", re.IGNORECASE)
+
+
+class RawPerson(NamedTuple):
+    """A person as a file describes it.
+
+    Args:
+        values: Raw numbers of the joints, as :math:`(V, K)`.
+        channels: ``"xy"``, ``"xyz"`` or, with a score, ``"xys"`` and ``"xyzs"``; ``"xy?"`` if the
+            third is not named.
+        skeleton: The layout, if the file names the joints.
+        track: Identity of the person, if known.
+    """
+
+    values: NDArray[np.float64]
+    channels: str
+    skeleton: Skeleton | None = None
+    track: int | None = None
+
+
+#: Finds the persons in the value of a frame; raises an InputError that lacks the name of the file.
+FindPeople = Callable[[Any, Skeleton | None], list[RawPerson]]
+
+
+def open_json(path: Path, find_people: FindPeople, hints: PoseHints) -> Recording:
+    """The recording in a JSON file: a list of frames, an object of them by number, or JSON lines.
+
+    Raises:
+        InputError: The file is damaged, or lacks what the hints do not give.
+    """
+    facts: dict[str, Any] = {}
+
+    def items() -> Iterator[tuple[int, Any]]:
+        return _read_items(path, facts)
+
+    return _recording(path.stem, path, items, find_people, hints, facts)
+
+
+def open_json_files(files: FrameFiles, find_people: FindPeople, hints: PoseHints) -> Recording:
+    """The recording in JSON files of one frame each.
+
+    Raises:
+        InputError: As :func:`open_json`.
+    """
+    facts: dict[str, Any] = {} if files.fps is None else {"fps": files.fps}
+
+    def items() -> Iterator[tuple[int, Any]]:
+        for number, one in zip(files.numbers.tolist(), files.paths(), strict=True):
+            item = _load(one)
+            if isinstance(item, Mapping) and "width" not in facts:
+                facts.update(_facts(item))
+            yield number, item
+
+    return _recording(files.name, files.path, items, find_people, hints, facts)
+
+
+def find_frame(text: bytes) -> Any:
+    """The only frame in a small JSON file, for its recognition; None if it is not one value."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_collection(item: Mapping[str, Any]) -> bool:
+    """Whether an object holds frames, rather than being one."""
+    return any(key in _LIST_KEYS or _FRAME_NAME.fullmatch(key) for key in item)
+
+
+def _load(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: damaged ({error}); write it again, or remove it") from None
+
+
+def _read_items(path: Path, facts: dict[str, Any]) -> Iterator[tuple[int, Any]]:
+    """Number and value of every frame; notes what the file says of all frames."""
+    with path.open("rb") as file:
+        has_lines = is_lines(file.read(_MAX_LINE))
+        file.seek(0)
+        stream = JsonStream(path, file)
+        if has_lines:
+            count = 0
+            while stream.peek():
+                item = stream.value()
+                yield _number(item, count), item
+                count += 1
+        elif stream.peek() == "{":
+            yield from _read_members(stream, facts)
+        else:
+            for number, item in enumerate(_values(stream)):
+                yield _number(item, number), item
+
+
+def is_lines(head: bytes) -> bool:
+    """Whether every line of a file that starts like this is a value."""
+    first, _, rest = head.partition(b"\n")
+    return bool(rest.strip()) and find_frame(first) is not None
+
+
+def _values(stream: JsonStream) -> Iterator[Any]:
+    for _ in stream.items():
+        yield stream.value()
+
+
+def _read_members(stream: JsonStream, facts: dict[str, Any]) -> Iterator[tuple[int, Any]]:
+    rest: dict[str, Any] = {}
+    has_frames = False
+    for key in stream.members():
+        numbered = _FRAME_NAME.fullmatch(key)
+        if key in _LIST_KEYS and stream.peek() == "[":
+            has_frames = True
+            for number, item in enumerate(_values(stream)):
+                yield _number(item, number), item
+        elif key in _LIST_KEYS and stream.peek() == "{":
+            has_frames = True
+            yield from _read_members(stream, facts)
+        elif numbered:
+            has_frames = True
+            yield int(numbered[1]), stream.value()
+        else:
+            rest[key] = stream.value()
+    facts.update(_facts(rest))
+    if not has_frames:
+        yield _number(rest, 0), rest
+
+
+def _number(item: Any, default: int) -> int:
+    if isinstance(item, Mapping):
+        for key in FRAME_KEYS:
+            value = item.get(key)
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+    return default
+
+
+def _facts(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Frame rate and image size in the entries of an object, or of one in it."""
+    found: dict[str, Any] = {}
+    for part in (content, *(value for value in content.values() if isinstance(value, Mapping))):
+        for name, keys in (("fps", _RATE_KEYS), ("height", _HEIGHT_KEYS), ("width", _WIDTH_KEYS)):
+            value = next((part[key] for key in keys if key in part), None)
+            if isinstance(value, int | float) and value > 0:
+                found.setdefault(name, float(value))
+    return found
+
+
+def _recording(
+    name: str,
+    path: Path,
+    items: Callable[[], Iterator[tuple[int, Any]]],
+    find_people: FindPeople,
+    hints: PoseHints,
+    facts: dict[str, Any],
+) -> Recording:
+    def people() -> Iterator[tuple[int, list[RawPerson]]]:
+        last = -1
+        for number, group in groupby(items(), itemgetter(0)):
+            if number <= last:
+                raise InputError(
+                    f"{path}: frame {number} comes after frame {last}; sort the frames"
+                )
+            last = number
+            values = [item for _, item in group]
+            try:
+                yield number, [one for item in values for one in find_people(item, skeleton)]
+            except InputError as error:
+                raise InputError(f"{path}: frame {number}: {error}") from None
+
+    skeleton = hints.skeleton
+    numbers, sample = _survey(path, people())
+    check_numbers(path, numbers[0], numbers[-1])
+    if "height" in facts and "width" in facts:
+        hints = replace(hints, image_size=(facts["height"], facts["width"]))
+    channels = sample[0].channels
+    axes = None if channels == "xy?" else len(channels.removesuffix("s"))
+    meaning, skeleton = find_meaning(
+        np.stack([person.values for person in sample]),
+        sample[0].skeleton or hints.skeleton,
+        hints.image_size,
+        str(path),
+        axes=axes,
+        score=axes if channels.endswith("s") else None,
+    )
+
+    def frames() -> Iterator[Frame]:
+        for number, found in people():
+            yield _frame(number, found, sample[0], meaning, skeleton, f"{path}: frame {number}")
+
+    step = common_step(np.array(numbers))
+    return Recording(
+        name,
+        path,
+        skeleton,
+        frames,
+        num_channels=meaning.axes,
+        has_score=meaning.score is not None,
+        image_size=meaning.image_size,
+        fps=facts.get("fps", hints.fps),
+        num_frames=(numbers[-1] - numbers[0]) // step + 1,
+        step=step,
+    )
+
+
+def _survey(
+    path: Path, people: Iterable[tuple[int, list[RawPerson]]]
+) -> tuple[list[int], list[RawPerson]]:
+    """The numbers of all frames, and persons from the whole recording."""
+    numbers: list[int] = []
+    sample: list[RawPerson] = []
+    every = 1
+    for count, (number, found) in enumerate(people):
+        numbers.append(number)
+        if count % every == 0:
+            sample += found
+        if len(sample) > _SAMPLE:
+            sample, every = sample[::2], 2 * every
+    if not sample:
+        raise InputError(f"{path}: has no person in any of its {len(numbers)} frames")
+    first = sample[0]
+    return numbers, [one for one in sample if one.values.shape == first.values.shape]
+
+
+def _frame(
+    number: int,
+    found: list[RawPerson],
+    first: RawPerson,
+    meaning: Meaning,
+    skeleton: Skeleton,
+    where: str,
+) -> Frame:
+    for person in found:
+        if person.values.shape != first.values.shape or person.channels != first.channels:
+            raise InputError(
+                f"{where}: a person has {_described(person)}, while others have "
+                f"{_described(first)}; put recordings of different kinds into different files"
+            )
+    values = np.array([person.values for person in found]).reshape(-1, *first.values.shape)
+    joints, scores, seen = meaning.convert(values, skeleton, where)
+    ids = [person.track for person, is_seen in zip(found, seen, strict=True) if is_seen]
+    known = [one for one in ids if one is not None]
+    has_tracks = bool(known) and len(set(known)) == len(ids)
+    return Frame(number, joints, scores, np.array(known, np.int64) if has_tracks else None)
+
+
+def _described(person: RawPerson) -> str:
+    return f"{len(person.values)} joints of {len(person.channels)} values ({person.channels})"
