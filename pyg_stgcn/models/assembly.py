@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.models.hub_mixin import HubMixin
 from pyg_stgcn.nn import ClassifierHead
 
 #: Attributes that the experts of an assembly must have in common.
 _COMMON = ("skeleton", "in_channels", "num_classes", "num_features")
 
 
-class Assembly(nn.Module):
+class Assembly(HubMixin, nn.Module):
     r"""The multi-level sparsity assembly, from the `"Are Spatial-Temporal Graph Convolution
     Networks for Human Action Recognition Over-Parameterized?" <https://arxiv.org/abs/2505.10679>`_
     paper.

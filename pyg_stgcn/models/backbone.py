@@ -12,15 +12,17 @@ from torch_geometric.nn import global_mean_pool
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.blocks import Block, Stage
+from pyg_stgcn.models.hub_mixin import HubMixin
 from pyg_stgcn.nn import ClassifierHead, PersonNorm
 from pyg_stgcn.nn.input_norm import normalize_rows
+from pyg_stgcn.ranges import STAGES
 from pyg_stgcn.skeletons import Skeleton, SkeletonGraph, get_skeleton
 
 #: Stages that double the channels and halve the frames, as published.
 _DOUBLING_STAGES = (5, 8)
 
 
-class Backbone(nn.Module):
+class Backbone(HubMixin, nn.Module):
     r"""Stages over the joints and frames of every person, pooling and a classifier.
 
     Channels double at :obj:`inflate_stages`, frames halve at :obj:`down_stages`; the first stage
@@ -105,20 +107,24 @@ class Backbone(nn.Module):
             in_channels=in_channels,
             base_channels=base_channels,
             person_slots=self.person_slots,
-            num_stages=num_stages,
         )
+        if num_stages not in STAGES:
+            raise InputError(f"num_stages {num_stages}: out of range; choose from {STAGES}")
         has_first = in_channels != base_channels
         if num_stages == 1 and not has_first:
             raise InputError(
                 f"num_stages 1: there would be none, the first is left out for an input of "
                 f"{in_channels} channels, the width of the model; give at least 2"
             )
-        inflate_stages = _check_stages("inflate_stages", inflate_stages, num_stages)
-        down_stages = _check_stages("down_stages", down_stages, num_stages)
         self.skeleton = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
         self.num_classes = num_classes
         self.in_channels = in_channels
+        self.base_channels = base_channels
         self.dropout = dropout
+        self.tcn_dropout = tcn_dropout
+        self.num_stages = num_stages
+        self.inflate_stages = _check_stages("inflate_stages", inflate_stages, num_stages)
+        self.down_stages = _check_stages("down_stages", down_stages, num_stages)
         start = self.start_graph()
 
         num_features = self.skeleton.num_joints * in_channels
@@ -130,13 +136,13 @@ class Backbone(nn.Module):
         self.stages = nn.ModuleList()
         channels, width = in_channels, base_channels
         for number in range(1, num_stages + 1):
-            width *= 2 if number in inflate_stages else 1
+            width *= 2 if number in self.inflate_stages else 1
             if number == 1 and not has_first:
                 continue
             stage = Stage(
                 channels,
                 width,
-                stride=2 if number in down_stages else 1,
+                stride=2 if number in self.down_stages else 1,
                 graph=start,
                 dropout=tcn_dropout if number > 1 else 0.0,
                 residual=number > 1,
@@ -308,7 +314,7 @@ def _check_counts(**counts: int) -> None:
             raise InputError(f"{name}: {count} is too few; give at least 1")
 
 
-def _check_stages(name: str, chosen: Collection[int] | None, num_stages: int) -> Collection[int]:
+def _check_stages(name: str, chosen: Collection[int] | None, num_stages: int) -> list[int]:
     if chosen is None:
         return [number for number in _DOUBLING_STAGES if number <= num_stages]
     if absent := sorted(set(chosen) - set(range(1, num_stages + 1))):
@@ -316,4 +322,4 @@ def _check_stages(name: str, chosen: Collection[int] | None, num_stages: int) ->
             f"{name} {list(chosen)}: there is no stage {absent[0]}; choose from 1 to {num_stages}, "
             "or give more stages with num_stages"
         )
-    return chosen
+    return sorted(chosen)

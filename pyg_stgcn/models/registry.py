@@ -40,20 +40,19 @@ def build_model(
 ) -> Backbone:
     """Makes a model with new weights, see :func:`~pyg_stgcn.models.create_model`."""
     check_name("model", name, list_models())
-    factory = _FACTORIES[name]
-    valid = _options(factory)
+    valid = option_names(name)
     for option in options:
         if option not in valid:
             raise InputError(
                 f"{option}: {name} has no such option{suggestion(option, valid)}; its options are "
                 f"{', '.join(valid)}"
             )
-    return factory(num_classes, skeleton, **options)
+    return _FACTORIES[name](num_classes, skeleton, **options)
 
 
-def _options(factory: Callable[..., Backbone]) -> list[str]:
-    """The names of the options of a factory; those of a class include those of its bases."""
-    found: list[str] = []
+def option_names(name: str) -> list[str]:
+    """The names of the options of a model; those of a class include those of its bases."""
+    factory, found = _FACTORIES[name], list[str]()
     for part in factory.__mro__ if isinstance(factory, type) else (factory,):
         if part is factory or "__init__" in vars(part):
             parameters = list(inspect.signature(part).parameters.values())[2:]

@@ -38,7 +38,8 @@ class _Input(NamedTuple):
 class Recognizer:
     """A trained model that reads raw poses.
 
-    :meth:`load` reads the file of ``pyg-stgcn export``, :meth:`from_model` takes a model in memory.
+    :meth:`load` reads the file of ``pyg-stgcn export``, :meth:`from_pretrained` a folder or the
+    Hugging Face Hub, :meth:`from_model` takes a model in memory.
 
     Args:
         model (callable): Maps arrays ``x``, ``batch`` and the number of clips to logits.
@@ -71,6 +72,34 @@ class Recognizer:
         from pyg_stgcn.recognition.model_file import read
 
         return cls(*read(path, threads))
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | os.PathLike[str], *, threads: int | None = None, **download: Any
+    ) -> Recognizer:
+        """Read and compile a model of a folder or of the Hugging Face Hub.
+
+        Args:
+            source (str or os.PathLike): A folder that
+                :meth:`~pyg_stgcn.models.Backbone.save_pretrained` wrote with the classes and the
+                preprocessing of the model, or a repository such as ``"user/gestures"``.
+            threads (int, optional): See :meth:`load`.
+            **download: See :meth:`~pyg_stgcn.models.Backbone.from_pretrained`.
+
+        Raises:
+            InputError: If it cannot be fetched or read, or does not say classes and preprocessing.
+        """
+        from pyg_stgcn.models.hub import fetch_folder, read_folder
+
+        folder = fetch_folder(source, **download)
+        model, config = read_folder(folder)
+        for name in ("classes", "preprocessing"):
+            if config[name] is None:
+                raise InputError(
+                    f"{folder}: does not say the {name} of the model; write it again with "
+                    f"save_pretrained(..., {name}=...), or give it to Recognizer.from_model"
+                )
+        return cls.from_model(model, config["classes"], config["preprocessing"], threads=threads)
 
     @classmethod
     def from_model(

@@ -221,7 +221,7 @@ def test_errors(name: str) -> None:
         model(torch.randn(2 * JOINTS, FRAMES, 3), torch.tensor([0, 1]))
     with pytest.raises(InputError, match=r"grahp: .*did you mean 'graph'\?"):
         make(name, grahp="spatial")
-    with pytest.raises(InputError, match=r"num_stages: 0 is too few"):
+    with pytest.raises(InputError, match=r"num_stages 0: .* whole numbers from 1 to 100"):
         make(name, num_stages=0)
     with pytest.raises(InputError, match=r"num_stages 1: .* input of 8 channels, .* at least 2"):
         make(name, num_stages=1, in_channels=8)
