@@ -15,6 +15,7 @@ from pyg_stgcn.poses.csv_files import CsvReader
 from pyg_stgcn.poses.frame_files import frame_files, group_names
 from pyg_stgcn.poses.landmark_json import LandmarkFileReader, LandmarkReader
 from pyg_stgcn.poses.npy_files import NpyReader, NpzReader
+from pyg_stgcn.poses.open_video import VideoReader
 from pyg_stgcn.poses.openpose import OpenPoseReader
 from pyg_stgcn.poses.person_results import AlphaPoseReader, CocoResultsReader
 from pyg_stgcn.poses.pose_pickles import PickleReader
@@ -36,6 +37,7 @@ READERS: tuple[PoseReader, ...] = (
     CsvReader(),
     UltralyticsJsonReader(),
     LandmarkReader(),
+    VideoReader(),
 )
 FRAME_FILE_READERS: tuple[FrameFileReader, ...] = (
     OpenPoseReader(),
