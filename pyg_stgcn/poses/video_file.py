@@ -177,20 +177,23 @@ def _encode(path: Path, images: Iterable[Image], fps: float) -> None:
     av = import_av()
     codec = next(name for name in _ENCODERS if name in av.codec.codecs_available)
     options = {"crf": "23", "preset": "veryfast"} if codec == "libx264" else {"b": "4M"}
-    # 29.97 is 30000/1001.
+    # 30000 / 1001 has the largest denominator of the rates in use.
     rate = Fraction(fps).limit_denominator(1001)
     stream: Any = None
-    with _errors_about(path), av.open(f"file:{path}", "w") as container:
-        for image in images:
-            height, width = (length // 2 * 2 for length in image.shape[:2])
+    try:
+        with av.open(f"file:{path}", "w") as container:
+            for image in images:
+                height, width = (length // 2 * 2 for length in image.shape[:2])
+                if stream is None:
+                    stream = container.add_stream(codec, rate=rate, options=options)
+                    stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+                even = np.ascontiguousarray(image[:height, :width])
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
             if stream is None:
-                stream = container.add_stream(codec, rate=rate, options=options)
-                stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-            even = np.ascontiguousarray(image[:height, :width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
-        if stream is None:
-            raise InputError(f"{path}: there is no frame to write")
-        container.mux(stream.encode(None))
+                raise InputError(f"{path}: there is no frame to write")
+            container.mux(stream.encode(None))
+    except av.error.FFmpegError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def import_av() -> Any:
@@ -210,8 +213,12 @@ def import_av() -> Any:
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     av = import_av()
     # FFmpeg takes names such as "concat:a" for protocols.
-    with _errors_about(path), contextlib.ExitStack() as stack:
-        container = stack.enter_context(av.open(f"file:{path}"))
+    try:
+        opened = av.open(f"file:{path}")
+    except av.error.FFmpegError as error:
+        wrong = "cannot be read" if isinstance(error, OSError) else "is no video that FFmpeg knows"
+        raise InputError(f"{path}: {wrong} ({error.strerror})") from error
+    with opened as container:
         if not container.streams.video:
             raise InputError(f"{path}: has no frames, only sound or text; name a video")
         stream = container.streams.video[0]
@@ -231,17 +238,6 @@ def _decode(path: Path, container: InputContainer, stream: VideoStream) -> Itera
             f"{path}: is damaged after {count:,} frames ({error.strerror}); keep the good part, or "
             f"repair it: ffmpeg -i {path.name} repaired.mp4"
         ) from error
-
-
-@contextlib.contextmanager
-def _errors_about(path: Path) -> Iterator[None]:
-    av = import_av()
-    try:
-        yield
-    except av.error.FFmpegError as error:
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise InputError(f"{path}: is no video that FFmpeg can read ({error.strerror})") from error
 
 
 def _to_image(frame: VideoFrame, height: int | None = None, width: int | None = None) -> Image:
