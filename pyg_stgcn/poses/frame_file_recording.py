@@ -9,7 +9,7 @@ import numpy as np
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.frame_files import FrameFiles
-from pyg_stgcn.poses.person_arrays import Persons, clean_joints
+from pyg_stgcn.poses.person_arrays import NoPersonsError, Persons, clean_joints
 from pyg_stgcn.poses.pose_reader import PoseHints, skeleton_by_count
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton
@@ -65,7 +65,7 @@ def _first_persons(files: FrameFiles, read: Callable[[Path], Persons]) -> tuple[
     for path in files.paths():
         if (persons := read(path)).ids:
             return path, persons
-    raise InputError(
+    raise NoPersonsError(
         f"{files.path}: there is no person in {count(len(files.names), 'frame')} of "
         f"{files.name!r}; name a recording with persons"
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.frame_names import (
@@ -20,7 +21,7 @@ from pyg_stgcn.poses.frame_names import (
     recording_name,
 )
 from pyg_stgcn.poses.json_stream import read_values
-from pyg_stgcn.poses.person_arrays import Persons, clean_joints
+from pyg_stgcn.poses.person_arrays import NoPersonsError, Persons, clean_joints
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton
@@ -129,7 +130,7 @@ def find_places(path: Path, entries: Iterable[Entry], decode: Decode) -> list[Pl
         places.add(name.number, entry, decode(entry.value, where), where)
     recordings = [places for places in found.values() if places.num_joints]
     if not recordings:
-        raise InputError(f"{path}: there is no person in it; name a file with persons")
+        raise NoPersonsError(f"{path}: there is no person in it; name a file with persons")
     for places in recordings:
         if not places.is_time:
             check_numbers(path, min(places.numbers), max(places.numbers))
@@ -150,21 +151,20 @@ def indexed_recording(
     skeleton: Skeleton,
     hints: PoseHints,
     *,
+    kept: Sequence[int] | None = None,
     is_only: bool = True,
-    has_tracks: bool | None = None,
 ) -> Recording:
     """The recording of entries whose places are known.
-
-    Joints after those of the skeleton, such as hands and face after a body, are left out.
 
     Args:
         path: The file.
         places: The entries of the recording.
         decode: Takes an entry apart.
-        skeleton: The joints to keep, the first ones.
+        skeleton: The layout.
         hints: Image size and frame rate.
+        kept: Joints of the file that are those of the layout; by default the first ones, as hands
+            and face come after a body.
         is_only: Whether the file contains no other recording.
-        has_tracks: Whether the identities are used; by default, if they can be.
     """
     numbers, inverse = np.unique(np.array(places.numbers), return_inverse=True)
     order = np.argsort(inverse, kind="stable")
@@ -173,7 +173,8 @@ def indexed_recording(
     fps = hints.fps
     if places.is_time:
         numbers, fps = number_times(numbers)
-    tracked = places.has_tracks() if has_tracks is None else has_tracks
+    tracked = places.has_tracks()
+    joints = np.array(range(skeleton.num_joints) if kept is None else kept)
     step = common_step(numbers)
 
     def frames() -> Iterator[Frame]:
@@ -181,7 +182,7 @@ def indexed_recording(
         start = 0
         for number, end in zip(numbers.tolist(), ends.tolist(), strict=True):
             entries = [decode(next(values), f"{path}: frame {number}") for _ in range(start, end)]
-            yield _frame(number, entries, places, skeleton.num_joints, tracked)
+            yield _frame(number, entries, places, joints, tracked)
             start = end
 
     return Recording(
@@ -191,7 +192,7 @@ def indexed_recording(
         frames,
         num_channels=places.num_channels,
         has_score=places.has_score,
-        image_size=hints.image_size,
+        image_size=hints.image_size if places.num_channels == 2 else None,
         fps=fps,
         num_frames=int(numbers[-1] - numbers[0]) // step + 1,
         step=step,
@@ -199,15 +200,15 @@ def indexed_recording(
 
 
 def _frame(
-    number: int, entries: list[Persons], places: Places, num_joints: int, tracked: bool
+    number: int, entries: list[Persons], places: Places, kept: NDArray[np.int64], tracked: bool
 ) -> Frame:
     with_persons = [persons for persons in entries if persons.ids]
     if not with_persons:
-        empty = np.zeros((0, num_joints, places.num_channels), np.float32)
+        empty = np.zeros((0, len(kept), places.num_channels), np.float32)
         ids = np.zeros(0, np.int64) if tracked else None
-        return Frame(number, empty, np.zeros((0, num_joints), np.float32), ids)
-    joints = np.concatenate([persons.joints[:, :num_joints] for persons in with_persons])
-    scores = np.concatenate([persons.scores[:, :num_joints] for persons in with_persons])
+        return Frame(number, empty, np.zeros((0, len(kept)), np.float32), ids)
+    joints = np.concatenate([persons.joints[:, kept] for persons in with_persons])
+    scores = np.concatenate([persons.scores[:, kept] for persons in with_persons])
     if not places.has_score:
         scores = (joints != 0).any(axis=2).astype(np.float32)
     joints, scores = clean_joints(joints, scores, f"frame {number}")

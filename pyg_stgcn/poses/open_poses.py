@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from pyg_stgcn.errors import InputError
@@ -14,15 +16,18 @@ from pyg_stgcn.files import check_is_file
 from pyg_stgcn.poses.csv_files import CsvReader
 from pyg_stgcn.poses.frame_files import frame_files, group_names
 from pyg_stgcn.poses.landmark_json import LandmarkFileReader, LandmarkReader
+from pyg_stgcn.poses.mmpose import MMPoseImageReader, MMPoseReader
 from pyg_stgcn.poses.npy_files import NpyReader, NpzReader
 from pyg_stgcn.poses.open_video import VideoReader
 from pyg_stgcn.poses.openpose import OpenPoseReader
+from pyg_stgcn.poses.person_arrays import NoPersonsError
 from pyg_stgcn.poses.person_results import AlphaPoseReader, CocoResultsReader
 from pyg_stgcn.poses.pose_pickles import PickleReader
 from pyg_stgcn.poses.pose_reader import HEAD_BYTES, FrameFileReader, PoseHints, PoseReader
 from pyg_stgcn.poses.recording import Recording
 from pyg_stgcn.poses.ultralytics_json import UltralyticsJsonFileReader, UltralyticsJsonReader
 from pyg_stgcn.poses.ultralytics_txt import UltralyticsTxtReader
+from pyg_stgcn.ranges import FRAME_RATE
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.text import count
 from pyg_stgcn.walk import walk
@@ -31,6 +36,7 @@ from pyg_stgcn.walk import walk
 READERS: tuple[PoseReader, ...] = (
     AlphaPoseReader(),
     CocoResultsReader(),
+    MMPoseReader(),
     PickleReader(),
     NpyReader(),
     NpzReader(),
@@ -41,6 +47,7 @@ READERS: tuple[PoseReader, ...] = (
 )
 FRAME_FILE_READERS: tuple[FrameFileReader, ...] = (
     OpenPoseReader(),
+    MMPoseImageReader(),
     UltralyticsTxtReader(),
     UltralyticsJsonFileReader(),
     LandmarkFileReader(),
@@ -69,7 +76,8 @@ def open_poses(
         The recordings; their frames are read when they are needed.
 
     Raises:
-        InputError: The path is no pose file, is damaged, or lacks what the arguments do not give.
+        InputError: The path is no pose file, is damaged, or lacks what the arguments do not give;
+            or an argument is impossible.
 
     Example:
         >>> (recording,) = open_poses("output_json")  # doctest: +SKIP
@@ -79,11 +87,14 @@ def open_poses(
     path = Path(path)
     if skeleton is not None and not isinstance(skeleton, Skeleton):
         skeleton = get_skeleton(skeleton)
+    _check_hints(image_size, fps)
     hints = PoseHints(skeleton, image_size, fps)
     if path.is_dir():
         return _open_folder(path, hints)
     check_is_file(path)
     head = _read_head(path)
+    if _is_empty(head):
+        raise InputError(f"{path}: is empty; name a file with persons")
     if (reader := _reader_of(path, head)) is not None:
         return reader.open(path, hints)
     if (frame_reader := _frame_file_reader_of(path, head)) is not None:
@@ -126,15 +137,18 @@ def list_recordings(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(found)
 
 
+def _check_hints(image_size: tuple[float, float] | None, fps: float | None) -> None:
+    if image_size is not None and (len(image_size) != 2 or not 0 < min(image_size) < math.inf):
+        raise InputError(f"image_size={image_size}: give height and width in pixels")
+    if fps is not None and fps not in FRAME_RATE:
+        raise InputError(f"fps={fps}: give a number in {FRAME_RATE}")
+
+
 def _open_folder(folder: Path, hints: PoseHints) -> list[Recording]:
     names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
     recordings, rest = _divide(folder, names)
     if recordings:
-        divided = [(reader, frame_files(folder, group)) for reader, group in recordings]
-        if len(divided) == 1:
-            reader, files = divided[0]
-            divided = [(reader, replace(files, name=folder.resolve().name))]
-        return [reader.open(files, hints) for reader, files in divided]
+        return _open_frame_files(folder, recordings, hints)
     if not any(folder.iterdir()):
         raise InputError(f"{folder}: is empty; name a pose file or a folder of pose files")
     shown = f", such as {rest[0].name}" if rest else ""
@@ -144,12 +158,34 @@ def _open_folder(folder: Path, hints: PoseHints) -> list[Recording]:
     )
 
 
+def _open_frame_files(
+    folder: Path, recordings: list[tuple[FrameFileReader, list[str]]], hints: PoseHints
+) -> list[Recording]:
+    """Open the recordings of a folder; those without a person are left out if others have one."""
+    if len(recordings) == 1:
+        reader, names = recordings[0]
+        files = replace(frame_files(folder, names), name=folder.resolve().name)
+        return [reader.open(files, hints)]
+    opened: list[Recording] = []
+    empty: list[NoPersonsError] = []
+    for reader, names in recordings:
+        try:
+            opened.append(reader.open(frame_files(folder, names), hints))
+        except NoPersonsError as error:
+            empty.append(error)
+    if not opened:
+        raise empty[0]
+    for error in empty:
+        _LOG.warning("left out: %s", error)
+    return opened
+
+
 def _divide(
     folder: Path, names: Iterable[str]
 ) -> tuple[list[tuple[FrameFileReader, list[str]]], list[Path]]:
     """The recordings among the files of a folder that have a file a frame, and all other files.
 
-    A few files of each recording are looked at, in case that one is damaged.
+    Only some files of each recording are looked at.
     """
     recordings: list[tuple[FrameFileReader, list[str]]] = []
     rest: list[Path] = []
@@ -162,9 +198,16 @@ def _divide(
 
 
 def _frame_file_reader_of_any(folder: Path, names: list[str]) -> FrameFileReader | None:
-    samples = (folder / names[number] for number in sorted({0, len(names) // 2, len(names) - 1}))
-    readers = (_frame_file_reader_of(path, _read_head(path)) for path in samples)
+    """The reader of the first files that are not empty; three are looked at."""
+    heads = ((folder / name, _read_head(folder / name)) for name in names)
+    samples = islice(((path, head) for path, head in heads if not _is_empty(head)), 3)
+    readers = (_frame_file_reader_of(path, head) for path, head in samples)
     return next((reader for reader in readers if reader is not None), None)
+
+
+def _is_empty(head: bytes) -> bool:
+    """Whether a file contains nothing, or a list without persons."""
+    return head.strip() in (b"", b"[]")
 
 
 def _read_head(path: Path) -> bytes:

@@ -11,6 +11,10 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.json_stream import shown
 
 
+class NoPersonsError(InputError):
+    """A recording has no frame with a person."""
+
+
 class Persons(NamedTuple):
     """The persons of a frame, or some of them, as a file contains them.
 
