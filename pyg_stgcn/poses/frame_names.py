@@ -74,7 +74,7 @@ def parse_frame_name(name: str) -> FrameName:
 
 def recording_name(prefix: str) -> str:
     """Name of a recording whose frames have names with this text before the number."""
-    return prefix.removesuffix("_keypoints").rstrip("_-. ")
+    return prefix.removesuffix("_keypoints").rstrip("_-. /\\")
 
 
 def number_times(times: NDArray[np.int64]) -> tuple[NDArray[np.int64], float | None]:

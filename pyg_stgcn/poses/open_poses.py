@@ -93,8 +93,8 @@ def open_poses(
         return _open_folder(path, hints)
     check_is_file(path)
     head = _read_head(path)
-    if _is_empty(head):
-        raise InputError(f"{path}: is empty; name a file with persons")
+    if head and _is_empty(head):
+        raise NoPersonsError(f"{path}: is a list without persons; name a file with persons")
     if (reader := _reader_of(path, head)) is not None:
         return reader.open(path, hints)
     if (frame_reader := _frame_file_reader_of(path, head)) is not None:
