@@ -175,8 +175,8 @@ def _open_frame_files(
             empty.append(error)
     if not opened:
         raise empty[0]
-    for error in empty:
-        _LOG.warning("left out: %s", error)
+    for reason in empty:
+        _LOG.warning("left out: %s", reason)
     return opened
 
 
