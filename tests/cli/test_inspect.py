@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from PIL import Image
 from safetensors.torch import load_file
 
 from pyg_stgcn.cli import main
@@ -41,8 +40,8 @@ def test_one_run_and_its_figure(runs: list[Path], tmp_path: Path) -> None:
     assert "dead rows" in plain.stdout and "figure" not in plain.stdout
 
 
-def test_several_runs_are_compared(runs: list[Path], tmp_path: Path) -> None:
-    result = call(*runs, "--json", "--figure", tmp_path / "overlap.png")
+def test_several_runs_are_compared(runs: list[Path]) -> None:
+    result = call(*runs, "--json")
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert [Path(run["run"]) for run in content["runs"]] == runs
@@ -62,7 +61,6 @@ def test_several_runs_are_compared(runs: list[Path], tmp_path: Path) -> None:
     for pair in pairs.values():
         assert pair["ratio"] == pytest.approx(1, abs=0.15)
         assert pair["edges"]["ratio"] == pytest.approx(1, abs=0.6)
-    assert Image.open(tmp_path / "overlap.png").size[0] > 800
     table = call(*runs[:2])
     assert table.exit_code == 0 and "overlap / chance" in table.stdout
 
