@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
+Rows = NDArray[np.intp]
 
-#: Standard deviation of a joint's place, as a fraction of the person's size. COCO's constants for
-#: annotators lie between 0.05 and 0.21; motion from frame to frame comes on top.
-TOLERANCE = 0.2
-#: The size of a person is at least this fraction of the longer side of the box: seen from the side
-#: or with one arm alone, a box is flat.
-_FLATTEST = 0.3
+#: Similarity of two persons without extent, who have a single joint each: nothing can be measured.
+_UNKNOWN, _NO_EXTENT = 0.5, 1e-30
+#: Pairs that are compared without a look at their boxes, and numbers that are held at a time.
+_FEW_PAIRS, _AT_ONCE = 16, 2**22
 
 
 class Bodies(NamedTuple):
@@ -24,58 +23,97 @@ class Bodies(NamedTuple):
         joints: Coordinates ``[M, V, C]``.
         scores: Confidence ``[M, V]``, 0 where a joint is missing.
         center: Middle of the box around the present joints ``[M, C]``.
-        size: Square root of the area of the box ``[M]``.
+        half: Half of the sides of the box ``[M, C]``.
+        size: Half of the diagonal of the box ``[M]``.
+        weight: Sum of the scores ``[M]``.
     """
 
     joints: Floats
     scores: Floats
     center: Floats
+    half: Floats
     size: Floats
+    weight: Floats
+
+    def take(self, rows: Rows | slice) -> Bodies:
+        """Some of the poses."""
+        return Bodies(*(array[rows] for array in self))
 
 
 def measure_bodies(joints: Floats, scores: Floats) -> Bodies:
-    """Measure the boxes of persons ``joints [M, V, C]``, ``scores [M, V]``."""
+    """Measure the boxes of persons.
+
+    Args:
+        joints: Coordinates ``[M, V, C]``; every person has a present joint.
+        scores: Confidence ``[M, V]``; not above 0 where a joint is missing.
+    """
     scores = np.maximum(scores, 0)
-    hidden = (scores == 0)[..., None]
-    low = np.where(hidden, np.inf, joints).min(axis=1)
-    high = np.where(hidden, -np.inf, joints).max(axis=1)
-    seen = low <= high
-    extent = np.where(seen, high - low, 0)
-    sides = np.sort(extent, axis=1)
-    longest = sides[:, -1]
-    size = np.maximum(np.sqrt(longest * sides[:, -2]), _FLATTEST * longest)
-    return Bodies(joints, scores, np.where(seen, low + extent / 2, 0), size)
+    hidden = scores == 0
+    if hidden.any():
+        missing = hidden[..., None]
+        low = np.where(missing, np.inf, joints).min(axis=1)
+        high = np.where(missing, -np.inf, joints).max(axis=1)
+    else:
+        low, high = joints.min(axis=1), joints.max(axis=1)
+    half = (high - low) / 2
+    size = np.sqrt(np.einsum("mc,mc->m", half, half))
+    return Bodies(joints, scores, low + half, half, size, scores.sum(axis=1))
 
 
 def pose_similarity(
-    first: Bodies, second: Bodies, tolerance: Floats | float = TOLERANCE
-) -> NDArray[np.float64]:
+    first: Bodies, second: Bodies, tolerance: Floats | float, least: float
+) -> Floats:
     r"""Object keypoint similarity of every pair of poses, between 0 and 1.
 
     .. math::
-        \frac{\sum_v w_v \exp(-d_v^2 / 2 (s k)^2)}{\min(\sum_v a_v, \sum_v b_v)}
+        \frac{1}{\sqrt{\sum_v a_v \sum_v b_v}}
+        \sum_v \frac{\min(a_v, b_v)}{1 + d_v^2 / 2 (s k)^2}
 
-    with the distance :math:`d_v` of joint :math:`v`, the larger size :math:`s`, the tolerance
-    :math:`k`, scores :math:`a, b` and :math:`w_v = \min(a_v, b_v)`, as in `COCO
-    <https://cocodataset.org/#keypoints-eval>`_ but for scores and tolerance.
+    with the distance :math:`d_v` of joint :math:`v`, the larger size :math:`s` of both persons, the
+    tolerance :math:`k` and the scores :math:`a, b`. Unlike that of `COCO
+    <https://cocodataset.org/#keypoints-eval>`_ it falls slowly with the distance, so that it still
+    tells near from far where somebody moves fast.
 
     Args:
         first: K poses.
         second: M poses.
         tolerance: Number, or one of every pose of the first ``[K]``.
+        least: A similarity below this one may be 0 in the result: persons far away from each other
+            are not compared.
 
     Shapes:
         - **output:** :math:`(K, M)`
     """
-    size = np.maximum.outer(first.size, second.size) * np.reshape(tolerance, (-1, 1))
-    similarity = np.zeros(size.shape)
-    apart = np.abs(first.center[:, None] - second.center).max(axis=-1)
-    reach = np.add.outer(first.size, second.size) / _FLATTEST + 4 * size
-    row, column = np.nonzero((apart <= reach) & (size > 0))
-    a, b = first.scores[row], second.scores[column]
-    distance = ((first.joints[row] - second.joints[column]) ** 2).sum(axis=-1)
-    exponent = distance / (2 * size[row, column] ** 2)[:, None]
-    close = (np.minimum(a, b) * np.exp(-exponent)).sum(axis=-1)
-    total = np.minimum(a.sum(axis=-1), b.sum(axis=-1))
-    similarity[row, column] = close / np.maximum(total, np.finfo(np.float32).tiny)
+    scale = np.maximum.outer(first.size, second.size) * np.reshape(tolerance, (-1, 1))
+    if scale.size <= _FEW_PAIRS:
+        apart = first.joints[:, None] - second.joints
+        similarity = _compare(apart, first.scores[:, None], second.scores, scale)
+    else:
+        similarity = np.zeros_like(scale)
+        rows, columns = np.nonzero(_near(first, second, scale, least))
+        block = max(1, _AT_ONCE // first.joints[0].size)
+        for start in range(0, len(rows), block):
+            row, column = rows[start : start + block], columns[start : start + block]
+            apart = first.joints[row] - second.joints[column]
+            similarity[row, column] = _compare(
+                apart, first.scores[row], second.scores[column], scale[row, column]
+            )
+    similarity /= np.sqrt(np.multiply.outer(first.weight, second.weight))
+    if not scale.all():
+        similarity[scale == 0] = _UNKNOWN
     return similarity
+
+
+def _compare(apart: Floats, first: Floats, second: Floats, scale: Floats) -> Floats:
+    """Sum of the smaller scores, less where joints are apart."""
+    unit = (2 * scale**2 + _NO_EXTENT)[..., None]
+    distance = np.einsum("...vc,...vc->...v", apart, apart) / unit
+    close: Floats = (np.minimum(first, second) / (1 + distance)).sum(axis=-1)
+    return close
+
+
+def _near(first: Bodies, second: Bodies, scale: Floats, least: float) -> NDArray[np.bool_]:
+    """The pairs of poses whose boxes are near enough for a similarity."""
+    gap = np.abs(first.center[:, None] - second.center) - (first.half[:, None] + second.half)
+    near: NDArray[np.bool_] = gap.max(axis=-1) <= np.sqrt(2 / least) * scale
+    return near & (scale > 0)
