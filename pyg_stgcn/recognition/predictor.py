@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.recognition.pose_files import PoseOptions, clips_of_path
 from pyg_stgcn.recognition.prediction import Prediction
 from pyg_stgcn.recognition.prepare import ClipError, to_input
 from pyg_stgcn.recognition.raw_clips import CheckedClip, as_list, read_clip
@@ -51,6 +52,8 @@ class Recognizer:
         >>> found = recognizer.predict(poses)  # [persons, frames, joints, channels]
         >>> found.label, found.probability
         ('wave', 0.97)
+        >>> recognizer.predict("hand.json").label
+        'wave'
     """
 
     model: ArrayModel
@@ -157,25 +160,33 @@ class Recognizer:
                   3-D the channels are x, y, z and perhaps a confidence, in 2-D x and y in pixels
                   and perhaps a score from 0 to 1. A missing joint is zero, or has a score of zero.
                 - an item of a dataset of this package, opened without transform
-                - a list of these, a dataset, or an array :math:`(N, M, T, V, C)`
+                - the path of a pose file or video, or a
+                  :class:`~pyg_stgcn.poses.pose_clip.PoseClip`
+                - a list of these, a dataset, an array :math:`(N, M, T, V, C)`, or the path of a
+                  folder of recordings
             num_views (int): Samples of the frames of a clip, whose probabilities are averaged.
                 (default: :obj:`1`)
             image_size (tuple of float, optional): Height and width of the image in pixels, for
-                arrays of 2-D joints.
+                arrays of 2-D joints, and for pose files that do not say it.
             per_person (bool): If set to :obj:`True`, every person is a clip of their own, as if
                 alone, and each clip gets a list of predictions, one for each of its :math:`M`
                 persons. (default: :obj:`False`)
 
         Returns:
             Prediction or list: The :class:`Prediction` of the clip (a list of them with
-            :obj:`per_person`); for several clips a list of these.
+            :obj:`per_person`); for several clips, or a path with several recordings, a list of
+            these.
 
         Raises:
             InputError: If a clip does not fit the model, has a joint that is NaN or infinite, or
-                is in other units than the clips of the training.
+                is in other units than the clips of the training; or a path cannot be read.
         """
         if num_views < 1:
             raise InputError(f"num_views: {num_views} is too few; give at least 1")
+        if isinstance(clips, str | os.PathLike):
+            read = clips_of_path(clips, self.about, PoseOptions(image_size=image_size))
+            found = self.predict(read, num_views=num_views, per_person=per_person)
+            return found[0] if len(found) == 1 else found
         several, is_single = as_list(clips)
         counts: list[int] = []
 

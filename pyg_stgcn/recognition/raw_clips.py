@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.poses.pose_clip import PoseClip, collect_clip
+from pyg_stgcn.recognition.pose_files import PoseOptions, open_for_model
 from pyg_stgcn.recognition.prepare import ClipError, Floats, Mask, check_clip
 
 
@@ -35,8 +39,8 @@ def as_list(clips: Any) -> tuple[Iterable[Any], bool]:
         return [clips], True
     if isinstance(clips, str | bytes | Mapping) or not isinstance(clips, Iterable):
         raise InputError(
-            f"clips: {type(clips).__name__}; give an array of joints, an item of a dataset, or a "
-            "list of these"
+            f"clips: {type(clips).__name__}; give an array of joints, an item of a dataset, the "
+            "path of a pose file, or a list of these"
         )
     return clips, False
 
@@ -47,7 +51,8 @@ def read_clip(
     """Check a clip.
 
     Args:
-        clip: An array, a tensor or an item of a dataset.
+        clip: An array, a tensor, an item of a dataset, a :class:`~pyg_stgcn.poses.PoseClip`, or the
+            path of one recording.
         number: Its number, for messages.
         about: The description of the model.
         image_size: Height and width of the image, if the clip does not say it.
@@ -56,7 +61,12 @@ def read_clip(
         InputError: If the model cannot read the clip.
     """
     where, given = f"clip {number}", None
-    if _is_item(clip):
+    if isinstance(clip, str | PathLike):
+        clip = _read_recording(Path(clip), about, image_size)
+    if isinstance(clip, PoseClip):
+        where = f"{clip.name}, frames {clip.first_frame} to {clip.last_frame}"
+        image_size, clip = clip.image_size, clip.to_array()
+    elif _is_item(clip):
         where = f"{where} ({clip.name})" if "name" in clip else where
         image_size = _size_of(clip, image_size)
         clip, given = _split_item(clip, where)
@@ -65,6 +75,18 @@ def read_clip(
     except ClipError as error:
         raise InputError(f"{where}: {error}") from None
     return CheckedClip(joints, present if given is None else given, image_size, where)
+
+
+def _read_recording(
+    path: Path, about: dict[str, Any], image_size: tuple[float, float] | None
+) -> PoseClip:
+    recordings = open_for_model(path, about, PoseOptions(image_size=image_size))
+    if len(recordings) != 1:
+        raise InputError(
+            f"{path}: holds {len(recordings)} recordings; in a list, give files of one recording "
+            "each"
+        )
+    return collect_clip(recordings[0])
 
 
 def _is_item(clip: Any) -> bool:

@@ -1,0 +1,253 @@
+"""``pyg-stgcn predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pyg_stgcn.cli._answers import draw_answers, print_answers
+from pyg_stgcn.cli._figure import figure_option
+from pyg_stgcn.cli._lists import Choice
+from pyg_stgcn.cli._numbers import number
+from pyg_stgcn.cli._output import echo, print_json
+from pyg_stgcn.cli._plain import option
+from pyg_stgcn.cli._pose_options import (
+    fps_option,
+    image_size_option,
+    max_persons_option,
+    skeleton_option,
+)
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.files import check_place
+from pyg_stgcn.names import BACKBONES
+from pyg_stgcn.poses.windows import Windows
+from pyg_stgcn.ranges import PROCESSES, UP_TO_ALL, VIEWS, whole
+from pyg_stgcn.runs.run_files import RunFiles
+from pyg_stgcn.text import count
+
+if TYPE_CHECKING:
+    from pyg_stgcn.recognition import Recognizer
+    from pyg_stgcn.recognition.inputs import Answers
+
+#: Views of a clip, as in an evaluation, and of a window.
+_VIEWS, _VIEWS_OF_WINDOWS = 10, 1
+_VIDEOS = (".mp4", ".gif")
+#: Most inputs that an error lists.
+_LISTED = 30
+
+
+class _WindowsType(click.ParamType):
+    name = "windows"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Windows:
+        try:
+            return Windows.parse(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _OutputFile(click.ParamType):
+    """A file that can be written, checked before the command begins its work.
+
+    Args:
+        formats: Endings that its name may have; none for any ending.
+    """
+
+    name = "file"
+
+    def __init__(self, formats: tuple[str, ...] = ()) -> None:
+        self.formats = formats
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        if self.formats and path.suffix.lower() not in self.formats:
+            self.fail(f"{path}: the name ends in {' or '.join(self.formats)}", param, ctx)
+        try:
+            check_place(path)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+        return path
+
+
+@click.command("predict")
+@click.argument("words", nargs=-1, required=True, metavar="[MODEL] INPUT...")
+@option(
+    "--init",
+    metavar="FILE|pyskl:NAME",
+    help="A published checkpoint in place of MODEL, which is then left out.",
+)
+@option("--model", type=Choice(BACKBONES), help="Backbone of the checkpoint of --init.")
+@option(
+    "--checkpoint",
+    type=Choice(["best", "last"]),
+    help="Checkpoint of a run, also of an unfinished one.  [default: the final weights]",
+)
+@option(
+    "--top",
+    type=number(whole(1, 1000)),
+    default=3,
+    show_default=True,
+    help="Number of the most probable classes to show.",
+)
+@option("--per-person", is_flag=True, help="Answer for each person, as if alone.")
+@option(
+    "--windows",
+    type=_WindowsType(),
+    metavar="LENGTH/STRIDE",
+    help="Answer for each window of a recording: 2s/0.5s, or 60/15 in frames.",
+)
+@option(
+    "--min-confidence",
+    type=number(UP_TO_ALL),
+    default=0,
+    help="Probability below which the answer is 'unknown'.",
+)
+@option(
+    "--views",
+    type=number(VIEWS),
+    help="Views of each clip; their probabilities are averaged.  [default: 10, as in 'evaluate'; "
+    "1 with --windows]",
+)
+@max_persons_option
+@skeleton_option
+@image_size_option
+@fps_option
+@option("--root", metavar="DIR", help="Folder of the datasets.  [default: data]")
+@option("--source", metavar="FILE|DIR", help="Local copy of a dataset's archive or raw files.")
+@option("--threads", type=number(PROCESSES), help="Threads of the model.  [default: as needed]")
+@option("--csv", type=_OutputFile(), metavar="FILE", help="Write the answers to a CSV table.")
+@option(
+    "--out",
+    type=_OutputFile(_VIDEOS),
+    metavar="FILE.mp4|.gif",
+    help="Draw skeletons and answers over the recording.",
+)
+@figure_option("the probabilities, over time with --windows,")
+@option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(words: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Recognise the actions in pose files, videos and datasets.
+
+    MODEL is a run, or a file of 'pyg-stgcn export'.
+
+    INPUT is a file of a pose estimator, a folder of such files, a video (with the extra 'video'),
+    a dataset (NAME or FILE.pkl), or one clip of it (NAME:CLIP, FILE.pkl:CLIP).
+
+    Joints are brought into the layout of the model by their names. Persons are tracked; two of them
+    are kept, those seen best. Clips of a dataset keep all their persons, so that probabilities
+    equal those of 'evaluate'.
+
+    Inputs that cannot be read are listed at the end, and the exit code is 1; the others are
+    answered. Files are written when all inputs have been read.
+    """
+    model, inputs = _divide(words, options)
+    recognizer = _open_model(model, options)
+
+    from pyg_stgcn.recognition.answer_rows import answer_row
+    from pyg_stgcn.recognition.inputs import InputReader, answer_sources, check_inputs
+    from pyg_stgcn.recognition.pose_files import PoseOptions
+
+    check_inputs(inputs)
+    names = ("skeleton", "image_size", "fps", "max_persons", "windows")
+    reading = PoseOptions(**{name: options[name] for name in names})
+    reader = InputReader(recognizer.about, reading, options["root"], options["source"])
+    sources = reader.find(inputs)
+    views = options["views"] or (_VIEWS_OF_WINDOWS if options["windows"] else _VIEWS)
+    found = answer_sources(recognizer, sources, num_views=views, per_person=options["per_person"])
+    rows = [
+        answer_row(
+            answer,
+            recognizer.classes,
+            top=options["top"],
+            min_confidence=options["min_confidence"],
+        )
+        for answer in found.answers
+    ]
+    if rows:
+        _write(found, rows, recognizer, options)
+        title = f"{model or options['init']}: {count(len(rows), 'answer')}, {count(views, 'view')}"
+        _print(found, rows, title, as_json, options)
+    _report_failed(found, len(sources))
+
+
+def _divide(words: tuple[str, ...], options: dict[str, Any]) -> tuple[Path | None, tuple[str, ...]]:
+    """The model, unless it is a published checkpoint, and the inputs."""
+    if options["init"] is None:
+        if options["model"] is not None:
+            raise click.UsageError("--model is for --init; a MODEL knows its backbone")
+        if len(words) == 1:
+            raise click.UsageError(
+                f"give a MODEL and an INPUT; there is only {words[0]!r}. A published checkpoint in "
+                "place of MODEL has the option --init"
+            )
+        return Path(words[0]), words[1:]
+    if options["checkpoint"] is not None:
+        raise click.UsageError("--checkpoint is for runs; leave it out with --init")
+    if RunFiles(Path(words[0])).config_file.exists():
+        raise click.UsageError(f"{words[0]} is a run; with --init, leave MODEL out")
+    return None, words
+
+
+def _open_model(model: Path | None, options: dict[str, Any]) -> Recognizer:
+    threads = options["threads"]
+    if model is None:
+        from pyg_stgcn.recognition.published import published_recognizer
+
+        return published_recognizer(options["init"], model=options["model"], threads=threads)
+    from pyg_stgcn.evaluation.run_recognizer import open_recognizer
+
+    return open_recognizer(model, checkpoint=options["checkpoint"], threads=threads)
+
+
+def _write(
+    found: Answers, rows: list[dict[str, Any]], recognizer: Recognizer, options: dict[str, Any]
+) -> None:
+    """Write the files that are asked for."""
+    from pyg_stgcn.recognition.answer_rows import table_columns, table_rows
+    from pyg_stgcn.tables import write_csv
+
+    classes, windows = recognizer.classes, options["windows"] is not None
+    if options["figure"] is not None:
+        draw_answers(options["figure"], found.answers, rows, classes, windows=windows)
+    if options["csv"] is not None:
+        write_csv(
+            options["csv"], table_columns(min(options["top"], len(classes))), table_rows(rows)
+        )
+
+
+def _print(
+    found: Answers,
+    rows: list[dict[str, Any]],
+    title: str,
+    as_json: bool,
+    options: dict[str, Any],
+) -> None:
+    files = {name: str(options[name]) for name in ("csv", "figure", "out") if options[name]}
+    if as_json:
+        print_json({"answers": rows, "failed": found.failed, **files})
+        return
+    print_answers(
+        rows,
+        per_person=options["per_person"],
+        windows=options["windows"] is not None,
+        title=title,
+    )
+    for name, path in files.items():
+        echo(f"{name}: {path}")
+
+
+def _report_failed(found: Answers, total: int) -> None:
+    """End with an error if inputs could not be read."""
+    reasons = list(found.failed.values())
+    if not reasons:
+        return
+    if total == 1:
+        raise InputError(reasons[0])
+    more = f"\n  and {len(reasons) - _LISTED:,} more" if len(reasons) > _LISTED else ""
+    listed = "".join(f"\n  {reason}" for reason in reasons[:_LISTED])
+    raise InputError(
+        f"{len(reasons):,} of {count(total, 'input')} could not be read:{listed}{more}"
+    )

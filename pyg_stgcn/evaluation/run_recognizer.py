@@ -1,0 +1,58 @@
+"""The trained model of a run or of an exported file, for raw poses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.recognition import Recognizer
+from pyg_stgcn.runs.folder import Run
+
+_OTHERS = {".onnx": "an ONNX file, for other runtimes", ".pt2": "a PT2 file, for torch.export"}
+_CHECKPOINTS = (".pth", ".pt", ".ckpt", ".tar")
+
+
+def open_recognizer(
+    path: str | os.PathLike[str], *, checkpoint: str | None = None, threads: int | None = None
+) -> Recognizer:
+    """Open a trained model.
+
+    Args:
+        path: The folder of a run, or a file of ``pyg-stgcn export``.
+        checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint of a run, also of
+            an unfinished one (default: the final weights).
+        threads: Threads of a pass, see :meth:`~pyg_stgcn.recognition.Recognizer.load`.
+
+    Raises:
+        InputError: There is no such model, or it cannot be read.
+
+    Example:
+        >>> open_recognizer("runs/mine").predict("hand.json").label
+        'wave'
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(
+            f"{path}: there is no such file or folder; name a run, or a file of 'pyg-stgcn export'"
+        )
+    if path.is_dir():
+        run = Run.open(path, checkpoint)
+        model = run.load_model()
+        return Recognizer.from_model(model, run.classes, run.preprocessing, threads=threads)
+    if checkpoint is not None:
+        raise InputError(
+            f"checkpoint {checkpoint!r}: {path} is a file, which has one set of weights; leave it "
+            "out, or name the run"
+        )
+    if (kind := _OTHERS.get(path.suffix.lower())) is not None:
+        raise InputError(
+            f"{path}: is {kind}; name the run, or a file that 'pyg-stgcn export' writes without "
+            "--format"
+        )
+    if path.suffix.lower() in _CHECKPOINTS:
+        raise InputError(
+            f"{path}: is a PyTorch checkpoint; give a published one as init, with the name of its "
+            "model, and leave the run out"
+        )
+    return Recognizer.load(path, threads=threads)

@@ -1,0 +1,118 @@
+"""Pose files and videos as clips that a model can read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.poses.layout_conversion import convert_layout
+from pyg_stgcn.poses.open_poses import list_recordings, open_poses
+from pyg_stgcn.poses.pose_clip import PoseClip, clip_windows, collect_clip
+from pyg_stgcn.poses.recording import Recording
+from pyg_stgcn.poses.windows import Windows
+from pyg_stgcn.skeletons import Skeleton
+
+
+@dataclass(frozen=True)
+class PoseOptions:
+    """How pose files are read.
+
+    Args:
+        skeleton: Layout of the joints, for files that do not say it.
+        image_size: Height and width of the images in pixels, for files that do not say it.
+        fps: Frames per second, for files that do not say it.
+        max_persons: Persons kept of a recording (default: 2, those seen best).
+        windows: Windows that recordings are cut into (default: each recording is one clip).
+    """
+
+    skeleton: Skeleton | str | None = None
+    image_size: tuple[float, float] | None = None
+    fps: float | None = None
+    max_persons: int | None = None
+    windows: Windows | None = None
+
+
+def list_pose_files(path: str | os.PathLike[str]) -> list[Path]:
+    """The pose file itself, or those in a folder, each to be opened by :func:`open_for_model`.
+
+    Raises:
+        InputError: There is no such file, or no pose file in the folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return list_recordings(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder")
+    return [path]
+
+
+def open_for_model(
+    path: Path, about: Mapping[str, Any], options: PoseOptions | None = None
+) -> list[Recording]:
+    """The recordings of a pose file, with the joints of a model.
+
+    Args:
+        path: A pose file, a folder of files of one frame each, or a video.
+        about: The description of the model, see :func:`~pyg_stgcn.recognition.describe`.
+        options: How the file is read.
+
+    Raises:
+        InputError: The file cannot be read, or lacks joints, coordinates or a size of images that
+            the model needs.
+    """
+    options = options or PoseOptions()
+    skeleton = Skeleton.from_dict(about["skeleton"])
+    planar = bool(about["preprocessing"]["has_score"])
+    found = open_poses(
+        path, skeleton=options.skeleton, image_size=options.image_size, fps=options.fps
+    )
+    return [_fitted(recording, skeleton, planar) for recording in found]
+
+
+def clips_of(recording: Recording, options: PoseOptions | None = None) -> Iterator[PoseClip]:
+    """The recording as one clip, or its windows, which are read one after the other.
+
+    Raises:
+        InputError: A frame cannot be read, or the windows do not fit the recording.
+    """
+    options = options or PoseOptions()
+    if options.windows is None:
+        yield collect_clip(recording, max_persons=options.max_persons)
+        return
+    length, stride = options.windows.frames(recording.fps, recording.step, recording.path)
+    yield from clip_windows(recording, length, stride, max_persons=options.max_persons)
+
+
+def clips_of_path(
+    path: str | os.PathLike[str], about: Mapping[str, Any], options: PoseOptions | None = None
+) -> Iterator[PoseClip]:
+    """The clips of all recordings of a path, which are read one after the other.
+
+    Raises:
+        InputError: As in :func:`list_pose_files`, :func:`open_for_model` and :func:`clips_of`.
+    """
+    for file in list_pose_files(path):
+        for recording in open_for_model(file, about, options):
+            yield from clips_of(recording, options)
+
+
+def _fitted(recording: Recording, skeleton: Skeleton, planar: bool) -> Recording:
+    """The recording with the joints of a skeleton, if a model can read it."""
+    if recording.num_channels != (2 if planar else 3):
+        raise InputError(
+            f"{recording.path}: the model reads 2-D joints (x, y in pixels); these are 3-D: train "
+            "on 3-D poses"
+            if planar
+            else f"{recording.path}: the model reads 3-D joints (x, y, z); these are 2-D: train on "
+            "2-D poses, for example with the layout coco17"
+        )
+    if planar and recording.image_size is None:
+        raise InputError(
+            f"{recording.path}: does not say the size of its images, which a model of 2-D joints "
+            "needs; give image_size, their height and width in pixels"
+        )
+    return convert_layout(recording, skeleton)
