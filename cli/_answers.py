@@ -31,24 +31,25 @@ def print_answers(rows: Rows, *, per_person: bool, windows: bool, title: str) ->
         *([f"from ({unit})", f"to ({unit})"] if windows else []),
         "person" if per_person else "persons",
         *("answer", "probability"),
-        *(f"{rank}." for rank in range(2, top + 1)),
+        *(f"rank {rank}" for rank in range(2, top + 1)),
     ]
-    print_table(header, (_cells(row, per_person, windows, in_seconds) for row in rows), title=title)
+    cells = [_cells(row, per_person, windows, in_seconds) for row in rows]
+    print_table(header, cells, title=title, texts=len(header))
 
 
 def _cells(row: dict[str, Any], per_person: bool, windows: bool, in_seconds: bool) -> list[str]:
     place = []
     if windows and in_seconds:
-        place = [f"{row[name]:.2f}" for name in ("start", "end")]
+        place = [f"{row[name]:8.2f}" for name in ("start", "end")]
     elif windows:
-        place = [str(row[name]) for name in ("first_frame", "last_frame")]
+        place = [f"{row[name]:8}" for name in ("first_frame", "last_frame")]
     person = row["person"] if per_person else row["persons"]
     shown = [f"{found['label']} {percent(found['probability'])}" for found in row["classes"]]
     answer, probability = row["status"], ""
     if row["classes"]:
         best = row["classes"][0]
-        probability = percent(best["probability"])
-        answer = row["answer"] or f"{row['status']} ({best['label']}?)"
+        probability = f"{percent(best['probability']):>8}"
+        answer = row["answer"] or f"{row['status']} ({best['label']})"
     return [
         row["name"],
         *place,

@@ -21,10 +21,8 @@ from pyg_stgcn.cli._pose_options import (
 )
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_place
-from pyg_stgcn.names import BACKBONES
 from pyg_stgcn.poses.windows import Windows
 from pyg_stgcn.ranges import PROCESSES, UP_TO_ALL, VIEWS, whole
-from pyg_stgcn.runs.run_files import RunFiles
 from pyg_stgcn.text import count
 
 if TYPE_CHECKING:
@@ -33,9 +31,8 @@ if TYPE_CHECKING:
 
 #: Views of a clip, as in an evaluation, and of a window.
 _VIEWS, _VIEWS_OF_WINDOWS = 10, 1
-_VIDEOS = (".mp4", ".gif")
-#: Most inputs that an error lists.
-_LISTED = 30
+#: Most reasons that an error lists, and most inputs that it names for each.
+_LISTED, _NAMED = 30, 3
 
 
 class _WindowsType(click.ParamType):
@@ -74,13 +71,7 @@ class _OutputFile(click.ParamType):
 
 
 @click.command("predict")
-@click.argument("words", nargs=-1, required=True, metavar="[MODEL] INPUT...")
-@option(
-    "--init",
-    metavar="FILE|pyskl:NAME",
-    help="A published checkpoint in place of MODEL, which is then left out.",
-)
-@option("--model", type=Choice(BACKBONES), help="Backbone of the checkpoint of --init.")
+@click.argument("words", nargs=-1, required=True, metavar="MODEL INPUT...")
 @option(
     "--checkpoint",
     type=Choice(["best", "last"]),
@@ -120,12 +111,6 @@ class _OutputFile(click.ParamType):
 @option("--source", metavar="FILE|DIR", help="Local copy of a dataset's archive or raw files.")
 @option("--threads", type=number(PROCESSES), help="Threads of the model.  [default: as needed]")
 @option("--csv", type=_OutputFile(), metavar="FILE", help="Write the answers to a CSV table.")
-@option(
-    "--out",
-    type=_OutputFile(_VIDEOS),
-    metavar="FILE.mp4|.gif",
-    help="Draw skeletons and answers over the recording.",
-)
 @figure_option("the probabilities, over time with --windows,")
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(words: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -143,7 +128,7 @@ def command(words: tuple[str, ...], as_json: bool, **options: Any) -> None:
     Inputs that cannot be read are listed at the end, and the exit code is 1; the others are
     answered. Files are written when all inputs have been read.
     """
-    model, inputs = _divide(words, options)
+    model, inputs = _divide(words)
     recognizer = _open_model(model, options)
 
     from pyg_stgcn.recognition.answer_rows import answer_row
@@ -168,38 +153,22 @@ def command(words: tuple[str, ...], as_json: bool, **options: Any) -> None:
     ]
     if rows:
         _write(found, rows, recognizer, options)
-        title = f"{model or options['init']}: {count(len(rows), 'answer')}, {count(views, 'view')}"
+        title = f"{model}: {count(len(rows), 'answer')}, {count(views, 'view')}"
         _print(found, rows, title, as_json, options)
     _report_failed(found, len(sources))
 
 
-def _divide(words: tuple[str, ...], options: dict[str, Any]) -> tuple[Path | None, tuple[str, ...]]:
-    """The model, unless it is a published checkpoint, and the inputs."""
-    if options["init"] is None:
-        if options["model"] is not None:
-            raise click.UsageError("--model is for --init; a MODEL knows its backbone")
-        if len(words) == 1:
-            raise click.UsageError(
-                f"give a MODEL and an INPUT; there is only {words[0]!r}. A published checkpoint in "
-                "place of MODEL has the option --init"
-            )
-        return Path(words[0]), words[1:]
-    if options["checkpoint"] is not None:
-        raise click.UsageError("--checkpoint is for runs; leave it out with --init")
-    if RunFiles(Path(words[0])).config_file.exists():
-        raise click.UsageError(f"{words[0]} is a run; with --init, leave MODEL out")
-    return None, words
+def _divide(words: tuple[str, ...]) -> tuple[Path, tuple[str, ...]]:
+    """The model and the inputs."""
+    if len(words) == 1:
+        raise click.UsageError(f"give a MODEL and an INPUT; there is only {words[0]!r}")
+    return Path(words[0]), words[1:]
 
 
-def _open_model(model: Path | None, options: dict[str, Any]) -> Recognizer:
-    threads = options["threads"]
-    if model is None:
-        from pyg_stgcn.recognition.published import published_recognizer
-
-        return published_recognizer(options["init"], model=options["model"], threads=threads)
+def _open_model(model: Path, options: dict[str, Any]) -> Recognizer:
     from pyg_stgcn.evaluation.run_recognizer import open_recognizer
 
-    return open_recognizer(model, checkpoint=options["checkpoint"], threads=threads)
+    return open_recognizer(model, checkpoint=options["checkpoint"], threads=options["threads"])
 
 
 def _write(
@@ -225,7 +194,7 @@ def _print(
     as_json: bool,
     options: dict[str, Any],
 ) -> None:
-    files = {name: str(options[name]) for name in ("csv", "figure", "out") if options[name]}
+    files = {name: str(options[name]) for name in ("csv", "figure") if options[name]}
     if as_json:
         print_json({"answers": rows, "failed": found.failed, **files})
         return
@@ -240,14 +209,21 @@ def _print(
 
 
 def _report_failed(found: Answers, total: int) -> None:
-    """End with an error if inputs could not be read."""
-    reasons = list(found.failed.values())
-    if not reasons:
+    """End with an error if inputs could not be read; those with the same reason share a line."""
+    if not found.failed:
         return
+    names_of: dict[str, list[str]] = {}
+    for name, reason in found.failed.items():
+        names_of.setdefault(reason, []).append(name)
+    lines = [f"{_listed(names)}: {reason}" for reason, names in names_of.items()]
     if total == 1:
-        raise InputError(reasons[0])
-    more = f"\n  and {len(reasons) - _LISTED:,} more" if len(reasons) > _LISTED else ""
-    listed = "".join(f"\n  {reason}" for reason in reasons[:_LISTED])
-    raise InputError(
-        f"{len(reasons):,} of {count(total, 'input')} could not be read:{listed}{more}"
-    )
+        raise InputError(lines[0])
+    if len(lines) > _LISTED:
+        lines = [*lines[:_LISTED], f"and {len(lines) - _LISTED:,} more reasons, see --json"]
+    failed = f"{len(found.failed):,} of {count(total, 'input')}"
+    raise InputError("\n  ".join([f"{failed} could not be read:", *lines]))
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -190,12 +190,12 @@ def answer_sources(
                 list(answer_pieces(recognizer, pieces, num_views=num_views, per_person=per_person))
             )
         except (InputError, OSError) as error:
-            found.failed[source.name] = _with_name(error, source)
+            found.failed[source.name] = _reason(error, source)
     return found
 
 
-def _with_name(error: InputError | OSError, source: Source) -> str:
-    """The message of an error, with the name of the source unless it has a path already."""
-    text = f"{error.strerror}" if isinstance(error, OSError) else str(error)
-    place = str(source.path or source.name)
-    return text if text.startswith(place) else f"{place}: {text}"
+def _reason(error: InputError | OSError, source: Source) -> str:
+    """The message of an error, without the name of the source before it."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error).removeprefix(f"{source.path or source.name}: ")
