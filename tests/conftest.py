@@ -321,3 +321,30 @@ def make_poses() -> Callable[..., np.ndarray[Any, Any]]:
         return np.concatenate([poses, scores], axis=-1).astype(np.float32)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_model_file(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Path]:
+    """Write an exported model without any training, with four classes."""
+    from pyg_stgcn.models import create_model
+    from pyg_stgcn.recognition import save
+
+    def make(skeleton: Any, *, planar: bool) -> Path:
+        torch.manual_seed(0)
+        path = tmp_path_factory.mktemp("model") / "mine.safetensors"
+        model = create_model("stgcn", 4, skeleton, base_channels=4).eval()
+        # Probabilities of an untrained model are nearly equal.
+        with torch.no_grad():
+            model.head.linear.weight.normal_(std=3)
+        save(
+            path,
+            model,
+            options=[{"name": "stgcn", "base_channels": 4}],
+            classes=["wave", "clap", "sit down", "drink"],
+            preprocessing={"stream": "joint", "clip_frames": 12, "has_score": planar},
+        )
+        return path
+
+    return make

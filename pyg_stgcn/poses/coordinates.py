@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.poses.person_arrays import NoPersonsError
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.transforms.presence import present_in_space, trunk_joints
 
@@ -140,12 +141,15 @@ def find_meaning(
             first programs of ST-GCN.
 
     Raises:
-        InputError: The sample has no joint, is 2-D in fractions of an unknown image size, or the
+        NoPersonsError: The sample has no joint.
+        InputError: It is 2-D in fractions of an unknown image size, or the
             layout or the third channel cannot be told.
     """
     known = sample[np.isfinite(sample).all(axis=-1) & (sample[..., :2] != 0).any(axis=-1)]
     if len(known) == 0:
-        raise InputError(f"{where}: has no joint that is not zero; check that it is the right file")
+        raise NoPersonsError(
+            f"{where}: has no joint that is not zero; check that it is the right file"
+        )
     known = known.astype(np.float64)
     unit = _find_unit(known[:, :2])
     if axes is None:

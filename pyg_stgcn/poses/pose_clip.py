@@ -206,8 +206,10 @@ def _to_clip(
         scores = np.concatenate([frame.scores for frame in frames])
         persons, place = np.unique(tracks, return_inverse=True)
         seen = np.bincount(place, weights=scores.sum(axis=1, dtype=np.float64))
-        chosen = np.argsort(-seen, kind="stable")[:wanted]
-        kept, everybody = persons[chosen], len(persons)
+        # Somebody without any joint is nobody.
+        everybody = int((seen > 0).sum())
+        chosen = np.argsort(-seen, kind="stable")[: min(wanted, everybody)]
+        kept = persons[chosen]
     if 4 * len(kept) * num_frames * num_joints * (channels + 1) > MAX_BYTES:
         raise _too_long(recording, last - first + 1)
     clip = PoseClip(

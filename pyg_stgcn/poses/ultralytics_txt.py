@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.coordinates import LAYOUTS, Meaning, guess_layout
 from pyg_stgcn.poses.frame_files import FrameFiles
+from pyg_stgcn.poses.person_arrays import NoPersonsError
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton
@@ -91,7 +92,7 @@ def _find_shape(files: FrameFiles, given: Skeleton | None) -> tuple[int, int]:
                 f"{path}: has {length} numbers after the class and the box, which do not fit the "
                 f"joints of {layout}; name the layout as skeleton"
             )
-    raise InputError(f"{files.folder}: none of the files of {files.name!r} has a person in it")
+    raise NoPersonsError(f"{files.folder}: none of the files of {files.name!r} has a person in it")
 
 
 def _read_lines(path: Path) -> list[list[str]]:

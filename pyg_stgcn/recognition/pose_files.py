@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.poses.coordinates import LAYOUTS
 from pyg_stgcn.poses.layout_conversion import convert_layout
 from pyg_stgcn.poses.open_poses import list_recordings, open_poses
+from pyg_stgcn.poses.person_arrays import NoPersonsError
 from pyg_stgcn.poses.pose_clip import PoseClip, clip_windows, collect_clip
-from pyg_stgcn.poses.recording import Recording
+from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.poses.windows import Windows
 from pyg_stgcn.skeletons import Skeleton
 
@@ -62,14 +66,20 @@ def open_for_model(
 
     Raises:
         InputError: The file cannot be read, or lacks joints, coordinates or a size of images that
-            the model needs.
+            the model needs. A file without persons is a recording of one empty frame.
     """
     options = options or PoseOptions()
     skeleton = Skeleton.from_dict(about["skeleton"])
     planar = bool(about["preprocessing"]["has_score"])
-    found = open_poses(
-        path, skeleton=options.skeleton, image_size=options.image_size, fps=options.fps
-    )
+    try:
+        found = open_poses(
+            path,
+            skeleton=options.skeleton or _default_layout(skeleton),
+            image_size=options.image_size,
+            fps=options.fps,
+        )
+    except NoPersonsError:
+        return [_empty_recording(path, skeleton, planar, options.fps)]
     return [_fitted(recording, skeleton, planar) for recording in found]
 
 
@@ -98,6 +108,29 @@ def clips_of_path(
     for file in list_pose_files(path):
         for recording in open_for_model(file, about, options):
             yield from clips_of(recording, options)
+
+
+def _default_layout(skeleton: Skeleton) -> Skeleton | None:
+    """The layout of the model if no pose estimator has one with as many joints."""
+    numbers = {number for layouts in LAYOUTS.values() for number in layouts}
+    return None if skeleton.num_joints in numbers else skeleton
+
+
+def _empty_recording(path: Path, skeleton: Skeleton, planar: bool, fps: float | None) -> Recording:
+    """A recording of one frame without persons."""
+    shape, channels = (0, skeleton.num_joints), 2 if planar else 3
+    frame = Frame(0, np.zeros((*shape, channels), np.float32), np.zeros(shape, np.float32))
+    return Recording(
+        path.stem,
+        path,
+        skeleton,
+        lambda: iter([frame]),
+        num_channels=channels,
+        has_score=True,
+        image_size=(1, 1) if planar else None,
+        fps=fps,
+        num_frames=1,
+    )
 
 
 def _fitted(recording: Recording, skeleton: Skeleton, planar: bool) -> Recording:

@@ -28,7 +28,8 @@ def test_length_and_stride(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2 s/", "/15", "2m", "0", "0s/1s", "1.5/1", "-3", "60/15/5", "nan", "1e3", "200000"]
+    "text",
+    ["", "2 s/", "/15", "2m", "0", "0s/1s", "1.5/1", "-3", "60/15/5", "nan", "1e3", "200000"],
 )
 def test_what_is_no_window(text: str) -> None:
     with pytest.raises(InputError, match="write length/stride"):

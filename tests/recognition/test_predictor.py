@@ -158,11 +158,14 @@ def test_other_units_are_refused(recognizer: Recognizer, dataset: SkeletonDatase
 
 
 def test_what_does_not_fit(recognizer: Recognizer, dataset: SkeletonDataset) -> None:
-    for wrong in (np.ones(5), np.ones((20, 5)), np.ones((20, 7, 3)), ["text"]):
+    for wrong in (np.ones(5), np.ones((20, 5)), np.ones((20, 7, 3)), [[1.0]]):
         with pytest.raises(InputError, match=r"^clip 0: shape"):
             recognizer.predict(wrong)
-    for wrong in (None, 3, "clip.npy", b"", {"x": 1}):
+    for wrong in (None, 3, b"", {"x": 1}):
         with pytest.raises(InputError, match=r"^clips: "):
+            recognizer.predict(wrong)
+    for wrong in ("none.npy", Path("none.npy"), ["none.npy"]):
+        with pytest.raises(InputError, match=r"^none.npy: there is no such file"):
             recognizer.predict(wrong)
     with pytest.raises(InputError, match=r"^clip 1: no array"):
         recognizer.predict([dataset[0], [[1.0], [1.0, 2.0]]])
