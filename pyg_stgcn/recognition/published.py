@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyg_stgcn.datasets.readers.metadata import read_metadata
 from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.files import check_is_file, file_sha256
 from pyg_stgcn.jsonfile import read_text
@@ -111,6 +110,9 @@ def _names_of(
     if isinstance(classes, str | os.PathLike):
         what = f"classes {os.fspath(classes)}"
         if classes in _CLASSES:
+            # Only here: a recogniser itself needs no datasets.
+            from pyg_stgcn.datasets.readers.metadata import read_metadata
+
             names = read_metadata(_CLASSES[str(classes)])
             names = names[:60] if classes == "ntu60" else names
         else:
