@@ -76,8 +76,8 @@ def _draw_timeline(
     axes: Axes, timeline: Timeline, lines: Sequence[int], classes: Sequence[str]
 ) -> None:
     # A gap where nobody is there.
-    seen = timeline.probabilities.any(axis=1)
-    values = np.where(seen[:, None], 100 * timeline.probabilities, np.nan)
+    seen = timeline.probabilities.any(axis=1, keepdims=True)
+    values = np.where(seen, 100 * timeline.probabilities, np.nan)
     for place, number in enumerate(lines):
         style = line_style(place, len(values))
         axes.plot(timeline.times, values[:, number], label=label(classes[number]), **style)

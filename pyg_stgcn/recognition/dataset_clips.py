@@ -42,13 +42,19 @@ def _is_dataset(word: str) -> bool:
 
 
 def open_clips(
-    name: str, skeleton: Skeleton, *, root: str | None = None, source: str | None = None
+    name: str,
+    skeleton: Skeleton,
+    *,
+    given: Skeleton | str | None = None,
+    root: str | None = None,
+    source: str | None = None,
 ) -> SkeletonDataset:
     """All clips of a dataset that has a name, or of a pickle.
 
     Args:
         name: The name, or the path of the pickle.
         skeleton: That of the model, for pickles that do not say theirs.
+        given: The skeleton of a pickle, if the user names it.
         root: Folder of the datasets (default: ``data``; the pickle's own folder).
         source: A local copy of the dataset's archive or raw files.
 
@@ -57,7 +63,9 @@ def open_clips(
     """
     if name in NAMES:
         return DATASETS[name](root or _ROOT, split="all", source=source)
-    return SkeletonPickle(name, root=root, split="all", skip_bad=True, default_skeleton=skeleton)
+    return SkeletonPickle(
+        name, root=root, skeleton=given, split="all", skip_bad=True, default_skeleton=skeleton
+    )
 
 
 def fits(dataset: SkeletonDataset, skeleton: Skeleton) -> bool:

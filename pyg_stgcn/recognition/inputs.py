@@ -97,7 +97,7 @@ class InputReader:
 
     def _open_clips(self, name: str) -> SkeletonDataset:
         options, skeleton = self.options, Skeleton.from_dict(self.about["skeleton"])
-        unused = {"image_size": options.image_size, "max_persons": options.max_persons}
+        unused: dict[str, Any] = {"image_size": options.image_size, "max_persons": options.max_persons}
         if name in NAMES:
             unused["skeleton"] = options.skeleton
         for option, value in unused.items():
@@ -105,7 +105,9 @@ class InputReader:
                 raise InputError(
                     f"{option}: is for pose files, but {name} is a dataset; leave it out"
                 )
-        return open_clips(name, options.skeleton or skeleton, root=self.root, source=self.source)
+        return open_clips(
+            name, skeleton, given=options.skeleton, root=self.root, source=self.source
+        )
 
     def _of_dataset(self, name: str, clip: str | None) -> Iterator[Source]:
         dataset = self._open_clips(name)
