@@ -97,7 +97,10 @@ class InputReader:
 
     def _open_clips(self, name: str) -> SkeletonDataset:
         options, skeleton = self.options, Skeleton.from_dict(self.about["skeleton"])
-        unused: dict[str, Any] = {"image_size": options.image_size, "max_persons": options.max_persons}
+        unused: dict[str, Any] = {
+            "image_size": options.image_size,
+            "max_persons": options.max_persons,
+        }
         if name in NAMES:
             unused["skeleton"] = options.skeleton
         for option, value in unused.items():
