@@ -82,7 +82,7 @@ class LandmarkFileReader:
     def recognises(self, path: Path, head: bytes) -> bool:
         return _is_landmarks(head) and _is_frame(head)
 
-    def open(self, files: FrameFiles, hints: PoseHints) -> Recording:
+    def open_files(self, files: FrameFiles, hints: PoseHints) -> Recording:
         return open_json_files(files, find_people, hints)
 
 

@@ -69,7 +69,7 @@ class MMPoseImageReader:
         person = first_item(head)
         return person is not None and "keypoints" in person and "keypoint_scores" in person
 
-    def open(self, files: FrameFiles, hints: PoseHints) -> Recording:
+    def open_files(self, files: FrameFiles, hints: PoseHints) -> Recording:
         return frame_file_recording(files, _read_image, LAYOUTS, hints)
 
 

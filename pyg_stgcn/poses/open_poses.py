@@ -32,24 +32,22 @@ from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.text import count
 from pyg_stgcn.walk import walk
 
-#: The first reader that recognises a file reads it.
-READERS: tuple[PoseReader, ...] = (
+#: The first reader that recognises a file reads it; the last ones recognise the most.
+READERS: tuple[PoseReader | FrameFileReader, ...] = (
+    OpenPoseReader(),
     AlphaPoseReader(),
     CocoResultsReader(),
     MMPoseReader(),
+    MMPoseImageReader(),
     PickleReader(),
     NpyReader(),
     NpzReader(),
-    CsvReader(),
-    UltralyticsJsonReader(),
-    LandmarkReader(),
     VideoReader(),
-)
-FRAME_FILE_READERS: tuple[FrameFileReader, ...] = (
-    OpenPoseReader(),
-    MMPoseImageReader(),
+    CsvReader(),
     UltralyticsTxtReader(),
+    UltralyticsJsonReader(),
     UltralyticsJsonFileReader(),
+    LandmarkReader(),
     LandmarkFileReader(),
 )
 
@@ -95,10 +93,11 @@ def open_poses(
     head = _read_head(path)
     if head and _is_empty(head):
         raise NoPersonsError(f"{path}: is a list without persons; name a file with persons")
-    if (reader := _reader_of(path, head)) is not None:
+    reader = _reader_of(path, head)
+    if isinstance(reader, FrameFileReader):
+        return [reader.open_files(frame_files(path.parent, [path.name]), hints)]
+    if reader is not None:
         return reader.open(path, hints)
-    if (frame_reader := _frame_file_reader_of(path, head)) is not None:
-        return [frame_reader.open(frame_files(path.parent, [path.name]), hints)]
     refuse_other_formats(path, "a pose file")
     raise InputError(f"{path}: is not a pose file of a known format; {_formats()}")
 
@@ -165,12 +164,12 @@ def _open_frame_files(
     if len(recordings) == 1:
         reader, names = recordings[0]
         files = replace(frame_files(folder, names), name=folder.resolve().name)
-        return [reader.open(files, hints)]
+        return [reader.open_files(files, hints)]
     opened: list[Recording] = []
     empty: list[NoPersonsError] = []
     for reader, names in recordings:
         try:
-            opened.append(reader.open(frame_files(folder, names), hints))
+            opened.append(reader.open_files(frame_files(folder, names), hints))
         except NoPersonsError as error:
             empty.append(error)
     if not opened:
@@ -190,19 +189,19 @@ def _divide(
     recordings: list[tuple[FrameFileReader, list[str]]] = []
     rest: list[Path] = []
     for group in group_names(name for name in names if not name.startswith(".")):
-        if (reader := _frame_file_reader_of_any(folder, group)) is None:
+        if (reader := _frame_file_reader(folder, group)) is None:
             rest += [folder / name for name in group]
         else:
             recordings.append((reader, group))
     return recordings, rest
 
 
-def _frame_file_reader_of_any(folder: Path, names: list[str]) -> FrameFileReader | None:
+def _frame_file_reader(folder: Path, names: list[str]) -> FrameFileReader | None:
     """The reader of the first files that are not empty; three are looked at."""
     heads = ((folder / name, _read_head(folder / name)) for name in names)
     samples = islice(((path, head) for path, head in heads if not _is_empty(head)), 3)
-    readers = (_frame_file_reader_of(path, head) for path, head in samples)
-    return next((reader for reader in readers if reader is not None), None)
+    readers = (_reader_of(path, head) for path, head in samples)
+    return next((reader for reader in readers if isinstance(reader, FrameFileReader)), None)
 
 
 def _is_empty(head: bytes) -> bool:
@@ -222,14 +221,9 @@ def _read_head(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _reader_of(path: Path, head: bytes) -> PoseReader | None:
+def _reader_of(path: Path, head: bytes) -> PoseReader | FrameFileReader | None:
     return next((reader for reader in READERS if reader.recognises(path, head)), None)
 
 
-def _frame_file_reader_of(path: Path, head: bytes) -> FrameFileReader | None:
-    return next((reader for reader in FRAME_FILE_READERS if reader.recognises(path, head)), None)
-
-
 def _formats() -> str:
-    names = [reader.format for reader in READERS] + [one.format for one in FRAME_FILE_READERS]
-    return f"Known formats: {', '.join(names)}"
+    return f"Known formats: {', '.join(reader.format for reader in READERS)}"

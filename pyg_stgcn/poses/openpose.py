@@ -37,7 +37,7 @@ class OpenPoseReader:
     def recognises(self, path: Path, head: bytes) -> bool:
         return _PEOPLE.match(head) is not None
 
-    def open(self, files: FrameFiles, hints: PoseHints) -> Recording:
+    def open_files(self, files: FrameFiles, hints: PoseHints) -> Recording:
         return frame_file_recording(files, _read_file, LAYOUTS, hints)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.frame_files import FrameFiles
@@ -55,6 +55,7 @@ class PoseReader(Protocol):
         """
 
 
+@runtime_checkable
 class FrameFileReader(Protocol):
     """Reader of files that contain one frame each; many of them in a folder are a recording."""
 
@@ -63,7 +64,7 @@ class FrameFileReader(Protocol):
     def recognises(self, path: Path, head: bytes) -> bool:
         """As :meth:`PoseReader.recognises`."""
 
-    def open(self, files: FrameFiles, hints: PoseHints) -> Recording:
+    def open_files(self, files: FrameFiles, hints: PoseHints) -> Recording:
         """As :meth:`PoseReader.open`, for the files of one recording."""
 
 

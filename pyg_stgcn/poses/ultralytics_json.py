@@ -48,7 +48,7 @@ class UltralyticsJsonFileReader:
     def recognises(self, path: Path, head: bytes) -> bool:
         return _KEYPOINTS.search(head) is not None and _is_frame(head)
 
-    def open(self, files: FrameFiles, hints: PoseHints) -> Recording:
+    def open_files(self, files: FrameFiles, hints: PoseHints) -> Recording:
         return open_json_files(files, find_people, hints)
 
 

@@ -46,7 +46,7 @@ class UltralyticsTxtReader:
         is_label = len(numbers) > 2 * _BOX and numbers[0] == int(numbers[0]) >= 0
         return is_label and all(0 <= one <= 1.01 for one in box)
 
-    def open(self, files: FrameFiles, hints: PoseHints) -> Recording:
+    def open_files(self, files: FrameFiles, hints: PoseHints) -> Recording:
         where = str(files.path)
         if hints.image_size is None:
             raise InputError(
