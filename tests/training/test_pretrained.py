@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -10,6 +12,7 @@ from torch import nn
 from pyg_stgcn import Skeleton, create_model
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, pyskl_state_dict
+from pyg_stgcn.recognition import describe
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.training.pretrained import load_pretrained
@@ -157,3 +160,68 @@ def test_fine_tuning_starts_from_the_weights(source: Path, tmp_path: Path) -> No
     for name, value in after.items():
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(value, weights[name], rtol=0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def hands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hands in the plane without scores: two classes, which lie in two places."""
+    rng = np.random.default_rng(0)
+    annotations = []
+    for number in range(16):
+        place = (200, 200) if number % 2 else (400, 250)
+        keypoint = rng.normal(place, 20, (1, 12, 21, 2)).astype(np.float32)
+        annotations.append(
+            {
+                "frame_dir": f"hand{number}",
+                "label": number % 2,
+                "keypoint": keypoint,
+                "total_frames": 12,
+                "img_shape": (480, 640),
+            }
+        )
+    names = [item["frame_dir"] for item in annotations]
+    content = {"split": {"train": names[:10], "val": names[10:]}, "annotations": annotations}
+    path = tmp_path_factory.mktemp("hands") / "hands.pkl"
+    path.write_bytes(pickle.dumps(content))
+    return path
+
+
+def test_published_weights_of_hands_without_scores(
+    hands: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    published = shared_data / "golden" / "published" / "hagrid.pth"
+    config = TrainOptions.of(
+        dataset=str(hands),
+        skeleton="hand21",
+        root=str(tmp_path / "data"),
+        backbone="stgcnpp",
+        channels=64,
+        stages=6,
+        inflate_stages=[6],
+        down_stages=[6],
+        use_score=False,
+        fractions=True,
+        augment={"noise": 0.01, "frame-loss": 0.25},
+        clip_frames=10,
+        epochs=1,
+        batch_size=5,
+        eval_views=1,
+        accelerator="cpu",
+        init=str(published),
+        freeze_backbone=True,
+    )
+    train(config, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    model, expected = run.load_model(), create_model("stgcnpp", pretrained=published)
+    assert_backbone_is(model, expected.state_dict())
+    about = describe(model, run.classes, run.preprocessing)
+    assert about["preprocessing"]["use_score"] is False
+
+
+def test_published_weights_tell_the_options_of_their_network(
+    source: Path, shared_data: Path
+) -> None:
+    published = shared_data / "golden" / "published" / "hagrid.pth"
+    options = r"backbone='stgcnpp', channels=64, stages=6, inflate_stages=\[6\], down_stages=\[6\]"
+    with pytest.raises(InputError, match=rf"hagrid\.pth: .*{options}, use_score=False, stream and"):
+        load_pretrained(model_of(source), published)
