@@ -17,6 +17,7 @@ CHUNK = 1 << 18
 #: Most characters of a value that is read as a whole, such as the persons of one frame.
 MAX_VALUE = 1 << 24
 _SPACE = re.compile(r"[ \t\r\n]*")
+_DELIMITER = re.compile(r"[ \t\r\n,:\]}]")
 _DECODER = json.JSONDecoder()
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxlong, _SHORT.maxstring = 3, 4, 20, 40
@@ -73,12 +74,13 @@ class JsonStream:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
-                if len(self._text) - self._at > MAX_VALUE or not self._read():
+                if not self._read_more():
                     self._fail(error.msg)
                 continue
             except (ValueError, RecursionError) as error:
                 self._fail(str(error))
-            if end < len(self._text) or not self._read():  # A number may go on.
+            # Otherwise, a number may go on in the next block.
+            if _DELIMITER.match(self._text, end) or not self._read_more():
                 self._advance(end)
                 return value
 
@@ -123,6 +125,10 @@ class JsonStream:
     def _advance(self, end: int) -> None:
         self.offset += len(self._text[self._at : end].encode())
         self._at = end
+
+    def _read_more(self) -> bool:
+        """Read on within a value; false at the end of the file, or if the value is too large."""
+        return len(self._text) - self._at <= MAX_VALUE and self._read()
 
     def _read(self) -> bool:
         """Read on; false at the end of the file."""

@@ -62,6 +62,26 @@ def test_every_tenth_frame(tmp_path: Path) -> None:
     assert (recording.step, recording.num_frames) == (10, 6)
 
 
+@pytest.mark.parametrize(("low", "factor"), [(0.0, 1.0), (-1.0, 2.0)])
+def test_coordinates_relative_to_the_image_become_pixels(
+    tmp_path: Path, low: float, factor: float
+) -> None:
+    """OpenPose writes them from 0 to 1, or from -1 to 1, if ``--keypoint_scale`` asks for it."""
+    points = np.random.default_rng(0).random((18, 2)) * [640, 480]
+    scaled = points / [640, 480] * factor + low
+    values = np.concatenate([scaled, np.full((18, 1), 0.5)], axis=1)
+    values[3] = [low, low, 0]
+    path = write(tmp_path / "1.json", person(values.ravel().tolist()))
+    if low == 0:
+        with pytest.raises(InputError, match=r"fractions of the image.*image_size"):
+            open_poses(path)
+    (recording,) = open_poses(path, image_size=(480, 640))
+    (frame,) = recording.frames()
+    points[3] = 0
+    np.testing.assert_allclose(frame.joints[0], points, rtol=1e-4)
+    assert recording.image_size == (480, 640)
+
+
 def test_layouts_keys_and_identities(tmp_path: Path) -> None:
     write(tmp_path / "new" / "1.json", person(body(1, 25), person_id=[4]))
     write(tmp_path / "old" / "1.json", person(body(1), "pose_keypoints", person_id=[-1]))
