@@ -107,7 +107,8 @@ def find_people(item: Any, given: Skeleton | None) -> list[RawPerson]:
         for key in keys:
             if item.get(key) and (people := find_people(item[key], given)):
                 return _with_tracks(people, item)
-        if hands := _find_hands(item, given):
+        # Where a body is missed in a frame, its hands are not persons instead.
+        if not any(key in item for key in keys) and (hands := _find_hands(item, given)):
             return hands
     return []
 
