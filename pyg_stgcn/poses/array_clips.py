@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.array_axes import order_axes
-from pyg_stgcn.poses.coordinates import Meaning, find_meaning
+from pyg_stgcn.poses.coordinates import Meaning, find_meaning, has_joints
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton
@@ -74,7 +74,7 @@ def array_recording(
         axes = array.shape[order.index("C")]
     clip = ArrayClip(keypoints, scores)
     num_frames = keypoints.shape[1]
-    sample = clip.frames(slice(None, None, max(1, num_frames // _SAMPLE)))
+    sample = _sample(clip)
     meaning, skeleton = find_meaning(
         sample.reshape(-1, *sample.shape[2:]),
         hints.skeleton,
@@ -102,6 +102,17 @@ def array_recording(
         fps=hints.fps,
         num_frames=num_frames,
     )
+
+
+def _sample(clip: ArrayClip) -> NDArray[np.float64]:
+    """Frames from the whole clip; where no joint is in these, the first ones with a joint."""
+    num_frames = clip.keypoints.shape[1]
+    sample = clip.frames(slice(None, None, max(1, num_frames // _SAMPLE)))
+    start = 0
+    while not has_joints(sample) and start < num_frames:
+        sample = clip.frames(slice(start, start + _SAMPLE))
+        start += _SAMPLE
+    return sample
 
 
 def _order_scores(

@@ -152,6 +152,7 @@ def find_meaning(
         )
     known = known.astype(np.float64)
     unit = _find_unit(known[:, :2])
+    has_negative = _has_negative(known[:, :2])
     if axes is None:
         name = _likely_layout(sample.shape[1]) if given is None else given.name
         axes, score = _find_channels(known, name, unit == "pixels" or image_size is not None, where)
@@ -161,7 +162,7 @@ def find_meaning(
             "%s: all scores are 0, as if they had never been filled; they are ignored", where
         )
         score = None
-    if axes == 3 and (skeleton.name not in RELATIVE_DEPTH or unit == "centred"):
+    if axes == 3 and (skeleton.name not in RELATIVE_DEPTH or has_negative):
         return Meaning(3, score, root=_find_root(sample[..., :3], skeleton)), skeleton
     if unit == "pixels":
         return Meaning(2, score, image_size=image_size), skeleton
@@ -179,6 +180,11 @@ def find_meaning(
     logger.info("%s: x and y are relative to the centre of the image or the body", where)
     root = None if half_centred else _find_root(sample[..., :2], skeleton)
     return Meaning(2, score, offset, scale, (height, width), root), skeleton
+
+
+def has_joints(values: NDArray[Any]) -> bool:
+    """Whether any joint of raw numbers ``[*, K]`` is not missing."""
+    return bool((np.isfinite(values).all(axis=-1) & (values[..., :2] != 0).any(axis=-1)).any())
 
 
 def guess_layout(num_joints: int, axes: int, where: str, given: Skeleton | None) -> Skeleton:
@@ -244,8 +250,12 @@ def _find_channels(
 def _find_unit(points: NDArray[np.float64]) -> str:
     if (np.abs(points) > MAX_UNITS).any(axis=1).mean() > _MAX_OUTSIDE:
         return "pixels"
-    # A whole side of the body lies at negative x, or the upper half at negative y.
-    return "centred" if (points < 0).mean(axis=0).max() > _MAX_OUTSIDE else "fractions"
+    return "centred" if _has_negative(points) else "fractions"
+
+
+def _has_negative(points: NDArray[np.float64]) -> bool:
+    """Whether a side of the body lies at negative x, or its upper half at negative y."""
+    return bool((points < 0).mean(axis=0).max() > _MAX_OUTSIDE)
 
 
 def _find_root(sample: NDArray[Any], skeleton: Skeleton) -> int | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.poses.coordinates import Meaning, find_meaning
+from pyg_stgcn.poses.coordinates import Meaning, find_meaning, has_joints
 from pyg_stgcn.poses.frame_names import check_numbers, common_step
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
@@ -92,16 +92,24 @@ def _read_header(path: Path, given: Skeleton | None) -> Table:
     return Table(path, delimiter, columns, names, start, len(header))
 
 
-def _sample(table: Table, found: list[Rows]) -> NDArray[np.float64]:
+def _sample(table: Table, recordings: list[Rows]) -> NDArray[np.float64]:
     """Persons of some rows of a table, as :math:`(M, V, K)`."""
-    offsets = np.concatenate([rows.offsets for rows in found])
-    numbers = np.concatenate([rows.rows for rows in found])
+    offsets = np.concatenate([rows.offsets for rows in recordings])
+    numbers = np.concatenate([rows.rows for rows in recordings])
     every = max(1, len(offsets) // _SAMPLE)
-    persons = []
+    chosen = np.zeros(len(offsets), bool)
+    chosen[::every] = True
+    order = np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)])
+    persons: list[NDArray[np.float64]] = []
+    found_joint = False
     with table.path.open("rb") as file:
-        for offset, row in zip(offsets[::every].tolist(), numbers[::every].tolist(), strict=True):
+        for offset, row in zip(offsets[order].tolist(), numbers[order].tolist(), strict=True):
+            # Beyond the sample, until a joint is found.
+            if len(persons) >= chosen.sum() and found_joint:
+                break
             file.seek(offset)
             persons.append(table.numbers(file.readline(), row))
+            found_joint = found_joint or has_joints(persons[-1])
     return np.concatenate(persons)
 
 
@@ -155,7 +163,7 @@ def _tracks(
     tracks = np.repeat(rows.tracks[which], persons) * persons + np.tile(
         np.arange(persons), which.stop - which.start
     )
-    return None if (tracks < 0).any() else tracks[seen]
+    return np.where(tracks < 0, -1, tracks)[seen]
 
 
 def _check_tracks(table: Table, rows: Rows) -> None:

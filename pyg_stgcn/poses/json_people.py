@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.poses.coordinates import Meaning, find_meaning
+from pyg_stgcn.poses.coordinates import find_meaning
 from pyg_stgcn.poses.frame_files import FrameFiles
 from pyg_stgcn.poses.frame_names import check_numbers, common_step
 from pyg_stgcn.poses.json_stream import JsonStream
@@ -126,7 +126,7 @@ def _read_items(path: Path, facts: dict[str, Any]) -> Iterator[tuple[int, Any]]:
         elif stream.peek() == "{":
             yield from _read_members(stream, facts)
         else:
-            for number, item in enumerate(_values(stream)):
+            for number, item in enumerate(_list_items(stream)):
                 yield _number(item, number), item
 
 
@@ -136,7 +136,7 @@ def is_lines(head: bytes) -> bool:
     return bool(rest.strip()) and find_frame(first) is not None
 
 
-def _values(stream: JsonStream) -> Iterator[Any]:
+def _list_items(stream: JsonStream) -> Iterator[Any]:
     for _ in stream.items():
         yield stream.value()
 
@@ -148,7 +148,7 @@ def _read_members(stream: JsonStream, facts: dict[str, Any]) -> Iterator[tuple[i
         numbered = _FRAME_NAME.fullmatch(key)
         if key in _LIST_KEYS and stream.peek() == "[":
             has_frames = True
-            for number, item in enumerate(_values(stream)):
+            for number, item in enumerate(_list_items(stream)):
                 yield _number(item, number), item
         elif key in _LIST_KEYS and stream.peek() == "{":
             has_frames = True
@@ -192,9 +192,9 @@ def _recording(
     facts: dict[str, Any],
 ) -> Recording:
     def people() -> Iterator[tuple[int, list[RawPerson]]]:
-        last = -1
+        last = None
         for number, group in groupby(items(), itemgetter(0)):
-            if number <= last:
+            if last is not None and number <= last:
                 raise InputError(
                     f"{path}: frame {number} comes after frame {last}; sort the frames"
                 )
@@ -206,7 +206,7 @@ def _recording(
                 raise InputError(f"{path}: frame {number}: {error}") from None
 
     skeleton = hints.skeleton
-    numbers, sample = _survey(path, people())
+    numbers, sample, has_tracks = _survey(path, people())
     check_numbers(path, numbers[0], numbers[-1])
     if "height" in facts and "width" in facts:
         hints = replace(hints, image_size=(facts["height"], facts["width"]))
@@ -223,7 +223,12 @@ def _recording(
 
     def frames() -> Iterator[Frame]:
         for number, found in people():
-            yield _frame(number, found, sample[0], meaning, skeleton, f"{path}: frame {number}")
+            where = f"{path}: frame {number}"
+            joints, scores, seen = meaning.convert(
+                _values(found, sample[0], where), skeleton, where
+            )
+            tracks = distinct_tracks([person.track for person in found])[seen]
+            yield Frame(number, joints, scores, tracks if has_tracks else None)
 
     step = common_step(np.array(numbers))
     return Recording(
@@ -242,13 +247,14 @@ def _recording(
 
 def _survey(
     path: Path, people: Iterable[tuple[int, list[RawPerson]]]
-) -> tuple[list[int], list[RawPerson]]:
-    """The numbers of all frames, and persons from the whole recording."""
+) -> tuple[list[int], list[RawPerson], bool]:
+    """The numbers of all frames, persons from the whole recording, and whether any is tracked."""
     numbers: list[int] = []
     sample: list[RawPerson] = []
-    every = 1
+    every, has_tracks = 1, False
     for count, (number, found) in enumerate(people):
         numbers.append(number)
+        has_tracks = has_tracks or any(person.track is not None for person in found)
         if count % every == 0:
             sample += found
         if len(sample) > _SAMPLE:
@@ -256,29 +262,27 @@ def _survey(
     if not sample:
         raise InputError(f"{path}: has no person in any of its {len(numbers)} frames")
     first = sample[0]
-    return numbers, [one for one in sample if one.values.shape == first.values.shape]
+    alike = [one for one in sample if one.values.shape == first.values.shape]
+    return numbers, alike, has_tracks
 
 
-def _frame(
-    number: int,
-    found: list[RawPerson],
-    first: RawPerson,
-    meaning: Meaning,
-    skeleton: Skeleton,
-    where: str,
-) -> Frame:
+def _values(found: list[RawPerson], first: RawPerson, where: str) -> NDArray[np.float64]:
+    """The raw numbers of the persons of a frame, as :math:`(M, V, K)`."""
     for person in found:
         if person.values.shape != first.values.shape or person.channels != first.channels:
             raise InputError(
                 f"{where}: a person has {_described(person)}, while others have "
                 f"{_described(first)}; put recordings of different kinds into different files"
             )
-    values = np.array([person.values for person in found]).reshape(-1, *first.values.shape)
-    joints, scores, seen = meaning.convert(values, skeleton, where)
-    ids = [person.track for person, is_seen in zip(found, seen, strict=True) if is_seen]
-    known = [one for one in ids if one is not None]
-    has_tracks = bool(known) and len(set(known)) == len(ids)
-    return Frame(number, joints, scores, np.array(known, np.int64) if has_tracks else None)
+    return np.array([person.values for person in found]).reshape(-1, *first.values.shape)
+
+
+def distinct_tracks(tracks: Sequence[int | None]) -> NDArray[np.int64]:
+    """Identities of the persons of a frame; -1 where it is unknown, or another person has it."""
+    found: list[int] = []
+    for track in tracks:
+        found.append(-1 if track is None or track in found else track)
+    return np.array(found, np.int64)
 
 
 def _described(person: RawPerson) -> str:

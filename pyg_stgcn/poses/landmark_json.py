@@ -103,14 +103,12 @@ def find_people(item: Any, given: Skeleton | None) -> list[RawPerson]:
         return [person for one in item for person in find_people(one, given)]
     if not isinstance(item, Mapping):
         return []
-    for keys in (_IMAGE_KEYS, _SPACE_KEYS):
-        for key in keys:
-            if item.get(key) and (people := find_people(item[key], given)):
-                return _with_tracks(people, item)
-        # Where a body is missed in a frame, its hands are not persons instead.
-        if not any(key in item for key in keys) and (hands := _find_hands(item, given)):
-            return hands
-    return []
+    keys = [key for key in (*_IMAGE_KEYS, *_SPACE_KEYS) if key in item]
+    for key in keys:
+        if people := find_people(item[key], given):
+            return _with_tracks(people, item)
+    # Where a body is missed in a frame, its hands are not persons instead.
+    return [] if keys else _find_hands(item, given)
 
 
 def _find_hands(item: Mapping[str, Any], given: Skeleton | None) -> list[RawPerson]:

@@ -39,7 +39,6 @@ READERS: tuple[PoseReader | FrameFileReader, ...] = (
     CocoResultsReader(),
     MMPoseReader(),
     MMPoseImageReader(),
-    PickleReader(),
     NpyReader(),
     NpzReader(),
     VideoReader(),
@@ -49,6 +48,7 @@ READERS: tuple[PoseReader | FrameFileReader, ...] = (
     UltralyticsJsonFileReader(),
     LandmarkReader(),
     LandmarkFileReader(),
+    PickleReader(),
 )
 
 _LOG = logging.getLogger(__name__)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.coordinates import LAYOUTS, Meaning, guess_layout
 from pyg_stgcn.poses.frame_files import FrameFiles
+from pyg_stgcn.poses.json_people import distinct_tracks
 from pyg_stgcn.poses.person_arrays import NoPersonsError
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
@@ -18,6 +18,8 @@ from pyg_stgcn.skeletons import Skeleton
 
 #: Class and box: centre, width and height.
 _BOX = 5
+#: Files that tell whether persons have identities.
+_SAMPLE = 64
 #: Numbers of joints, in the order in which they are tried: most models find COCO's.
 _COUNTS = (17, *(number for number in LAYOUTS[2] if number != 17))
 
@@ -54,6 +56,7 @@ class UltralyticsTxtReader:
                 "image_size, the height and width of the video in pixels"
             )
         joints, channels = _find_shape(files, hints.skeleton)
+        has_tracks = _has_tracks(files, _BOX + joints * channels)
         skeleton = guess_layout(joints, 2, where, hints.skeleton)
         score = 2 if channels == 3 else None
         scale = hints.image_size[::-1]
@@ -61,7 +64,8 @@ class UltralyticsTxtReader:
 
         def frames() -> Iterator[Frame]:
             for number, path in zip(files.numbers.tolist(), files.paths(), strict=True):
-                yield _read_frame(number, path, meaning, skeleton, channels)
+                frame = _read_frame(number, path, meaning, skeleton, channels)
+                yield frame if has_tracks else frame._replace(tracks=None)
 
         return Recording(
             files.name,
@@ -122,14 +126,18 @@ def _read_frame(
     if channels == 3:  # Labels for training call a visible joint 2.
         values[..., 2] = np.minimum(values[..., 2], 1)
     joints, scores, seen = meaning.convert(values, skeleton, str(path))
-    return Frame(number, joints, scores, _read_tracks(lines, end, seen))
+    tracks = distinct_tracks([_read_track(words, end) for words in lines])
+    return Frame(number, joints, scores, tracks[seen])
 
 
-def _read_tracks(
-    lines: list[list[str]], end: int, seen: NDArray[np.bool_]
-) -> NDArray[np.int64] | None:
-    """Identity of the persons: the last number, if it is a whole one after the keypoints."""
-    ids = [words[-1] if len(words) > end else "" for words in lines]
-    if not ids or not all(map(str.isdigit, ids)) or len(set(ids)) < len(ids):
-        return None
-    return np.array(ids, np.int64)[seen]
+def _read_track(words: list[str], end: int) -> int | None:
+    """Identity of a person: the last number, if it is a whole one after the keypoints."""
+    return int(words[-1]) if len(words) > end and words[-1].isdigit() else None
+
+
+def _has_tracks(files: FrameFiles, end: int) -> bool:
+    """Whether persons have identities; files from the whole recording are looked at."""
+    paths = list(files.paths())
+    some = paths[:: max(1, len(paths) // _SAMPLE)]
+    lines = (words for path in some for words in _read_lines(path))
+    return any(_read_track(words, end) is not None for words in lines)

@@ -266,3 +266,17 @@ def test_a_long_array_stays_on_disk(tmp_path: Path) -> None:
     frames = recording.frames()
     assert np.array_equal(next(frames).joints[0], CLIP[0, 0, :, :2].astype(np.float32))
     assert recording.num_frames == 4_000_000
+
+
+def test_hands_in_millimetres_stay_in_space(tmp_path: Path) -> None:
+    hands = RNG.uniform(-90, 90, (T, 21, 3))
+    (recording,) = open_poses(save(tmp_path, hands))
+    assert (recording.skeleton.name, recording.num_channels) == ("hand21", 3)
+
+
+def test_a_person_seen_in_few_frames_tells_the_unit_too(tmp_path: Path) -> None:
+    clip = np.zeros((2000, 17, 2))
+    clip[1001] = pixels(17)
+    (recording,) = open_poses(save(tmp_path, clip))
+    found = [frame.number for frame in recording.frames() if len(frame.joints)]
+    assert found == [1001]

@@ -229,8 +229,16 @@ def test_identities_in_words_and_unknown_ones(tmp_path: Path) -> None:
     rows[4][1] = ""
     (recording,) = open_poses(write(tmp_path / "b.csv", header, rows))
     tracks = [frame.tracks for frame in recording.frames()]
-    assert tracks[2] is None
+    assert np.array_equal(tracks[2], [-1, 1])
     assert np.array_equal(tracks[3], [0, 1])
+
+
+def test_a_person_seen_in_few_rows_tells_the_unit_too(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [[number, 0, *[""] * 51] for number in range(2000)]
+    rows[1001] = [1001, *rows_of(CLIP)[0][1:]]
+    path = write(tmp_path / "a.csv", ["frame", "person", *columns("{joint}_{part}")], rows)
+    (recording,) = open_poses(path)
+    assert [frame.number for frame in recording.frames() if len(frame.joints)] == [1001]
 
 
 @pytest.mark.parametrize("individuals", [1, 2])

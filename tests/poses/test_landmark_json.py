@@ -170,6 +170,16 @@ def test_hands_are_persons(tmp_path: Path, content: Any, tracks: list[int] | Non
         assert (None if frame.tracks is None else frame.tracks.tolist()) == tracks
 
 
+def test_hands_are_not_taken_for_a_body(tmp_path: Path) -> None:
+    content = [
+        {"pose_landmarks": body, "left_hand_landmarks": hand}
+        for body, (hand, _) in zip([*FRAMES[:4], None], MEDIAPIPE, strict=True)
+    ]
+    (recording,) = open_poses(save(tmp_path, content), image_size=SIZE)
+    assert recording.skeleton.name == "blazepose33"
+    assert [len(frame.joints) for frame in recording.frames()] == [1, 1, 1, 1, 0]
+
+
 def test_visibility_of_hands_is_never_filled(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -68,6 +68,15 @@ def test_labels(tmp_path: Path, rest: tuple[object, ...], tracks: list[int] | No
         open_poses(folder)
 
 
+def test_frames_before_the_tracker_knew_anyone(tmp_path: Path) -> None:
+    folder = write_labels(tmp_path / "labels", lambda number, person: label(person, number + 5))
+    (folder / "walk_1.txt").write_text(label(CLIP[0, 0]) + "\n")
+    (folder / "walk_2.txt").write_text(f"{label(CLIP[1, 0], 5)}\n{label(CLIP[1, 1], 5)}\n")
+    frames = open_poses(folder, image_size=(HEIGHT, WIDTH))[0].frames()
+    tracks = [frame.tracks.tolist() for frame in frames if frame.tracks is not None]
+    assert tracks == [[-1], [5, -1], [5, 6], [5, 6]]
+
+
 def test_labels_without_scores_and_of_other_layouts(tmp_path: Path) -> None:
     folder = write_labels(tmp_path / "a", lambda _, person: label(person, scores=False))
     (recording,) = open_poses(folder, image_size=(HEIGHT, WIDTH))
