@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.poses.person_rows import PersonRows, RowCollector, fill_clip, most_seen, rows_of
 from pyg_stgcn.poses.recording import Frame, Recording
-from pyg_stgcn.poses.tracking import track, tracks_of
+from pyg_stgcn.poses.tracking import track
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.text import count
 
@@ -103,23 +105,23 @@ def collect_clip(recording: Recording, *, max_persons: int | None = None) -> Pos
             :func:`~pyg_stgcn.poses.tracking.track`.
     """
     wanted = _check_persons(max_persons)
-    frames: list[Frame] = []
-    size = 0
-    for frame in _steady(recording):
-        size += frame.joints.nbytes + frame.scores.nbytes
-        if size > MAX_BYTES:
-            raise _too_long(recording, frame.number - frames[0].number + 1)
-        frames.append(frame)
-    if not frames:
+    rows = RowCollector()
+    first = last = None
+    for frame in _without_large_gaps(track(recording).frames(), recording):
+        first, last = frame.number if first is None else first, frame.number
+        if len(frame.joints):
+            rows.add(frame)
+        if rows.nbytes > MAX_BYTES:
+            raise _too_long(recording, first, last)
+    if first is None or last is None:
         raise InputError(f"{recording.path}: there are no frames in it")
-    first, last = frames[0].number, frames[-1].number
-    clip, left_out = _to_clip(recording, frames, first, last, wanted)
+    clip, left_out = _to_clip(recording, rows.blocks(), first, last, wanted)
     if left_out:
         logger.info(
-            "%s: the %s seen most of %s are kept (max_persons)",
+            "%s: the %s seen most are kept, %d more left out (max_persons)",
             recording.path,
             count(wanted, "person"),
-            count(wanted + left_out, "person"),
+            left_out,
         )
     return clip
 
@@ -151,72 +153,63 @@ def clip_windows(
 
 
 def _windows(recording: Recording, length: int, stride: int, wanted: int) -> Iterator[PoseClip]:
+    """Windows whose length and stride are in numbers of frames."""
     buffer: deque[Frame] = deque()
-    start, size, last = None, 0, 0
-    for frame in _steady(recording):
+    start, last, nbytes = None, 0, 0
+
+    def window(first: int, last: int) -> PoseClip:
+        frames = [frame for frame in buffer if frame.number <= last]
+        blocks = [rows_of(frames)] if frames else []
+        return _to_clip(recording, blocks, first, last, wanted)[0]
+
+    for frame in _without_large_gaps(track(recording).frames(), recording):
         start = frame.number if start is None else start
         while frame.number >= start + length:
-            yield _to_clip(recording, buffer, start, start + length - recording.step, wanted)[0]
+            yield window(start, start + length - recording.step)
             start += stride
             while buffer and buffer[0].number < start:
-                gone = buffer.popleft()
-                size -= gone.joints.nbytes + gone.scores.nbytes
+                nbytes -= _nbytes(buffer.popleft())
         last = frame.number
-        if last >= start:
+        if last >= start and len(frame.joints):
             buffer.append(frame)
-            size += frame.joints.nbytes + frame.scores.nbytes
-            if size > MAX_BYTES:
-                raise _too_long(recording, last - start + 1)
+            nbytes += _nbytes(frame)
+            if nbytes > MAX_BYTES:
+                raise _too_long(recording, start, last)
     if start is None:
         raise InputError(f"{recording.path}: there are no frames in it")
     if last >= start:
-        yield _to_clip(recording, buffer, start, last, wanted)[0]
+        yield window(start, last)
 
 
-def _steady(recording: Recording) -> Iterator[Frame]:
-    """Tracked frames whose numbers grow in the recording's steps."""
-    first = last = None
-    for frame in track(recording).frames():
-        number = frame.number
-        first = number if first is None else first
-        if (number - first) % recording.step:
+def _nbytes(frame: Frame) -> int:
+    return frame.joints.nbytes + frame.scores.nbytes
+
+
+def _without_large_gaps(frames: Iterator[Frame], recording: Recording) -> Iterator[Frame]:
+    last = None
+    for frame in frames:
+        if last is not None and frame.number - last > MAX_GAP_FRAMES * recording.step:
             raise InputError(
-                f"{recording.path}: frame {number:,} is not a multiple of {recording.step} after "
-                f"frame {first:,}, the first; number the frames evenly"
+                f"{recording.path}: after frame {last:,} comes frame {frame.number:,}; a gap may "
+                f"have {MAX_GAP_FRAMES:,} frames at most: number the frames one after the other"
             )
-        if last is not None and number - last > MAX_GAP_FRAMES * recording.step:
-            raise InputError(
-                f"{recording.path}: after frame {last:,} comes frame {number:,}; a gap may have "
-                f"{MAX_GAP_FRAMES:,} frames at most: number the frames one after the other"
-            )
-        last = number
+        last = frame.number
         yield frame
 
 
 def _to_clip(
-    recording: Recording, frames: Iterable[Frame], first: int, last: int, wanted: int
+    recording: Recording, blocks: list[PersonRows], first: int, last: int, wanted: int
 ) -> tuple[PoseClip, int]:
-    """A clip of the persons who are seen most, and the number of those left out."""
-    frames = [frame for frame in frames if first <= frame.number <= last and len(frame.joints)]
-    num_frames = (last - first) // recording.step + 1
-    num_joints, channels = recording.skeleton.num_joints, recording.num_channels
-    kept, everybody = np.zeros(0, dtype=np.int64), 0
-    if frames:
-        tracks = np.concatenate([tracks_of(frame) for frame in frames])
-        scores = np.concatenate([frame.scores for frame in frames])
-        persons, place = np.unique(tracks, return_inverse=True)
-        seen = np.bincount(place, weights=scores.sum(axis=1, dtype=np.float64))
-        # Somebody without any joint is nobody.
-        everybody = int((seen > 0).sum())
-        chosen = np.argsort(-seen, kind="stable")[: min(wanted, everybody)]
-        kept = persons[chosen]
-    if 4 * len(kept) * num_frames * num_joints * (channels + 1) > MAX_BYTES:
-        raise _too_long(recording, last - first + 1)
+    """A clip of the persons who are seen most, and the number of the others."""
+    tracks, left_out = most_seen(blocks, wanted)
+    shape = (len(tracks), (last - first) // recording.step + 1, recording.skeleton.num_joints)
+    if 4 * math.prod(shape) * (recording.num_channels + 1) > MAX_BYTES:
+        raise _too_long(recording, first, last)
     clip = PoseClip(
         name=recording.name,
-        joints=np.zeros((len(kept), num_frames, num_joints, channels), dtype=np.float32),
-        scores=np.zeros((len(kept), num_frames, num_joints), dtype=np.float32),
-        tracks=kept,
+        joints=np.zeros((*shape, recording.num_channels), dtype=np.float32),
+        scores=np.zeros(shape, dtype=np.float32),
+        tracks=tracks,
         first_frame=first,
         step=recording.step,
         skeleton=recording.skeleton,
@@ -224,25 +217,14 @@ def _to_clip(
         fps=recording.fps,
         has_score=recording.has_score,
     )
-    if frames:
-        slot = np.full(len(persons), -1)
-        slot[chosen] = np.arange(len(chosen))
-        lengths = [len(frame.joints) for frame in frames]
-        numbers = np.repeat([frame.number for frame in frames], lengths)
-        person, time = slot[place], (numbers - first) // recording.step
-        # Of two poses with one number in one frame, the one with the higher scores comes last.
-        order = np.argsort(scores.sum(axis=1), kind="stable")
-        order = order[person[order] >= 0]
-        joints = np.concatenate([frame.joints for frame in frames])
-        clip.joints[person[order], time[order]] = joints[order]
-        clip.scores[person[order], time[order]] = scores[order]
-    return clip, everybody - len(kept)
+    fill_clip(blocks, tracks, first, recording.step, clip.joints, clip.scores)
+    return clip, left_out
 
 
-def _too_long(recording: Recording, num_frames: int) -> InputError:
+def _too_long(recording: Recording, first: int, last: int) -> InputError:
     return InputError(
-        f"{recording.path}: {num_frames:,} frames are too long for one clip in memory (more than "
-        f"{MAX_BYTES / 2**30:g} GiB); read windows of it, or cut it"
+        f"{recording.path}: frames {first:,} to {last:,} do not fit into one clip (of at most "
+        f"{MAX_BYTES / 2**30:g} GiB); read shorter windows of it, or cut it"
     )
 
 

@@ -77,15 +77,13 @@ def select_persons(frame: Frame, persons: NDArray[np.generic]) -> Frame:
 
 def _number_persons(recording: Recording) -> Iterator[Frame]:
     tracker, others = PoseTracker(recording.step), PoseTracker(recording.step, _UNNUMBERED)
-    duplicates, last, numbered = 0, None, False
-    for frame in recording.frames():
-        _check_frame(frame, last, recording)
-        last = frame.number
+    duplicates, numbered = 0, False
+    for frame in _checked_frames(recording):
         present = frame.scores.max(axis=1, initial=0) > 0
         if not present.all():
             frame = select_persons(frame, present)
         if frame.tracks is None and not numbered:
-            tracks = tracker.update(last, frame.joints, frame.scores)
+            tracks = tracker.update(frame.number, frame.joints, frame.scores)
         else:
             numbered = True
             tracks = _number_rest(frame, others)
@@ -109,10 +107,32 @@ def _number_rest(frame: Frame, tracker: PoseTracker) -> NDArray[np.int64]:
     return tracks
 
 
-def _check_frame(frame: Frame, last: int | None, recording: Recording) -> None:
-    where = f"{recording.path}: frame {frame.number:,}"
-    if last is not None and frame.number <= last:
-        raise InputError(f"{where} comes after frame {last:,}; sort the frames by their numbers")
+def _checked_frames(recording: Recording) -> Iterator[Frame]:
+    first = last = None
+    for frame in recording.frames():
+        where = f"{recording.path}: frame {frame.number:,}"
+        first = frame.number if first is None else first
+        if last is not None and frame.number <= last:
+            raise InputError(
+                f"{where} comes after frame {last:,}; sort the frames by their numbers"
+            )
+        if (frame.number - first) % recording.step:
+            raise InputError(
+                f"{where} is not a multiple of {recording.step} after frame {first:,}, the first; "
+                "number the frames evenly"
+            )
+        _check_persons(frame, recording, where)
+        last = frame.number
+        yield frame
+
+
+def _check_persons(frame: Frame, recording: Recording, where: str) -> None:
+    shape = (len(frame.joints), recording.skeleton.num_joints)
+    if frame.scores.shape != shape or frame.joints.shape != (*shape, recording.num_channels):
+        raise InputError(
+            f"{where}: joints {frame.joints.shape} and scores {frame.scores.shape} are not those "
+            f"of {shape[1]} joints with {recording.num_channels} coordinates"
+        )
     if len(frame.joints) > MAX_PERSONS_IN_FRAME:
         raise InputError(
             f"{where} has {len(frame.joints):,} persons; at most {MAX_PERSONS_IN_FRAME:,} can be "
