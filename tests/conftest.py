@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import pickle
 import random
@@ -165,6 +166,48 @@ def start_file_server() -> Iterator[Callable[[], FileServer]]:
 def file_server(start_file_server: Callable[[], FileServer]) -> FileServer:
     """A file server on this machine that sends one file for every address."""
     return start_file_server()
+
+
+class Children:
+    """Run functions in forked processes."""
+
+    def __init__(self) -> None:
+        if "fork" not in multiprocessing.get_all_start_methods():
+            pytest.skip("this system cannot fork processes")
+        self._context = multiprocessing.get_context("fork")
+        self._processes: list[Any] = []
+        self._results = self._context.Queue()
+
+    def start(self, function: Callable[[], Any]) -> Any:
+        def run() -> None:
+            try:
+                self._results.put(function())
+            except Exception as error:
+                self._results.put(error)
+
+        process = self._context.Process(target=run)
+        process.start()
+        self._processes.append(process)
+        return process
+
+    def result(self) -> Any:
+        """The result of one of the processes, or its error."""
+        return self._results.get(timeout=240)
+
+    def event(self) -> Any:
+        return self._context.Event()
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.join(timeout=20)
+            process.kill()
+
+
+@pytest.fixture
+def children() -> Iterator[Children]:
+    children = Children()
+    yield children
+    children.stop()
 
 
 @pytest.fixture(scope="session")

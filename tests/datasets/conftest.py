@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
 import pickle
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
@@ -90,45 +89,3 @@ def recording(*frames: Mapping[int, np.ndarray]) -> bytes:
 @pytest.fixture
 def make_recording() -> Callable[..., bytes]:
     return recording
-
-
-class Children:
-    """Run functions in forked processes."""
-
-    def __init__(self) -> None:
-        if "fork" not in multiprocessing.get_all_start_methods():
-            pytest.skip("this system cannot fork processes")
-        self._context = multiprocessing.get_context("fork")
-        self._processes: list[Any] = []
-        self._results = self._context.Queue()
-
-    def start(self, function: Callable[[], Any]) -> Any:
-        def run() -> None:
-            try:
-                self._results.put(function())
-            except Exception as error:
-                self._results.put(error)
-
-        process = self._context.Process(target=run)
-        process.start()
-        self._processes.append(process)
-        return process
-
-    def result(self) -> Any:
-        """The result of one of the processes, or its error."""
-        return self._results.get(timeout=240)
-
-    def event(self) -> Any:
-        return self._context.Event()
-
-    def stop(self) -> None:
-        for process in self._processes:
-            process.join(timeout=20)
-            process.kill()
-
-
-@pytest.fixture
-def children() -> Iterable[Children]:
-    children = Children()
-    yield children
-    children.stop()

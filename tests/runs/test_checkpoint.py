@@ -4,10 +4,11 @@ import io
 import os
 import random
 import resource
-import subprocess
+import signal
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,29 +28,23 @@ def test_round_trip_replaces_the_old_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files with setrlimit")
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, children: Any) -> None:
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"step": 1}, path)
     before = path.read_bytes()
-    code = (
-        "import sys, torch; from pathlib import Path\n"
-        "from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO\n"
-        "path = Path(sys.argv[1])\n"
-        "writer = AtomicCheckpointIO({path: path.with_name('previous.ckpt')})\n"
-        "try: writer.save_checkpoint({'w': torch.zeros(100_000)}, path)\n"
-        "except OSError as error: print(error.filename)"
-    )
 
-    def limit() -> None:
-        import signal
-
+    def write() -> object:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+        writer = AtomicCheckpointIO({path: path.with_name("previous.ckpt")})
+        try:
+            writer.save_checkpoint({"w": torch.zeros(100_000)}, path)
+        except OSError as error:
+            return error.filename
+        return "written"
 
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], preexec_fn=limit, capture_output=True, text=True
-    )
-    assert done.stdout.strip() == str(path), done.stderr
+    children.start(write)
+    assert children.result() == str(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,23 +140,19 @@ def test_a_model_that_the_weights_are_not_of(
         Run.open(run).load_model()
 
 
-def test_no_number_in_a_configuration_takes_memory(run: Path) -> None:
+def test_no_number_in_a_configuration_takes_memory(run: Path, children: Any) -> None:
     """1,024 channels are refused by a process that could not hold a layer of them."""
     change(run / "config.toml", "model.channels", 1024)
-    code = f"""
-import resource
-from pyg_stgcn.errors import InputError
-from pyg_stgcn.runs import Run
-run = Run.open({str(run)!r})
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 2**28,) * 2)
-try:
-    run.load_model()
-except InputError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(f"{run}/model.safetensors with config.toml: ")
+
+    def load() -> object:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**28,) * 2)
+        return Run.open(run).load_model()
+
+    children.start(load)
+    error = children.result()
+    assert isinstance(error, InputError)
+    assert str(error).startswith(f"{run}/model.safetensors with config.toml: ")
 
 
 def test_experts_are_counted_before_they_are_built(assembly: Path) -> None:
