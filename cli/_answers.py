@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyg_stgcn.cli._output import percent, print_table
 
 if TYPE_CHECKING:
+    from pyg_stgcn.poses.recording import Recording
     from pyg_stgcn.recognition.answers import Answer
 
 Rows = Sequence[dict[str, Any]]
@@ -105,3 +106,22 @@ def _middle(answer: Answer, in_seconds: bool) -> float:
     if in_seconds and piece.start is not None and piece.end is not None:
         return (piece.start + piece.end) / 2
     return (piece.first_frame + piece.last_frame) / 2
+
+
+def draw_overlay(path: Path, recording: Recording, rows: Rows) -> None:
+    """Draw the persons and the answers, over the frames of a video where there is one."""
+    from pyg_stgcn.plots.overlay import save_overlay
+    from pyg_stgcn.poses.video_files import looks_like_video
+
+    labels = [
+        (row["first_frame"], row["last_frame"], row["person"], _overlay_text(row))
+        for row in rows
+        if row["classes"]
+    ]
+    source = recording.path
+    video = source if source.is_file() and looks_like_video(source) else None
+    save_overlay(path, recording, labels, video)
+
+
+def _overlay_text(row: dict[str, Any]) -> str:
+    return f"{row['answer'] or row['status']} {100 * row['classes'][0]['probability']:.0f} %"

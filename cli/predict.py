@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyg_stgcn.cli._answers import draw_answers, print_answers
-from pyg_stgcn.cli._figure import figure_option
+from pyg_stgcn.cli._answers import draw_answers, draw_overlay, print_answers
+from pyg_stgcn.cli._checks import NameType
+from pyg_stgcn.cli._figure import FigureFile, figure_option
 from pyg_stgcn.cli._lists import Choice
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import echo, print_json
@@ -21,9 +22,12 @@ from pyg_stgcn.cli._pose_options import (
 )
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_place
-from pyg_stgcn.poses.windows import Windows
+from pyg_stgcn.names import BACKBONES
+from pyg_stgcn.plots.figure_files import OVERLAY_FORMATS
 from pyg_stgcn.ranges import PROCESSES, UP_TO_ALL, VIEWS, whole
+from pyg_stgcn.runs.run_files import RunFiles
 from pyg_stgcn.text import count
+from pyg_stgcn.windows import Windows
 
 if TYPE_CHECKING:
     from pyg_stgcn.recognition import Recognizer
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Views of a clip, as in an evaluation, and of a window.
 _VIEWS, _VIEWS_OF_WINDOWS = 10, 1
+#: Options that published weights may need.
+_OF_INIT = ("model", "classes", "stream")
 #: Most reasons that an error lists, and most inputs that it names for each.
 _LISTED, _NAMED = 30, 3
 
@@ -48,21 +54,12 @@ class _WindowsType(click.ParamType):
 
 
 class _OutputFile(click.ParamType):
-    """A file that can be written, checked before the command begins its work.
-
-    Args:
-        formats: Endings that its name may have; none for any ending.
-    """
+    """A file that can be written, checked before the command begins its work."""
 
     name = "file"
 
-    def __init__(self, formats: tuple[str, ...] = ()) -> None:
-        self.formats = formats
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         path = Path(value)
-        if self.formats and path.suffix.lower() not in self.formats:
-            self.fail(f"{path}: the name ends in {' or '.join(self.formats)}", param, ctx)
         try:
             check_place(path)
         except InputError as error:
@@ -71,7 +68,24 @@ class _OutputFile(click.ParamType):
 
 
 @click.command("predict")
-@click.argument("words", nargs=-1, required=True, metavar="MODEL INPUT...")
+@click.argument("words", nargs=-1, required=True, metavar="[MODEL] INPUT...")
+@option(
+    "--init",
+    metavar="FILE|pyskl:NAME",
+    help="Published weights in place of MODEL, which is then left out.",
+)
+@option("--model", type=Choice(BACKBONES), help="Backbone of the weights of --init.")
+@option(
+    "--classes",
+    metavar="FILE|NAME",
+    help="Classes of the weights of --init: a text file with a name in every line, or ntu60, "
+    "ntu120, hagrid.  [default: known, or numbers]",
+)
+@option(
+    "--stream",
+    type=NameType("stream"),
+    help="Stream of the weights of --init.  [default: known, or joint]",
+)
 @option(
     "--checkpoint",
     type=Choice(["best", "last"]),
@@ -111,6 +125,12 @@ class _OutputFile(click.ParamType):
 @option("--source", metavar="FILE|DIR", help="Local copy of a dataset's archive or raw files.")
 @option("--threads", type=number(PROCESSES), help="Threads of the model.  [default: as needed]")
 @option("--csv", type=_OutputFile(), metavar="FILE", help="Write the answers to a CSV table.")
+@option(
+    "--out",
+    type=FigureFile(OVERLAY_FORMATS),
+    metavar="FILE.mp4|.gif",
+    help="Draw skeletons and answers over the frames of a video, or alone.",
+)
 @figure_option("the probabilities, over time with --windows,")
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(words: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -128,63 +148,98 @@ def command(words: tuple[str, ...], as_json: bool, **options: Any) -> None:
     Inputs that cannot be read are listed at the end, and the exit code is 1; the others are
     answered. Files are written when all inputs have been read.
     """
-    model, inputs = _divide(words)
+    model, inputs = _divide(words, options)
     recognizer = _open_model(model, options)
-
-    from pyg_stgcn.recognition.answer_rows import answer_row
-    from pyg_stgcn.recognition.inputs import InputReader, answer_sources, check_inputs
-    from pyg_stgcn.recognition.pose_files import PoseOptions
-
-    check_inputs(inputs)
-    names = ("skeleton", "image_size", "fps", "max_persons", "windows")
-    reading = PoseOptions(**{name: options[name] for name in names})
-    reader = InputReader(recognizer.about, reading, options["root"], options["source"])
-    sources = reader.find(inputs)
-    views = options["views"] or (_VIEWS_OF_WINDOWS if options["windows"] else _VIEWS)
-    found = answer_sources(recognizer, sources, num_views=views, per_person=options["per_person"])
-    rows = [
-        answer_row(
-            answer,
-            recognizer.classes,
-            top=options["top"],
-            min_confidence=options["min_confidence"],
-        )
-        for answer in found.answers
-    ]
+    found, rows, total = _predict(recognizer, inputs, options)
     if rows:
-        _write(found, rows, recognizer, options)
-        title = f"{model}: {count(len(rows), 'answer')}, {count(views, 'view')}"
+        _write(found, rows, recognizer.classes, options)
+        name = model or options["init"]
+        title = f"{name}: {count(len(rows), 'answer')}, {count(_views(options), 'view')}"
         _print(found, rows, title, as_json, options)
-    _report_failed(found, len(sources))
+    _report_failed(found, total)
 
 
-def _divide(words: tuple[str, ...]) -> tuple[Path, tuple[str, ...]]:
-    """The model and the inputs."""
+def _views(options: dict[str, Any]) -> int:
+    usual = _VIEWS if options["windows"] is None else _VIEWS_OF_WINDOWS
+    views: int = options["views"] or usual
+    return views
+
+
+def _divide(words: tuple[str, ...], options: dict[str, Any]) -> tuple[Path | None, tuple[str, ...]]:
+    """The model, unless there are published weights, and the inputs."""
+    if options["init"] is not None:
+        if options["checkpoint"] is not None:
+            raise click.UsageError("--checkpoint is for runs; leave it out with --init")
+        if RunFiles(Path(words[0])).config_file.exists():
+            raise click.UsageError(f"{words[0]} is a run; with --init, leave MODEL out")
+        return None, words
+    for name in _OF_INIT:
+        if options[name] is not None:
+            raise click.UsageError(f"--{name} is for --init; a MODEL has its own")
     if len(words) == 1:
-        raise click.UsageError(f"give a MODEL and an INPUT; there is only {words[0]!r}")
+        raise click.UsageError(
+            f"give a MODEL and an INPUT; there is only {words[0]!r}. Published weights in place of "
+            "MODEL need --init"
+        )
     return Path(words[0]), words[1:]
 
 
-def _open_model(model: Path, options: dict[str, Any]) -> Recognizer:
+def _open_model(model: Path | None, options: dict[str, Any]) -> Recognizer:
+    if model is None:
+        from pyg_stgcn.recognition import published_recognizer
+
+        given = {name: options[name] for name in _OF_INIT if options[name] is not None}
+        return published_recognizer(options["init"], threads=options["threads"], **given)
     from pyg_stgcn.evaluation.run_recognizer import open_recognizer
 
     return open_recognizer(model, checkpoint=options["checkpoint"], threads=options["threads"])
 
 
+def _predict(
+    recognizer: Recognizer, inputs: tuple[str, ...], options: dict[str, Any]
+) -> tuple[Answers, list[dict[str, Any]], int]:
+    """The answers, their rows, and the number of inputs; draws the overlay, which reads the
+    recording again.
+    """
+    from pyg_stgcn.recognition.answer_rows import answer_row
+    from pyg_stgcn.recognition.inputs import InputReader, answer_sources, check_inputs
+    from pyg_stgcn.recognition.pose_files import PoseOptions
+
+    out: Path | None = options["out"]
+    if out is not None:
+        from pyg_stgcn.plots.overlay import check_overlay
+
+        check_overlay(out)
+    check_inputs(inputs)
+    names = ("skeleton", "image_size", "fps", "max_persons", "windows")
+    reading = PoseOptions(**{name: options[name] for name in names})
+    reader = InputReader(recognizer.about, reading, options["root"], options["source"])
+    sources, recording = reader.find(inputs), None
+    if out is not None:
+        recording, source = reader.open_one(sources)
+        sources = [source]
+    found = answer_sources(
+        recognizer, sources, num_views=_views(options), per_person=options["per_person"]
+    )
+    shown = {name: options[name] for name in ("top", "min_confidence")}
+    rows = [answer_row(answer, recognizer.classes, **shown) for answer in found.answers]
+    if out is not None and recording is not None and rows:
+        draw_overlay(out, recording, rows)
+    return found, rows, len(sources)
+
+
 def _write(
-    found: Answers, rows: list[dict[str, Any]], recognizer: Recognizer, options: dict[str, Any]
+    found: Answers, rows: list[dict[str, Any]], classes: list[str], options: dict[str, Any]
 ) -> None:
-    """Write the files that are asked for."""
+    """Write the figure and the table."""
     from pyg_stgcn.recognition.answer_rows import table_columns, table_rows
     from pyg_stgcn.tables import write_csv
 
-    classes, windows = recognizer.classes, options["windows"] is not None
-    if options["figure"] is not None:
-        draw_answers(options["figure"], found.answers, rows, classes, windows=windows)
-    if options["csv"] is not None:
-        write_csv(
-            options["csv"], table_columns(min(options["top"], len(classes))), table_rows(rows)
-        )
+    if (figure := options["figure"]) is not None:
+        windows = options["windows"] is not None
+        draw_answers(figure, found.answers, rows, classes, windows=windows)
+    if (table := options["csv"]) is not None:
+        write_csv(table, table_columns(min(options["top"], len(classes))), table_rows(rows))
 
 
 def _print(
@@ -194,7 +249,7 @@ def _print(
     as_json: bool,
     options: dict[str, Any],
 ) -> None:
-    files = {name: str(options[name]) for name in ("csv", "figure") if options[name]}
+    files = {name: str(options[name]) for name in ("csv", "figure", "out") if options[name]}
     if as_json:
         print_json({"answers": rows, "failed": found.failed, **files})
         return

@@ -18,7 +18,7 @@ MOST_PANELS = 8
 """Most recordings or persons that a figure over time shows, one below the other."""
 MOST_CLIPS = 16
 """Most clips whose probabilities are shown one by one."""
-_MOST_LINES = len(COLORS)
+_MOST_LINES, _LEAST_LINES = len(COLORS), 4
 _MOST_BARS = 60
 
 
@@ -53,23 +53,28 @@ def plot_over_time(
         title += f", the first {len(shown)} of {len(timelines)}"
     lines = _classes_to_draw(shown)
     with new_figure(files, 9, 1.2 + 1.9 * len(shown), title) as figure:
-        for axes, timeline in zip(
-            figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True
-        ):
+        panels = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
+        for axes, timeline in zip(panels, shown, strict=True):
             _draw_timeline(axes, timeline, lines, classes)
-            axes.set(ylabel="probability (%)", ylim=(-2, 102), xlabel=f"time ({unit})")
+            axes.set(ylabel="probability (%)", ylim=(-2, 102))
             axes.set_title(label(timeline.name, most=80), parse_math=False)
-        legend_beside(figure.axes[0])
+        panels[-1].set_xlabel(f"time ({unit})")
+        legend_beside(panels[0])
 
 
 def _classes_to_draw(timelines: Sequence[Timeline]) -> list[int]:
-    """The classes that are most probable in some window, those of the most windows first."""
+    """The classes that are most probable in some window, those of the most windows first; with
+    others if these are few.
+    """
     best = Counter(
         int(number)
         for line in timelines
         for number in line.probabilities[line.probabilities.any(axis=1)].argmax(axis=1)
     )
-    return [number for number, _ in best.most_common(_MOST_LINES)]
+    highest = np.concatenate([line.probabilities for line in timelines]).max(axis=0)
+    chosen = [number for number, _ in best.most_common(_MOST_LINES)]
+    others = [number for number in np.argsort(-highest).tolist() if number not in chosen]
+    return chosen + others[: max(_LEAST_LINES - len(chosen), 0)]
 
 
 def _draw_timeline(

@@ -146,6 +146,10 @@ def find_meaning(
             layout or the third channel cannot be told.
     """
     known = sample[np.isfinite(sample).all(axis=-1) & (sample[..., :2] != 0).any(axis=-1)]
+    if np.isinf(sample).any():
+        raise InputError(
+            f"{where}: has infinite numbers; write NaN or 0 for joints that are missing"
+        )
     if len(known) == 0:
         raise NoPersonsError(
             f"{where}: has no joint that is not zero; check that it is the right file"

@@ -64,14 +64,15 @@ def _videos_in(folder: Path) -> list[Path]:
         Path(parent, name)
         for parent, names in walk(folder)
         for name in names
-        if not name.startswith(".") and _looks_like_video(Path(parent, name))
+        if not name.startswith(".") and looks_like_video(Path(parent, name))
     )
     if not videos:
         raise InputError(f"{folder}: contains no video; name a video or a folder of them")
     return videos
 
 
-def _looks_like_video(path: Path) -> bool:
+def looks_like_video(path: Path) -> bool:
+    """Whether a file is a video, by its first bytes."""
     try:
         with path.open("rb") as file:
             return is_video(file.read(_HEAD))

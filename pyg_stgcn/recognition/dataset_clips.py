@@ -10,9 +10,9 @@ from typing import Any
 
 from pyg_stgcn.datasets import DATASETS, NAMES, SkeletonDataset, SkeletonPickle
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.poses.windows import Windows
 from pyg_stgcn.recognition.answers import Piece
 from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.windows import Windows
 
 _PICKLES = (".pkl", ".pickle")
 _ROOT = "data"

@@ -12,6 +12,7 @@ from pyg_stgcn.datasets import NAMES, SkeletonDataset
 from pyg_stgcn.datasets.store.lookup import find_clip
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.recording import Recording
+from pyg_stgcn.poses.tracking import track
 from pyg_stgcn.progress import with_progress
 from pyg_stgcn.recognition.answers import Answer, Piece, answer_pieces
 from pyg_stgcn.recognition.dataset_clips import (
@@ -24,8 +25,9 @@ from pyg_stgcn.recognition.dataset_clips import (
 from pyg_stgcn.recognition.pose_files import (
     PoseOptions,
     clips_of,
+    fit_to_model,
     list_pose_files,
-    open_for_model,
+    open_recordings,
 )
 from pyg_stgcn.recognition.predictor import Recognizer
 from pyg_stgcn.skeletons import Skeleton
@@ -89,10 +91,28 @@ class InputReader:
     def _of_file(self, path: Path) -> Source:
         return Source(str(path), partial(self._read_file, path), path)
 
+    def open_one(self, sources: Sequence[Source]) -> tuple[Recording, Source]:
+        """The tracked recording that the only source holds, and the source that reads it again.
+
+        Raises:
+            InputError: There are several, or it is no pose file or video, or cannot be read.
+        """
+        if len(sources) != 1 or (path := sources[0].path) is None:
+            what = "a clip of a dataset" if len(sources) == 1 else f"{len(sources)} inputs"
+            raise InputError(f"out: draws one pose file or video, not {what}; leave it out")
+        recordings = open_recordings(path, self.about, self.options)
+        if len(recordings) != 1:
+            raise InputError(f"out: draws one recording, but {path} has {len(recordings)}")
+        recording = track(recordings[0])
+        return recording, Source(str(path), partial(self._read, [recording], path), path)
+
     def _read_file(self, path: Path, watched: bool) -> Iterator[Piece]:
-        for recording in open_for_model(path, self.about, self.options):
+        return self._read(open_recordings(path, self.about, self.options), path, watched)
+
+    def _read(self, recordings: list[Recording], path: Path, watched: bool) -> Iterator[Piece]:
+        for recording in recordings:
             shown = _with_progress(recording) if watched else recording
-            for clip in clips_of(shown, self.options):
+            for clip in clips_of(fit_to_model(shown, self.about), self.options):
                 yield Piece.of(clip, path)
 
     def _open_clips(self, name: str) -> SkeletonDataset:

@@ -17,8 +17,8 @@ from pyg_stgcn.poses.open_poses import list_recordings, open_poses
 from pyg_stgcn.poses.person_arrays import NoPersonsError
 from pyg_stgcn.poses.pose_clip import PoseClip, clip_windows, collect_clip
 from pyg_stgcn.poses.recording import Frame, Recording
-from pyg_stgcn.poses.windows import Windows
 from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PoseOptions:
 
 
 def list_pose_files(path: str | os.PathLike[str]) -> list[Path]:
-    """The pose file itself, or those in a folder, each to be opened by :func:`open_for_model`.
+    """The pose file itself, or those in a folder, each to be opened by :func:`open_recordings`.
 
     Raises:
         InputError: There is no such file, or no pose file in the folder.
@@ -54,10 +54,12 @@ def list_pose_files(path: str | os.PathLike[str]) -> list[Path]:
     return [path]
 
 
-def open_for_model(
+def open_recordings(
     path: Path, about: Mapping[str, Any], options: PoseOptions | None = None
 ) -> list[Recording]:
-    """The recordings of a pose file, with the joints of a model.
+    """The recordings of a pose file, with their own joints.
+
+    A file without persons is a recording of one empty frame.
 
     Args:
         path: A pose file, a folder of files of one frame each, or a video.
@@ -65,22 +67,43 @@ def open_for_model(
         options: How the file is read.
 
     Raises:
-        InputError: The file cannot be read, or lacks joints, coordinates or a size of images that
-            the model needs. A file without persons is a recording of one empty frame.
+        InputError: The file cannot be read.
     """
     options = options or PoseOptions()
     skeleton = Skeleton.from_dict(about["skeleton"])
-    planar = bool(about["preprocessing"]["has_score"])
     try:
-        found = open_poses(
+        return open_poses(
             path,
             skeleton=options.skeleton or _default_layout(skeleton),
             image_size=options.image_size,
             fps=options.fps,
         )
     except NoPersonsError:
+        planar = bool(about["preprocessing"]["has_score"])
         return [_empty_recording(path, skeleton, planar, options.fps)]
-    return [_fitted(recording, skeleton, planar) for recording in found]
+
+
+def fit_to_model(recording: Recording, about: Mapping[str, Any]) -> Recording:
+    """The recording with the joints of a model.
+
+    Raises:
+        InputError: It lacks joints, coordinates or the size of images that the model needs.
+    """
+    planar = bool(about["preprocessing"]["has_score"])
+    if recording.num_channels != (2 if planar else 3):
+        raise InputError(
+            f"{recording.path}: the model reads 2-D joints (x, y in pixels); these are 3-D: train "
+            "on 3-D poses"
+            if planar
+            else f"{recording.path}: the model reads 3-D joints (x, y, z); these are 2-D: train on "
+            "2-D poses, for example with the layout coco17"
+        )
+    if planar and recording.image_size is None:
+        raise InputError(
+            f"{recording.path}: does not say the size of its images, which a model of 2-D joints "
+            "needs; give image_size, their height and width in pixels"
+        )
+    return convert_layout(recording, Skeleton.from_dict(about["skeleton"]))
 
 
 def clips_of(recording: Recording, options: PoseOptions | None = None) -> Iterator[PoseClip]:
@@ -103,11 +126,12 @@ def clips_of_path(
     """The clips of all recordings of a path, which are read one after the other.
 
     Raises:
-        InputError: As in :func:`list_pose_files`, :func:`open_for_model` and :func:`clips_of`.
+        InputError: As in :func:`list_pose_files`, :func:`open_recordings`, :func:`fit_to_model` and
+            :func:`clips_of`.
     """
     for file in list_pose_files(path):
-        for recording in open_for_model(file, about, options):
-            yield from clips_of(recording, options)
+        for recording in open_recordings(file, about, options):
+            yield from clips_of(fit_to_model(recording, about), options)
 
 
 def _default_layout(skeleton: Skeleton) -> Skeleton | None:
@@ -131,21 +155,3 @@ def _empty_recording(path: Path, skeleton: Skeleton, planar: bool, fps: float | 
         fps=fps,
         num_frames=1,
     )
-
-
-def _fitted(recording: Recording, skeleton: Skeleton, planar: bool) -> Recording:
-    """The recording with the joints of a skeleton, if a model can read it."""
-    if recording.num_channels != (2 if planar else 3):
-        raise InputError(
-            f"{recording.path}: the model reads 2-D joints (x, y in pixels); these are 3-D: train "
-            "on 3-D poses"
-            if planar
-            else f"{recording.path}: the model reads 3-D joints (x, y, z); these are 2-D: train on "
-            "2-D poses, for example with the layout coco17"
-        )
-    if planar and recording.image_size is None:
-        raise InputError(
-            f"{recording.path}: does not say the size of its images, which a model of 2-D joints "
-            "needs; give image_size, their height and width in pixels"
-        )
-    return convert_layout(recording, skeleton)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.pose_clip import PoseClip, collect_clip
-from pyg_stgcn.recognition.pose_files import PoseOptions, open_for_model
+from pyg_stgcn.recognition.pose_files import PoseOptions, fit_to_model, open_recordings
 from pyg_stgcn.recognition.prepare import ClipError, Floats, Mask, check_clip
 
 
@@ -80,13 +80,13 @@ def read_clip(
 def _read_recording(
     path: Path, about: dict[str, Any], image_size: tuple[float, float] | None
 ) -> PoseClip:
-    recordings = open_for_model(path, about, PoseOptions(image_size=image_size))
+    recordings = open_recordings(path, about, PoseOptions(image_size=image_size))
     if len(recordings) != 1:
         raise InputError(
             f"{path}: holds {len(recordings)} recordings; in a list, give files of one recording "
             "each"
         )
-    return collect_clip(recordings[0])
+    return collect_clip(fit_to_model(recordings[0], about))
 
 
 def _is_item(clip: Any) -> bool:

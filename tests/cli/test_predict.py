@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
+from PIL import Image
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.evaluation import evaluate_run
 from pyg_stgcn.evaluation.evaluation_data import EvaluationData
-from pyg_stgcn.recognition import Recognizer
+from pyg_stgcn.models import create_model, pyskl_state_dict
+from pyg_stgcn.recognition import Recognizer, published_recognizer
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
@@ -264,3 +267,42 @@ def test_a_recording_of_one_frame_and_a_crowd(
     (row,) = answers(model, crowd, *FAST, "--max-persons", 90)
     assert row["persons"] > 30
     assert answers(model, crowd, *FAST)[0]["persons"] == 2
+
+
+def test_an_overlay_of_the_answers(model: Path, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "answers.gif"
+    found = answers(model, folder / "c.npy", *FAST, "--out", out, "--windows", "20/10")
+    assert len(found) == 3
+    with Image.open(out) as animation:
+        assert animation.n_frames == 20  # Every second of 40 frames.
+    out.unlink()
+    message = refused(model, folder, *FAST, "--out", out)
+    assert "--out: draws one pose file or video, not 3 inputs" in message
+    assert "'.mp4'" in refused(model, folder, "--out", tmp_path / "a.mp3", code=2)
+    spoilt = np.full((20, 17, 3), np.inf)
+    np.save(folder / "d.npy", spoilt)
+    assert refused(model, folder / "d.npy", *FAST, "--out", out) and not out.exists()
+
+
+def test_published_weights(tmp_path: Path) -> None:
+    network = create_model("stgcnpp", 3, "hand21", in_channels=2, base_channels=8, num_stages=2)
+    weights, names = tmp_path / "hand.pth", tmp_path / "names.txt"
+    torch.save(pyskl_state_dict(network), weights)
+    names.write_text("fist\npalm\npeace\n")
+    rng = np.random.default_rng(0)
+    hand = rng.uniform(100, 300, (21, 2)) + rng.normal(0, 1, (30, 21, 2))
+    np.save(tmp_path / "hand.npy", hand)
+    options = ["--init", weights, "--model", "stgcnpp", "--classes", names]
+    (row,) = answers(*options, tmp_path / "hand.npy", *FAST)
+    recognizer = published_recognizer(weights, classes=names)
+    expected = recognizer.predict(hand, image_size=(480, 640))
+    assert row["answer"] == expected.label in ("fist", "palm", "peace")
+    assert row["classes"][0]["probability"] == pytest.approx(expected.probability, abs=1e-6)
+
+
+def test_published_weights_and_models_exclude_each_other(real: tuple[Path, Path]) -> None:
+    run, data = real
+    assert "leave MODEL out" in refused("--init", "hagrid.pth", run, data, code=2)
+    assert "is for runs" in refused("--init", "a.pth", data, "--checkpoint", "best", code=2)
+    for option, value in (("model", "stgcn"), ("stream", "bone"), ("classes", "ntu60")):
+        assert f"--{option} is for --init" in refused(run, data, f"--{option}", value, code=2)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.pose_clip import collect_clip
-from pyg_stgcn.poses.windows import Windows
 from pyg_stgcn.recognition import Prediction, Recognizer
-from pyg_stgcn.recognition.pose_files import PoseOptions, clips_of, open_for_model
+from pyg_stgcn.recognition.pose_files import PoseOptions, clips_of, fit_to_model, open_recordings
 from pyg_stgcn.skeletons import get_skeleton
+from pyg_stgcn.windows import Windows
 
 SIZE = (480, 640)
 
@@ -83,7 +83,8 @@ def test_windows_are_pieces_of_the_recording(recognizer: Recognizer, tmp_path: P
     people = np.concatenate([people, np.ones((*people.shape[:3], 1), np.float32)], axis=-1)
     folder = write_openpose(tmp_path / "walk", people)
     options = PoseOptions(image_size=SIZE, fps=10, windows=Windows.parse("2s/1s"))
-    (recording,) = open_for_model(folder, recognizer.about, options)
+    (recording,) = open_recordings(folder, recognizer.about, options)
+    recording = fit_to_model(recording, recognizer.about)
     windows = list(clips_of(recording, options))
     assert [(clip.first_frame, clip.last_frame) for clip in windows] == [
         (0, 19),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.poses.windows import Windows
+from pyg_stgcn.windows import Windows
 
 
 @pytest.mark.parametrize(
