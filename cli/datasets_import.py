@@ -146,7 +146,8 @@ def _draw(figure: Path, dataset: SkeletonDataset) -> None:
     for label, i in zip(labels[chosen].tolist(), first[chosen].tolist(), strict=True):
         name = dataset.classes[label] if label >= 0 else "not known"
         clip = dataset[i]
-        clips[f"{name}: {clip.name}, {count(clip.x.size(1), 'frame')}"] = clip
+        short = clip.name.rsplit("/", 1)[-1]  # Without folders, which often are the class.
+        clips[f"{name}: {short}, {count(clip.x.size(1), 'frame')}"] = clip
     some = "" if len(chosen) == len(labels) else f", {len(chosen)} of them"
     draw_clips(
         figure,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyg_stgcn.datasets.importing.group_split import choose_validation, groups_of
+from pyg_stgcn.datasets.importing.group_split import choose_validation, groups_of, warn_of_one_sided
 from pyg_stgcn.datasets.importing.import_options import ImportOptions
 from pyg_stgcn.datasets.importing.import_report import ImportReport, Problem, check_problems
 from pyg_stgcn.datasets.importing.recording_clips import LabelledClip
@@ -158,10 +158,13 @@ def _find_splits(
         )
     if not wanted:
         return named
-    groups = groups_of([clip.recording for clip in clips], options.split_by)
+    groups = groups_of(
+        [clip.recording for clip in clips], [clip.label for clip in clips], options.split_by
+    )
     labels = [-1 if clip.label is None else classes.index(clip.label) for clip in clips]
     fraction = _FRACTION if options.split is None else options.split
     chosen = choose_validation(labels, groups, fraction, options.seed)
+    warn_of_one_sided(labels, chosen, classes)
     # A clip without a class is for neither.
     parts = [
         (clip.name, is_chosen)

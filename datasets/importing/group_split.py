@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 
@@ -11,25 +12,36 @@ from numpy.typing import NDArray
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.text import count
 
+logger = logging.getLogger(__name__)
 
-def groups_of(recordings: Sequence[str], split_by: str | None) -> list[str]:
+#: Classes that a warning names.
+_NAMED = 5
+
+
+def groups_of(
+    recordings: Sequence[str], labels: Sequence[str | None], split_by: str | None
+) -> list[str]:
     """The group of every clip: what a regular expression finds, or the recording itself.
 
     Args:
         recordings: Names of the recordings of the clips.
-        split_by: The regular expression.
+        labels: Names of their classes. A folder with this name is not searched.
+        split_by: The regular expression; if it has a group in brackets, that one counts.
 
     Raises:
         InputError: If it finds nothing in a name, or the same in all of them.
     """
     if split_by is None:
         return list(recordings)
-    found = {name: re.search(split_by, name) for name in set(recordings)}
+    found = {
+        name: re.search(split_by, "/".join(part for part in name.split("/") if part != label))
+        for name, label in dict(zip(recordings, labels, strict=True)).items()
+    }
     without = sorted(name for name, match in found.items() if match is None)
     if without:
         raise InputError(
             f"split_by: {split_by!r} finds no group in {count(len(without), 'name')} of "
-            f"{len(found)}, such as {', '.join(map(repr, without[:3]))}; correct the expression"
+            f"{len(found):,}, such as {', '.join(map(repr, without[:3]))}; correct the expression"
         )
     groups = {
         name: next((part for part in match.groups() if part is not None), match[0])
@@ -37,12 +49,31 @@ def groups_of(recordings: Sequence[str], split_by: str | None) -> list[str]:
         if match is not None
     }
     if len(set(groups.values())) < 2:
-        group, name = next((group, name) for name, group in groups.items())
+        name, group = next(iter(groups.items()))
         raise InputError(
             f"split_by: {split_by!r} finds the same group {group!r} in all names, such as "
             f"{name!r}; a split needs two groups or more"
         )
     return [groups[name] for name in recordings]
+
+
+def warn_of_one_sided(
+    labels: Sequence[int], chosen: NDArray[np.bool_], classes: Sequence[str]
+) -> None:
+    """Log a warning of classes that are only in one part of a split."""
+    for part, of in (("training", ~chosen), ("validation", chosen)):
+        there = set(np.asarray(labels)[of].tolist())
+        missing = [name for number, name in enumerate(classes) if number not in there]
+        if missing:
+            shown = ", ".join(map(repr, missing[:_NAMED]))
+            logger.warning(
+                "the split leaves %s without %s clips (%s%s): a class needs two recordings or "
+                "groups; add recordings, or divide them by other groups",
+                count(len(missing), "class"),
+                part,
+                shown,
+                ", ..." if len(missing) > _NAMED else "",
+            )
 
 
 def choose_validation(

@@ -67,6 +67,7 @@ def draw_clips(
         for axes, (name, scene) in zip(grid.T.flat, scenes.items(), strict=False):
             _draw_strip(axes, replace(scene, floor=scene.floor[:0], floor_step=0.0))
             axes.set_title(label(name, 70), fontsize="small", loc="left")
+            axes.set_anchor("W")
         first = replace(next(iter(scenes.values())), floor_step=0.0)
         figure.legend(
             handles=scene_legend(first), loc="outside lower center", ncols=len(SIDE_COLORS)

@@ -3,7 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyg_stgcn.datasets.importing.group_split import choose_validation, groups_of
+from pyg_stgcn.datasets.importing.group_split import (
+    choose_validation,
+    groups_of,
+    warn_of_one_sided,
+)
 from pyg_stgcn.errors import InputError
 
 
@@ -37,10 +41,26 @@ def test_two_large_groups_are_divided_too() -> None:
 
 def test_a_group_is_what_the_expression_finds() -> None:
     names = ["wave/a1_s01_e1", "walk/a2_s02_e1", "walk/a2_s01_e2"]
-    assert groups_of(names, None) == names
-    assert groups_of(names, r"s\d+") == ["s01", "s02", "s01"]
-    assert groups_of(names, r"_s(\d+)_") == ["01", "02", "01"]
+    labels = [name.split("/")[0] for name in names]
+    assert groups_of(names, labels, None) == names
+    assert groups_of(names, labels, r"s\d+") == ["s01", "s02", "s01"]
+    assert groups_of(names, labels, r"_s(\d+)_") == ["01", "02", "01"]
     with pytest.raises(InputError, match="no group in 1 name of 3, such as 'walk/a2_s02_e1'"):
-        groups_of(names, "s01")
+        groups_of(names, labels, "s01")
     with pytest.raises(InputError, match="the same group 'a' in all names"):
-        groups_of(names, "a")
+        groups_of(names, labels, "a")
+
+
+def test_the_folder_of_the_class_is_no_group() -> None:
+    names = ["class1/s01_x", "s02/class2/x"]
+    assert groups_of(names, ["class1", "class2"], r"s\d+") == ["s01", "s02"]
+
+
+def test_classes_on_one_side_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_one_sided([0, 0, 1, 2, -1], np.array([0, 1, 1, 0, 0], bool), ["a", "b", "c"])
+    training, validation = caplog.messages
+    assert "1 class without training clips ('b')" in training
+    assert "1 class without validation clips ('c')" in validation
+    caplog.clear()
+    warn_of_one_sided([0, 0], np.array([0, 1], bool), ["a"])
+    assert not caplog.messages
