@@ -46,6 +46,10 @@ class ImportCache:
         key = json.dumps([str(path), _stamp(path), self.digest])
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
 
+    def num_files(self) -> int:
+        """Number of paths that were read."""
+        return sum(1 for _ in self.folder.glob("[!.]*.npz"))
+
     @staticmethod
     def is_complete(file: Path) -> bool:
         """Whether a file was written to its end."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -108,39 +107,27 @@ def _list_paths(folder: Path, out: Path, options: ImportOptions) -> list[Path]:
     return paths
 
 
-@dataclass(frozen=True)
-class _Read:
-    """A path that is in the cache.
-
-    Args:
-        file: Its file there.
-        was_cached: Whether an import before has read it.
-    """
-
-    file: Path
-    was_cached: bool
-
-
 def _read_all(
     paths: Sequence[Path], context: ImportContext, cache: ImportCache
 ) -> Iterator[PathClips]:
     """Read all paths into the cache, in several processes, and then all of the cache."""
+    if kept := cache.num_files():
+        tell(
+            f"an import that was stopped has read {count(kept, 'recording')}; those that have not "
+            "changed are not read again"
+        )
     read = partial(_read_chunk, context=context, cache=cache)
     results = map_chunks(read, paths, chunk=_CHUNK, min_items=_MIN_PATHS)
-    done = list(with_progress(results, f"importing {context.folder}", len(paths)))
-    if reused := sum(part.was_cached for part in done):
-        tell(f"{count(reused, 'recording')} of {len(paths):,} were read by an import before")
-    for part in done:
-        yield cache.load(part.file)
+    files = list(with_progress(results, f"importing {context.folder}", len(paths)))
+    yield from map(cache.load, files)
 
 
-def _read_chunk(paths: Sequence[Path], context: ImportContext, cache: ImportCache) -> list[_Read]:
+def _read_chunk(paths: Sequence[Path], context: ImportContext, cache: ImportCache) -> list[Path]:
     return [_read_one(path, context, cache) for path in paths]
 
 
-def _read_one(path: Path, context: ImportContext, cache: ImportCache) -> _Read:
+def _read_one(path: Path, context: ImportContext, cache: ImportCache) -> Path:
     file = cache.file_of(path)
-    was_cached = cache.is_complete(file)
-    if not was_cached:
+    if not cache.is_complete(file):
         cache.save(file, read_path(path, context))
-    return _Read(file, was_cached)
+    return file

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,6 +16,8 @@ Result = TypeVar("Result")
 
 _CHUNK = 16
 _AHEAD = 4
+#: Seconds after which a process looks for its parent again.
+_LOOK = 0.5
 #: With fewer items, starting processes costs more than it saves.
 MIN_ITEMS = 256
 
@@ -46,7 +50,7 @@ def map_chunks(
             yield from function(part)
         return
     pending: deque[Future[list[Result]]] = deque()
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=_end_with, initargs=(os.getpid(),)) as pool:
         try:
             for part in chunks:
                 if len(pending) == _AHEAD * workers:
@@ -57,6 +61,17 @@ def map_chunks(
         finally:
             for future in pending:
                 future.cancel()
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, which a kill may keep from ending it."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _num_cores() -> int:

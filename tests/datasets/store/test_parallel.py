@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -50,3 +53,27 @@ def test_who_stops_early_gets_no_more() -> None:
     assert next(results)[0] == 0
     results.close()
     assert list(results) == []
+
+
+def sleep(items: Sequence[int]) -> list[int]:
+    os.write(items[0], b".")
+    time.sleep(60)
+    return list(items)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that inherit a pipe")
+@pytest.mark.timeout(60)
+def test_processes_end_with_a_parent_that_is_killed() -> None:
+    reader, writer = os.pipe()
+    parent = multiprocessing.get_context("fork").Process(
+        target=lambda: list(map_chunks(sleep, [writer] * 4, chunk=1, min_items=1))
+    )
+    parent.start()
+    os.close(writer)
+    assert os.read(reader, 1) == b".", "a process works"
+    assert parent.pid is not None
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.join()
+    while os.read(reader, 1):
+        pass
+    os.close(reader)
