@@ -125,17 +125,13 @@ def _over_video(
     recording: Recording, labels: Iterable[Label], projection: Projection, video: Video
 ) -> Iterator[Image.Image]:
     timeline, painter = _Timeline(labels), Painter(recording.skeleton, projection.size)
-    height, width = projection.size
     frames = recording.frames()
     frame = next(frames, None)
-    for number, pixels in enumerate(video.frames()):
+    for number, pixels in enumerate(video.frames(projection.size)):
         while frame is not None and frame.number < number:
             frame = next(frames, None)
-        image = Image.fromarray(pixels)
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
         present = frame if frame is not None and frame.number == number else None
-        yield _draw(painter, image, present, projection, timeline.at(number))
+        yield _draw(painter, Image.fromarray(pixels), present, projection, timeline.at(number))
     if frame is not None and frame.number >= number + 1:
         logger.warning(
             "%s: its poses go on after the last frame of the video, %d; is it the right video?",

@@ -84,7 +84,7 @@ class Video:
     fps: float | None
     num_frames: int | None
 
-    def frames(self) -> Iterator[Image]:
+    def frames(self, image_size: tuple[int, int] | None = None) -> Iterator[Image]:
         """Decode the frames from the first to the last, one at a time, upright.
 
         Frames that are shown for different times (a variable frame rate, which phones use) come
@@ -92,10 +92,13 @@ class Video:
         seconds, a warning says by how much. Warnings tell of damaged frames too, and of a file that
         ends early.
 
+        Args:
+            image_size: Height and width to which the frames are resized (default: their own).
+
         Raises:
             InputError: The file is damaged; the message says after which frame.
         """
-        height, width = self.image_size
+        height, width = image_size or self.image_size
         count, damaged, drift, start = 0, 0, 0.0, None
         with _opened(self.path) as (container, stream):
             for frame in _decode(self.path, container, stream):
@@ -241,7 +244,7 @@ def _decode(path: Path, container: InputContainer, stream: VideoStream) -> Itera
 
 
 def _to_image(frame: VideoFrame, height: int | None = None, width: int | None = None) -> Image:
-    """The upright image of a frame; of another size only where the size changes within a video."""
+    """The upright image of a frame, resized if it has another size."""
     turns = round(frame.rotation / 90) % 4
     if turns % 2:
         height, width = width, height
