@@ -90,12 +90,16 @@ class Meaning:
         Raises:
             InputError: A joint has a coordinate without the others, an infinite one, or no score.
         """
-        joints = values[..., : self.axes]
-        absent = np.isnan(joints).all(axis=-1)
-        present = ~absent & (joints != 0).any(axis=-1)
+        raw = values[..., : self.axes]
+        absent = np.isnan(raw).all(axis=-1)
+        present = ~absent & (raw != 0).any(axis=-1)
         if self.root is not None:
             present[:, self.root] |= ~absent[:, self.root] & present.any(axis=1)
         score = np.ones(present.shape) if self.score is None else values[..., self.score]
+        joints = np.array(raw, np.float64)
+        joints[..., :2] = (joints[..., :2] + self.offset) * self.scale
+        with np.errstate(over="ignore"):  # What is too large for 32 bits becomes infinite.
+            joints, score = joints.astype(np.float32), score.astype(np.float32)
         wrong = present & ~(np.isfinite(joints).all(axis=-1) & np.isfinite(score))
         if wrong.any():
             person, joint = (int(number) for number in np.argwhere(wrong)[0])
@@ -106,14 +110,10 @@ class Meaning:
             )
         present &= np.nan_to_num(score) > 0
         seen = present.any(axis=1)
-        present, joints, score = present[seen], joints[seen], score[seen]
-        joints = np.array(joints, np.float32)
-        joints[..., :2] = (joints[..., :2] + np.float32(self.offset)) * np.array(
-            self.scale, np.float32
-        )
+        present = present[seen]
         return (
-            np.where(present[..., None], joints, np.float32(0)),
-            np.where(present, score, 0).astype(np.float32),
+            np.where(present[..., None], joints[seen], np.float32(0)),
+            np.where(present, score[seen], np.float32(0)),
             seen,
         )
 

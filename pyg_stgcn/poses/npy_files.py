@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,7 @@ class NpyReader:
     def open(self, path: Path, hints: PoseHints) -> list[Recording]:
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError, SyntaxError) as error:
+        except Exception as error:  # A damaged header can raise anything that Python's parser can.
             raise InputError(f"{path}: {_damage(error)}") from None
         return [array_recording(path.stem, path, array, hints)]
 
@@ -48,9 +47,9 @@ class NpzReader:
 
     def open(self, path: Path, hints: PoseHints) -> list[Recording]:
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 entries = {name: archive[name] for name in archive.files}
-        except (ValueError, OSError, EOFError, SyntaxError, zipfile.BadZipFile) as error:
+        except Exception as error:  # So can damaged bytes in an archive.
             raise InputError(f"{path}: {_damage(error)}") from None
         return open_entries(path, entries, hints)
 

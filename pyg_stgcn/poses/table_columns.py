@@ -155,13 +155,14 @@ def _check_is_wide(joints: dict[_Joint, int], names: Sequence[str], where: str) 
             f"{where}: has a row for every joint; put the joints of a frame into one row, "
             f"{_EXAMPLE} (pandas.DataFrame.pivot does this)"
         )
-    raise InputError(f"{where}: the first row does not name the columns of joints, {_EXAMPLE}")
 
 
 def _assemble(
     joints: dict[_Joint, int], others: dict[str, int], given: Skeleton | None, where: str
 ) -> Columns:
     positions = {(j.group, j.name): i for j, i in joints.items() if j.component == "x"}
+    if not positions:
+        raise InputError(f"{where}: the header does not name the columns of joints, {_EXAMPLE}")
     groups = list(dict.fromkeys(group for group, _ in positions))
     found = find_layout({name for _, name in positions}, given)
     if found is not None:
