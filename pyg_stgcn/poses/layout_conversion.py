@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -48,7 +49,7 @@ class JointMap:
         return Frame(frame.number, joints, scores, frame.tracks)
 
 
-def convert_layout(recording: Recording, skeleton: Skeleton | str) -> Recording:
+def convert_layout(recording: Recording, skeleton: Skeleton | str | os.PathLike[str]) -> Recording:
     """Converts a recording to another joint layout.
 
     Joints correspond by name; case, separators and the spelling of the side are ignored, as in
@@ -69,7 +70,7 @@ def convert_layout(recording: Recording, skeleton: Skeleton | str) -> Recording:
         >>> convert_layout(recording, "coco17").skeleton.num_joints
         17
     """
-    target = get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+    target = skeleton if isinstance(skeleton, Skeleton) else get_skeleton(skeleton)
     if target.joints == recording.skeleton.joints:
         return replace(recording, skeleton=target)
     joint_map = map_joints(recording.skeleton, target, str(recording.path))
@@ -110,7 +111,9 @@ def map_joints(source: Skeleton, target: Skeleton, where: str) -> JointMap:
 def _impossible(source: Skeleton, target: Skeleton, missing: list[str], where: str) -> InputError:
     more = f" and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
     possible = [name for name in list_skeletons() if _has_all(source, get_skeleton(name))]
-    remedy = f"it can be converted to {', '.join(possible)}" if possible else "rename its joints"
+    remedy = f"keep {source.name!r}, or give its joints the usual names"
+    if possible:
+        remedy = f"it can be converted to {', '.join(possible)}"
     return InputError(
         f"{where}: the layout {source.name!r} cannot be converted to {target.name!r}: it has no "
         f"{', '.join(missing[:_LISTED])}{more}; {remedy}"

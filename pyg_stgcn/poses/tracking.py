@@ -76,17 +76,21 @@ def select_persons(frame: Frame, persons: NDArray[np.generic]) -> Frame:
 
 
 def _number_persons(recording: Recording) -> Iterator[Frame]:
-    tracker, others = PoseTracker(recording.step), PoseTracker(recording.step, _UNNUMBERED)
-    duplicates, numbered = 0, False
+    tracker, duplicates = None, 0
     for frame in _checked_frames(recording):
         present = frame.scores.max(axis=1, initial=0) > 0
         if not present.all():
             frame = select_persons(frame, present)
-        if frame.tracks is None and not numbered:
-            tracks = tracker.update(frame.number, frame.joints, frame.scores)
+        if len(frame.joints) and tracker is None:
+            # Numbers of the file, if it has any, are in the first frame that shows somebody.
+            numbered = frame.tracks is not None
+            tracker = PoseTracker(recording.step, _UNNUMBERED if numbered else 0)
+        if tracker is None:
+            tracks = np.zeros(0, dtype=np.int64)
+        elif numbered:
+            tracks = _number_rest(frame, tracker)
         else:
-            numbered = True
-            tracks = _number_rest(frame, others)
+            tracks = tracker.update(frame.number, frame.joints, frame.scores)
         frame = frame._replace(tracks=tracks)
         found_twice = int(np.count_nonzero(tracks < 0))
         duplicates += found_twice
@@ -98,7 +102,7 @@ def _number_persons(recording: Recording) -> Iterator[Frame]:
 
 
 def _number_rest(frame: Frame, tracker: PoseTracker) -> NDArray[np.int64]:
-    """The numbers of the persons of a frame, of which the file numbers some."""
+    """The numbers of the persons of a frame, of whom the file numbers some."""
     tracks = np.full(len(frame.joints), -1) if frame.tracks is None else frame.tracks
     rest = tracks < 0
     if rest.any():

@@ -142,7 +142,11 @@ def test_the_same_joints_with_other_bones_are_not_touched() -> None:
     [
         ("coco17", "openpose25", "no left_big_toe, left_small_toe, left_heel, right_big_toe"),
         ("openpose25", "halpe26", "it has no head; it can be converted to coco17, openpose18"),
-        ("hand21", "coco17", "it has no nose, left_eye, .* right_ankle; rename its joints"),
+        (
+            "hand21",
+            "coco17",
+            "it has no nose, left_eye, .* right_ankle; keep 'hand21', or give its joints",
+        ),
         ("coco17", "hand21", "poses.json: the layout 'coco17' .* no wrist, thumb_1"),
         ("sbu15", "coco17", "no nose, .*left_ankle"),
     ],
