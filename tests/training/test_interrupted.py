@@ -193,7 +193,7 @@ STATES: dict[str, list[str]] = {
 
 @pytest.mark.parametrize("state", STATES)
 def test_killed_before_the_configuration_was_written(
-    config: TrainOptions, tmp_path: Path, state: str
+    config: TrainOptions, tmp_path: Path, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in STATES[state]:
         path = tmp_path / name
@@ -206,8 +206,14 @@ def test_killed_before_the_configuration_was_written(
     assert never_began(folder)
     job = Job("one", folder, {"dataset": config.data.dataset})
     assert not job.is_finished() and "--resume" not in job.words
-    train(config.replace(epochs=1), folder)
-    assert (folder / "summary.json").exists()
+
+    def begins(recognizer: ActionRecognizer) -> None:
+        raise Killed
+
+    monkeypatch.setattr(ActionRecognizer, "on_train_epoch_start", begins)
+    with pytest.raises(Killed):
+        train(config, folder)
+    assert "--resume" in job.words
 
 
 def test_killed_after_the_configuration_was_written(
