@@ -317,7 +317,9 @@ def test_a_signal_ends_a_training_and_says_how_to_go_on(
 
     monkeypatch.setattr(ActionRecognizer, "on_train_epoch_start", stop)
     words = command_line(config, "train", "--out", str(folder))[3:]
-    before = signal.signal(number, signal.SIG_DFL)
+    # As in a new process, also where this one was started to ignore the signal.
+    default = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
+    before = signal.signal(number, default)
     try:
         result = CliRunner().invoke(main, words)
     finally:
