@@ -137,7 +137,8 @@ def list_recordings(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _check_hints(image_size: tuple[float, float] | None, fps: float | None) -> None:
-    if image_size is not None and (len(image_size) != 2 or not 0 < min(image_size) < math.inf):
+    sides = (1, 1) if image_size is None else image_size
+    if len(sides) != 2 or not all(0 < side < math.inf for side in sides):
         raise InputError(f"image_size={image_size}: give height and width in pixels")
     if fps is not None and fps not in FRAME_RATE:
         raise InputError(f"fps={fps}: give a number in {FRAME_RATE}")
