@@ -1,8 +1,9 @@
-"""Time and memory for reading OpenPose output: copies of one file, a file a frame.
+"""Time and memory for reading pose files: copies of a genuine frame.
 
-    python benchmarks/read_poses.py --file OPENPOSE.json [--frames 10000] [--full]
+    python benchmarks/read_poses.py --file FILE.json [--frames 10000] [--full]
 
-With ``--full`` the lists of hands and face are filled, as OpenPose does with ``--hand --face``.
+A file of OpenPose is copied to a folder, one file a frame. Of AlphaPose results, the first person
+is copied into one large file. With ``--full`` the lists of hands and face of OpenPose are filled.
 """
 
 from __future__ import annotations
@@ -13,26 +14,33 @@ import resource
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from pyg_stgcn.poses import open_poses
 
+PARTS = {"face": 70, "hand_left": 21, "hand_right": 21}
 
-def write_copies(folder: Path, source: Path, frames: int, full: bool) -> int:
-    """Write the files of a recording.
 
-    Returns:
-        Their size in bytes.
-    """
-    content = json.loads(source.read_text())
-    if full:
-        for person in content["people"]:
-            for part, joints in (("face", 70), ("hand_left", 21), ("hand_right", 21)):
-                values = [v for i in range(joints) for v in (302.017 + i, 99.7157, 0.911454)]
-                person[f"{part}_keypoints_2d"] = values
+def write_frames(folder: Path, content: dict[str, Any], frames: int, full: bool) -> Path:
+    """A folder of OpenPose's files."""
+    for person in content["people"] if full else ():
+        for part, joints in PARTS.items():
+            person[f"{part}_keypoints_2d"] = [302.017, 99.7157, 0.911454] * joints
     text = json.dumps(content, separators=(",", ":"))
     for number in range(frames):
         (folder / f"copy_{number:012d}_keypoints.json").write_text(text)
-    return frames * len(text)
+    return folder
+
+
+def write_results(folder: Path, person: dict[str, Any], frames: int) -> Path:
+    """A file of AlphaPose results."""
+    path = folder / "results.json"
+    with path.open("w") as file:
+        for number in range(frames):
+            file.write("[" if number == 0 else ", ")
+            json.dump({**person, "image_id": f"{number}.jpg"}, file)
+        file.write("]")
+    return path
 
 
 def peak() -> float:
@@ -42,20 +50,27 @@ def peak() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--file", type=Path, required=True, help="a JSON file of OpenPose")
+    parser.add_argument("--file", type=Path, required=True, help="of OpenPose or AlphaPose")
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--full", action="store_true", help="with hands and face")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        size = write_copies(Path(name), options.file, options.frames, options.full)
+        content = json.loads(options.file.read_text())
+        if isinstance(content, list):
+            path = write_results(Path(name), content[0], options.frames)
+        else:
+            path = write_frames(Path(name), content, options.frames, options.full)
+        del content
         before, start = peak(), time.perf_counter()
-        (recording,) = open_poses(name)
+        (recording,) = open_poses(path)
+        opened = time.perf_counter() - start
         persons = sum(len(frame.joints) for frame in recording.frames())
         seconds = time.perf_counter() - start
-        print(
-            f"{options.frames:,} files, {size / 2**20:.0f} MiB, {persons:,} persons: "
-            f"{seconds:.2f} s, {peak() - before:.1f} MiB more memory"
-        )
+        size = sum(each.stat().st_size for each in Path(name).iterdir())
+    print(
+        f"{options.frames:,} frames, {size / 2**20:.0f} MiB, {persons:,} persons: {seconds:.2f} s "
+        f"({opened:.2f} s to open), {peak() - before:.1f} MiB more memory"
+    )
 
 
 if __name__ == "__main__":

@@ -76,18 +76,22 @@ def frame_files(folder: Path, names: Iterable[str]) -> FrameFiles:
     Raises:
         InputError: Two files have the same number, or a number is too large.
     """
-    parsed = sorted((parse_frame_name(name), name) for name in names)
-    for (one, name), (following, other) in pairwise(parsed):
-        if one.number == following.number:
+    names = list(names)
+    found = [parse_frame_name(name).number for name in names]
+    order = sorted(range(len(names)), key=found.__getitem__)
+    names, found = [names[place] for place in order], [found[place] for place in order]
+    for place, (number, following) in enumerate(pairwise(found)):
+        if number == following:
             raise InputError(
-                f"{folder}: {name} and {other} are both frame {one.number}; remove one of them"
+                f"{folder}: {names[place]} and {names[place + 1]} are both frame {number}; remove "
+                "one of them"
             )
-    first, last = parsed[0][0], parsed[-1][0]
+    first = parse_frame_name(names[0])
     fps = None
     if first.is_time:
-        numbers, fps = number_times(np.array([one.number for one, _ in parsed], np.int64))
+        numbers, fps = number_times(np.array(found, np.int64))
     else:
-        check_numbers(folder / parsed[-1][1], first.number, last.number)
-        numbers = np.array([one.number for one, _ in parsed], np.int64)
+        check_numbers(folder / names[-1], found[0], found[-1])
+        numbers = np.array(found, np.int64)
     name = recording_name(first.prefix) or folder.resolve().name
-    return FrameFiles(name, folder, [name for _, name in parsed], numbers, fps)
+    return FrameFiles(name, folder, names, numbers, fps)

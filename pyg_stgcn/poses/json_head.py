@@ -1,12 +1,14 @@
-"""The first value of a JSON file, by which its format is recognised."""
+"""The first object in a JSON file, by whose keys the format is recognised."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 _DECODER = json.JSONDecoder()
+_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|[\[{]|[\]}]')
 _FIRST_ITEM = re.compile(r"\s*\[\s*(?=\{)")
 _FIRST_MEMBER = re.compile(r'\s*\{\s*("(?:[^"\\]|\\.)*")\s*:\s*')
 
@@ -15,7 +17,8 @@ def first_item(head: bytes) -> dict[str, Any] | None:
     """The first object in the array that a file starts with; None if it starts otherwise.
 
     Args:
-        head: The start of the file; if the object is longer, the result is None.
+        head: The start of the file; of a longer object, only its first keys are known, without
+            values.
     """
     text = _decode(head)
     found = _FIRST_ITEM.match(text)
@@ -26,7 +29,7 @@ def first_member(head: bytes) -> tuple[str, dict[str, Any] | None] | None:
     """The first key of the object that a file starts with, and its value if it is an object.
 
     Args:
-        head: The start of the file; if the value is longer, it is None.
+        head: The start of the file, as in :func:`first_item`.
     """
     text = _decode(head)
     if (found := _FIRST_MEMBER.match(text)) is None:
@@ -43,8 +46,22 @@ def _decode(head: bytes) -> str:
 
 
 def _object_at(text: str, start: int) -> dict[str, Any] | None:
+    if text[start : start + 1] != "{":
+        return None
     try:
         value, _ = _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
-        return None
+        return dict.fromkeys(_keys_at(text, start))
     return value if isinstance(value, dict) else None
+
+
+def _keys_at(text: str, start: int) -> Iterator[str]:
+    """The keys of an object, as far as the text goes."""
+    depth = 0
+    for found in _TOKEN.finditer(text, start):
+        if found[2] is not None and depth == 1:
+            yield found[1][1:-1]
+        elif found[1] is None:
+            depth += 1 if found[0] in "[{" else -1
+            if depth == 0:
+                return

@@ -151,6 +151,25 @@ class JsonStream:
         raise self.error(reason) from None
 
 
+def read_json_file(path: Path) -> Any:
+    """Read a file of one frame as a whole.
+
+    Raises:
+        InputError: It is damaged, nested too deeply or too large.
+    """
+    with path.open("rb") as file:
+        data = file.read(MAX_VALUE + 1)
+    if len(data) > MAX_VALUE:
+        raise InputError(
+            f"{path}: has more than {MAX_VALUE // 2**20} MiB, too much for one frame; divide it "
+            "into frames"
+        )
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: damaged ({error}); write it again, or remove it") from None
+
+
 def read_values(path: Path, offsets: Iterator[tuple[int, int]]) -> Iterator[Any]:
     """Read values whose places are known.
 

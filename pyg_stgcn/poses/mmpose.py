@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from pyg_stgcn.poses.frame_file_recording import frame_file_recording
 from pyg_stgcn.poses.frame_files import FrameFiles
 from pyg_stgcn.poses.indexed_file import Entry, find_places, indexed_recording
 from pyg_stgcn.poses.json_head import first_item, first_member
-from pyg_stgcn.poses.json_stream import JsonStream, shown
+from pyg_stgcn.poses.json_stream import JsonStream, read_json_file, shown
 from pyg_stgcn.poses.layout_names import find_layout, missing_joints
 from pyg_stgcn.poses.person_arrays import NO_PERSONS, Persons, parse_array, parse_identity
 from pyg_stgcn.poses.pose_reader import PoseHints, skeleton_by_count
@@ -74,11 +73,7 @@ class MMPoseImageReader:
 
 
 def _read_image(path: Path) -> Persons:
-    try:
-        instances = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: damaged ({error}); write it again, or remove it") from None
-    return _decode({"instances": instances}, str(path))
+    return _decode({"instances": read_json_file(path)}, str(path))
 
 
 def _entries(stream: JsonStream, meta: dict[str, Any]) -> Iterator[Entry]:

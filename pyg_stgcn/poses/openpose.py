@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +14,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.coordinates import find_meaning
 from pyg_stgcn.poses.frame_file_recording import frame_file_recording
 from pyg_stgcn.poses.frame_files import FrameFiles
-from pyg_stgcn.poses.json_stream import shown
+from pyg_stgcn.poses.json_stream import read_json_file, shown
 from pyg_stgcn.poses.person_arrays import (
     NO_PERSONS,
     NoPersonsError,
@@ -89,12 +88,8 @@ def _read_file(path: Path) -> Persons:
 
 
 def _read_people(path: Path) -> list[Any]:
-    try:
-        people = json.loads(path.read_bytes())["people"]
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: damaged, or not a file of OpenPose ({error}); write it again, or remove it"
-        ) from None
+    content = read_json_file(path)
+    people = content.get("people") if isinstance(content, dict) else None
     if not isinstance(people, list):
         raise InputError(f"{path}: people is {shown(people)}, not a list; write it again")
     return people

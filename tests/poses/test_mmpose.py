@@ -110,6 +110,15 @@ def test_one_image_of_a_demo_program(tmp_path: Path) -> None:
     assert [(one.number, len(one.joints)) for one in recording.frames()] == [(0, 2)]
 
 
+def test_first_frames_that_are_larger_than_the_start_of_a_file(tmp_path: Path) -> None:
+    """Whole bodies of a crowd: the format is recognised all the same."""
+    crowd = [instance(x, 133) for x in range(40)]
+    for content in ([frame(0, *crowd)], crowd, {"meta_info": {}, "instance_info": crowd}):
+        (recording,) = open_poses(write(tmp_path / "a_1.json", content, indent="  "))
+        (only,) = recording.frames()
+        assert only.joints.shape == (40, 17, 2)
+
+
 @pytest.mark.parametrize(
     ("frames", "error"),
     [

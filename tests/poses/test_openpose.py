@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.poses import open_poses
+from pyg_stgcn.poses import json_stream, open_poses
 
 GENUINE = Path(__file__).parents[3] / "shared" / "data" / "poses" / "openpose_body25"
 
@@ -120,14 +120,14 @@ def test_recordings_in_one_folder_are_told_apart_by_name(
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ('{"version":1.3,"people":[', "damaged, or not a file of OpenPose"),
+        ('{"version":1.3,"people":[', "damaged .Expecting value"),
         ('{"version":1.3,"people":[]}', "there is no person in 1 frame"),
         ('{"people":[{"pose_keypoints_2d":[]}]}', "a person has no pose_keypoints_2d"),
         ('{"people":[[1]]}', "a person has no pose_keypoints_2d"),
         ('{"people":[{"pose_keypoints_2d":[1,2]}]}', r"are \[1, 2\], not x, y and score"),
         ('{"people":[{"pose_keypoints_2d":["a","b","c"]}]}', "not x, y and score"),
         ('{"people":[{"pose_keypoints_2d":[1,2,3]}]}', r"has 1 joints .* openpose25 \(25\)"),
-        ('{"people":[' + "[" * 100_000, "damaged, or not"),
+        ('{"people":[' + "[" * 100_000, "damaged .*recursion"),
     ],
 )
 def test_damaged_files(tmp_path: Path, text: str, error: str) -> None:
@@ -136,6 +136,12 @@ def test_damaged_files(tmp_path: Path, text: str, error: str) -> None:
     with pytest.raises(InputError, match=error) as raised:
         open_poses(path)
     assert str(path) in str(raised.value)
+
+
+def test_a_file_too_large_for_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_stream, "MAX_VALUE", 1000)
+    with pytest.raises(InputError, match="too much for one frame"):
+        open_poses(write(tmp_path / "1.json", person(body(1))))
 
 
 @pytest.mark.parametrize(
