@@ -30,6 +30,7 @@ _COMMANDS = (
     "fuse",
     "inspect",
     "lottery",
+    "poses",
     "predict",
     "profile",
     "sweep",
