@@ -107,8 +107,6 @@ def _open(init: str | os.PathLike[str], model: str | None) -> tuple[Path, Publis
 def _names_of(
     classes: Sequence[str] | str | os.PathLike[str], num_classes: int, path: Path
 ) -> list[str]:
-    from pyg_stgcn.datasets.readers.metadata import read_metadata  # Recognizers need no datasets.
-
     if isinstance(classes, str | os.PathLike):
         what = f"classes {os.fspath(classes)}"
         if classes in _CLASSES:
