@@ -164,7 +164,8 @@ def add_models(add: Any, folder: Path, sparse: Run, dense: Run) -> None:
         for name, value in model.state_dict().items()
         if value.dim() > 1 and not name.startswith(("head.", "data_norm."))
     }
-    metadata = {name: dense.config.flat()[name] for name in ("backbone", "graph", "channels")}
+    options = ("backbone", "graph", "channels", "stages", "inflate_stages", "down_stages")
+    metadata = {name: dense.config.flat()[name] for name in options}
     metadata |= {"in_channels": dense.in_channels, "classes": dense.classes, "epoch": 0}
     metadata |= {"skeleton": dense.skeleton.to_dict(), "structure": "unstructured"}
     ticket = folder / "ticket.safetensors"
