@@ -22,20 +22,24 @@ _NUMBERED = {
     *("landmark", "landmarks", "keypoint", "keypoints", "kpt", "kp", "joint", "pose", "point"),
     *("body", "lm", "pt", "j", "k"),
 }
-_FRAMES = {
-    *("frame", "frames", "frameid", "frameidx", "frameindex", "framenumber", "framenum"),
-    *("frameno", "framenr", "imageid", "image", "imagename", "framename", "index", "bodyparts"),
-}
-_TIMES = {"timestamp", "timestampms", "time", "times", "timems", "timesec", "timeseconds", "t"}
+#: Names of columns, of which the first that a table has counts: numbers or images of frames, times,
+#: and rows that have a number or an image file.
+_FRAMES = (
+    *("frame", "framenumber", "frameid", "frameidx", "frameindex", "framenum", "frameno"),
+    *("framenr", "frames", "imageid", "imagename", "framename", "image"),
+)
+_TIMES = ("timestamp", "timestampms", "time", "times", "timems", "timesec", "timeseconds", "t")
+_FILES = ("filename", "file")
+_ROWS = ("index", *_FILES)
 #: Columns of an identity, and of a number that starts again in every frame.
-_TRACKS = {"track", "trackid", "person", "personid", "id", "pid", "subject", "individual", "hand"}
-_PERSONS = {"personidx", "personindex", "personnumber", "detection", "detectionid", "handedness"}
-#: The recording; names of files are those of images where no other column is the frame.
-_FILES = {"filename", "file"}
-_CLIPS = {
+_TRACKS = (
+    *("track", "trackid", "person", "personid", "individual", "subject", "hand", "pid", "id"),
+)
+_PERSONS = ("personidx", "personindex", "personnumber", "detection", "detectionid", "handedness")
+_CLIPS = (
     *("video", "videoname", "videoid", "clip", "clipname", "clipid", "sequence", "sequencename"),
-    *("sequenceid", "recording", "recordingid", "sample", "sampleid", *_FILES),
-}
+    *("sequenceid", "recording", "recordingid", "sample", "sampleid"),
+)
 #: What is no joint although it has an x and a y.
 _NO_JOINTS = {"bbox", "box", "boundingbox", "boxcenter", "bboxcenter", "center", "image"}
 _EXAMPLE = "such as frame,person,nose_x,nose_y,nose_score,left_eye_x,..."
@@ -97,7 +101,9 @@ def find_columns(names: Sequence[str], given: Skeleton | None, where: str) -> Co
     for column, name in enumerate(names):
         joint = _parse_joint(name)
         if joint is None:
-            others.setdefault("".join(split_words(name)), column)
+            # The index of a table of pandas has no name.
+            key = "".join(split_words(name)) or ("index" if column == 0 else "")
+            others.setdefault(key, column)
         else:
             joints.setdefault(joint, column)
     _check_is_wide(joints, names, where)
@@ -174,7 +180,7 @@ def _assemble(
     components = _common_components(persons, joints, where)
     frame, time = _column(others, _FRAMES), _column(others, _TIMES)
     if frame is None and time is None:
-        frame = _column(others, _FILES)
+        frame = _column(others, _ROWS)
     track, person = _column(others, _TRACKS), _column(others, _PERSONS)
     if (track, person) != (None, None) and frame is None and time is None:
         raise InputError(
@@ -191,12 +197,12 @@ def _assemble(
         time if frame is None else None,
         person if track is None else track,
         track is not None,
-        _column(others, _CLIPS - _FILES if frame == _column(others, _FILES) else _CLIPS),
+        _column(others, _CLIPS if frame == _column(others, _FILES) else (*_CLIPS, *_FILES)),
     )
 
 
-def _column(others: dict[str, int], names: set[str]) -> int | None:
-    return next((column for name, column in others.items() if name in names), None)
+def _column(others: dict[str, int], names: Sequence[str]) -> int | None:
+    return next((others[name] for name in names if name in others), None)
 
 
 def _numbered_joints(

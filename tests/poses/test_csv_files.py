@@ -195,6 +195,16 @@ def test_decimal_commas_and_quotes(tmp_path: Path) -> None:
     assert np.array_equal(read(path), CLIP.astype("f4"))
 
 
+def test_the_index_of_a_table_is_no_frame_where_there_are_frames(tmp_path: Path) -> None:
+    rows = [[i, *row] for i, row in enumerate(rows_of(CLIP))]
+    for name in ("", "index", "id"):
+        header = [name, "frame", "person", *columns("{joint}_{part}")]
+        assert np.array_equal(read(write(tmp_path / "a.csv", header, rows)), CLIP.astype("f4"))
+    rows = [[10 * f, *CLIP[f, 0].reshape(-1)] for f in range(6)]
+    (recording,) = open_poses(write(tmp_path / "b.csv", ["", *columns("{joint}_{part}")], rows))
+    assert [frame.number for frame in recording.frames()] == list(range(0, 60, 10))
+
+
 def test_images_and_times_in_place_of_frame_numbers(tmp_path: Path) -> None:
     names = columns("{joint}_{part}")
     rows = [[f"img_{7 + f:05d}.jpg", *CLIP[f, 0].reshape(-1)] for f in range(6)]
