@@ -53,7 +53,7 @@ def array_recording(
 ) -> Recording:
     """The recording in an array; its axes and channels are told from shape and values.
 
-    Persons keep their places, so that these are their tracks.
+    Persons keep their places, which are their tracks.
 
     Args:
         name: Name of the recording.
@@ -73,7 +73,6 @@ def array_recording(
         scores = _order_scores(scores, array, order, where)
         axes = array.shape[order.index("C")]
     clip = ArrayClip(keypoints, scores)
-    num_frames = keypoints.shape[1]
     sample = _sample(clip)
     meaning, skeleton = find_meaning(
         sample.reshape(-1, *sample.shape[2:]),
@@ -86,10 +85,9 @@ def array_recording(
     )
 
     def frames() -> Iterator[Frame]:
-        for start in range(0, num_frames, _BLOCK):
-            yield from _convert(
-                clip.frames(slice(start, start + _BLOCK)), start, meaning, skeleton, where
-            )
+        for start in range(0, keypoints.shape[1], _BLOCK):
+            block = clip.frames(slice(start, start + _BLOCK))
+            yield from _convert(block, start, meaning, skeleton, where)
 
     return Recording(
         name,
@@ -100,7 +98,7 @@ def array_recording(
         has_score=meaning.score is not None,
         image_size=meaning.image_size,
         fps=hints.fps,
-        num_frames=num_frames,
+        num_frames=keypoints.shape[1],
     )
 
 

@@ -168,22 +168,33 @@ def find_meaning(
         score = None
     if axes == 3 and (skeleton.name not in RELATIVE_DEPTH or has_negative):
         return Meaning(3, score, root=_find_root(sample[..., :3], skeleton)), skeleton
-    if unit == "pixels":
-        return Meaning(2, score, image_size=image_size), skeleton
-    if unit == "fractions":
-        if image_size is None:
-            raise InputError(
-                f"{where}: x and y are fractions of the image, from {known[:, :2].min():.3g} to "
-                f"{known[:, :2].max():.3g}, and the file does not contain its size; give "
-                "image_size, the height and width of the video in pixels"
-            )
-        return Meaning(2, score, 0.0, image_size[::-1], image_size), skeleton
+    if unit != "centred":
+        return _meaning_in_image(known[:, :2], unit, score, image_size, where), skeleton
     offset = 0.5 if half_centred else 1.0
     height, width = image_size or (2 * offset, 2 * offset)
     scale = (width / (2 * offset), height / (2 * offset))
     logger.info("%s: x and y are relative to the centre of the image or the body", where)
     root = None if half_centred else _find_root(sample[..., :2], skeleton)
     return Meaning(2, score, offset, scale, (height, width), root), skeleton
+
+
+def _meaning_in_image(
+    points: NDArray[np.float64],
+    unit: str,
+    score: int | None,
+    image_size: tuple[float, float] | None,
+    where: str,
+) -> Meaning:
+    """The meaning of pixels, or of fractions of the image."""
+    if unit == "pixels":
+        return Meaning(2, score, image_size=image_size)
+    if image_size is None:
+        raise InputError(
+            f"{where}: x and y are fractions of the image, from {points.min():.3g} to "
+            f"{points.max():.3g}, and the file does not contain its size; give image_size, the "
+            "height and width of the video in pixels"
+        )
+    return Meaning(2, score, 0.0, image_size[::-1], image_size)
 
 
 def has_joints(values: NDArray[Any]) -> bool:

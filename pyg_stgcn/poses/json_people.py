@@ -35,7 +35,19 @@ _HEIGHT_KEYS = ("height", "image_height", "imageHeight", "frame_height", "video_
 _WIDTH_KEYS = ("width", "image_width", "imageWidth", "frame_width", "video_width")
 #: Bytes of the first line of a file with a value a line.
 _MAX_LINE = 1 << 22
-_FRAME_NAME = re.compile(r"(?:frame[_ -]?)?(\d+)(?:\.\w+)?", re.IGNORECASE)
+#: Entries of the whole recording.
+_INFO_KEYS = ("meta", "metadata", "info", "video", "video_info", "videoInfo", "properties")
+_FRAME_NAME = re.compile(r"(?:frame[_ -]?)?(\d{1,18})(?:\.\w+)?", re.IGNORECASE | re.ASCII)
+#: Channels of a person in words.
+_CHANNELS = {
+    "xy": "x, y",
+    "xy?": "x, y and a third number",
+    "xys": "x, y, score",
+    "xyz": "x, y, z",
+    "xyzs": "x, y, z, score",
+}
+#: A larger number is no identity.
+_MAX_TRACK = 2**62
 
 
 class RawPerson(NamedTuple):
@@ -83,10 +95,7 @@ def open_json_files(files: FrameFiles, find_people: FindPeople, hints: PoseHints
 
     def items() -> Iterator[tuple[int, Any]]:
         for number, one in zip(files.numbers.tolist(), files.paths(), strict=True):
-            item = _load(one)
-            if isinstance(item, Mapping) and "width" not in facts:
-                facts.update(_facts(item))
-            yield number, item
+            yield number, _load(one)
 
     return _recording(files.name, files.path, items, find_people, hints, facts)
 
@@ -173,12 +182,14 @@ def _number(item: Any, default: int) -> int:
 
 
 def _facts(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Frame rate and image size in the entries of an object, or of one in it."""
+    """Frame rate and image size in the entries of an object, or of its description."""
     found: dict[str, Any] = {}
-    for part in (content, *(value for value in content.values() if isinstance(value, Mapping))):
+    for part in (content, *(content.get(key) for key in _INFO_KEYS)):
+        if not isinstance(part, Mapping):
+            continue
         for name, keys in (("fps", _RATE_KEYS), ("height", _HEIGHT_KEYS), ("width", _WIDTH_KEYS)):
             value = next((part[key] for key in keys if key in part), None)
-            if isinstance(value, int | float) and value > 0:
+            if isinstance(value, int | float) and 1 < value < _MAX_TRACK:
                 found.setdefault(name, float(value))
     return found
 
@@ -192,20 +203,8 @@ def _recording(
     facts: dict[str, Any],
 ) -> Recording:
     def people() -> Iterator[tuple[int, list[RawPerson]]]:
-        last = None
-        for number, group in groupby(items(), itemgetter(0)):
-            if last is not None and number <= last:
-                raise InputError(
-                    f"{path}: frame {number} comes after frame {last}; sort the frames"
-                )
-            last = number
-            values = [item for _, item in group]
-            try:
-                yield number, [one for item in values for one in find_people(item, skeleton)]
-            except InputError as error:
-                raise InputError(f"{path}: frame {number}: {error}") from None
+        return _read_people(path, items(), find_people, hints.skeleton, facts)
 
-    skeleton = hints.skeleton
     numbers, sample, has_tracks = _survey(path, people())
     check_numbers(path, numbers[0], numbers[-1])
     if "height" in facts and "width" in facts:
@@ -245,6 +244,28 @@ def _recording(
     )
 
 
+def _read_people(
+    path: Path,
+    items: Iterator[tuple[int, Any]],
+    find_people: FindPeople,
+    given: Skeleton | None,
+    facts: dict[str, Any],
+) -> Iterator[tuple[int, list[RawPerson]]]:
+    """Number and persons of every frame; notes what the first frame says of all frames."""
+    last = None
+    for number, group in groupby(items, itemgetter(0)):
+        if last is not None and number <= last:
+            raise InputError(f"{path}: frame {number} comes after frame {last}; sort the frames")
+        values = [item for _, item in group]
+        if last is None and isinstance(values[0], Mapping):
+            facts.update(_facts(values[0]))
+        last = number
+        try:
+            yield number, [one for item in values for one in find_people(item, given)]
+        except InputError as error:
+            raise InputError(f"{path}: frame {number}: {error}") from None
+
+
 def _survey(
     path: Path, people: Iterable[tuple[int, list[RawPerson]]]
 ) -> tuple[list[int], list[RawPerson], bool]:
@@ -281,9 +302,10 @@ def distinct_tracks(tracks: Sequence[int | None]) -> NDArray[np.int64]:
     """Identities of the persons of a frame; -1 where it is unknown, or another person has it."""
     found: list[int] = []
     for track in tracks:
-        found.append(-1 if track is None or track in found else track)
+        is_new = track is not None and track not in found and 0 <= track < _MAX_TRACK
+        found.append(track if track is not None and is_new else -1)
     return np.array(found, np.int64)
 
 
 def _described(person: RawPerson) -> str:
-    return f"{len(person.values)} joints of {len(person.channels)} values ({person.channels})"
+    return f"{len(person.values)} joints of {_CHANNELS[person.channels]}"

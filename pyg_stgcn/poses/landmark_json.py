@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.frame_files import FrameFiles
 from pyg_stgcn.poses.json_people import (
+    FRAME_KEYS,
     RawPerson,
     find_frame,
     is_collection,
@@ -49,7 +50,7 @@ _NAME_KEYS = ("name", "part", "id", "type")
 _FLAT = {132: (33, 4), 99: (33, 3), 66: (33, 2), 84: (21, 4), 63: (21, 3), 42: (21, 2)}
 #: Nothing of fewer joints is a body or a hand.
 _MIN_JOINTS = 5
-_LANDMARK = re.compile(rb'"[xX]"\s*:\s*(?:-?\d|null|NaN)')
+_LANDMARK = re.compile(rb'"x"\s*:\s*(?:-?\d|null|NaN)')
 _NESTED = re.compile(rb"\s*\[\s*(?:null\s*,\s*)*\[\s*(?:\[\s*){1,2}-?\d")
 _KEY = re.compile(rb'"(?:\w*[lL]andmarks?"\s*:\s*\[|keypoints"\s*:\s*\[\s*\[)')
 
@@ -96,16 +97,22 @@ def find_people(item: Any, given: Skeleton | None) -> list[RawPerson]:
     Raises:
         InputError: A landmark does not have numbers.
     """
+    if isinstance(item, Mapping) and "id" in item and not any(key in item for key in FRAME_KEYS):
+        item = {key: value for key, value in item.items() if key != "id"}  # That of the frame.
+    return _find_people(item, given)
+
+
+def _find_people(item: Any, given: Skeleton | None) -> list[RawPerson]:
     person = _read_landmarks(item, given)
     if person is not None:
         return [person]
     if isinstance(item, list):
-        return [person for one in item for person in find_people(one, given)]
+        return [person for one in item for person in _find_people(one, given)]
     if not isinstance(item, Mapping):
         return []
     keys = [key for key in (*_IMAGE_KEYS, *_SPACE_KEYS) if key in item]
     for key in keys:
-        if people := find_people(item[key], given):
+        if people := _find_people(item[key], given):
             return _with_tracks(people, item)
     # Where a body is missed in a frame, its hands are not persons instead.
     return [] if keys else _find_hands(item, given)
@@ -116,7 +123,7 @@ def _find_hands(item: Mapping[str, Any], given: Skeleton | None) -> list[RawPers
     hands: list[RawPerson] = []
     for side, keys in enumerate(_HAND_KEYS):
         value = next((item[key] for key in keys if item.get(key)), None)
-        hands += [hand._replace(track=side) for hand in find_people(value, given)]
+        hands += [hand._replace(track=side) for hand in _find_people(value, given)]
     return hands
 
 

@@ -42,6 +42,8 @@ _CLIPS = (
 )
 #: What is no joint although it has an x and a y.
 _NO_JOINTS = {"bbox", "box", "boundingbox", "boxcenter", "bboxcenter", "center", "image"}
+#: Of the number of a joint.
+_MAX_DIGITS = 6
 _EXAMPLE = "such as frame,person,nose_x,nose_y,nose_score,left_eye_x,..."
 
 
@@ -212,7 +214,7 @@ def _numbered_joints(
     groups: dict[str, dict[int, tuple[str, str]]] = {}
     for group, name in positions:
         words = split_words(name)
-        if not words or not words[-1].isdigit():
+        if not words or not words[-1].isdecimal() or len(words[-1]) > _MAX_DIGITS:
             nearest, missing = missing_joints({name for _, name in positions}, given)
             raise InputError(
                 f"{where}: its joints are those of no known layout; nearest is {nearest.name!r}, "

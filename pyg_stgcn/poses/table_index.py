@@ -7,6 +7,7 @@ and the frames are then read in their order.
 from __future__ import annotations
 
 import csv
+import math
 import re
 from array import array
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.table_columns import Columns
 
 _DIGITS = re.compile(r"(\d+)\D*$")
+#: Larger numbers are not exact.
+_MAX_NUMBER = 2**53
 _MISSING = {"", "nan", "none", "null", "na", "n/a", "-"}
 
 
@@ -139,15 +142,21 @@ class _Names:
 
     def identities(self) -> NDArray[np.int64]:
         """The number in every row, or the place of its text where not all are numbers."""
-        numbers = {}
-        for text, place in self.places.items():
-            known = text.lower() not in _MISSING
-            try:
-                numbers[place] = int(float(text)) if known else -1
-            except (ValueError, OverflowError):
-                numbers = {place: place for place in self.places.values()}
-                break
+        numbers = {place: _identity(text) for text, place in self.places.items()}
+        if None in numbers.values():
+            numbers = {place: place for place in self.places.values()}
         return np.array([numbers[place] for place in self._rows], np.int64)
+
+
+def _identity(text: str) -> int | None:
+    """The number in a cell; -1 if it is empty, None if it is no number."""
+    if text.lower() in _MISSING:
+        return -1
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if abs(number) < _MAX_NUMBER else None
 
 
 def split_cells(text: str, delimiter: str) -> list[str]:
@@ -220,14 +229,13 @@ def _frame_number(table: Table, cells: list[str], row: int, count: int) -> int:
     if column is None:
         return count
     cell = cells[column].strip()
-    if cell.isdigit():
-        return int(cell)
     try:
-        if (number := float(cell)).is_integer():
-            return int(number)
+        number = float(cell)
     except ValueError:
-        if found := _DIGITS.search(cell.rpartition(".")[0] or cell):
-            return int(found[1])
+        found = _DIGITS.search(cell.rpartition(".")[0] or cell)
+        number = float(found[1]) if found else math.nan
+    if abs(number) < _MAX_NUMBER and number.is_integer():
+        return int(number)
     raise InputError(
         f"{table.path}: row {row}, column {table.names[column]!r} is {cell[:40]!r}, which has no "
         "frame number; number the frames"

@@ -20,6 +20,8 @@ from pyg_stgcn.skeletons import Skeleton
 _BOX = 5
 #: Files that tell whether persons have identities.
 _SAMPLE = 64
+#: Of an identity.
+_MAX_DIGITS = 18
 #: Numbers of joints, in the order in which they are tried: most models find COCO's.
 _COUNTS = (17, *(number for number in LAYOUTS[2] if number != 17))
 
@@ -132,7 +134,8 @@ def _read_frame(
 
 def _read_track(words: list[str], end: int) -> int | None:
     """Identity of a person: the last number, if it is a whole one after the keypoints."""
-    return int(words[-1]) if len(words) > end and words[-1].isdigit() else None
+    is_track = len(words) > end and words[-1].isdigit() and len(words[-1]) <= _MAX_DIGITS
+    return int(words[-1]) if is_track else None
 
 
 def _has_tracks(files: FrameFiles, end: int) -> bool:

@@ -153,6 +153,8 @@ def test_empty_cells_are_missing_joints(tmp_path: Path) -> None:
         (lambda rows: rows[2].__setitem__(0, "first"), r"row 4, column 'frame' is 'first', which"),
         (lambda rows: rows[3].__setitem__(1, 0), "rows 4 and 5 are both person 0 of frame 1"),
         (lambda rows: rows.clear(), "has a header, but no rows"),
+        (lambda rows: rows[2].__setitem__(0, "9" * 30), "row 4, column 'frame' is '9999"),
+        (lambda rows: rows[2].__setitem__(0, "²"), "row 4, column 'frame' is '²', which"),
         (lambda rows: rows[2].__setitem__(0, -4), "frame number -4"),
     ],
 )

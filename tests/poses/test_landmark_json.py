@@ -236,3 +236,18 @@ def test_damaged_files(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         list(open_poses(path, image_size=SIZE)[0].frames())
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_numbers_of_frames_are_no_identities(tmp_path: Path) -> None:
+    content = [{"id": i, "landmarks": one} for i, one in enumerate(FRAMES)]
+    (recording,) = open_poses(save(tmp_path, content), image_size=SIZE)
+    assert all(frame.tracks is None for frame in recording.frames())
+
+
+def test_a_box_of_a_person_is_no_size_of_the_image(tmp_path: Path) -> None:
+    box = {"width": 30.0, "height": 50.0}
+    content = [{"landmarks": one, "bbox": box, "image_width": 640} for one in FRAMES]
+    with pytest.raises(InputError, match="does not contain its size"):
+        open_poses(save(tmp_path, content))
+    content = [{**one, "image_height": 480} for one in content]
+    check(open_poses(save(tmp_path, content))[0])
