@@ -28,6 +28,8 @@ MAX_CLIPS = 24
 """Most clips of a figure; of more, this many are chosen evenly."""
 #: Poses of a strip, clips of a column, and size of a strip in inches.
 _POSES, _ROWS, _WIDTH, _HEIGHT = 6, 8, 5.2, 1.5
+#: Least width of a pose's place, and margin around it, as fractions of the height or width.
+_NARROWEST, _MARGIN = 0.4, 0.08
 
 
 def draw_clips(
@@ -40,7 +42,8 @@ def draw_clips(
 ) -> None:
     """Draw a strip of poses of each of several clips, such as one of each class.
 
-    Poses look as in :func:`~pyg_stgcn.plots.clips.draw_clip`. Every strip has its own scale.
+    Poses look as in :func:`~pyg_stgcn.plots.clips.draw_clip`. Every strip has its own scale, and
+    every pose is drawn in the middle of its place.
 
     Args:
         files: The figure.
@@ -76,9 +79,18 @@ def draw_clips(
 
 def _draw_strip(axes: Axes, scene: Scene) -> None:
     """Draw poses of a clip side by side in the same axes."""
-    chosen = evenly_spaced(scene.points.shape[1], _POSES)
-    step = np.array([scene.high[0] - scene.low[0], 0.0])
-    for place, frame in enumerate(chosen):
-        Poses(axes, replace(scene, points=scene.points + place * step)).show(frame)
-    axes.set_xlim(scene.low[0], scene.low[0] + len(chosen) * step[0])
+    seen = np.flatnonzero(np.isfinite(scene.points).any(axis=(0, 2, 3)))
+    points = scene.points[:, seen[evenly_spaced(len(seen), _POSES)]]
+    low, high = (extreme(points, axis=(0, 2)) for extreme in (np.nanmin, np.nanmax))
+    # People may walk far: every pose is drawn in the middle of its place.
+    width = float((high - low)[:, 0].max())
+    size = max(width, float(np.ptp([low[:, 1].min(), high[:, 1].max()]))) or 1.0
+    step = max(width, _NARROWEST * size) + _MARGIN * size
+    points = points - np.stack([(low + high)[:, 0] / 2, np.zeros(len(low))], axis=1)[:, None]
+    for place in range(points.shape[1]):
+        shifted = points + [place * step, 0.0]
+        Poses(axes, replace(scene, points=shifted)).show(place)
+    axes.set_xlim(-step / 2, (points.shape[1] - 0.5) * step)
+    ends = low[:, 1].min() - _MARGIN * size, high[:, 1].max() + _MARGIN * size
+    axes.set_ylim(*(ends[::-1] if scene.y_down else ends))
     axes.set_axis_off()
