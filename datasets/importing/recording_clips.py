@@ -10,7 +10,7 @@ import numpy as np
 
 from pyg_stgcn.datasets.importing.label_rows import LabelRow, Span
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.poses.pose_clip import PoseClip, collect_clip
+from pyg_stgcn.poses.pose_clip import MAX_BYTES, PoseClip, collect_clip
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.poses.tracking import track
 from pyg_stgcn.text import count
@@ -45,13 +45,15 @@ class Part:
         name: Name of the part.
         recording: Name of the recording.
         rows: Lines of the file of labels about it, by person; None is everybody.
-        frames: First and last frame number; None for the whole recording.
+        first: Number of its first frame.
+        last: Number of its last frame.
     """
 
     name: str
     recording: str
     rows: Mapping[int | None, LabelRow]
-    frames: tuple[int, int] | None = None
+    first: float = -math.inf
+    last: float = math.inf
     buffer: list[Frame] = field(default_factory=list)
 
 
@@ -73,7 +75,7 @@ def parts_of(recording: Recording, name: str, rows: Sequence[LabelRow]) -> list[
             parts.append(Part(name, name, by_person))
             continue
         first, last = _frames_of(span, recording)
-        parts.append(Part(f"{name}@{first}-{last}", name, by_person, (first, last)))
+        parts.append(Part(f"{name}@{first}-{last}", name, by_person, first, last))
     return parts
 
 
@@ -132,13 +134,24 @@ def read_parts(
 
 def _fill(tracked: Recording, parts: Sequence[Part]) -> tuple[int, int]:
     """Give every part its frames; return the first and the last number of the recording."""
-    first, last = 0, -1
+    first, last, size = 0, -1, 0
+    waiting = sorted(parts, key=lambda part: part.first, reverse=True)
+    current: list[Part] = []
     for frame in tracked.frames():
         first = frame.number if last < first else first
         last = frame.number
-        for part in parts:
-            if part.frames is None or part.frames[0] <= frame.number <= part.frames[1]:
-                part.buffer.append(frame)
+        while waiting and waiting[-1].first <= last:
+            current.append(waiting.pop())
+        current = [part for part in current if part.last >= last]
+        for part in current:
+            part.buffer.append(frame)
+            size += frame.joints.nbytes + frame.scores.nbytes
+        if size > MAX_BYTES:
+            raise InputError(
+                f"{tracked.path}: is too long for one clip in memory (more than "
+                f"{MAX_BYTES / 2**30:g} GiB up to frame {last:,}); label parts of it, with start "
+                "and end"
+            )
     return first, last
 
 

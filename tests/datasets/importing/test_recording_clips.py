@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pyg_stgcn.datasets.importing import recording_clips
 from pyg_stgcn.datasets.importing.label_rows import LabelRow, Span
 from pyg_stgcn.datasets.importing.recording_clips import LabelledClip, parts_of, read_parts
 from pyg_stgcn.errors import InputError
@@ -116,3 +117,10 @@ def test_what_is_not_in_the_recording_is_named() -> None:
         clips([row("wave", Span(10.01, 10.05, True))])
     with pytest.raises(InputError, match=r"frame rate of x.json is not known.*first_frame"):
         parts_of(recording(fps=None), "x", [row("wave", Span(1, 2, True))])
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording_clips, "MAX_BYTES", 5000)
+    with pytest.raises(InputError, match=r"x.json: is too long for one clip.*start and end"):
+        clips([row("wave")])
+    assert len(clips([row("wave", Span(110, 115, False))])) == 1
