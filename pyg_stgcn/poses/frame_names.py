@@ -56,7 +56,7 @@ def parse_frame_name(name: str) -> FrameName:
         FrameName(prefix='walk_', suffix='_keypoints.json', number=12, is_time=False)
     """
     stem, dot, ending = name.rpartition(".")
-    if not dot or (ending.isdigit() and len(ending) > 1):
+    if not dot or ending.isdigit():
         stem, dot, ending = name, "", ""
     if (found := _TIME.fullmatch(stem)) is not None:
         *date, fraction = found.groups()[1:-1]

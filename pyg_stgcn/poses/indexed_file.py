@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from pyg_stgcn.poses.person_arrays import NoPersonsError, Persons, clean_joints
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton
+
+_LOG = logging.getLogger(__name__)
 
 #: The names that programs give to all their files.
 _USUAL_NAMES = ("alphapose-results", "predictions", "results", "poses")
@@ -103,10 +106,27 @@ class Places:
         self.person_numbers.extend([number] * len(persons.ids))
         self.ids.extend(persons.ids)
 
-    def has_tracks(self) -> bool:
-        """Whether every person has an identity that no other person of the frame has."""
+    def has_tracks(self, path: Path) -> bool:
+        """Whether every person has an identity that no other person of the frame has.
+
+        If identities differ, but two persons of a frame have the same, the log says so.
+        """
         pairs = np.stack([np.array(self.person_numbers), np.array(self.ids)], axis=1)
-        return bool((pairs[:, 1] >= 0).all()) and len(np.unique(pairs, axis=0)) == len(pairs)
+        if (pairs[:, 1] < 0).any():
+            return False
+        different, counts = np.unique(pairs, axis=0, return_counts=True)
+        if len(different) == len(pairs):
+            return True
+        if len(np.unique(self.ids)) > 1:
+            number, identity = different[counts.argmax()].tolist()
+            _LOG.warning(
+                "%s: frame %d has several persons with the identity %d; the identities of the "
+                "file are not used",
+                path,
+                number,
+                identity,
+            )
+        return False
 
 
 def find_places(path: Path, entries: Iterable[Entry], decode: Decode) -> list[Places]:
@@ -173,7 +193,7 @@ def indexed_recording(
     fps = hints.fps
     if places.is_time:
         numbers, fps = number_times(numbers)
-    tracked = places.has_tracks()
+    tracked = places.has_tracks(path)
     joints = np.array(range(skeleton.num_joints) if kept is None else kept)
     step = common_step(numbers)
 

@@ -48,8 +48,8 @@ class Recording:
         has_score: Whether the file has scores; without them, all scores are 0 or 1.
         image_size: Height and width of the images in pixels; None in 3-D, or if unknown.
         fps: Frames per second, if known.
-        num_frames: Length in frames from the first to the last number, with gaps, if known
-            without reading all frames.
+        num_frames: Length in frames from the first to the last number, :obj:`step` apart, with
+            gaps; None if it is not known without reading all frames.
         step: Difference between the numbers of consecutive frames, 10 where every tenth frame of a
             video was kept.
     """

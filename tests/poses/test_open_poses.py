@@ -124,6 +124,7 @@ def test_impossible_arguments(tmp_path: Path, arguments: dict[str, object], erro
         ("12.jpg", ("", ".jpg", 12, False)),
         ("12", ("", "", 12, False)),
         ("S001C001_0007.jpg.json", ("S001C001_", ".jpg.json", 7, False)),
+        ("walk.12", ("walk.", "", 12, False)),
         ("walk", ("walk", "", 0, False)),
         ("walk.json", ("walk", ".json", 0, False)),
         ("a/b 3.png", ("a/b ", ".png", 3, False)),

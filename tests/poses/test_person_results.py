@@ -75,6 +75,13 @@ def test_identities_count_where_they_tell_persons_apart(
     assert tracks(recording) == expected
 
 
+def test_identities_that_are_not_unique(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    persons = [entry("1.jpg", idx=2), entry("4.jpg", idx=3), entry("4.jpg", idx=3)]
+    (recording,) = open_poses(write(tmp_path / "a.json", persons))
+    assert tracks(recording) == [None, None]
+    assert "frame 4 has several persons with the identity 3" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("num_joints", "skeleton"),
     [(17, "coco17"), (26, "halpe26"), (136, "halpe26"), (133, "coco17"), (68, "halpe26")],
