@@ -260,3 +260,27 @@ def test_people_of_the_web(shared_data: Path) -> None:
     assert persons >= 0.99 * sum(len(frame.joints) for frame in frames)
     # The film is cut twice. 501 poses of up to seven persons in three scenes, many seen in part.
     assert len(last) <= 20
+
+
+def test_any_frames_are_tracked() -> None:
+    """Random persons, places, sizes, scores (some negative), gaps and numbers of joints."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        channels, step = int(rng.integers(2, 4)), int(rng.integers(1, 4))
+        frames, number = [], 0
+        for _ in range(12):
+            shape = (int(rng.integers(0, 9)), 17)
+            extent = 10.0 ** rng.integers(-3, 6)
+            joints = extent * rng.normal(size=(*shape, channels)) * rng.integers(0, 2, (*shape, 1))
+            scores = rng.normal(size=shape) * rng.integers(0, 2, (shape[0], 1))
+            frames.append(Frame(number, joints.astype(np.float32), scores.astype(np.float32)))
+            number += step * int(rng.choice([1, 2, 40]))
+        for before, after in zip(
+            frames,
+            track(recording(frames, num_channels=channels, step=step)).frames(),
+            strict=True,
+        ):
+            assert len(set(after.tracks)) == len(after.joints) == len(after.scores)
+            rows = {row.tobytes() for row in before.joints}
+            assert all(row.tobytes() in rows for row in after.joints)
+            assert (after.scores.max(axis=1, initial=0) > 0).all()
