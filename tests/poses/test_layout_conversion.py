@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +9,11 @@ import pytest
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.joint_names import joint_key
-from pyg_stgcn.poses.layout_conversion import convert_layout
+from pyg_stgcn.poses.layout_conversion import convert_layout, map_joints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton, get_skeleton, list_skeletons
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 BODIES_2D = ["blazepose33", "coco17", "halpe26", "openpose18", "openpose25"]
 
 
@@ -173,3 +176,25 @@ def test_a_long_list_is_cut() -> None:
     message = r"it has no marker 0, .*marker 39 and 959 more; it can be converted to openpose18"
     with pytest.raises(InputError, match=message):
         convert_layout(recording("coco17"), large)
+
+
+def test_the_documented_conversions_are_the_possible_ones() -> None:
+    text = (REPOSITORY / "docs" / "reference" / "poses.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*`) \| (`.*`) \|$", text.split("## Layouts and conversion")[1], re.M)
+    documented = {
+        (source, target)
+        for row in rows
+        for source in re.findall(r"`([\w-]+)`", row[0])
+        for target in re.findall(r"`([\w-]+)`", row[1])
+        if source != target
+    }
+
+    def possible(source: str, target: str) -> bool:
+        try:
+            map_joints(get_skeleton(source), get_skeleton(target), "poses.json")
+        except InputError:
+            return False
+        return True
+
+    pairs = permutations(list_skeletons(), 2)
+    assert documented == {pair for pair in pairs if possible(*pair)}
