@@ -2,6 +2,7 @@
 
 from pyg_stgcn.poses.layout_conversion import convert_layout
 from pyg_stgcn.poses.open_poses import list_recordings, open_poses
+from pyg_stgcn.poses.open_video import open_video
 from pyg_stgcn.poses.pose_clip import PoseClip, clip_windows, collect_clip
 from pyg_stgcn.poses.poses_file import write_poses
 from pyg_stgcn.poses.recording import Frame, Recording
@@ -16,6 +17,7 @@ __all__ = [
     "convert_layout",
     "list_recordings",
     "open_poses",
+    "open_video",
     "track",
     "write_poses",
 ]
