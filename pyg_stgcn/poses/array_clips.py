@@ -49,6 +49,7 @@ def array_recording(
     *,
     scores: NDArray[Any] | None = None,
     axes: int | None = None,
+    order: str | None = None,
     where: str | None = None,
 ) -> Recording:
     """The recording in an array; its axes and channels are told from shape and values.
@@ -62,13 +63,14 @@ def array_recording(
         hints: What the user says, and what the file says of image size and frame rate.
         scores: Scores of the joints, in the same order as the array, without the channels.
         axes: Number of coordinates, 2 or 3, if known; a further channel is the score.
+        order: Order of the axes, such as ``"MTVC"``, if the format says it.
         where: Name of the clip in errors; by default that of the file.
 
     Raises:
         InputError: The axes, the layout or the channels cannot be told.
     """
     where = where or str(path)
-    keypoints, order = order_axes(array, hints.skeleton, where)
+    keypoints, order = order_axes(array, hints.skeleton, where, order)
     if scores is not None:
         scores = _order_scores(scores, array, order, where)
         axes = array.shape[order.index("C")]

@@ -85,6 +85,7 @@ def _open_annotation(path: Path, number: int, annotation: Any, hints: PoseHints)
         replace(hints, image_size=size or hints.image_size),
         scores=annotation.get("keypoint_score"),
         axes=2 if planar else 3,
+        order="MTVC",
         where=where,
     )
 

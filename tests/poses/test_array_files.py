@@ -64,6 +64,19 @@ def test_axes_of_one_person(tmp_path: Path, axes: tuple[int, ...]) -> None:
     assert np.array_equal(whole(recording), CLIP[:1].astype(np.float32))
 
 
+@pytest.mark.parametrize(("persons", "frames"), [(12, 5), (5, 12), (3, 40), (8, 8)])
+@pytest.mark.parametrize("order", ["MTVC", "TMVC"])
+def test_time_is_the_axis_along_which_persons_move_less(
+    tmp_path: Path, persons: int, frames: int, order: str
+) -> None:
+    start = RNG.uniform(10, 400, (persons, 1, 17, 2))
+    clip = start + RNG.normal(size=(persons, frames, 17, 2)).cumsum(axis=1)
+    array = clip if order == "MTVC" else clip.transpose(1, 0, 2, 3)
+    (recording,) = open_poses(save(tmp_path, array))
+    assert recording.num_frames == frames
+    assert np.array_equal(whole(recording)[..., :2], clip.astype(np.float32))
+
+
 def test_three_persons_in_pixels_are_not_taken_for_channels(tmp_path: Path) -> None:
     clip = pixels(3, T, 17)
     (recording,) = open_poses(save(tmp_path, clip))

@@ -77,6 +77,19 @@ def test_the_same_joints_as_in_the_dataset(tmp_path: Path) -> None:
         assert set(range(2)) - set(frame.tracks.tolist()) == ({1} if frame.number >= 3 else set())
 
 
+def test_two_persons_of_one_frame(tmp_path: Path) -> None:
+    one = annotation("walk")
+    one |= {"keypoint": one["keypoint"][:, :1], "keypoint_score": one["keypoint_score"][:, :1]}
+    (recording,) = open_poses(save(tmp_path, [one]))
+    (frame,) = recording.frames()
+    assert np.array_equal(frame.joints, one["keypoint"][:, 0])
+    one |= {"keypoint": one["keypoint"][0], "keypoint_score": one["keypoint_score"][0]}
+    with pytest.raises(
+        InputError, match=r"clip 'walk': has shape \(1, 17, 2\), whose axes cannot be told; save"
+    ):
+        open_poses(save(tmp_path, [one]))
+
+
 def test_joints_in_space_and_other_layouts(tmp_path: Path) -> None:
     body = {"frame_dir": "a", "label": 0, "keypoint": RNG.uniform(0, 1, (1, T, 25, 3))}
     (recording,) = open_poses(save(tmp_path, [body]))
