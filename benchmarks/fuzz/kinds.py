@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 from collections import OrderedDict
@@ -20,6 +21,7 @@ from tensor_mutations import mutated_checkpoint, mutated_safetensors, mutated_sp
 from pyg_stgcn.datasets import SkeletonDataset, SkeletonPickle
 from pyg_stgcn.evaluation.run_evaluation import open_validation
 from pyg_stgcn.models import Assembly, load_pyskl, pyskl_state_dict
+from pyg_stgcn.poses import open_poses, write_poses
 from pyg_stgcn.recognition import Recognizer
 from pyg_stgcn.recognition import save as save_recognizer
 from pyg_stgcn.runs.batches import clip_transform
@@ -143,6 +145,7 @@ def make_kinds(folder: Path) -> dict[str, Kind]:
     add("checkpoint", checkpoint, mutated_checkpoint, lambda: reader.load_checkpoint(checkpoint), 2)
     add_models(add, folder, sparse, dense)
     add_data(add, folder, data)
+    add_poses(add, folder / "poses")
     return kinds
 
 
@@ -208,3 +211,31 @@ def add_data(add: Any, folder: Path, data: Path) -> None:
             continue
         use = lambda: use_store(lambda: open_dataset("stored"), expected)  # noqa: E731
         add(f"store {path.name}", path, mutate, use)
+
+
+def use_poses(path: Path) -> None:
+    for recording in open_poses(path, image_size=(480, 640)):
+        shape = (recording.skeleton.num_joints, recording.num_channels)
+        for frame in recording.frames():
+            assert frame.joints.shape[1:] == shape and np.isfinite(frame.joints).all()
+            assert not frame.joints[frame.scores == 0].any()
+
+
+def add_poses(add: Any, folder: Path) -> None:
+    """Files of pose estimators: one frame, and whole recordings."""
+    points = [number + part for number in range(18) for part in (20.5, 30.5, 0.5)]
+    person = {"person_id": [1], "pose_keypoints_2d": points, "face_keypoints_2d": []}
+    results = [
+        {"image_id": f"{number // 2}.jpg", "category_id": 1, "keypoints": points[:51]}
+        | {"score": 2.5, "box": [1.0, 2.0, 3.0, 4.0], "idx": number % 2}
+        for number in range(6)
+    ]
+    contents = {"openpose": {"version": 1.3, "people": [person] * 2}, "alphapose": results}
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    (recording,) = open_poses(folder / "alphapose.json")
+    write_poses(recording, folder / "mmpose.json")
+    for name in (*contents, "mmpose"):
+        path = folder / f"{name}.json"
+        add(name, path, mutated_json, lambda p=path: use_poses(p), 4)

@@ -38,7 +38,7 @@ def frame_file_recording(
     skeleton = skeleton_by_count(first_path, shape[0], hints, layouts)
 
     def frames() -> Iterator[Frame]:
-        for number, path in zip(files.numbers.tolist(), files.paths(), strict=True):
+        for number, path in zip(map(int, files.numbers), files.paths(), strict=True):
             persons = read(path)
             if persons.ids and persons.joints.shape[1:] != shape:
                 raise InputError(

@@ -21,7 +21,7 @@ from pyg_stgcn.poses.frame_names import (
     parse_frame_name,
     recording_name,
 )
-from pyg_stgcn.poses.json_stream import read_values
+from pyg_stgcn.poses.json_stream import read_values, shown
 from pyg_stgcn.poses.person_arrays import NoPersonsError, Persons, clean_joints
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
@@ -144,7 +144,7 @@ def find_places(path: Path, entries: Iterable[Entry], decode: Decode) -> list[Pl
     """
     found: dict[tuple[str, str, bool], Places] = {}
     for entry in entries:
-        where = f"{path}: frame {entry.image!r}"
+        where = f"{path}: frame {shown(entry.image)}"
         name = _frame_name(entry.image, where)
         places = found.setdefault(name.recording, Places(name.prefix, name.is_time))
         places.add(name.number, entry, decode(entry.value, where), where)
@@ -198,9 +198,9 @@ def indexed_recording(
     step = common_step(numbers)
 
     def frames() -> Iterator[Frame]:
-        values = read_values(path, zip(offsets.tolist(), sizes.tolist(), strict=True))
+        values = read_values(path, zip(map(int, offsets), map(int, sizes), strict=True))
         start = 0
-        for number, end in zip(numbers.tolist(), ends.tolist(), strict=True):
+        for number, end in zip(map(int, numbers), map(int, ends), strict=True):
             entries = [decode(next(values), f"{path}: frame {number}") for _ in range(start, end)]
             yield _frame(number, entries, places, joints, tracked)
             start = end

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,7 +14,10 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_place, write_atomically
+from pyg_stgcn.poses.frame_names import MAX_NUMBER
+from pyg_stgcn.poses.json_stream import shown
 from pyg_stgcn.poses.recording import Frame, Recording
+from pyg_stgcn.ranges import FRAME_RATE, Range, whole
 from pyg_stgcn.skeletons import Skeleton
 
 
@@ -124,34 +126,28 @@ def apply_description(recording: Recording, meta: Mapping[str, Any]) -> Recordin
 
 
 def _described(recording: Recording, meta: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    size = meta.get("image_size")
-    for key, value, is_valid in (
-        ("name", meta.get("name"), isinstance(meta.get("name"), str)),
-        ("fps", meta.get("fps"), _is_positive(meta.get("fps"))),
-        ("num_frames", meta.get("num_frames"), _is_count(meta.get("num_frames"))),
-        ("step", meta.get("step"), _is_count(meta.get("step"))),
-        ("has_score", meta.get("has_score"), isinstance(meta.get("has_score"), bool)),
-    ):
-        if value is not None:
-            if not is_valid:
-                raise InputError(f"{recording.path}: meta_info: {key} is {value!r}; correct it")
-            yield key, value
-    if size is not None:
-        if not isinstance(size, list) or len(size) != 2 or not all(map(_is_positive, size)):
+    for key, (is_valid, meaning) in _FIELDS.items():
+        if (value := meta.get(key)) is None:
+            continue
+        if not is_valid(value):
             raise InputError(
-                f"{recording.path}: meta_info: image_size is {size!r}, not height and width in "
-                "pixels; correct it"
+                f"{recording.path}: meta_info: {key} is {shown(value)}, not {meaning}; correct it"
             )
-        yield "image_size", tuple(size)
+        yield key, tuple(value) if isinstance(value, list) else value
 
 
-def _is_positive(value: Any) -> bool:
-    return _is_number(value) and math.isfinite(value) and value > 0
+def _is_size(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(one in _PIXELS for one in value)
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+_PIXELS = Range(0, 10**6, low_open=True)
+_FRAMES = whole(1, MAX_NUMBER)
+#: What a file may say of a recording: the check of the value, and its meaning in errors.
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (lambda value: isinstance(value, str), "a text"),
+    "image_size": (_is_size, "height and width in pixels"),
+    "fps": (FRAME_RATE.__contains__, "a number of frames per second"),
+    "num_frames": (_FRAMES.__contains__, "a number of frames"),
+    "step": (_FRAMES.__contains__, "a number of frames"),
+    "has_score": (lambda value: isinstance(value, bool), "true or false"),
+}
