@@ -61,7 +61,8 @@ choose one of aagcn, ctrgcn, dgstgcn, stgcn, stgcnpp
 
 def is_published(weights: object) -> bool:
     """Whether this is the name of published weights, such as ``"pyskl/hagrid"``, and no file."""
-    return isinstance(weights, str) and weights.startswith(ZOO_PREFIXES)
+    named = isinstance(weights, str) and weights.startswith(ZOO_PREFIXES)
+    return named and not Path(str(weights)).is_file()
 
 
 def hops_of(partition: str) -> int | None:

@@ -1,8 +1,8 @@
 """The weights that PYSKL has published, by name, and their download.
 
-PYSKL's files may have come over an open connection and are pickles. So they are fetched over HTTPS
-only, are limited in size, are read without running any code in them, and are kept only if they hold
-the network that the table says.
+The published addresses have neither encryption nor checksums, and the files are pickles. So files
+are fetched over HTTPS only, are limited in size, are read without running any code in them, and are
+kept only if they hold the network that the table says.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pyg_stgcn.text import suggestion
 
 logger = logging.getLogger(__name__)
 
-#: PYSKL names the addresses with http; the same server answers https.
+#: Most of PYSKL's tables say http. Its newest one names the same server with https.
 SERVER = "https://download.openmmlab.com/mmaction/pyskl/ckpt"
 _HAGRID = (
     "https://raw.githubusercontent.com/kennymckormick/pyskl/"

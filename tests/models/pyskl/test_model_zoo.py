@@ -147,6 +147,16 @@ def test_no_file_or_no_server(
     assert kept_files(tmp_path) == []
 
 
+def test_a_file_in_a_folder_of_that_name(
+    published: tuple[Backbone, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pyskl").mkdir()
+    Path("pyskl/j.pth").write_bytes(published[1])
+    model = create_model("stgcnpp", pretrained="pyskl/j.pth")
+    assert torch.equal(logits(model), logits(published[0]))
+
+
 def test_names_that_are_none() -> None:
     with pytest.raises(InputError, match=r"ntu60_xsub_3dkp/k: .* no such weights \(did you mean"):
         create_model("stgcnpp", pretrained="pyskl/ntu60_xsub_3dkp/k")
