@@ -70,7 +70,8 @@ class InputReader:
         """All recordings and clips that some words name.
 
         Args:
-            words: Pose files, videos, folders of them, ``DATASET``, ``DATASET:CLIP`` or pickles.
+            words: Pose files, videos, folders of them, ``DATASET`` or ``DATASET:CLIP``. A pickle
+                that is named is a dataset; one in a folder is a pose file.
 
         Raises:
             InputError: A folder has no pose files, or a dataset cannot be read.
@@ -82,11 +83,7 @@ class InputReader:
         if named is not None:
             yield from self._of_dataset(*named)
             return
-        for path in list_pose_files(word):
-            if dataset_and_clip(str(path)) is not None:
-                yield from self._of_dataset(str(path), None)
-            else:
-                yield self._of_file(path)
+        yield from map(self._of_file, list_pose_files(word))
 
     def _of_file(self, path: Path) -> Source:
         return Source(str(path), partial(self._read_file, path), path)
