@@ -107,7 +107,7 @@ def test_what_the_model_cannot_read(
     with pytest.raises(InputError, match=r"flat.npy: .*image_size"):
         recognizer.predict(tmp_path / "flat.npy")
     with pytest.raises(InputError, match=r"the model reads 3-D joints \(x, y, z\); these are 2-D"):
-        solid.predict(write_openpose(tmp_path / "walk", np.ones((3, 1, 25, 3), np.float32)))
+        solid.predict(write_openpose(tmp_path / "walk", np.full((3, 1, 25, 3), 300.0)))
     rng = np.random.default_rng(0)
     np.save(tmp_path / "solid.npy", rng.normal(size=(20, 25, 3)).astype(np.float32))
     with pytest.raises(InputError, match=r"solid.npy: .*these are 3-D"):
