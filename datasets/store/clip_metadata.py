@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.datasets.store.clip_store import ClipStore
 from pyg_stgcn.datasets.store.divisions import Divisions
-from pyg_stgcn.datasets.store.person_items import item_name
+from pyg_stgcn.datasets.store.person_items import item_name, one_person
 
 
 class ClipMetadata:
@@ -114,7 +114,13 @@ class ClipMetadata:
     @property
     def num_frames(self) -> NDArray[np.int64]:
         """Numbers of frames of the selected clips, before :obj:`transform`."""
-        return self._store.num_frames[self._selected]
+        if self._persons is None:
+            return self._store.num_frames[self._selected]
+        items = zip(
+            self._selected, self._persons[np.asarray(self.indices(), np.int64)], strict=True
+        )
+        lengths = [one_person(self._store[i], p).keypoint.shape[1] for i, p in items]
+        return np.array(lengths, np.int64)
 
     @property
     def num_persons(self) -> NDArray[np.int64]:

@@ -29,13 +29,20 @@ def by_person(clips: Numbers, num_persons: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def one_person(clip: Clip, person: int) -> Clip:
-    """One person of a clip, in all its frames, as a clip."""
-    part = slice(person, person + 1)
+    """One person of a clip as a clip, from the first frame to the last that shows the person.
+
+    Args:
+        clip: A clip of a store.
+        person: Number of the person.
+    """
+    assert clip.present is not None
+    seen = np.flatnonzero(clip.present[person].any(axis=1))
+    part = slice(person, person + 1), slice(seen[0], seen[-1] + 1)
     return replace(
         clip,
         name=item_name(clip.name, person),
         keypoint=clip.keypoint[part],
-        present=None if clip.present is None else clip.present[part],
+        present=clip.present[part],
     )
 
 

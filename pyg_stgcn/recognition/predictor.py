@@ -169,8 +169,8 @@ class Recognizer:
             image_size (tuple of float, optional): Height and width of the image in pixels, for
                 arrays of 2-D joints, and for pose files that do not say it.
             per_person (bool): If set to :obj:`True`, every person is a clip of their own, as if
-                alone, and each clip gets a list of predictions, one for each of its :math:`M`
-                persons. (default: :obj:`False`)
+                alone and as long as they are seen, and each clip gets a list of predictions, one
+                for each of its :math:`M` persons. (default: :obj:`False`)
 
         Returns:
             Prediction or list: The :class:`Prediction` of the clip (a list of them with
@@ -250,8 +250,11 @@ class Recognizer:
 
 
 def _by_person(clip: CheckedClip) -> Iterator[CheckedClip]:
-    for person in range(len(clip.joints)):
-        part = slice(person, person + 1)
+    """Each person from the first frame to the last that shows them, as in a training on persons."""
+    for person, present in enumerate(clip.present):
+        seen = np.flatnonzero(present.any(axis=1))
+        frames = slice(seen[0], seen[-1] + 1) if len(seen) else slice(None)
+        part = slice(person, person + 1), frames
         yield clip._replace(
             joints=clip.joints[part],
             present=clip.present[part],

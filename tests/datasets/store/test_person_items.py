@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyg_stgcn.datasets import SkeletonPickle
+from pyg_stgcn.datasets import SkeletonArrays, SkeletonPickle
 from pyg_stgcn.datasets.store.dividing import divide_by_class
 from pyg_stgcn.runs.batches import split_held_out
 from pyg_stgcn.runs.opening import open_dataset
@@ -46,6 +46,18 @@ def test_metadata_are_those_of_the_items(persons: SkeletonPickle) -> None:
     assert part.labels.tolist() == [int(item.y) for item in part]
     assert part.num_frames.tolist() == [item.x.size(1) for item in part]
     assert part.num_persons.tolist() == [1] * 17
+
+
+def test_a_person_is_an_item_as_long_as_they_are_seen(tmp_path: Path) -> None:
+    joints = np.random.default_rng(0).uniform(1, 9, (2, 6, 17, 2)).astype(np.float32)
+    joints[1, :2], joints[1, 3], joints[1, 5] = 0, 0, 0
+    dataset = SkeletonArrays(
+        tmp_path, [joints], [0], "coco17", image_sizes=[(10, 10)], per_person=True
+    )
+    whole, part = dataset
+    assert torch.equal(whole.x[..., :2].transpose(0, 1), torch.from_numpy(joints[0]))
+    assert torch.equal(part.x[..., :2].transpose(0, 1), torch.from_numpy(joints[1, 2:5]))
+    assert dataset.num_frames.tolist() == [6, 3]
 
 
 def test_persons_of_a_clip_are_never_divided(persons: SkeletonPickle) -> None:
