@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 #: Bounds on the work of a frame. A picture that shows more persons shows them in a few pixels.
 MAX_PERSONS_IN_FRAME = 1024
-#: The square of a coordinate must be a finite number of 32 bits.
+#: Squares of coordinates must be finite numbers of 32 bits.
 _TOO_LARGE = 1e12
 #: First number of the persons without one, in a file that numbers others.
 _UNNUMBERED = 1_000_000
@@ -78,9 +78,8 @@ def select_persons(frame: Frame, persons: NDArray[np.generic]) -> Frame:
 def _number_persons(recording: Recording) -> Iterator[Frame]:
     tracker, duplicates = None, 0
     for frame in _checked_frames(recording):
-        present = frame.scores.max(axis=1, initial=0) > 0
-        if not present.all():
-            frame = select_persons(frame, present)
+        if frame.scores.min(initial=1) <= 0:
+            frame = select_persons(frame, frame.scores.max(axis=1) > 0)
         if len(frame.joints) and tracker is None:
             # Numbers of the file, if it has any, are in the first frame that shows somebody.
             numbered = frame.tracks is not None
@@ -142,8 +141,9 @@ def _check_persons(frame: Frame, recording: Recording, where: str) -> None:
             f"{where} has {len(frame.joints):,} persons; at most {MAX_PERSONS_IN_FRAME:,} can be "
             "told apart: check that each is a person, and leave out uncertain ones"
         )
-    largest = max(np.abs(array).max(initial=0) for array in (frame.joints, frame.scores))
-    if not largest < _TOO_LARGE:
+    # One product is faster than the largest of all absolute values.
+    squares = (np.vdot(array, array) for array in (frame.joints, frame.scores))
+    if not all(square < _TOO_LARGE**2 for square in squares):
         raise InputError(
             f"{where}: coordinates and scores must be finite numbers below {_TOO_LARGE:g}; give a "
             "missing joint the score 0 and the coordinates 0"

@@ -284,3 +284,35 @@ def test_any_frames_are_tracked() -> None:
             rows = {row.tobytes() for row in before.joints}
             assert all(row.tobytes() in rows for row in after.joints)
             assert (after.scores.max(axis=1, initial=0) > 0).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_somebody_alone_is_tracked_as_among_others(seed: int) -> None:
+    """Jumps, gaps and missing joints of one person; another one is far away in every frame."""
+    rng = np.random.default_rng(seed)
+    person = walk(300, 4, 200, seed)
+    person[..., 0] += np.repeat(rng.uniform(-90, 90, 20), 10)[:, None]
+    other = np.tile(walk(50_000, 0, 1, seed=9), (200, 1, 1))
+    away = [n for n in range(200) if rng.uniform() < 0.15 or 60 <= n < 95]
+    present = rng.uniform(size=(200, 17)) < rng.choice([1, 1, 0.5], size=(200, 1))
+
+    def numbers(with_other: bool) -> list[int]:
+        frames = []
+        for number in range(200):
+            people = [] if number in away else [person[number]]
+            scores = [present[number]] * len(people) + [np.ones(17)] * with_other
+            people += [other[number]] * with_other
+            if people:
+                joints = np.stack(people) * np.stack(scores)[..., None]
+                frames.append(
+                    Frame(number, joints.astype(np.float32), np.stack(scores).astype(np.float32))
+                )
+        tracked = [f for f in track(recording(frames)).frames() if f.number not in away]
+        assert all(f.tracks[-1] == tracked[-1].tracks[-1] for f in tracked) or not with_other
+        return [int(f.tracks[0]) for f in tracked]
+
+    alone, among_others = numbers(False), numbers(True)
+    assert len(set(alone)) > 1
+    assert [sorted(set(alone)).index(n) for n in alone] == [
+        sorted(set(among_others)).index(n) for n in among_others
+    ]
