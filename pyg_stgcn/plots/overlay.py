@@ -14,10 +14,11 @@ from PIL import Image
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.plots.figure_files import ANIMATION, OVERLAY_FORMATS, VIDEO, check_figure
-from pyg_stgcn.plots.painter import Painter
+from pyg_stgcn.plots.painter import Painter, missing_glyphs
 from pyg_stgcn.plots.projection import Projection, project_extent, project_image
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.poses.video_file import Video, import_av, open_video_file, write_video
+from pyg_stgcn.text import count
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ _GIF_FRAMES, _GIF_FPS = 300, 12.5
 #: Most empty frames in a row where nothing was recorded.
 _MAX_GAP = 300
 _BACKGROUND = "#2b2b2b"
+#: Ratios of the sides that differ by less are the same: sizes are rounded.
+_SAME_SHAPE = 0.02
 
 
 def check_overlay(path: Path) -> None:
@@ -79,6 +82,12 @@ def save_overlay(
         ... )  # doctest: +SKIP
     """
     check_overlay(path)
+    if boxes := missing_glyphs("".join({text for *_, text in labels})):
+        logger.warning(
+            "%s: %s of labels are not in the font and drawn as boxes",
+            path,
+            count(len(boxes), "character"),
+        )
     suffix = path.suffix.lower()
     if video is None:
         fps = (recording.fps or _FPS) / recording.step
@@ -90,6 +99,7 @@ def save_overlay(
                 "video; draw them without the video"
             )
         opened = open_video_file(video)
+        _compare_sizes(recording, opened)
         fps = opened.fps or recording.fps or _FPS
         projection = project_image(recording, opened.image_size, _SIDES[suffix])
         images = _over_video(recording, labels, projection, opened)
@@ -97,6 +107,24 @@ def save_overlay(
         write_video(path, (np.asarray(image) for image in images), fps)
     else:
         write_atomically(path, lambda file: _animate(file, path, images, fps))
+
+
+def _compare_sizes(recording: Recording, video: Video) -> None:
+    """Warn of poses that are of images in another shape, such as those of a video lying down."""
+    if recording.image_size is None:
+        return
+    height, width = recording.image_size
+    of_poses, of_video = width / height, video.image_size[1] / video.image_size[0]
+    if abs(of_poses / of_video - 1) > _SAME_SHAPE:
+        logger.warning(
+            "%s: its poses are of images with %g x %g pixels, the video %s has %d x %d; they do "
+            "not fit if that one is rotated or cut",
+            recording.path,
+            width,
+            height,
+            video.path,
+            *reversed(video.image_size),
+        )
 
 
 def _project(recording: Recording, sides: tuple[int, int]) -> Projection:

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 from matplotlib.font_manager import findfont
+from matplotlib.ft2font import FT2Font
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -23,6 +24,8 @@ _OUTLINE, _TEXT = "#000000", "#ffffff"
 #: Fractions of the longer side of the image.
 _BONE, _FONT = 1 / 240, 1 / 40
 _LONGEST = 200
+#: A font that comes with matplotlib.
+_FAMILY = "DejaVu Sans"
 
 Box = tuple[float, float, float, float]
 
@@ -132,7 +135,12 @@ def _lighten(color: str) -> str:
     return "#" + "".join(f"{(channel + 255) // 2:02x}" for channel in channels)
 
 
+def missing_glyphs(text: str) -> set[str]:
+    """The characters of a text that are drawn as boxes, because the font does not have them."""
+    known = FT2Font(findfont(_FAMILY)).get_charmap()
+    return {char for char in text if char.isprintable() and ord(char) not in known}
+
+
 @cache
 def _load_font(size: int) -> ImageFont.FreeTypeFont:
-    # It comes with matplotlib.
-    return ImageFont.truetype(findfont("DejaVu Sans"), size)
+    return ImageFont.truetype(findfont(_FAMILY), size)

@@ -134,6 +134,14 @@ def test_any_text_stays_in_the_image(tmp_path: Path, text: str) -> None:
     assert not near(border, "white", 90).any()
 
 
+def test_characters_that_the_font_lacks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recording = recording_of([frame(0, standing())])
+    save_overlay(tmp_path / "text.gif", recording, [(0, 0, None, "Grüße, ходьба")])
+    assert not caplog.text
+    save_overlay(tmp_path / "text.gif", recording, [(0, 0, None, "走る"), (0, 0, 0, "走")])
+    assert "text.gif: 2 characters of labels are not in the font" in caplog.text
+
+
 def test_label_above_its_person(tmp_path: Path) -> None:
     recording = recording_of([frame(0, standing(80), standing(240))])
     save_overlay(tmp_path / "label.gif", recording, [(0, 0, 1, "kick")])
@@ -171,6 +179,10 @@ def test_poses_of_another_video(tmp_path: Path, caplog: pytest.LogCaptureFixture
     write_video(video, [np.zeros((*SIZE, 3), np.uint8)] * 2, 25)
     save_overlay(tmp_path / "over.gif", recording_of([frame(5, standing())]), video=video)
     assert "its poses go on after the last frame of the video, 1" in caplog.text
+    assert "its poses are of images" not in caplog.text
+    turned = recording_of([frame(0, standing())], image_size=SIZE[::-1])
+    save_overlay(tmp_path / "over.gif", turned, video=video)
+    assert "its poses are of images with 240 x 320 pixels, the video" in caplog.text
     in_3d = recording_of([], num_channels=3)
     with pytest.raises(InputError, match="its joints are in 3-D"):
         save_overlay(tmp_path / "over.gif", in_3d, video=video)
