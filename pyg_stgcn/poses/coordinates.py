@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyg_stgcn.errors import InputError
+from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.poses.person_arrays import NoPersonsError
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.transforms.presence import present_in_space, trunk_joints
@@ -173,7 +173,12 @@ def find_meaning(
     offset = 0.5 if half_centred else 1.0
     height, width = image_size or (2 * offset, 2 * offset)
     scale = (width / (2 * offset), height / (2 * offset))
-    logger.info("%s: x and y are relative to the centre of the image or the body", where)
+    if not half_centred:
+        warn_once(
+            logger,
+            "2-D coordinates around 0 are taken to be relative to the centre of the image, from -1 "
+            "to 1, or to the body; if they are not, give them in pixels",
+        )
     root = None if half_centred else _find_root(sample[..., :2], skeleton)
     return Meaning(2, score, offset, scale, (height, width), root), skeleton
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pyg_stgcn.errors import InputError
+from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.poses import Recording, open_poses
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
 
@@ -143,9 +143,13 @@ def test_fractions_need_the_size_of_the_image(tmp_path: Path) -> None:
     assert recording.image_size == (480, 640)
 
 
-def test_centred_coordinates_reach_a_network_unchanged(tmp_path: Path) -> None:
+def test_centred_coordinates_reach_a_network_unchanged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_once.cache_clear()
     centred = RNG.uniform(-0.9, 0.9, (T, 17, 2))
     (recording,) = open_poses(save(tmp_path, centred))
+    assert "2-D coordinates around 0 are taken to be relative to" in caplog.text
     height, width = recording.image_size or (0, 0)
     half = np.array([width, height]) / 2
     np.testing.assert_allclose((whole(recording)[0, ..., :2] - half) / half, centred, atol=1e-6)
