@@ -180,7 +180,8 @@ def test_a_long_list_is_cut() -> None:
 
 def test_the_documented_conversions_are_the_possible_ones() -> None:
     text = (REPOSITORY / "docs" / "reference" / "poses.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`.*`) \| (`.*`) \|$", text.split("## Layouts and conversion")[1], re.M)
+    section = text.split("## Layouts and conversion")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*`) \| (`.*`) \|$", section, re.M)
     documented = {
         (source, target)
         for row in rows

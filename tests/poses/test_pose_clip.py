@@ -135,7 +135,7 @@ def test_windows_of_a_long_recording_take_little_memory() -> None:
     most = 0
 
     def frames() -> Iterator[Frame]:
-        for number in range(2000):
+        for number in range(400):
             made = frame(number, [100 + number % 50, 900])
             alive.add(number)
             weakref.finalize(made.joints, alive.discard, number)

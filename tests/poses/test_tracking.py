@@ -178,6 +178,21 @@ def test_persons_without_joints_are_nobody() -> None:
     assert [f.tracks.tolist() for f in track(recording([empty])).frames()] == [[]]
 
 
+def test_three_hundred_people() -> None:
+    """A stadium: seats 40 pixels apart, persons of 60 pixels who wave, in random order."""
+    rng = np.random.default_rng(0)
+    seats = 40.0 * np.stack(np.meshgrid(np.arange(20), np.arange(15)), axis=-1).reshape(300, 1, 2)
+    shapes = walk(0, 0, 300, seed=1, height=60) + seats
+    frames, orders = [], [rng.permutation(300) for _ in range(6)]
+    for number, order in enumerate(orders):
+        joints = (shapes + rng.normal(0, 2, shapes.shape))[order].astype(np.float32)
+        frames.append(Frame(number, joints, np.ones((300, 17), np.float32)))
+    tracked = track(recording(frames)).frames()
+    found = [frame.tracks[order.argsort()] for frame, order in zip(tracked, orders, strict=True)]
+    assert sorted(found[0]) == list(range(300))
+    assert all(np.array_equal(numbers, found[0]) for numbers in found)
+
+
 def test_everybody_at_the_same_place() -> None:
     pose = walk(300, 0, 1, seed=0)
     joints = np.tile(pose, (300, 1, 1)).astype(np.float32)
