@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyg_stgcn.cli._output import percent, print_table
+from pyg_stgcn.cli._output import echo, percent, print_table
+from pyg_stgcn.text import printable
 
 if TYPE_CHECKING:
     from pyg_stgcn.poses.recording import Recording
@@ -14,9 +15,12 @@ if TYPE_CHECKING:
 
 Rows = Sequence[dict[str, Any]]
 
+#: Rows of an aligned table; of more, the alignment would take minutes.
+_LONGEST_TABLE = 2000
+
 
 def print_answers(rows: Rows, *, per_person: bool, windows: bool, title: str) -> None:
-    """Print a table, one line for each answer.
+    """Print a table, one line for each answer; a very long one without alignment.
 
     Args:
         rows: Of :func:`~pyg_stgcn.recognition.answer_rows.answer_row`.
@@ -35,7 +39,10 @@ def print_answers(rows: Rows, *, per_person: bool, windows: bool, title: str) ->
         *(f"rank {rank}" for rank in range(2, top + 1)),
     ]
     cells = [_cells(row, per_person, windows, in_seconds) for row in rows]
-    print_table(header, cells, title=title, texts=len(header))
+    if len(rows) <= _LONGEST_TABLE:
+        print_table(header, cells, title=title, texts=len(header))
+    else:
+        echo("\n".join("\t".join(map(printable, row)) for row in [[title], header, *cells]))
 
 
 def _cells(row: dict[str, Any], per_person: bool, windows: bool, in_seconds: bool) -> list[str]:

@@ -161,10 +161,10 @@ def test_windows_of_each_person(model: Path, folder: Path, tmp_path: Path) -> No
 
 
 def test_figures_of_few_and_of_many_clips(model: Path, folder: Path, tmp_path: Path) -> None:
-    for name, words in (("few", [folder]), ("many", [folder] * 6)):
+    for name, words in (("few", [folder]), ("many", [folder / "a.npy"] * 17)):
         passed(model, *words, *FAST, "--figure", tmp_path / f"{name}.svg")
     few, many = ((tmp_path / f"{name}.svg").read_text() for name in ("few", "many"))
-    assert "probability (%)" in few and "answers to 18 clips" in many
+    assert "probability (%)" in few and "answers to 17 clips" in many
 
 
 def test_below_the_confidence(model: Path, folder: Path) -> None:
@@ -271,10 +271,10 @@ def test_a_recording_of_one_frame_and_a_crowd(
 
 def test_an_overlay_of_the_answers(model: Path, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "answers.gif"
-    found = answers(model, folder / "c.npy", *FAST, "--out", out, "--windows", "20/10")
+    found = answers(model, folder / "a.npy", *FAST, "--out", out, "--windows", "10/5")
     assert len(found) == 3
     with Image.open(out) as animation:
-        assert animation.n_frames == 20  # Every second of 40 frames.
+        assert animation.n_frames == 10  # Every second of 20 frames.
     out.unlink()
     message = refused(model, folder, *FAST, "--out", out)
     assert "--out: draws one pose file or video, not 3 inputs" in message

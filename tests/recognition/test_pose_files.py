@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from weakref import finalize
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.pose_clip import collect_clip
+from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.recognition import Prediction, Recognizer
+from pyg_stgcn.recognition.answers import Piece, answer_pieces
 from pyg_stgcn.recognition.pose_files import PoseOptions, clips_of, fit_to_model, open_recordings
 from pyg_stgcn.skeletons import get_skeleton
 from pyg_stgcn.windows import Windows
@@ -98,6 +101,32 @@ def test_windows_are_pieces_of_the_recording(recognizer: Recognizer, tmp_path: P
         part = whole[:, clip.first_frame : clip.last_frame + 1]
         expected = recognizer.predict(part, image_size=SIZE)
         np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
+
+
+def test_few_windows_are_in_memory_at_once(recognizer: Recognizer) -> None:
+    people = np.stack([body(20), body(20, start=300)], axis=1)
+    alive, most = 0, 0
+
+    def gone() -> None:
+        nonlocal alive
+        alive -= 1
+
+    def frames() -> Iterator[Frame]:
+        for number in range(1000):
+            yield Frame(number, people[number % 20], np.ones((2, 17), np.float32))
+
+    def pieces() -> Iterator[Piece]:
+        nonlocal alive, most
+        for clip in clips_of(recording, PoseOptions(windows=Windows.parse("10/10"))):
+            alive += 1
+            most = max(most, alive)
+            finalize(clip, gone)
+            yield Piece.of(clip, Path("long"))
+
+    layout = get_skeleton("coco17")
+    recording = Recording("long", Path("long"), layout, frames, 2, True, image_size=SIZE)
+    answers = list(answer_pieces(recognizer, pieces(), num_views=1))
+    assert len(answers) == 100 and most <= 64
 
 
 def test_what_the_model_cannot_read(
