@@ -98,6 +98,7 @@ def _timelines(answers: Sequence[Answer]) -> tuple[list[Any], str]:
     for answer in answers:
         place = str(answer.piece.path), answer.piece.name, answer.person
         several.setdefault(place, []).append(answer)
+    several = dict(sorted(several.items(), key=lambda place: (place[0][:2], place[0][2] or 0)))
     return [
         Timeline(
             name if person is None else f"{name}, person {person}",

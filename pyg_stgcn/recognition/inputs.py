@@ -106,6 +106,10 @@ class InputReader:
     def _read_file(self, path: Path, watched: bool) -> Iterator[Piece]:
         return self._read(open_recordings(path, self.about, self.options), path, watched)
 
+    def _read_clip(self, path: Path, name: str, watched: bool) -> Iterator[Piece]:
+        recordings = open_recordings(path, self.about, self.options)
+        return self._read([one for one in recordings if one.name == name], path, watched)
+
     def _read(self, recordings: list[Recording], path: Path, watched: bool) -> Iterator[Piece]:
         for recording in recordings:
             shown = _with_progress(recording) if watched else recording
@@ -134,7 +138,11 @@ class InputReader:
         skeleton = Skeleton.from_dict(self.about["skeleton"])
         if name not in NAMES and not fits(dataset, skeleton):
             # As a pose file, its joints can be brought into the layout of the model.
-            yield self._of_file(Path(name))
+            if clip is None:
+                yield self._of_file(Path(name))
+                return
+            wanted = dataset.names[find_clip(dataset, clip)]
+            yield Source(f"{name}:{wanted}", partial(self._read_clip, Path(name), wanted))
             return
         check_kind(dataset, self.about, name)
         numbers = range(len(dataset)) if clip is None else [find_clip(dataset, clip)]

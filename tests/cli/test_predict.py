@@ -120,6 +120,17 @@ def test_probabilities_are_those_of_the_evaluation(real: tuple[Path, Path]) -> N
         assert one["probability"] == pytest.approx(other["probability"], abs=1e-6)
 
 
+def test_a_pickle_on_another_layout(
+    real: tuple[Path, Path], make_model_file: Callable[..., Path]
+) -> None:
+    other = make_model_file("openpose18", planar=True)
+    found = answers(other, real[1], "--views", 1)
+    assert len(found) == 6
+    (one,) = answers(other, f"{real[1]}:{found[2]['name']}", "--views", 1)
+    assert (one["name"], one["answer"]) == (found[2]["name"], found[2]["answer"])
+    assert one["persons"] == found[2]["persons"]
+
+
 def test_a_table_of_a_folder(model: Path, folder: Path) -> None:
     lines = passed(model, folder, *SIZE).splitlines()
     found = answers(model, folder, *SIZE)
