@@ -149,6 +149,7 @@ def command(words: tuple[str, ...], as_json: bool, **options: Any) -> None:
     answered. Files are written when all inputs have been read.
     """
     model, inputs = _divide(words, options)
+    _check_files(inputs, options)
     recognizer = _open_model(model, options)
     found, rows, total = _predict(recognizer, inputs, options)
     if rows:
@@ -184,6 +185,21 @@ def _divide(words: tuple[str, ...], options: dict[str, Any]) -> tuple[Path | Non
     return Path(words[0]), words[1:]
 
 
+def _check_files(inputs: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Check the inputs, and that no output replaces one, before the model is opened."""
+    from pyg_stgcn.recognition.inputs import check_inputs
+
+    check_inputs(inputs)
+    if options["out"] is not None:
+        from pyg_stgcn.plots.overlay import check_overlay
+
+        check_overlay(options["out"])
+    read = {Path(word).resolve() for word in inputs}
+    for name in ("csv", "figure", "out"):
+        if options[name] is not None and options[name].resolve() in read:
+            raise click.UsageError(f"--{name} {options[name]} is an input; name another file")
+
+
 def _open_model(model: Path | None, options: dict[str, Any]) -> Recognizer:
     if model is None:
         from pyg_stgcn.recognition import published_recognizer
@@ -202,15 +218,10 @@ def _predict(
     recording again.
     """
     from pyg_stgcn.recognition.answer_rows import answer_row
-    from pyg_stgcn.recognition.inputs import InputReader, answer_sources, check_inputs
+    from pyg_stgcn.recognition.inputs import InputReader, answer_sources
     from pyg_stgcn.recognition.pose_files import PoseOptions
 
     out: Path | None = options["out"]
-    if out is not None:
-        from pyg_stgcn.plots.overlay import check_overlay
-
-        check_overlay(out)
-    check_inputs(inputs)
     names = ("skeleton", "image_size", "fps", "max_persons", "windows")
     reading = PoseOptions(**{name: options[name] for name in names})
     reader = InputReader(recognizer.about, reading, options["root"], options["source"])

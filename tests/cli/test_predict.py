@@ -238,6 +238,8 @@ def test_bad_files_do_not_stop_the_others(model: Path, folder: Path, tmp_path: P
 def test_wrong_usage(model: Path, folder: Path, tmp_path: Path) -> None:
     assert "give a MODEL and an INPUT" in refused(model, code=2)
     assert "no whole number of frames" in refused(model, folder, "--windows", "1.5/1", code=2)
+    message = refused(model, folder / "a.npy", "--csv", folder / "a.npy", code=2)
+    assert "is an input; name another file" in message
     table = tmp_path / "nowhere/answers.csv"
     assert "there is no folder" in refused(model, folder, "--csv", table, code=2)
     message = refused(model, folder / "a.npy", tmp_path / "none.json", *FAST)
