@@ -57,12 +57,13 @@ _REASONS, _NAMES = 10, 3
 @option(
     "--split-by",
     metavar="REGEX",
-    help=r"Keep together whose name has the same match, such as 's\d+' for subjects.",
+    help=r"Regular expression of the group in a name, such as 's\d+' for subjects. A group stays on "
+    "one side of the split.",
 )
 @option("--seed", type=number(SEED), default=0, show_default=True, help="Seed of the split.")
 @option("--strict", is_flag=True, help="Stop if a recording cannot be used.")
 @option("--skip-bad", is_flag=True, help="Skip all recordings that cannot be used, however many.")
-@figure_option("one clip of each class", beside=None)
+@figure_option("one clip of each class, by default beside the pickle,")
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(folder: Path, out: Path, figure: Path | None, as_json: bool, **options: Any) -> None:
     """Import pose files of FOLDER into one pickle for training.
