@@ -57,8 +57,8 @@ _REASONS, _NAMES = 10, 3
 @option(
     "--split-by",
     metavar="REGEX",
-    help=r"Regular expression of the group in a name, such as 's\d+' for subjects. A group stays on "
-    "one side of the split.",
+    help=r"Regular expression of the group in a name, such as 's\d+' for subjects. A group stays"
+    " on one side of the split.",
 )
 @option("--seed", type=number(SEED), default=0, show_default=True, help="Seed of the split.")
 @option("--strict", is_flag=True, help="Stop if a recording cannot be used.")
