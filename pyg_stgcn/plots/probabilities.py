@@ -52,13 +52,12 @@ def plot_over_time(
     if len(timelines) > len(shown):
         title += f", the first {len(shown)} of {len(timelines)}"
     lines = _classes_to_draw(shown)
-    with new_figure(files, 9, 1.2 + 1.9 * len(shown), title) as figure:
+    with new_figure(files, 9, 1.2 + 2.1 * len(shown), title) as figure:
         panels = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
         for axes, timeline in zip(panels, shown, strict=True):
             _draw_timeline(axes, timeline, lines, classes)
-            axes.set(ylabel="probability (%)", ylim=(-2, 102))
+            axes.set(xlabel=f"time ({unit})", ylabel="probability (%)", ylim=(-2, 102))
             axes.set_title(label(timeline.name, most=80), parse_math=False)
-        panels[-1].set_xlabel(f"time ({unit})")
         legend_beside(panels[0])
 
 
@@ -106,7 +105,7 @@ def plot_clips(files: Files, tops: Sequence[tuple[str, Sequence[tuple[str, float
                 bars = axes.barh(row, 100 * probability, **bar_style(int(row > 0)))
                 axes.bar_label(bars, fmt="%.1f", padding=3, fontsize="small")
             axes.set_yticks(range(len(top)), [label(found) for found, _ in top])
-            axes.set(xlim=(0, 112))
+            axes.set(xlim=(0, 112), ylabel="class")
             axes.invert_yaxis()
             if not top:
                 axes.text(0.5, 0, "nobody", va="center")
@@ -129,4 +128,4 @@ def plot_counts(files: Files, answers: Sequence[str]) -> None:
         axes.set_yticks(range(len(counts)), [label(name) for name, _ in counts])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel("clips")
+        axes.set(xlabel="clips", ylabel="answer")

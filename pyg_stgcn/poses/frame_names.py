@@ -111,8 +111,8 @@ def check_numbers(where: object, first: int, last: int) -> None:
     if first < 0 or last > MAX_NUMBER:
         wrong = first if first < 0 else last
         raise InputError(
-            f"{where}: there is a frame number {wrong}, not one from 0 to {MAX_NUMBER:,}; number "
-            "the frames of the recording one after the other"
+            f"{where}: frame number {wrong} is not from 0 to {MAX_NUMBER:,}; number the frames of "
+            "the recording one after the other"
         )
     if last - first >= MAX_FRAMES:
         raise InputError(

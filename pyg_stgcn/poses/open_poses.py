@@ -99,7 +99,7 @@ def open_poses(
     if reader is not None:
         return reader.open(path, hints)
     refuse_other_formats(path, "a pose file")
-    raise InputError(f"{path}: is not a pose file of a known format; {_formats()}")
+    raise InputError(f"{path}: is not a pose file of a known format. {_formats()}")
 
 
 def list_recordings(folder: str | os.PathLike[str]) -> list[Path]:

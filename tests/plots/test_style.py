@@ -24,6 +24,7 @@ from pyg_stgcn import plots
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.plots import clips, saving, style
 from pyg_stgcn.plots.figure_files import CLIP_FORMATS, FORMATS, check_figure
+from pyg_stgcn.plots.probabilities import Timeline
 from pyg_stgcn.skeletons import Skeleton
 
 #: Four joints: names of many would take most of the time.
@@ -86,6 +87,15 @@ def masks(number: int) -> list[dict[str, Any]]:
     return [{"networks": networks, "comparisons": pairs}]
 
 
+def timelines(number: int, classes: int) -> list[Timeline]:
+    """Recordings in which one class after the other is the most probable."""
+    one_hot = np.eye(max(classes, 2), dtype=np.float32)
+    return [
+        Timeline(f"walk {i}", np.arange(4.0), one_hot[np.arange(i, i + 4) % classes])
+        for i in range(number)
+    ]
+
+
 def clip() -> Data:
     x = torch.rand(4, 3, 3, generator=torch.Generator().manual_seed(0))
     return Data(x=x, num_persons=1, name="wave")
@@ -137,6 +147,14 @@ SAMPLES: dict[str, list[Callable[[Any, Path], None]]] = {
         lambda plot, path: plot(path, masks(1)),
         lambda plot, path: plot(path, masks(2)),
     ],
+    "plot_over_time": [
+        lambda plot, path: plot(path, timelines(1, 1), ["wave", "clap"], "s"),
+        lambda plot, path: plot(path, timelines(9, 12), list(map(str, range(12))), "frames"),
+    ],
+    "plot_clips": [
+        lambda plot, path: plot(path, [("walk", [("wave", 0.9), ("clap", 0.1)]), ("empty", [])])
+    ],
+    "plot_counts": [lambda plot, path: plot(path, ["wave", "nobody", "wave"])],
     "draw_clip": [
         lambda _, path: draw_clip(path, has_score=False),
         lambda _, path: draw_clip(path, has_score=True),
