@@ -96,7 +96,7 @@ def command(folder: Path, out: Path, figure: Path | None, as_json: bool, **optio
         print_json(info | {"figure": str(figure)})
     else:
         _print_summary(info, report)
-        echo(f"figure: {figure}\ntrain with: {_train_command(report)}")
+        echo(f"figure: {figure}\n{_next_step(report)}")
 
 
 def _summary(report: ImportReport, dataset: SkeletonDataset) -> dict[str, Any]:
@@ -159,7 +159,13 @@ def _draw(figure: Path, dataset: SkeletonDataset) -> None:
     )
 
 
-def _train_command(report: ImportReport) -> str:
+def _next_step(report: ImportReport) -> str:
+    has_validation = bool(set(report.splits) - {"train"})
+    if report.divided and not has_validation:
+        return (
+            f"before training, import again with --split 0.2: {count(report.divided, 'recording')} "
+            "with several clips, which 'train --val-split' would take apart"
+        )
     file, run = shell_word(str(report.out)), shell_word(f"runs/{report.out.stem}")
-    division = "" if report.splits else " --val-split 0.2"
-    return f"pyg-stgcn train --dataset {file}{division} --out {run}"
+    division = "" if has_validation else " --val-split 0.2"
+    return f"train with: pyg-stgcn train --dataset {file}{division} --out {run}"

@@ -77,6 +77,10 @@ def command(
                 param_hint="--overlay",
             )
         check_overlay(overlay)
+        if overlay.resolve() in {video.resolve() for video in planned}:
+            raise click.BadParameter(
+                f"{overlay} is the video itself; name another file", param_hint="--overlay"
+            )
     several = Path(out).suffix.lower() != ".json"
     kept = [path for path in planned.values() if several and path.exists()]
     waiting = {video: path for video, path in planned.items() if path not in kept}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,7 @@ def command(words: tuple[str, ...], as_json: bool, **options: Any) -> None:
     answered. Files are written when all inputs have been read.
     """
     model, inputs = _divide(words, options)
-    _check_files(inputs, options)
+    _check_files(model, inputs, options)
     recognizer = _open_model(model, options)
     found, rows, total = _predict(recognizer, inputs, options)
     if rows:
@@ -185,19 +186,27 @@ def _divide(words: tuple[str, ...], options: dict[str, Any]) -> tuple[Path | Non
     return Path(words[0]), words[1:]
 
 
-def _check_files(inputs: tuple[str, ...], options: dict[str, Any]) -> None:
-    """Check the inputs, and that no output replaces one, before the model is opened."""
+def _check_files(model: Path | None, inputs: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Check the inputs and the names of the outputs before the model is opened."""
     from pyg_stgcn.recognition.inputs import check_inputs
 
-    check_inputs(inputs)
+    given = (model, options["init"], options["classes"])
+    _check_outputs([*check_inputs(inputs), *(Path(path) for path in given if path)], options)
     if options["out"] is not None:
         from pyg_stgcn.plots.overlay import check_overlay
 
         check_overlay(options["out"])
-    read = {Path(word).resolve() for word in inputs}
+
+
+def _check_outputs(read: Iterable[Path], options: dict[str, Any]) -> None:
+    """Check that no output replaces a file that is read, or another output."""
+    used = {path.resolve(): "is an input or the model" for path in read}
     for name in ("csv", "figure", "out"):
-        if options[name] is not None and options[name].resolve() in read:
-            raise click.UsageError(f"--{name} {options[name]} is an input; name another file")
+        if (path := options[name]) is None:
+            continue
+        if (use := used.get(path.resolve())) is not None:
+            raise click.UsageError(f"--{name} {path} {use}; name another file")
+        used[path.resolve()] = f"is the file of --{name}"
 
 
 def _open_model(model: Path | None, options: dict[str, Any]) -> Recognizer:
@@ -226,6 +235,7 @@ def _predict(
     reading = PoseOptions(**{name: options[name] for name in names})
     reader = InputReader(recognizer.about, reading, options["root"], options["source"])
     sources, recording = reader.find(inputs), None
+    _check_outputs((source.path for source in sources if source.path is not None), options)
     if out is not None:
         recording, source = reader.open_one(sources)
         sources = [source]

@@ -7,7 +7,7 @@ import logging
 import pickle
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import write_atomically
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.text import count
+
+logger = logging.getLogger(__name__)
 
 #: Of a split without any other name for it.
 _FRACTION = 0.2
@@ -60,7 +62,9 @@ def make_content(
     content = {"split": splits, "annotations": annotations, "meta": meta}
     crowded = sum(clip.left_out > 0 for clip in good)
     sizes = {split: len(names) for split, names in splits.items()}
-    return content, ImportReport(out, len(good), sizes, problems, crowded)
+    _warn_of_no_split(good, splits)
+    divided = sum(number > 1 for number in Counter(clip.recording for clip in good).values())
+    return content, ImportReport(out, len(good), sizes, problems, crowded, divided)
 
 
 def write_content(content: dict[str, Any], out: Path) -> None:
@@ -175,6 +179,18 @@ def _find_splits(
         "train": [name for name, is_chosen in parts if not is_chosen],
         "val": [name for name, is_chosen in parts if is_chosen],
     }
+
+
+def _warn_of_no_split(clips: Sequence[LabelledClip], splits: Mapping[str, Sequence[str]]) -> None:
+    used = {name for names in splits.values() for name in names}
+    unused = [clip.name for clip in clips if clip.name not in used and clip.label is not None]
+    if splits and unused:
+        logger.warning(
+            "%s in no split, such as %r, and used neither for training nor for validation; name "
+            "the split of all clips, or of none",
+            "1 clip is" if len(unused) == 1 else f"{len(unused):,} clips are",
+            unused[0],
+        )
 
 
 def _find_bad(content: dict[str, Any], out: Path) -> dict[str, str]:

@@ -35,7 +35,7 @@ class ImportCache:
 
     Args:
         folder: The folder, beside the output.
-        digest: Checksum of the options.
+        digest: Checksum of the context, see :class:`~.path_clips.ImportContext`.
     """
 
     folder: Path
@@ -103,7 +103,7 @@ def import_cache(out: Path, digest: str) -> Iterator[ImportCache]:
 
     Args:
         out: The output of the import.
-        digest: Checksum of the options.
+        digest: Checksum of the context.
 
     Raises:
         InputError: If another process imports into the same file.

@@ -62,7 +62,7 @@ def import_poses(
     _check_persons(labels, options)
     paths = _list_paths(folder, out, options)
     context = ImportContext(folder, options, labels, all_in_splits(folder, paths))
-    with import_cache(out, options.digest()) as cache:
+    with import_cache(out, context.digest()) as cache:
         found = list(_read_all(paths, context, cache))
         problems = [problem for part in found for problem in part.problems]
         if labels is not None:

@@ -29,6 +29,7 @@ class ImportReport:
         splits: Number of clips of every split.
         skipped: Names of recordings or clips that are not in it, with the reason.
         crowded: Number of recordings that show more persons than their clip has.
+        divided: Number of recordings with several clips: parts, or persons.
     """
 
     out: Path
@@ -36,6 +37,7 @@ class ImportReport:
     splits: dict[str, int]
     skipped: list[Problem] = field(default_factory=list)
     crowded: int = 0
+    divided: int = 0
 
 
 def group_reasons(skipped: Iterable[Problem]) -> list[tuple[str, list[str]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,11 @@ class ImportContext:
     options: ImportOptions
     labels: Labels | None
     folders_are_splits: bool
+
+    def digest(self) -> str:
+        """A checksum of all that decides the clips of a path: options, names and splits."""
+        parts = [str(self.folder.resolve()), self.folders_are_splits, self.options.digest()]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

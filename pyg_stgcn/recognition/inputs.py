@@ -157,21 +157,27 @@ class InputReader:
             yield Source(f"{name}:{skipped}", partial(_refuse, f"{name}: {reason}"))
 
 
-def check_inputs(words: Sequence[str]) -> None:
+def check_inputs(words: Sequence[str]) -> list[Path]:
     """Check that words name files, folders or datasets, before anything is read.
 
+    Returns:
+        The files and folders, also of the clips of pickles, and the names of datasets.
+
     Raises:
-        InputError: One does not.
+        InputError: A word does not.
     """
+    found = []
     for word in words:
         named = dataset_and_clip(word)
         path = Path(word if named is None else named[0])
+        found.append(path)
         if path.exists() or (named is not None and named[0] in NAMES):
             continue
         raise InputError(
             f"{path}: there is no such file, folder or dataset{suggestion(str(path), NAMES)}; name "
             "a pose file, a video, a folder of them, or a dataset"
         )
+    return found
 
 
 def _refuse(reason: str, watched: bool) -> NoReturn:

@@ -109,6 +109,7 @@ def test_videos_of_a_folder(video: Path) -> None:
         (["VIDEO", "OTHER", "--out", "p", "--overlay", "o.gif"], "o.gif is one file for 2"),
         (["VIDEO", "NAMESAKE", "--out", "p"], "the poses of both would be written to p/wave.json"),
         (["VIDEO", "--out", "p.json", "--overlay", "o.avi"], "ends in .mp4 or .gif"),
+        (["VIDEO", "--out", "p.json", "--overlay", "VIDEO"], "is the video itself"),
         (["nothing", "--out", "p"], "nothing: contains no video"),
         (["VIDEO"], "--out"),
     ],

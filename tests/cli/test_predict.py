@@ -96,6 +96,16 @@ def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return run.folder, data
 
 
+@pytest.mark.parametrize("option", ["--csv", "--out"])
+def test_no_output_replaces_a_file_of_the_folder(model: Path, folder: Path, option: str) -> None:
+    other = folder / ("z.csv" if option == "--csv" else "z.mp4")
+    np.save(folder / "a.npy", body(20))
+    (folder / "a.npy").rename(other)  # The format is recognised by the content.
+    before = other.read_bytes()
+    assert "is an input or the model" in refused(model, folder, *FAST, option, other, code=2)
+    assert other.read_bytes() == before
+
+
 def test_probabilities_are_those_of_the_evaluation(real: tuple[Path, Path]) -> None:
     run, data = real
     evaluate_run(run, data=EvaluationData(dataset=str(data), split="all"))
@@ -238,8 +248,12 @@ def test_bad_files_do_not_stop_the_others(model: Path, folder: Path, tmp_path: P
 def test_wrong_usage(model: Path, folder: Path, tmp_path: Path) -> None:
     assert "give a MODEL and an INPUT" in refused(model, code=2)
     assert "no whole number of frames" in refused(model, folder, "--windows", "1.5/1", code=2)
-    message = refused(model, folder / "a.npy", "--csv", folder / "a.npy", code=2)
-    assert "is an input; name another file" in message
+    for path in (folder / "a.npy", model):
+        message = refused(model, folder / "a.npy", "--csv", path, code=2)
+        assert "is an input or the model; name another file" in message
+    out = tmp_path / "both.gif"
+    message = refused(model, folder / "a.npy", "--csv", out, "--out", out, code=2)
+    assert "is the file of --csv; name another file" in message
     table = tmp_path / "nowhere/answers.csv"
     assert "there is no folder" in refused(model, folder, "--csv", table, code=2)
     message = refused(model, folder / "a.npy", tmp_path / "none.json", *FAST)
