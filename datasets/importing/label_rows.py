@@ -125,7 +125,11 @@ def read_labels(path: Path) -> Labels:
         columns = [column.strip().lower() for column in reader.fieldnames or ()]
         _check_columns(path, columns)
         reader.fieldnames = columns
-        rows = [_read_row(path, reader.line_num, fields) for fields in reader if any(fields.values())]
+        rows = [
+            _read_row(path, reader.line_num, fields)
+            for fields in reader
+            if any(fields.values())  # Spreadsheets write empty lines as separators alone.
+        ]
     except csv.Error as error:
         raise InputError(f"{path}: is no CSV file ({error}); {_REMEDY}") from None
     if not rows:

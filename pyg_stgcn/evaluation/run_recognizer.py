@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from pyg_stgcn.errors import InputError
@@ -39,7 +40,8 @@ def open_recognizer(
     if path.is_dir():
         run = Run.open(path, checkpoint)
         model = run.load_model()
-        return Recognizer.from_model(model, run.classes, run.preprocessing, threads=threads)
+        found = Recognizer.from_model(model, run.classes, run.preprocessing, threads=threads)
+        return replace(found, trained_per_person=run.config.data.per_person)
     if checkpoint is not None:
         raise InputError(
             f"checkpoint {checkpoint!r}: {path} is a file, which has one set of weights; leave it "

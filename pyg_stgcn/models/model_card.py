@@ -53,7 +53,7 @@ def model_card(
     zeros = sum(int((value == 0).sum()) for value in weights)
     names = ", ".join(entry["name"] for entry in config["backbones"])
     skeleton = config["skeleton"]
-    facts = {
+    metadata = {
         "network": f"assembly of {names}" if config["assembly"] else names,
         "skeleton": f"{skeleton['name']}, {count(len(skeleton['joints']), 'joint')}",
         "classes": config["num_classes"],
@@ -64,7 +64,7 @@ def model_card(
     }
     title = f"# {names} on {skeleton['name']}\n\n" if not config["assembly"] else "# Assembly\n\n"
     parts = [_HEAD, title, "Skeleton action recognition with pyg-stgcn.\n\n", "| | |\n|---|---|\n"]
-    parts += [f"| {_cell(name)} | {_cell(value)} |\n" for name, value in facts.items()]
+    parts += [f"| {_cell(name)} | {_cell(value)} |\n" for name, value in metadata.items()]
     if config["preprocessing"] is not None:
         parts.append("\n## Preprocessing\n\n| option | value |\n|---|---|\n")
         parts += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_stgcn.errors import InputError
+from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.recognition.pose_files import PoseOptions, clips_of_path
 from pyg_stgcn.recognition.prediction import Prediction
 from pyg_stgcn.recognition.prepare import ClipError, to_input
@@ -21,10 +22,16 @@ from pyg_stgcn.skeletons import Skeleton
 if TYPE_CHECKING:
     from torch import nn
 
+logger = logging.getLogger(__name__)
+
 #: Maps ``x [P*V, T, C]``, ``batch [P*V]`` and the number of clips to logits ``[N, classes]``.
 ArrayModel = Callable[[NDArray[np.float32], NDArray[np.int64], int], NDArray[np.float32]]
 #: Persons, counted in every view, that go through the model at once.
 _PERSONS_AT_ONCE = 128
+_ONE_BY_ONE = (
+    "the model was trained on single persons, but a clip shows several, who get one answer "
+    "together; per_person=True gives one to each"
+)
 
 
 class _Input(NamedTuple):
@@ -46,6 +53,9 @@ class Recognizer:
         model (callable): Maps arrays ``x``, ``batch`` and the number of clips to logits.
         about (dict): The description of the model, see
             :func:`~pyg_stgcn.recognition.describe`.
+        trained_per_person (bool): Whether every training clip was a single person. If so, the log
+            has a warning when several persons get one answer. Only runs tell it, exported files
+            do not.
 
     Example:
         >>> recognizer = Recognizer.load("mine.safetensors")
@@ -58,6 +68,7 @@ class Recognizer:
 
     model: ArrayModel
     about: dict[str, Any]
+    trained_per_person: bool = False
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Recognizer:
@@ -194,6 +205,8 @@ class Recognizer:
             for number, clip in enumerate(several):
                 found = read_clip(clip, number, self.about, image_size)
                 counts.append(len(found.joints) if per_person else 1)
+                if self.trained_per_person and not per_person and _num_persons(found) > 1:
+                    warn_once(logger, _ONE_BY_ONE)
                 yield from _by_person(found) if per_person else [found]
 
         answers = list(self._answer(parts(), num_views))
@@ -218,7 +231,7 @@ class Recognizer:
                 )
             except ClipError as error:
                 raise InputError(f"{clip.where}: {error}") from None
-            group.append(_Input(x, int(clip.present.any(axis=(1, 2)).sum()), clip.where))
+            group.append(_Input(x, _num_persons(clip), clip.where))
             if sum(len(given.x) for given in group) >= rows:
                 yield from self._run(group, num_views)
                 group = []
@@ -247,6 +260,11 @@ class Recognizer:
             yield Prediction(
                 classes[best], float(probabilities[best]), probabilities, given.num_persons
             )
+
+
+def _num_persons(clip: CheckedClip) -> int:
+    """Number of persons that have any joint."""
+    return int(clip.present.any(axis=(1, 2)).sum())
 
 
 def _by_person(clip: CheckedClip) -> Iterator[CheckedClip]:

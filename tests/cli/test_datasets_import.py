@@ -61,7 +61,13 @@ def test_json_lists_all_that_was_skipped(folder: Path, tmp_path: Path) -> None:
     ]
     text = call(folder, *words, "--skip-bad").stdout
     assert "wave/d, wave/e" in text and "there is no such recording" in text
-    assert "--val-split 0.2" in text
+    assert "train with: pyg-stgcn train" in text and "--val-split 0.2" in text
+
+
+def test_clips_of_one_recording_are_not_to_be_divided(folder: Path) -> None:
+    text = call(folder, "--per-person").stdout
+    assert "train with" not in text and "import again with --split 0.2: 1 recording with" in text
+    assert "train with: pyg-stgcn train" in call(folder, "--per-person", "--split", 0.4).stdout
 
 
 @pytest.mark.parametrize(

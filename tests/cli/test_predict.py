@@ -6,6 +6,7 @@ import csv
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,22 @@ def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     model.head.linear.weight.data.normal_(std=20)
     run.save_weights(model, sparse=False)
     return run.folder, data
+
+
+def test_a_model_of_single_persons_says_so_when_it_sees_several(
+    real: tuple[Path, Path], folder: Path
+) -> None:
+    run = Run.open(real[0])
+    assert "single persons" not in call(run.folder, folder / "c.npy", *FAST).stderr
+    persons = replace(run, folder=folder / "run", config=run.config.replace(per_person=True))
+    persons.folder.mkdir()
+    persons.save_config()
+    persons.save_weights(run.load_model(), sparse=False)
+    for words in ([folder / "a.npy"], [folder / "c.npy", "--per-person"]):
+        assert "single persons" not in call(persons.folder, *words, *FAST).stderr
+    result = call(persons.folder, folder / "b.npy", folder / "c.npy", folder / "c.npy", *FAST)
+    assert result.exit_code == 0
+    assert result.stderr.count("trained on single persons") == 1
 
 
 @pytest.mark.parametrize("option", ["--csv", "--out"])

@@ -207,6 +207,42 @@ def test_a_changed_file_is_read_again(
     assert len(content["annotations"]) == 3
 
 
+def test_what_a_stopped_import_of_another_folder_has_read_is_not_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, write_openpose: Writer, make_poses: Poses
+) -> None:
+    folder.rename(folder.parent / "classes")
+    folder.mkdir()
+    (folder.parent / "classes").rename(folder / "train")
+
+    def stop() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                module, "write_content", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+            )
+            with pytest.raises(KeyboardInterrupt):
+                run(folder)
+
+    stop()
+    options = ImportOptions(image_size=SIZE)
+    report = import_poses(folder / "train", folder.parent / "mine.pkl", options)
+    content = pickle.loads(report.out.read_bytes())
+    assert [a["frame_dir"] for a in content["annotations"]] == ["walk/a", "wave/b", "wave/c"]
+    assert report.splits == {}
+    # As soon as a recording lies in no folder of a split, such folders are no splits.
+    stop()
+    write_openpose(folder / "run" / "d", make_poses(5))
+    content, report = run(folder)
+    assert len(content["annotations"]) == 4 and report.splits == {}
+
+
+def test_clips_without_a_split_are_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    labels = folder.parent / "labels.csv"
+    labels.write_text("name,label,split\na,walk,train\nb,wave,val\nc,wave,\n,,\n")
+    _, report = run(folder, labels=labels)
+    assert report.splits == {"train": 1, "val": 1} and report.num_clips == 3
+    assert "1 clip is in no split, such as 'wave/c'" in caplog.text
+
+
 def test_one_reason_stands_for_all_of_its_kind() -> None:
     skipped = [(f"walk/{i}", f"/data/walk/{i}.json: frame {i} has 'x{i}' in it") for i in range(3)]
     skipped += [("wave", "wave: nobody is seen")]
