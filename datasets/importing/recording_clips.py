@@ -178,8 +178,15 @@ def _clips_of(
         (_collect(recording, frames, 1) for frames in _by_person(part.buffer).values()),
         key=lambda clip: (-float(clip.scores.sum()), int(clip.tracks[0])),
     )
-    for poses in clips[:max_persons]:
+    for rank, poses in enumerate(clips):
         person = int(poses.tracks[0])
+        if max_persons is not None and rank >= max_persons:
+            if person in part.rows:
+                yield InputError(
+                    f"line {part.rows[person].line}: person {person} of {part.name!r} is not among "
+                    f"the {max_persons} who are seen most; raise max_persons, or leave it out"
+                )
+            continue
         row = part.rows.get(person, everybody)
         if row is None:
             yield InputError(f"{part.name}#{person}: no line of the labels is about this person")

@@ -103,6 +103,9 @@ def test_persons_of_one_recording_do_different_things() -> None:
     assert "line 4: there is no person 5 in 'x'; it has 3 persons: 4, 7, 9" in str(error)
     labels = {clip.name: clip.label for clip in found if isinstance(clip, LabelledClip)}
     assert labels == {"x#4": "walk", "x#7": "wave", "x#9": "walk"}
+    # A label is never dropped without a word.
+    left_out = [str(c) for c in clips(rows[:2], 1, per_person=True) if isinstance(c, InputError)]
+    assert any("is not among the 1 who are seen most" in error for error in left_out)
     found = clips([row("wave", person=7)], per_person=True)
     assert sum(isinstance(clip, LabelledClip) for clip in found) == 1
     assert sum("no line of the labels is about this person" in str(clip) for clip in found) == 2
