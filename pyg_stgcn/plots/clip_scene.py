@@ -82,6 +82,11 @@ def _sides(skeleton: Skeleton) -> list[str]:
 
 
 def make_lines(skeleton: Skeleton, edge_weight: Tensor | None) -> Lines:
+    """The bones of a skeleton, coloured by side, and the strongest other edges of a graph.
+
+    Raises:
+        InputError: The graph ``[V, V]`` has another number of joints.
+    """
     sides = _sides(skeleton)
     colors = []
     for bone in skeleton.bones:
@@ -118,6 +123,7 @@ def _weigh(
 
 
 def make_scene(points: Points, skeleton: Skeleton, lines: Lines) -> Scene:
+    """A clip ``[M, T, V, 2 or 3]`` in the plane; bodies in 3-D stand on a floor."""
     floor, step = np.empty((0, 2, 2)), 0.0
     y_down = points.shape[-1] == 2
     if not y_down:
@@ -147,7 +153,12 @@ def _make_floor(points: Points) -> tuple[Points, float]:
 
 
 class Poses:
-    """Artists of one frame."""
+    """The persons of a scene in a plot, at one frame.
+
+    Args:
+        axes: The plot; its limits are set to those of the scene.
+        scene: The clip.
+    """
 
     def __init__(self, axes: Axes, scene: Scene) -> None:
         self.scene = scene
@@ -188,6 +199,7 @@ class Poses:
             axes.set_axis_off()
 
     def show(self, frame: int) -> None:
+        """Move the persons to where they are in a frame."""
         points = self.scene.points[:, frame]
         self.lines.set_segments(list(points[:, self.pairs].reshape(-1, 2, 2)))
         self.joints.set_offsets(points.reshape(-1, 2))
@@ -200,6 +212,7 @@ def evenly_spaced(frames: int, most: int) -> list[int]:
 
 
 def scene_legend(scene: Scene) -> list[Line2D]:
+    """A line for each colour of a scene, with its meaning."""
     used = {*scene.lines.colors, *scene.lines.joint_colors}
     named: dict[str, tuple[str, float]] = {
         side: (color, BONE_WIDTH) for side, color in SIDE_COLORS.items() if color in used

@@ -62,9 +62,7 @@ def plot_over_time(
 
 
 def _classes_to_draw(timelines: Sequence[Timeline]) -> list[int]:
-    """The classes that are most probable in some window, those of the most windows first; with
-    others if these are few.
-    """
+    """The classes that are the most probable ones in most windows, and a few others if few are."""
     best = Counter(
         int(number)
         for line in timelines

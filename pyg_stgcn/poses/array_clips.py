@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.array_axes import order_axes
-from pyg_stgcn.poses.coordinates import Meaning, find_meaning, has_joints
+from pyg_stgcn.poses.coordinates import Meaning, as_numbers, find_meaning, has_joints
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton
@@ -47,7 +47,7 @@ def array_recording(
     array: NDArray[Any],
     hints: PoseHints,
     *,
-    scores: NDArray[Any] | None = None,
+    scores: Any = None,
     axes: int | None = None,
     order: str | None = None,
     where: str | None = None,
@@ -61,7 +61,8 @@ def array_recording(
         path: The file.
         array: Joints; ``[M, T, V, C]``, ``[T, V, C]`` or another order of the axes.
         hints: What the user says, and what the file says of image size and frame rate.
-        scores: Scores of the joints, in the same order as the array, without the channels.
+        scores: Scores of the joints, an array or nested lists, in the same order as the array,
+            without the channels.
         axes: Number of coordinates, 2 or 3, if known; a further channel is the score.
         order: Order of the axes, such as ``"MTVC"``, if the format says it.
         where: Name of the clip in errors; by default that of the file.
@@ -91,16 +92,8 @@ def array_recording(
             block = clip.frames(slice(start, start + _BLOCK))
             yield from _convert(block, start, meaning, skeleton, where)
 
-    return Recording(
-        name,
-        path,
-        skeleton,
-        frames,
-        num_channels=meaning.axes,
-        has_score=meaning.score is not None,
-        image_size=meaning.image_size,
-        fps=hints.fps,
-        num_frames=keypoints.shape[1],
+    return meaning.recording(
+        name, path, skeleton, frames, fps=hints.fps, num_frames=keypoints.shape[1]
     )
 
 
@@ -115,9 +108,8 @@ def _sample(clip: ArrayClip) -> NDArray[np.float64]:
     return sample
 
 
-def _order_scores(
-    scores: NDArray[Any], array: NDArray[Any], order: str, where: str
-) -> NDArray[Any]:
+def _order_scores(scores: Any, array: NDArray[Any], order: str, where: str) -> NDArray[Any]:
+    scores = scores if isinstance(scores, np.ndarray) else as_numbers(scores)
     channel = order.index("C")
     expected = array.shape[:channel] + array.shape[channel + 1 :]
     if scores.shape == (*expected, 1):

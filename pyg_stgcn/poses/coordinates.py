@@ -12,7 +12,9 @@ Arrays and tables come without a description. What they hold follows from the nu
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.poses.person_arrays import NoPersonsError
+from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.transforms.presence import present_in_space, trunk_joints
 
@@ -70,6 +73,31 @@ class Meaning:
     image_size: tuple[float, float] | None = None
     root: int | None = None
 
+    def recording(
+        self,
+        name: str,
+        path: Path,
+        skeleton: Skeleton,
+        frames: Callable[[], Iterator[Frame]],
+        *,
+        fps: float | None,
+        num_frames: int,
+        step: int = 1,
+    ) -> Recording:
+        """A recording of joints that :meth:`convert` makes; arguments as of :class:`Recording`."""
+        return Recording(
+            name,
+            path,
+            skeleton,
+            frames,
+            num_channels=self.axes,
+            has_score=self.score is not None,
+            image_size=self.image_size,
+            fps=fps,
+            num_frames=num_frames,
+            step=step,
+        )
+
     def convert(
         self, values: NDArray[Any], skeleton: Skeleton, where: str
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
@@ -116,6 +144,14 @@ class Meaning:
             np.where(present, score[seen], np.float32(0)),
             seen,
         )
+
+
+def as_numbers(values: Any) -> NDArray[np.float64]:
+    """Numbers, or nested lists of them, as an array; empty if they are anything else."""
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        return np.empty(0)
 
 
 def find_meaning(
@@ -170,6 +206,14 @@ def find_meaning(
         return Meaning(3, score, root=_find_root(sample[..., :3], skeleton)), skeleton
     if unit != "centred":
         return _meaning_in_image(known[:, :2], unit, score, image_size, where), skeleton
+    root = None if half_centred else _find_root(sample[..., :2], skeleton)
+    return _meaning_around_origin(score, image_size, half_centred, root), skeleton
+
+
+def _meaning_around_origin(
+    score: int | None, image_size: tuple[float, float] | None, half_centred: bool, root: int | None
+) -> Meaning:
+    """The meaning of coordinates around the centre of the image, or around the root."""
     offset = 0.5 if half_centred else 1.0
     height, width = image_size or (2 * offset, 2 * offset)
     scale = (width / (2 * offset), height / (2 * offset))
@@ -179,8 +223,7 @@ def find_meaning(
             "2-D coordinates around 0 are taken to be relative to the centre of the image, from -1 "
             "to 1, or to the body; if they are not, give them in pixels",
         )
-    root = None if half_centred else _find_root(sample[..., :2], skeleton)
-    return Meaning(2, score, offset, scale, (height, width), root), skeleton
+    return Meaning(2, score, offset, scale, (height, width), root)
 
 
 def _meaning_in_image(

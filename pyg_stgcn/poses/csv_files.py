@@ -87,7 +87,7 @@ def _read_header(path: Path, given: Skeleton | None) -> Table:
     individuals = rows.get("individuals", [""] * len(rows["coords"]))
     parts = zip(individuals, rows["bodyparts"], rows["coords"], strict=False)
     joints = [None if i == 0 else triple for i, triple in enumerate(parts)]
-    names = [" ".join(cells[1:]) for cells in zip(*header[1:], strict=False)]
+    names = [" ".join(cells) for cells in zip(rows["bodyparts"], rows["coords"], strict=False)]
     columns = find_grouped_columns(joints, given, str(path))
     return Table(path, delimiter, columns, names, start, len(header))
 
@@ -138,14 +138,11 @@ def _recording(
                 joints, scores, seen = meaning.convert(np.concatenate(persons), skeleton, where)
                 yield Frame(number, joints, scores, _tracks(table, rows, which, seen))
 
-    return Recording(
+    return meaning.recording(
         rows.name or table.path.stem,
         table.path,
         skeleton,
         frames,
-        num_channels=meaning.axes,
-        has_score=meaning.score is not None,
-        image_size=meaning.image_size,
         fps=hints.fps,
         num_frames=(last - first) // step + 1,
         step=step,

@@ -175,8 +175,8 @@ def _pose_landmarker(mediapipe: Any, model: str) -> Callable[[Image], list[Any]]
         landmarker = vision.PoseLandmarker.create_from_options(options)
 
     def landmarks_of(image: Image) -> list[Any]:
-        picture = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image))
-        found: list[Any] = landmarker.detect(picture).pose_landmarks
+        wrapped = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image))
+        found: list[Any] = landmarker.detect(wrapped).pose_landmarks
         return found
 
     # At the latest before the interpreter ends, when it can no longer be closed.

@@ -9,7 +9,12 @@ import numpy as np
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.frame_files import FrameFiles
-from pyg_stgcn.poses.person_arrays import NoPersonsError, Persons, clean_joints
+from pyg_stgcn.poses.person_arrays import (
+    NoPersonsError,
+    Persons,
+    clean_joints,
+    distinct_tracks,
+)
 from pyg_stgcn.poses.pose_reader import PoseHints, skeleton_by_count
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton
@@ -80,5 +85,5 @@ def _frame(
         joints = np.zeros((0, skeleton.num_joints, num_channels), np.float32)
         scores = np.zeros((0, skeleton.num_joints), np.float32)
     joints, scores = clean_joints(joints, scores, str(path))
-    tracks = np.array(persons.ids, np.int64) if persons.ids and min(persons.ids) >= 0 else None
-    return Frame(number, joints, scores, tracks)
+    tracks = distinct_tracks(persons.ids)
+    return Frame(number, joints, scores, tracks if (tracks >= 0).any() else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,23 +77,25 @@ def recording_name(prefix: str) -> str:
     return prefix.removesuffix("_keypoints").rstrip("_-. /\\")
 
 
-def number_times(times: NDArray[np.int64]) -> tuple[NDArray[np.int64], float | None]:
-    """Frame numbers and frame rate of images that are named by the time.
+def number_times(times: NDArray[Any]) -> tuple[NDArray[np.int64], float | None]:
+    """Frame numbers and frame rate of images or rows that have a time.
 
-    The median distance is that of consecutive frames; where an image comes later, the numbers have
-    a gap.
+    The median distance is that of consecutive frames; where a frame comes later, the numbers have a
+    gap.
 
     Args:
-        times: Microseconds, in ascending order, without repetition.
+        times: Times in ascending order, without repetition.
 
     Returns:
-        Numbers from 0, and frames per second; None for a single frame.
+        Numbers from 0, and frames per second if the times are in microseconds; None for a single
+        frame.
     """
     distances = np.diff(times)
     if len(distances) == 0:
         return np.zeros(len(times), np.int64), None
     median = float(np.median(distances))
-    steps = np.maximum(np.rint(distances / median).astype(np.int64), 1)
+    # A gap that no recording has stays within 64 bits.
+    steps = np.clip(np.rint(distances / median), 1, 2**40).astype(np.int64)
     return np.concatenate([[0], np.cumsum(steps)]), round(1e6 / median, 3)
 
 

@@ -107,17 +107,18 @@ class Places:
         self.ids.extend(persons.ids)
 
     def has_tracks(self, path: Path) -> bool:
-        """Whether every person has an identity that no other person of the frame has.
+        """Whether persons have identities, and none has that of another person of the frame.
 
         If identities differ, but two persons of a frame have the same, the log says so.
         """
         pairs = np.stack([np.array(self.person_numbers), np.array(self.ids)], axis=1)
-        if (pairs[:, 1] < 0).any():
+        pairs = pairs[pairs[:, 1] >= 0]
+        if len(pairs) == 0:
             return False
         different, counts = np.unique(pairs, axis=0, return_counts=True)
         if len(different) == len(pairs):
             return True
-        if len(np.unique(self.ids)) > 1:
+        if len(np.unique(pairs[:, 1])) > 1:
             number, identity = different[counts.argmax()].tolist()
             _LOG.warning(
                 "%s: frame %d has several persons with the identity %d; the identities of the "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -19,9 +19,12 @@ from pyg_stgcn.poses.coordinates import find_meaning
 from pyg_stgcn.poses.frame_files import FrameFiles
 from pyg_stgcn.poses.frame_names import check_numbers, common_step
 from pyg_stgcn.poses.json_stream import JsonStream
+from pyg_stgcn.poses.person_arrays import NoPersonsError, distinct_tracks
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
+from pyg_stgcn.ranges import FRAME_RATE, Range
 from pyg_stgcn.skeletons import Skeleton
+from pyg_stgcn.text import count
 
 #: Persons that tell the unit of the coordinates.
 _SAMPLE = 512
@@ -33,6 +36,7 @@ _LIST_KEYS = ("frames", "results", "predictions")
 _RATE_KEYS = ("fps", "frame_rate", "frameRate", "video_fps")
 _HEIGHT_KEYS = ("height", "image_height", "imageHeight", "frame_height", "video_height")
 _WIDTH_KEYS = ("width", "image_width", "imageWidth", "frame_width", "video_width")
+_PIXELS = Range(1, 10**6, low_open=True)
 #: Bytes of the first line of a file with a value a line.
 _MAX_LINE = 1 << 22
 #: Entries of the whole recording.
@@ -46,8 +50,6 @@ _CHANNELS = {
     "xyz": "x, y, z",
     "xyzs": "x, y, z, score",
 }
-#: A larger number is no identity.
-_MAX_TRACK = 2**62
 
 
 class RawPerson(NamedTuple):
@@ -77,12 +79,12 @@ def open_json(path: Path, find_people: FindPeople, hints: PoseHints) -> Recordin
     Raises:
         InputError: The file is damaged, or lacks what the hints do not give.
     """
-    facts: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
 
     def items() -> Iterator[tuple[int, Any]]:
-        return _read_items(path, facts)
+        return _read_items(path, metadata)
 
-    return _recording(path.stem, path, items, find_people, hints, facts)
+    return _recording(path.stem, path, items, find_people, hints, metadata)
 
 
 def open_json_files(files: FrameFiles, find_people: FindPeople, hints: PoseHints) -> Recording:
@@ -91,13 +93,13 @@ def open_json_files(files: FrameFiles, find_people: FindPeople, hints: PoseHints
     Raises:
         InputError: As :func:`open_json`.
     """
-    facts: dict[str, Any] = {} if files.fps is None else {"fps": files.fps}
+    metadata: dict[str, Any] = {} if files.fps is None else {"fps": files.fps}
 
     def items() -> Iterator[tuple[int, Any]]:
         for number, one in zip(files.numbers.tolist(), files.paths(), strict=True):
             yield number, _load(one)
 
-    return _recording(files.name, files.path, items, find_people, hints, facts)
+    return _recording(files.name, files.path, items, find_people, hints, metadata)
 
 
 def find_frame(text: bytes) -> Any:
@@ -120,20 +122,20 @@ def _load(path: Path) -> Any:
         raise InputError(f"{path}: damaged ({error}); write it again, or remove it") from None
 
 
-def _read_items(path: Path, facts: dict[str, Any]) -> Iterator[tuple[int, Any]]:
+def _read_items(path: Path, metadata: dict[str, Any]) -> Iterator[tuple[int, Any]]:
     """Number and value of every frame; notes what the file says of all frames."""
     with path.open("rb") as file:
         has_lines = is_lines(file.read(_MAX_LINE))
         file.seek(0)
         stream = JsonStream(path, file)
         if has_lines:
-            count = 0
+            place = 0
             while stream.peek():
                 item = stream.value()
-                yield _number(item, count), item
-                count += 1
+                yield _number(item, place), item
+                place += 1
         elif stream.peek() == "{":
-            yield from _read_members(stream, facts)
+            yield from _read_members(stream, metadata)
         else:
             for number, item in enumerate(_list_items(stream)):
                 yield _number(item, number), item
@@ -150,7 +152,7 @@ def _list_items(stream: JsonStream) -> Iterator[Any]:
         yield stream.value()
 
 
-def _read_members(stream: JsonStream, facts: dict[str, Any]) -> Iterator[tuple[int, Any]]:
+def _read_members(stream: JsonStream, metadata: dict[str, Any]) -> Iterator[tuple[int, Any]]:
     rest: dict[str, Any] = {}
     has_frames = False
     for key in stream.members():
@@ -161,13 +163,13 @@ def _read_members(stream: JsonStream, facts: dict[str, Any]) -> Iterator[tuple[i
                 yield _number(item, number), item
         elif key in _LIST_KEYS and stream.peek() == "{":
             has_frames = True
-            yield from _read_members(stream, facts)
+            yield from _read_members(stream, metadata)
         elif numbered:
             has_frames = True
             yield int(numbered[1]), stream.value()
         else:
             rest[key] = stream.value()
-    facts.update(_facts(rest))
+    metadata.update(_metadata(rest))
     if not has_frames:
         yield _number(rest, 0), rest
 
@@ -176,12 +178,16 @@ def _number(item: Any, default: int) -> int:
     if isinstance(item, Mapping):
         for key in FRAME_KEYS:
             value = item.get(key)
+            if isinstance(value, str) and (numbered := _FRAME_NAME.fullmatch(value)):
+                return int(numbered[1])
+            if isinstance(value, float) and value.is_integer():
+                return int(value)
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
     return default
 
 
-def _facts(content: Mapping[str, Any]) -> dict[str, Any]:
+def _metadata(content: Mapping[str, Any]) -> dict[str, Any]:
     """Frame rate and image size in the entries of an object, or of its description."""
     found: dict[str, Any] = {}
     for part in (content, *(content.get(key) for key in _INFO_KEYS)):
@@ -189,7 +195,7 @@ def _facts(content: Mapping[str, Any]) -> dict[str, Any]:
             continue
         for name, keys in (("fps", _RATE_KEYS), ("height", _HEIGHT_KEYS), ("width", _WIDTH_KEYS)):
             value = next((part[key] for key in keys if key in part), None)
-            if isinstance(value, int | float) and 1 < value < _MAX_TRACK:
+            if value is not None and value in (FRAME_RATE if name == "fps" else _PIXELS):
                 found.setdefault(name, float(value))
     return found
 
@@ -200,15 +206,15 @@ def _recording(
     items: Callable[[], Iterator[tuple[int, Any]]],
     find_people: FindPeople,
     hints: PoseHints,
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
 ) -> Recording:
     def people() -> Iterator[tuple[int, list[RawPerson]]]:
-        return _read_people(path, items(), find_people, hints.skeleton, facts)
+        return _read_people(path, items(), find_people, hints.skeleton, metadata)
 
     numbers, sample, has_tracks = _survey(path, people())
     check_numbers(path, numbers[0], numbers[-1])
-    if "height" in facts and "width" in facts:
-        hints = replace(hints, image_size=(facts["height"], facts["width"]))
+    if "height" in metadata and "width" in metadata:
+        hints = replace(hints, image_size=(metadata["height"], metadata["width"]))
     channels = sample[0].channels
     axes = None if channels == "xy?" else len(channels.removesuffix("s"))
     meaning, skeleton = find_meaning(
@@ -230,15 +236,12 @@ def _recording(
             yield Frame(number, joints, scores, tracks if has_tracks else None)
 
     step = common_step(np.array(numbers))
-    return Recording(
+    return meaning.recording(
         name,
         path,
         skeleton,
         frames,
-        num_channels=meaning.axes,
-        has_score=meaning.score is not None,
-        image_size=meaning.image_size,
-        fps=facts.get("fps", hints.fps),
+        fps=metadata.get("fps", hints.fps),
         num_frames=(numbers[-1] - numbers[0]) // step + 1,
         step=step,
     )
@@ -249,21 +252,27 @@ def _read_people(
     items: Iterator[tuple[int, Any]],
     find_people: FindPeople,
     given: Skeleton | None,
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
 ) -> Iterator[tuple[int, list[RawPerson]]]:
     """Number and persons of every frame; notes what the first frame says of all frames."""
     last = None
-    for number, group in groupby(items, itemgetter(0)):
-        if last is not None and number <= last:
-            raise InputError(f"{path}: frame {number} comes after frame {last}; sort the frames")
-        values = [item for _, item in group]
-        if last is None and isinstance(values[0], Mapping):
-            facts.update(_facts(values[0]))
-        last = number
-        try:
-            yield number, [one for item in values for one in find_people(item, given)]
-        except InputError as error:
-            raise InputError(f"{path}: frame {number}: {error}") from None
+    try:
+        for number, group in groupby(items, itemgetter(0)):
+            if last is not None and number <= last:
+                raise InputError(
+                    f"{path}: frame {number} comes after frame {last}; sort the frames"
+                )
+            values = [item for _, item in group]
+            if last is None and isinstance(values[0], Mapping):
+                metadata.update(_metadata(values[0]))
+            last = number
+            try:
+                found = [one for item in values for one in find_people(item, given)]
+            except InputError as error:
+                raise InputError(f"{path}: frame {number}: {error}") from None
+            yield number, found
+    except RecursionError:
+        raise InputError(f"{path}: is nested too deeply; write the file again") from None
 
 
 def _survey(
@@ -273,15 +282,18 @@ def _survey(
     numbers: list[int] = []
     sample: list[RawPerson] = []
     every, has_tracks = 1, False
-    for count, (number, found) in enumerate(people):
+    for place, (number, found) in enumerate(people):
         numbers.append(number)
         has_tracks = has_tracks or any(person.track is not None for person in found)
-        if count % every == 0:
+        if place % every == 0:
             sample += found
         if len(sample) > _SAMPLE:
             sample, every = sample[::2], 2 * every
     if not sample:
-        raise InputError(f"{path}: has no person in any of its {len(numbers)} frames")
+        raise NoPersonsError(
+            f"{path}: there is no person in {count(len(numbers), 'frame')}; name a recording with "
+            "persons"
+        )
     first = sample[0]
     alike = [one for one in sample if one.values.shape == first.values.shape]
     return numbers, alike, has_tracks
@@ -296,15 +308,6 @@ def _values(found: list[RawPerson], first: RawPerson, where: str) -> NDArray[np.
                 f"{_described(first)}; put recordings of different kinds into different files"
             )
     return np.array([person.values for person in found]).reshape(-1, *first.values.shape)
-
-
-def distinct_tracks(tracks: Sequence[int | None]) -> NDArray[np.int64]:
-    """Identities of the persons of a frame; -1 where it is unknown, or another person has it."""
-    found: list[int] = []
-    for track in tracks:
-        is_new = track is not None and track not in found and 0 <= track < _MAX_TRACK
-        found.append(track if track is not None and is_new else -1)
-    return np.array(found, np.int64)
 
 
 def _described(person: RawPerson) -> str:

@@ -75,7 +75,8 @@ class JsonStream:
                 value, end = _DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 if not self._read_more():
-                    self._fail(error.msg)
+                    is_large = len(self._text) - self._at > MAX_VALUE
+                    self._fail("a value is too large" if is_large else error.msg)
                 continue
             except (ValueError, RecursionError) as error:
                 self._fail(str(error))

@@ -148,9 +148,9 @@ class MoveNet:
 
 
 def _resize(image: Image, height: int, width: int) -> Image:
-    picture = PIL.Image.fromarray(image)
     bilinear = PIL.Image.Resampling.BILINEAR
-    return np.asarray(picture.resize((width, height), bilinear, reducing_gap=2.0))
+    resized = PIL.Image.fromarray(image).resize((width, height), bilinear, reducing_gap=2.0)
+    return np.asarray(resized)
 
 
 def _import_interpreter() -> Any:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.array_clips import array_recording
+from pyg_stgcn.poses.coordinates import as_numbers
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Recording
+from pyg_stgcn.ranges import FRAME_RATE
 
 logger = logging.getLogger(__name__)
 
@@ -102,9 +103,11 @@ def read_image_size(where: str, entries: Mapping[str, Any]) -> tuple[float, floa
     name = next((name for name in _SIZES if name in entries), None)
     if name is None:
         return None
-    numbers = _numbers(entries[name])
+    numbers = as_numbers(entries[name])
     if numbers.shape != (2,) or not (numbers > 0).all() or np.isinf(numbers).any():
-        raise InputError(f"{where}: {name} is not (height, width), two positive numbers")
+        raise InputError(
+            f"{where}: {name} is not (height, width), two positive numbers; correct it"
+        )
     return float(numbers[0]), float(numbers[1])
 
 
@@ -112,14 +115,9 @@ def _read_rate(path: Path, entries: Mapping[str, Any]) -> float | None:
     name = next((name for name in _RATES if name in entries), None)
     if name is None:
         return None
-    numbers = _numbers(entries[name])
-    if numbers.size != 1 or not numbers.min() > 0:
-        raise InputError(f"{path}: {name} is not a positive number of frames per second")
+    numbers = as_numbers(entries[name])
+    if numbers.size != 1 or numbers.item() not in FRAME_RATE:
+        raise InputError(
+            f"{path}: {name} is not a number of frames per second in {FRAME_RATE}; correct it"
+        )
     return float(numbers.reshape(()))
-
-
-def _numbers(value: Any) -> NDArray[np.float64]:
-    try:
-        return np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        return np.empty(0)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.estimators import PoseEstimator, create_estimator
-from pyg_stgcn.poses.person_arrays import clean_joints
+from pyg_stgcn.poses.person_arrays import clean_joints, parse_array
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.poses.spool import Spool
@@ -67,7 +68,8 @@ class VideoReader:
         return is_video(head)
 
     def open(self, path: Path, hints: PoseHints) -> list[Recording]:
-        return [open_video(path)]
+        recording = open_video(path)
+        return [replace(recording, fps=recording.fps or hints.fps)]
 
 
 @cache
@@ -79,7 +81,7 @@ def _default_estimator() -> PoseEstimator:
 def _estimate(video: Video, estimator: PoseEstimator) -> Iterator[Frame]:
     joints = estimator.skeleton.num_joints
     for number, image in enumerate(video.frames()):
-        persons = estimator(image)
+        persons = parse_array(estimator(image))
         if persons.ndim != 3 or persons.shape[1:] != (joints, 3):
             raise InputError(
                 f"{video.path}: for frame {number} the estimator returns an array of shape "

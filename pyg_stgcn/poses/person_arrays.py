@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.json_stream import shown
+
+#: A larger number is no identity.
+_MAX_TRACK = 2**62
 
 
 class NoPersonsError(InputError):
@@ -65,6 +69,15 @@ def parse_identity(value: Any) -> int:
     """Identity of a person from a file; -1 if it is not a whole number from 0."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return int(value) if is_number and 0 <= value < 2**53 and value == int(value) else -1
+
+
+def distinct_tracks(tracks: Sequence[int | None]) -> NDArray[np.int64]:
+    """Identities of the persons of a frame; -1 where it is unknown, or another person has it."""
+    found: list[int] = []
+    for track in tracks:
+        is_new = track is not None and track not in found and 0 <= track < _MAX_TRACK
+        found.append(track if track is not None and is_new else -1)
+    return np.array(found, np.int64)
 
 
 def clean_joints(

@@ -84,8 +84,9 @@ def _describe(recording: Recording) -> dict[str, Any]:
         "skeleton_links": [list(bone) for bone in skeleton.bones],
         "skeleton": skeleton.to_dict(),
         "name": recording.name,
-        "image_size": recording.image_size,
-        "fps": recording.fps,
+        # Numbers of NumPy cannot be written as JSON.
+        "image_size": recording.image_size and [float(side) for side in recording.image_size],
+        "fps": recording.fps and float(recording.fps),
         "num_frames": recording.num_frames,
         "step": recording.step,
         "has_score": recording.has_score,

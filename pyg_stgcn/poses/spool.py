@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -40,12 +41,18 @@ class Spool:
 
     def _record(self) -> Iterator[Frame]:
         file = tempfile.TemporaryFile()  # noqa: SIM115 (it stays open for later passes)
-        for frame in self._frames():
-            file.write(_HEADER.pack(frame.number, len(frame.joints)))
-            persons = np.concatenate([frame.joints, frame.scores[..., None]], axis=-1)
-            file.write(persons.astype("<f4").tobytes())
-            yield frame
-        self._complete = file
+        close = weakref.finalize(self, file.close)
+        try:
+            for frame in self._frames():
+                file.write(_HEADER.pack(frame.number, len(frame.joints)))
+                persons = np.concatenate([frame.joints, frame.scores[..., None]], axis=-1)
+                file.write(persons.astype("<f4").tobytes())
+                yield frame
+            if self._complete is None:
+                self._complete = file
+        finally:
+            if self._complete is not file:
+                close()
 
     def _read(self, file: IO[bytes]) -> Iterator[Frame]:
         place = 0

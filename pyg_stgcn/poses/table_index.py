@@ -13,12 +13,13 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.poses.frame_names import number_times
 from pyg_stgcn.poses.table_columns import Columns
 
 _DIGITS = re.compile(r"(\d+)\D*$")
@@ -144,7 +145,10 @@ class _Names:
         """The number in every row, or the place of its text where not all are numbers."""
         numbers = {place: _identity(text) for text, place in self.places.items()}
         if None in numbers.values():
-            numbers = {place: place for place in self.places.values()}
+            numbers = {
+                place: -1 if text.lower() in _MISSING else place
+                for text, place in self.places.items()
+            }
         return np.array([numbers[place] for place in self._rows], np.int64)
 
 
@@ -184,7 +188,7 @@ def index_rows(table: Table) -> list[Rows]:
                 offsets.append(offset)
                 rows.append(row)
                 if columns.time is not None:
-                    times.append(table.number(cells, columns.time, row))
+                    times.append(_time(table, cells, columns.time, row))
                 else:
                     numbers.append(_frame_number(table, cells, row, len(rows) - 1))
                 if columns.person is not None:
@@ -194,11 +198,8 @@ def index_rows(table: Table) -> list[Rows]:
             offset += len(line)
     if not rows:
         raise InputError(f"{table.path}: has a header, but no rows; write the file again")
-    frames = np.array(numbers, np.int64)
-    if columns.time is not None:
-        frames = np.unique(np.array(times), return_inverse=True)[1].astype(np.int64)
     return _divide(
-        frames,
+        np.array(numbers, np.int64) if columns.time is None else np.array(times),
         np.array(offsets, np.int64),
         np.array(rows, np.int64),
         tracks.identities() if columns.is_track else None,
@@ -207,21 +208,38 @@ def index_rows(table: Table) -> list[Rows]:
 
 
 def _divide(
-    frames: NDArray[np.int64],
+    frames: NDArray[Any],
     offsets: NDArray[np.int64],
     rows: NDArray[np.int64],
     tracks: NDArray[np.int64] | None,
     clips: _Names,
 ) -> list[Rows]:
-    """The rows of every recording, sorted by frame."""
+    """The rows of every recording, sorted by frame.
+
+    Where frames are times, those of each recording are numbered, with gaps where a time is missing.
+    """
     several = len(clips.places) > 1
     order = np.argsort(frames, kind="stable")
     found = []
     for place, name in enumerate(clips.places) if several else [(0, "")]:
         kept = order[clips.rows()[order] == place] if several else order
         ids = None if tracks is None else tracks[kept]
-        found.append(Rows(name, frames[kept], offsets[kept], rows[kept], ids))
+        numbers = frames[kept]
+        if numbers.dtype.kind == "f":
+            times, places = np.unique(numbers, return_inverse=True)
+            numbers = number_times(times)[0][places]
+        found.append(Rows(name, numbers, offsets[kept], rows[kept], ids))
     return found
+
+
+def _time(table: Table, cells: list[str], column: int, row: int) -> float:
+    time = table.number(cells, column, row)
+    if math.isfinite(time):
+        return time
+    raise InputError(
+        f"{table.path}: row {row}, column {table.names[column]!r} has no time; complete it, or "
+        "remove the row"
+    )
 
 
 def _frame_number(table: Table, cells: list[str], row: int, count: int) -> int:

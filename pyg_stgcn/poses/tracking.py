@@ -17,7 +17,7 @@ from pyg_stgcn.text import count
 
 logger = logging.getLogger(__name__)
 
-#: Bounds on the work of a frame. A picture that shows more persons shows them in a few pixels.
+#: Bounds on the work of a frame. An image with more persons shows each in a few pixels.
 MAX_PERSONS_IN_FRAME = 1024
 #: Squares of coordinates must be finite numbers of 32 bits.
 _TOO_LARGE = 1e12

@@ -10,8 +10,7 @@ import numpy as np
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.coordinates import LAYOUTS, Meaning, guess_layout
 from pyg_stgcn.poses.frame_files import FrameFiles
-from pyg_stgcn.poses.json_people import distinct_tracks
-from pyg_stgcn.poses.person_arrays import NoPersonsError
+from pyg_stgcn.poses.person_arrays import NoPersonsError, distinct_tracks
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton
@@ -47,7 +46,7 @@ class UltralyticsTxtReader:
         except (ValueError, IndexError):
             return False
         box = numbers[1:_BOX]
-        is_label = len(numbers) > 2 * _BOX and numbers[0] == int(numbers[0]) >= 0
+        is_label = len(numbers) > 2 * _BOX and numbers[0].is_integer() and numbers[0] >= 0
         return is_label and all(0 <= one <= 1.01 for one in box)
 
     def open_files(self, files: FrameFiles, hints: PoseHints) -> Recording:
@@ -69,14 +68,11 @@ class UltralyticsTxtReader:
                 frame = _read_frame(number, path, meaning, skeleton, channels)
                 yield frame if has_tracks else frame._replace(tracks=None)
 
-        return Recording(
+        return meaning.recording(
             files.name,
             files.path,
             skeleton,
             frames,
-            num_channels=2,
-            has_score=score is not None,
-            image_size=hints.image_size,
             fps=files.fps or hints.fps,
             num_frames=files.num_frames,
             step=files.step,

@@ -173,10 +173,10 @@ def write_video(path: Path, images: Iterable[Image], fps: float) -> None:
         InputError: There is no frame, or PyAV is missing.
         OSError: The file cannot be written.
     """
-    write_atomically(path, lambda file: _encode(file, images, fps))
+    write_atomically(path, lambda file: _encode(file, path, images, fps))
 
 
-def _encode(path: Path, images: Iterable[Image], fps: float) -> None:
+def _encode(file: Path, path: Path, images: Iterable[Image], fps: float) -> None:
     av = import_av()
     codec = next(name for name in _ENCODERS if name in av.codec.codecs_available)
     options = {"crf": "23", "preset": "veryfast"} if codec == "libx264" else {"b": "4M"}
@@ -184,7 +184,7 @@ def _encode(path: Path, images: Iterable[Image], fps: float) -> None:
     rate = Fraction(fps).limit_denominator(1001)
     stream: Any = None
     try:
-        with av.open(f"file:{path}", "w") as container:
+        with av.open(f"file:{file}", "w") as container:
             for image in images:
                 height, width = (length // 2 * 2 for length in image.shape[:2])
                 if stream is None:

@@ -297,3 +297,10 @@ def test_a_person_seen_in_few_frames_tells_the_unit_too(tmp_path: Path) -> None:
     (recording,) = open_poses(save(tmp_path, clip))
     found = [frame.number for frame in recording.frames() if len(frame.joints)]
     assert found == [1001]
+
+
+@pytest.mark.parametrize("fps", [np.inf, np.nan, 0, -1, 1e6])
+def test_impossible_frame_rates_are_refused(tmp_path: Path, fps: float) -> None:
+    np.savez(tmp_path / "clip.npz", keypoints=pixels(9, 17, 2), fps=fps)
+    with pytest.raises(InputError, match="fps is not a number of frames per second"):
+        open_poses(tmp_path / "clip.npz")

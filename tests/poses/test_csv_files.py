@@ -320,3 +320,33 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < size / 4
+
+
+def test_times_are_numbered_in_each_recording_and_keep_gaps(tmp_path: Path) -> None:
+    """Two cameras with different rates; the first lost three frames, and is not quite regular."""
+    times = {"a": [0, 0.041, 0.079, 0.12, 0.28, 0.321], "b": [5 + f / 30 for f in range(6)]}
+    rows = [
+        [video, time, *CLIP[frame, 0].reshape(-1)]
+        for video, found in times.items()
+        for frame, time in enumerate(found)
+    ]
+    names = ["video", "timestamp", *columns("{joint}_{part}")]
+    first, second = open_poses(write(tmp_path / "all.csv", names, rows[::-1]))[::-1]
+    assert [frame.number for frame in first.frames()] == [0, 1, 2, 3, 7, 8]
+    assert [frame.number for frame in second.frames()] == list(range(6))
+    joints = np.concatenate([frame.joints for frame in first.frames()])
+    assert np.array_equal(joints, CLIP[:, 0, :, :2].astype("f4"))
+    rows[3][1] = ""
+    with pytest.raises(InputError, match="row 5, column 'timestamp' has no time"):
+        open_poses(write(tmp_path / "all.csv", names, rows))
+
+
+def test_an_empty_name_is_no_identity(tmp_path: Path) -> None:
+    names = ["ann", "", "", "bob", "ann", ""]
+    rows = [[i // 3, names[i], *CLIP[i, 0].reshape(-1)] for i in range(6)]
+    path = write(tmp_path / "a.csv", ["frame", "person", *columns("{joint}_{part}")], rows)
+    tracks = [
+        frame.tracks.tolist() for frame in open_poses(path)[0].frames() if frame.tracks is not None
+    ]
+    assert tracks[0][1:] == [-1, -1] and tracks[1][2] == -1
+    assert tracks[0][0] == tracks[1][1] != tracks[1][0]

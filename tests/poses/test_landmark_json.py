@@ -94,7 +94,7 @@ def test_frames_without_persons_and_gaps(tmp_path: Path) -> None:
     (recording,) = open_poses(save(tmp_path, content), image_size=SIZE)
     assert [frame.number for frame in recording.frames()] == [0, 5, 10, 15, 20]
     assert (recording.step, recording.num_frames) == (5, 5)
-    with pytest.raises(InputError, match="has no person in any of its 2 frames"):
+    with pytest.raises(InputError, match="no person in 2 frames"):
         open_poses(save(tmp_path, [{"landmarks": []}, {"landmarks": []}]))
     with pytest.raises(InputError, match="frame 5 comes after frame 10; sort the frames"):
         open_poses(save(tmp_path, [content[2], content[1]]), image_size=SIZE)
@@ -251,3 +251,31 @@ def test_a_box_of_a_person_is_no_size_of_the_image(tmp_path: Path) -> None:
         open_poses(save(tmp_path, content))
     content = [{**one, "image_height": 480} for one in content]
     check(open_poses(save(tmp_path, content))[0])
+
+
+def test_a_recording_without_a_person_does_not_hide_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, landmarks in enumerate(FRAMES):
+        (tmp_path / f"seen_{number}.json").write_text(json.dumps({"landmarks": landmarks}))
+        (tmp_path / f"empty_{number}.json").write_text(json.dumps({"landmarks": []}))
+    (recording,) = open_poses(tmp_path, image_size=SIZE)
+    assert recording.name == "seen"
+    assert "left out" in caplog.text and "no person in 5 frames" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"), [('{"frames": ', "}"), ('[{"landmarks": ', "}]"), ("[[", "]]")]
+)
+def test_deep_nesting_is_refused(tmp_path: Path, opening: str, closing: str) -> None:
+    frames = json.dumps([{"landmarks": FRAMES[0]}])
+    path = save(tmp_path, opening * 2000 + frames + closing * 2000)
+    with pytest.raises(InputError, match=r"nested too deeply|recursion"):
+        open_poses(path, image_size=SIZE)
+
+
+def test_slow_frame_rates_count_and_impossible_ones_do_not(tmp_path: Path) -> None:
+    for fps, expected in ((1, 1), (0.5, 0.5), (10**9, 25), (True, 25)):
+        content = {"fps": fps, "frames": [{"landmarks": one} for one in FRAMES]}
+        (recording,) = open_poses(save(tmp_path, content), image_size=SIZE, fps=25)
+        assert recording.fps == expected

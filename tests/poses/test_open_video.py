@@ -134,3 +134,37 @@ def test_two_persons_through_a_video(shared_data: Path, movenet_model: Path) -> 
     # They walk towards each other, and nobody changes sides.
     assert (places[:, 0] < places[:, 1]).all()
     assert places[-1, 1] - places[-1, 0] < places[0, 1] - places[0, 0]
+
+
+class Lists:
+    """An estimator of someone, which returns lists."""
+
+    skeleton = get_skeleton("coco17")
+
+    def __call__(self, image: Image) -> list[list[list[float]]]:
+        return [[[1.1, 2.2, 0.7]] * 17]
+
+
+def test_any_estimator_may_return_lists_or_wide_numbers(video: Path) -> None:
+    recording = open_video(video, Lists())  # type: ignore[arg-type]
+    first, second = list(recording.frames()), list(recording.frames())
+    for one, other in zip(first, second, strict=True):
+        assert one.joints.dtype == other.joints.dtype == np.float32
+        assert one.joints.tobytes() == other.joints.tobytes()
+        assert one.scores.tobytes() == other.scores.tobytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are listed on Linux")
+def test_temporary_files_are_closed() -> None:
+    frame = Frame(0, np.ones((1, 17, 2), np.float32), np.ones((1, 17), np.float32))
+    spool = Spool(lambda: iter([frame] * 3), 17)
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    passes = [spool(), spool(), spool()]
+    for one in passes:
+        next(one)
+    assert [len(list(one)) for one in passes[:2]] == [2, 2]
+    passes[2].close()  # type: ignore[attr-defined]
+    assert len(list(spool())) == 3
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before + 1
+    del spool, passes, one
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.poses import json_stream, open_poses
+from pyg_stgcn.poses import collect_clip, json_stream, open_poses
 
 GENUINE = Path(__file__).parents[3] / "shared" / "data" / "poses" / "openpose_body25"
 
@@ -186,3 +186,21 @@ def test_a_genuine_folder() -> None:
     expected = np.float32(values).reshape(25, 3)
     np.testing.assert_array_equal(frames[0].joints[0], expected[:, :2])
     np.testing.assert_array_equal(frames[0].scores[0], expected[:, 2])
+
+
+def test_persons_with_one_identity_are_not_merged(tmp_path: Path) -> None:
+    """Some converters write the identity 0 for everybody."""
+    for number in range(4):
+        people = [person(body(x + number), person_id=[0]) for x in (10, 400)]
+        write(tmp_path / f"{number}.json", *people)
+    (recording,) = open_poses(tmp_path)
+    assert [frame.tracks.tolist() for frame in recording.frames()] == [[0, -1]] * 4  # type: ignore[union-attr]
+    clip = collect_clip(recording)
+    np.testing.assert_array_equal(np.sort(clip.joints[:, :, 0, 0], axis=0)[:, 0], [10, 400])
+
+
+def test_identities_of_some_persons_are_kept(tmp_path: Path) -> None:
+    people = [person(body(x), person_id=[track]) for x, track in ((10, 7), (400, -1))]
+    path = write(tmp_path / "1.json", *people)
+    (frame,) = open_poses(path)[0].frames()
+    assert frame.tracks is not None and frame.tracks.tolist() == [7, -1]

@@ -62,8 +62,8 @@ def test_persons_of_an_image_are_one_frame_in_order_of_the_numbers(tmp_path: Pat
         (([[3.0], [5.0]], 8.0, 3, [8.0]), [[3, 8], [3, 8]]),  # Merged persons, and floats.
         (([0.0], [[0.0], [0.0]], [0.0], [0.0]), [None, None]),
         ((0, 0, 0, 0), [None, None]),
-        ((3, 8, 3, None), [None, None]),
-        ((3, 8, 3, float("nan")), [None, None]),
+        ((3, 8, 3, None), [[3, 8], [3, -1]]),
+        ((3, 8, 3, float("nan")), [[3, 8], [3, -1]]),
     ],
 )
 def test_identities_count_where_they_tell_persons_apart(

@@ -156,3 +156,14 @@ def test_poses_about_the_body(shared_data: Path) -> None:
     for recording, clip in zip(recordings, raw, strict=True):
         assert recording.image_size == (2, 2)
         np.testing.assert_allclose(whole(recording)[0, ..., :2] - 1, clip, atol=1e-6)
+
+
+def test_scores_in_lists(tmp_path: Path) -> None:
+    one = annotation()
+    listed = one | {"keypoint_score": one["keypoint_score"].tolist()}
+    (recording,) = open_poses(save(tmp_path, {"annotations": [listed]}))
+    expected = open_poses(save(tmp_path, {"annotations": [one]}))[0]
+    np.testing.assert_array_equal(whole(recording), whole(expected))
+    ragged = one | {"keypoint_score": [[1.0], [1.0, 2.0]]}
+    with pytest.raises(InputError, match="scores of shape"):
+        open_poses(save(tmp_path, {"annotations": [ragged]}))

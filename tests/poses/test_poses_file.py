@@ -117,3 +117,21 @@ def test_wrong_descriptions(tmp_path: Path, key: str, value: object, error: str)
     with pytest.raises(InputError, match=error) as raised:
         open_poses(path)
     assert str(path) in str(raised.value)
+
+
+def test_identities_of_some_persons_are_written(tmp_path: Path) -> None:
+    frames = random_frames(2, has_tracks=True)
+    frames[0] = frames[0]._replace(tracks=np.array([-1, 3]))
+    write_poses(recording(frames), tmp_path / "poses.json")
+    (again,) = open_poses(tmp_path / "poses.json")
+    tracks = [one.tracks.tolist() for one in again.frames() if one.tracks is not None]
+    assert tracks == [[-1, 3], [], [0]]
+
+
+def test_sizes_and_rates_may_be_numbers_of_numpy(tmp_path: Path) -> None:
+    size = np.int64(480), np.int64(640)
+    frames = random_frames(2, has_tracks=False)
+    original = recording(frames, image_size=size, fps=np.float32(25))
+    write_poses(original, tmp_path / "poses.json")
+    (again,) = open_poses(tmp_path / "poses.json")
+    assert (again.image_size, again.fps) == ((480, 640), 25)

@@ -181,3 +181,27 @@ def test_frames_without_persons(tmp_path: Path) -> None:
     path.write_text(json.dumps([FRAMES[0], FRAMES[1]])[:-40])
     with pytest.raises(InputError, match=rf"^{path}: damaged"):
         open_poses(path)
+
+
+@pytest.mark.parametrize("number", [float, str, "frame_{:04d}".format, "{:06d}.jpg".format])
+def test_frame_numbers_that_are_no_integers(
+    tmp_path: Path, number: Callable[[int], object]
+) -> None:
+    """As pandas writes a column with gaps, or of texts."""
+    entries = [
+        {"frame": number(10 + 2 * frame), "keypoints": {"x": x, "y": y}}
+        for frame, persons in enumerate(CLIP)
+        for x, y, _ in persons.transpose(0, 2, 1).tolist()
+    ]
+    path = tmp_path / "walk.json"
+    path.write_text(json.dumps(entries))
+    (recording,) = open_poses(path)
+    assert [frame.number for frame in recording.frames()] == [10, 12, 14, 16]
+    assert [len(frame.joints) for frame in recording.frames()] == [2] * 4
+
+
+@pytest.mark.parametrize("word", ["nan", "inf"])
+def test_other_text_files_of_numbers_are_no_labels(tmp_path: Path, word: str) -> None:
+    write_labels(tmp_path / "walk", lambda _, person: label(person))
+    (tmp_path / "losses.txt").write_text(f"{word} " * 20 + "\n")
+    assert list_recordings(tmp_path) == [tmp_path / "walk"]

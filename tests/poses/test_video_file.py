@@ -174,3 +174,9 @@ def test_extra_that_is_not_installed(video: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(InputError, match=r'pip install "pyg-stgcn\[video\]"'):
         open_video_file(video)
+
+
+def test_a_video_without_frames_is_named_as_the_user_names_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"/new\.mp4: there is no frame"):
+        write_video(tmp_path / "new.mp4", [], 25)
+    assert not any(tmp_path.iterdir())
