@@ -81,8 +81,9 @@ def command(
             raise click.BadParameter(
                 f"{overlay} is the video itself; name another file", param_hint="--overlay"
             )
-    several = Path(out).suffix.lower() != ".json"
-    kept = [path for path in planned.values() if several and path.exists()]
+    # An overlay is drawn again, and the poses with it.
+    may_keep = Path(out).suffix.lower() != ".json" and overlay is None
+    kept = [path for path in planned.values() if may_keep and path.exists()]
     waiting = {video: path for video, path in planned.items() if path not in kept}
     if kept:
         kept_files = count(len(kept), "file")

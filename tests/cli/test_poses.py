@@ -99,6 +99,9 @@ def test_videos_of_a_folder(video: Path) -> None:
     (row,) = rows(call("videos", "--out", "poses", "--json"))
     assert row["video"] == "videos/jump.mp4"
     assert Path("poses/run/1.json").stat().st_mtime_ns == before
+    # Poses that are there are no reason to leave an overlay out.
+    rows(call("videos/jump.mp4", "--out", "poses", "--overlay", "overlay.gif", "--json"))
+    assert Path("overlay.gif").stat().st_size > 0
 
 
 @pytest.mark.parametrize(
