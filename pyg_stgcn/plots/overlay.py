@@ -31,6 +31,8 @@ _SIDES = {VIDEO: (640, 1280), ANIMATION: (320, 480)}
 _FPS = 30.0
 #: Most frames of an animation, which are all in memory, and frames per second.
 _GIF_FRAMES, _GIF_FPS = 300, 12.5
+#: Longest time of a frame of an animation in milliseconds.
+_GIF_LONGEST = 655_350
 #: Most empty frames in a row where nothing was recorded.
 _MAX_GAP = 300
 _BACKGROUND = "#2b2b2b"
@@ -215,5 +217,5 @@ def _animate(file: Path, path: Path, images: Iterable[Image.Image], fps: float) 
             VIDEO,
         )
     # Animations count hundredths of a second.
-    duration = max(20, round(100 * step / fps) * 10)
+    duration = min(max(20, round(100 * step / fps) * 10), _GIF_LONGEST)
     kept[0].save(file, save_all=True, append_images=kept[1:], duration=duration, loop=0)

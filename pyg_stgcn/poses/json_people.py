@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -25,6 +26,8 @@ from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.ranges import FRAME_RATE, Range
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.text import count
+
+logger = logging.getLogger(__name__)
 
 #: Persons that tell the unit of the coordinates.
 _SAMPLE = 512
@@ -200,6 +203,27 @@ def _metadata(content: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _image_size(
+    path: Path, metadata: Mapping[str, Any], values: NDArray[np.float64]
+) -> tuple[float, float] | None:
+    """Height and width in the file, unless they are those of something else, such as a box."""
+    if "height" not in metadata or "width" not in metadata:
+        return None
+    height, width = metadata["height"], metadata["width"]
+    points = values[..., :2][(values[..., :2] != 0).any(axis=-1)]
+    outside = (points > (width, height)).any(axis=-1)
+    if 2 * np.count_nonzero(outside) <= len(outside):
+        return height, width
+    logger.warning(
+        "%s: most joints lie outside an image of the size in the file, %g x %g pixels, which may "
+        "be that of a box; it is not used: give image_size, height and width of the video",
+        path,
+        width,
+        height,
+    )
+    return None
+
+
 def _recording(
     name: str,
     path: Path,
@@ -213,12 +237,13 @@ def _recording(
 
     numbers, sample, has_tracks = _survey(path, people())
     check_numbers(path, numbers[0], numbers[-1])
-    if "height" in metadata and "width" in metadata:
-        hints = replace(hints, image_size=(metadata["height"], metadata["width"]))
+    values = np.stack([person.values for person in sample])
+    if (size := _image_size(path, metadata, values)) is not None:
+        hints = replace(hints, image_size=size)
     channels = sample[0].channels
     axes = None if channels == "xy?" else len(channels.removesuffix("s"))
     meaning, skeleton = find_meaning(
-        np.stack([person.values for person in sample]),
+        values,
         sample[0].skeleton or hints.skeleton,
         hints.image_size,
         str(path),

@@ -77,7 +77,8 @@ def _open_annotation(path: Path, number: int, annotation: Any, hints: PoseHints)
             "the index of a dataset whose joints are in other files, or no pose file"
         )
     size = read_image_size(where, annotation)
-    planar = size is not None or keypoint.shape[-1:] == (2,)
+    # Four channels are x, y, z, score, whatever the image.
+    planar = keypoint.shape[-1:] == (2,) or (size is not None and keypoint.shape[-1:] != (4,))
     return array_recording(
         name if isinstance(name, str) else f"{path.stem}_{number}",
         path,

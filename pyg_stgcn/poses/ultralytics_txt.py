@@ -17,7 +17,7 @@ from pyg_stgcn.skeletons import Skeleton
 
 #: Class and box: centre, width and height.
 _BOX = 5
-#: Files that tell whether persons have identities.
+#: Files that tell whether persons have confidences and identities.
 _SAMPLE = 64
 #: Of an identity.
 _MAX_DIGITS = 18
@@ -57,7 +57,7 @@ class UltralyticsTxtReader:
                 "image_size, the height and width of the video in pixels"
             )
         joints, channels = _find_shape(files, hints.skeleton)
-        has_tracks = _has_tracks(files, _BOX + joints * channels)
+        tracked_length = _find_tracked_length(files, _BOX + joints * channels)
         skeleton = guess_layout(joints, 2, where, hints.skeleton)
         score = 2 if channels == 3 else None
         scale = hints.image_size[::-1]
@@ -65,8 +65,8 @@ class UltralyticsTxtReader:
 
         def frames() -> Iterator[Frame]:
             for number, path in zip(files.numbers.tolist(), files.paths(), strict=True):
-                frame = _read_frame(number, path, meaning, skeleton, channels)
-                yield frame if has_tracks else frame._replace(tracks=None)
+                frame = _read_frame(number, path, meaning, skeleton, channels, tracked_length)
+                yield frame if tracked_length else frame._replace(tracks=None)
 
         return meaning.recording(
             files.name,
@@ -106,7 +106,12 @@ def _read_lines(path: Path) -> list[list[str]]:
 
 
 def _read_frame(
-    number: int, path: Path, meaning: Meaning, skeleton: Skeleton, channels: int
+    number: int,
+    path: Path,
+    meaning: Meaning,
+    skeleton: Skeleton,
+    channels: int,
+    tracked_length: int,
 ) -> Frame:
     end = _BOX + skeleton.num_joints * channels
     lines = _read_lines(path)
@@ -124,19 +129,27 @@ def _read_frame(
     if channels == 3:  # Labels for training call a visible joint 2.
         values[..., 2] = np.minimum(values[..., 2], 1)
     joints, scores, seen = meaning.convert(values, skeleton, str(path))
-    tracks = distinct_tracks([_read_track(words, end) for words in lines])
+    tracks = distinct_tracks([_read_track(words, tracked_length) for words in lines])
     return Frame(number, joints, scores, tracks[seen])
 
 
-def _read_track(words: list[str], end: int) -> int | None:
-    """Identity of a person: the last number, if it is a whole one after the keypoints."""
-    is_track = len(words) > end and words[-1].isdigit() and len(words[-1]) <= _MAX_DIGITS
-    return int(words[-1]) if is_track else None
+def _read_track(words: list[str], tracked_length: int) -> int | None:
+    """Identity of a person: the last number of a line of that length, if it is a whole one."""
+    last = words[-1]
+    is_track = len(words) == tracked_length and last.isdigit() and len(last) <= _MAX_DIGITS
+    return int(last) if is_track else None
 
 
-def _has_tracks(files: FrameFiles, end: int) -> bool:
-    """Whether persons have identities; files from the whole recording are looked at."""
+def _find_tracked_length(files: FrameFiles, end: int) -> int:
+    """Numbers in the lines of persons with identities, 0 if there are none.
+
+    Files from the whole recording are looked at. An identity comes after the confidence, if there
+    is one; a single number is a confidence if it is not a whole one in all lines.
+    """
     paths = list(files.paths())
     some = paths[:: max(1, len(paths) // _SAMPLE)]
-    lines = (words for path in some for words in _read_lines(path))
-    return any(_read_track(words, end) is not None for words in lines)
+    rests = [words[end:] for path in some for words in _read_lines(path)]
+    has_confidence = any(len(rest) == 2 or (rest and not rest[0].isdigit()) for rest in rests)
+    length = 2 if has_confidence else 1
+    is_tracked = any(rest and _read_track(rest, length) is not None for rest in rests)
+    return end + length if is_tracked else 0

@@ -250,3 +250,8 @@ def test_file_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_overlay(tmp_path / "overlay.gif")
     with pytest.raises(InputError, match=r'pip install "pyg-stgcn\[video\]"'):
         check_overlay(tmp_path / "overlay.mp4")
+
+
+def test_a_frame_every_few_hours_is_shown_as_long_as_an_animation_can(tmp_path: Path) -> None:
+    save_overlay(tmp_path / "slow.gif", recording_of([frame(0, standing())], fps=1e-4))
+    assert (tmp_path / "slow.gif").stat().st_size > 0

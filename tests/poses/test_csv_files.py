@@ -350,3 +350,15 @@ def test_an_empty_name_is_no_identity(tmp_path: Path) -> None:
     ]
     assert tracks[0][1:] == [-1, -1] and tracks[1][2] == -1
     assert tracks[0][0] == tracks[1][1] != tracks[1][0]
+
+
+def test_errors_in_a_table_of_deeplabcut_name_the_joint(tmp_path: Path) -> None:
+    header = [
+        ["scorer", *["net"] * 51],
+        ["bodyparts", *(name for name in COCO for _ in range(3))],
+        ["coords", *["x", "y", "likelihood"] * 17],
+    ]
+    row = [0, *CLIP[0, 0].reshape(-1)]
+    row[2] = "?"
+    with pytest.raises(InputError, match="row 4, column 'nose y' is"):
+        open_poses(write(tmp_path / "a.csv", header[0], [*header[1:], row]))

@@ -95,7 +95,7 @@ def test_a_value_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_stream, "CHUNK", 100)
     file = io.BytesIO(b"[[" + b"0," * 100_000)
     reader = JsonStream(PATH, file)
-    with pytest.raises(InputError, match="damaged near byte 1"):
+    with pytest.raises(InputError, match=r"damaged near byte 1 .*too large"):
         for _ in reader.items():
             reader.value()
     assert file.tell() < 5000

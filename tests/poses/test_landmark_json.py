@@ -279,3 +279,19 @@ def test_slow_frame_rates_count_and_impossible_ones_do_not(tmp_path: Path) -> No
         content = {"fps": fps, "frames": [{"landmarks": one} for one in FRAMES]}
         (recording,) = open_poses(save(tmp_path, content), image_size=SIZE, fps=25)
         assert recording.fps == expected
+
+
+def test_the_size_of_a_box_is_not_that_of_the_image(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels = CLIP * (*SIZE[::-1], 1, 1)
+    frames = [
+        {"frame": i, "width": 50, "height": 100, "landmarks": one}
+        for i, one in enumerate(map(objects, pixels))
+    ]
+    (recording,) = open_poses(save(tmp_path, frames), image_size=SIZE)
+    assert recording.image_size == SIZE
+    assert "50 x 100 pixels" in caplog.text
+    frames[0].update(width=640, height=480)
+    (recording,) = open_poses(save(tmp_path, frames))
+    assert recording.image_size == SIZE

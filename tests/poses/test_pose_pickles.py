@@ -167,3 +167,18 @@ def test_scores_in_lists(tmp_path: Path) -> None:
     ragged = one | {"keypoint_score": [[1.0], [1.0, 2.0]]}
     with pytest.raises(InputError, match="scores of shape"):
         open_poses(save(tmp_path, {"annotations": [ragged]}))
+
+
+def test_a_depth_is_no_score_although_the_image_is_known(tmp_path: Path) -> None:
+    one = annotation()
+    depth = RNG.uniform(-50, 50, (2, T, 17, 1))
+    one["keypoint"] = np.concatenate(
+        [one["keypoint"], depth, one.pop("keypoint_score")[..., None]], axis=-1
+    )
+    (recording,) = open_poses(save(tmp_path, [one]), skeleton="coco17")
+    assert recording.num_channels == 3
+    np.testing.assert_allclose(
+        np.stack([frame.joints for frame in recording.frames()], axis=1),
+        one["keypoint"][..., :3],
+        rtol=1e-6,
+    )

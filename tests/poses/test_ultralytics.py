@@ -205,3 +205,14 @@ def test_other_text_files_of_numbers_are_no_labels(tmp_path: Path, word: str) ->
     write_labels(tmp_path / "walk", lambda _, person: label(person))
     (tmp_path / "losses.txt").write_text(f"{word} " * 20 + "\n")
     assert list_recordings(tmp_path) == [tmp_path / "walk"]
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_a_confidence_of_one_is_no_identity(tmp_path: Path, tracked: bool) -> None:
+    def line(number: int, person: NDArray[Any]) -> str:
+        confidence = 1 if number else 0.93
+        return label(person, confidence, *([7 + number] if tracked else []))
+
+    folder = write_labels(tmp_path / "walk", line)
+    tracks = [7, 8] if tracked else None
+    check(folder, tracks=tracks, rtol=1e-4, image_size=(HEIGHT, WIDTH))
