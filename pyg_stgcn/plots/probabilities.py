@@ -111,7 +111,7 @@ def plot_clips(files: Files, tops: Sequence[tuple[str, Sequence[tuple[str, float
 
 
 def plot_counts(files: Files, answers: Sequence[str]) -> None:
-    """Plot how many clips have each answer; rare answers are left out if there are many.
+    """Plot how many clips have each answer; of many answers, the most frequent ones.
 
     Args:
         files: The figure.
@@ -119,7 +119,10 @@ def plot_counts(files: Files, answers: Sequence[str]) -> None:
     """
     counts = Counter(answers).most_common(_MOST_BARS)
     height = 1.2 + 0.28 * len(counts)
-    with new_figure(files, 7, height, f"answers to {count(len(answers), 'clip')}") as figure:
+    title = f"answers to {count(len(answers), 'clip')}"
+    if (different := len(set(answers))) > len(counts):
+        title += f", the {len(counts)} most frequent of {different}"
+    with new_figure(files, 7, height, title) as figure:
         axes = figure.subplots()
         bars = axes.barh(range(len(counts)), [number for _, number in counts], **bar_style(0))
         axes.bar_label(bars, padding=3, fontsize="small")

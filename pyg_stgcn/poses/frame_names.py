@@ -15,6 +15,8 @@ from pyg_stgcn.errors import InputError
 MAX_NUMBER = 10**9
 #: Most frames between the first and the last of a recording: four days at 30 frames a second.
 MAX_FRAMES = 10**7
+#: Digits of a number that are read.
+_MAX_DIGITS = 20
 #: ``walk_000000000012_keypoints``: the last number in a name is that of the frame.
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 #: ``2018-07-04T12_06_21.055272``, with any characters between the parts.
@@ -68,7 +70,9 @@ def parse_frame_name(name: str) -> FrameName:
             number = int(time.timestamp()) * 10**6 + int(fraction.ljust(6, "0"))
             return FrameName(found[1], found[9] + dot + ending, number, True)
     if (found := _NUMBERED.fullmatch(stem)) is not None:
-        return FrameName(found[1], found[3] + dot + ending, int(found[2]))
+        # Python refuses to convert thousands of digits; fewer are too large for a frame too.
+        digits = found[2].lstrip("0")[:_MAX_DIGITS]
+        return FrameName(found[1], found[3] + dot + ending, int(digits or 0))
     return FrameName(stem, dot + ending, 0)
 
 

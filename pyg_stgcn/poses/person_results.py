@@ -55,7 +55,7 @@ class AlphaPoseReader:
         with path.open("rb") as file:
             is_list = JsonStream(path, file).peek() == "["
         if is_list:
-            return open_person_list(path, hints, LAYOUTS)
+            return _open_person_list(path, hints, LAYOUTS)
         return _open_images(path, hints)
 
 
@@ -76,15 +76,15 @@ class CocoResultsReader:
         return person is not None and "image_id" in person and "keypoints" in person
 
     def open(self, path: Path, hints: PoseHints) -> list[Recording]:
-        return open_person_list(path, hints, {**LAYOUTS, 21: "hand21"})
+        return _open_person_list(path, hints, {**LAYOUTS, 21: "hand21"})
 
 
-def open_person_list(path: Path, hints: PoseHints, layouts: Mapping[int, str]) -> list[Recording]:
+def _open_person_list(path: Path, hints: PoseHints, layouts: Mapping[int, str]) -> list[Recording]:
     """The recordings of a JSON list of persons, told apart by the names of the images."""
     with path.open("rb") as file:
         stream = JsonStream(path, file)
-        found = find_places(path, _persons(stream), decode_person)
-    return _recordings(path, found, decode_person, hints, layouts)
+        found = find_places(path, _persons(stream), _decode_person)
+    return _recordings(path, found, _decode_person, hints, layouts)
 
 
 def _open_images(path: Path, hints: PoseHints) -> list[Recording]:
@@ -134,7 +134,7 @@ def _images(stream: JsonStream) -> Iterator[Entry]:
     stream.end()
 
 
-def decode_person(person: dict[str, Any], where: str) -> Persons:
+def _decode_person(person: dict[str, Any], where: str) -> Persons:
     """Take a person of a list apart: ``keypoints`` with x, y, score, and the identity."""
     keypoints = parse_keypoints(person.get("keypoints"), where)
     return Persons(keypoints[..., :2], keypoints[..., 2], [_identity(person)])

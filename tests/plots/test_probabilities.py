@@ -28,3 +28,8 @@ def test_the_most_frequent_answers_come_first(tmp_path: Path, drawn: list[Figure
     (axes,) = drawn[0].axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["wave", "nobody"]
     assert [bar.get_width() for bar in axes.patches] == [2, 1]
+
+
+def test_the_title_tells_of_answers_that_are_left_out(tmp_path: Path, drawn: list[Figure]) -> None:
+    plot_counts(tmp_path / "counts.png", [f"class {i % 70}" for i in range(140)])
+    assert drawn[0].get_suptitle() == "answers to 140 clips, the 60 most frequent of 70"

@@ -154,6 +154,7 @@ def test_keypoints_of_which_all_scores_are_zero_are_present(tmp_path: Path) -> N
         ([entry(-4)], "frame number -4"),
         ([entry(10**12)], "frame number 1000000000000"),
         ([entry("99999999999999999999999999.jpg")], "frame number 9999999"),
+        ([entry("9" * 5000 + ".jpg")], "frame number 9{20} is not"),
         ([entry(1), entry(10**8)], "more than 10,000,000 frames"),
         ([entry("a.jpg"), 3], "the image_id is None"),
     ],
