@@ -17,8 +17,15 @@ NEVER = [math.nan, math.inf, -math.inf, -1, -1.0, 1e30, -1e30, 5 * 10**400, "3",
 
 
 def is_numeric(annotation: Any) -> bool:
-    parts = set(get_args(annotation)) if get_origin(annotation) is UnionType else {annotation}
-    return bool(parts & {int, float, list[float]})
+    return bool(kinds(annotation) & {int, float, list[int], list[float]})
+
+
+def kinds(annotation: Any) -> set[Any]:
+    return set(get_args(annotation)) if get_origin(annotation) is UnionType else {annotation}
+
+
+def is_list(name: str) -> bool:
+    return any(get_origin(kind) is list for kind in kinds(OPTIONS[name].annotation))
 
 
 def test_every_number_of_a_training_has_a_range() -> None:
@@ -26,8 +33,7 @@ def test_every_number_of_a_training_has_a_range() -> None:
     # Those of augmentations are checked by their transforms.
     assert numbers == set(TRAINING)
     for name, allowed in TRAINING.items():
-        annotation = OPTIONS[name].annotation
-        assert allowed.whole == (int in {annotation, *get_args(annotation)}), name
+        assert allowed.whole == bool(kinds(OPTIONS[name].annotation) & {int, list[int]}), name
         assert math.isfinite(allowed.low) and math.isfinite(allowed.high)
 
 
@@ -38,7 +44,7 @@ def test_trainings_refuse_numbers_out_of_range(name: str) -> None:
     wrong += [0] if allowed.low_open or allowed.low > 0 else []
     wrong += [0.5, 2.0] if allowed.whole else []
     for value in wrong:
-        given = [value] if name == "levels" else value
+        given = [value] if is_list(name) else value
         with pytest.raises(InputError, match=f"{name} .*out of range; choose from"):
             TrainOptions.of(dataset="data", **{name: given})
         with pytest.raises(InputError, match=name):
@@ -52,7 +58,7 @@ def test_trainings_take_both_ends_of_a_range(name: str) -> None:
     low = math.nextafter(allowed.low, 1) if allowed.low_open else allowed.low
     high = math.nextafter(allowed.high, 0) if allowed.high_open else allowed.high
     for value in (kind(low), kind(high)):
-        given = [value] if name == "levels" else value
+        given = [value] if is_list(name) else value
         assert TrainOptions.of(dataset="data", **{name: given}).flat()[name] == given
 
 
