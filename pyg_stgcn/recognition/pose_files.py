@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pyg_stgcn.errors import InputError
+from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.poses.coordinates import LAYOUTS
+from pyg_stgcn.poses.joint_names import joint_key
 from pyg_stgcn.poses.layout_conversion import convert_layout
 from pyg_stgcn.poses.open_poses import list_recordings, open_poses
 from pyg_stgcn.poses.person_arrays import NoPersonsError
@@ -19,6 +21,8 @@ from pyg_stgcn.poses.pose_clip import PoseClip, clip_windows, collect_clip
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.windows import Windows
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def open_recordings(
     options = options or PoseOptions()
     skeleton = Skeleton.from_dict(about["skeleton"])
     try:
-        return open_poses(
+        recordings = open_poses(
             path,
             skeleton=options.skeleton or _default_layout(skeleton),
             image_size=options.image_size,
@@ -81,6 +85,10 @@ def open_recordings(
     except NoPersonsError:
         planar = bool(about["preprocessing"]["has_score"])
         return [_empty_recording(path, skeleton, planar, options.fps)]
+    if options.skeleton is None:
+        for recording in recordings:
+            _warn_of_another_order(recording.skeleton, skeleton)
+    return recordings
 
 
 def fit_to_model(recording: Recording, about: Mapping[str, Any]) -> Recording:
@@ -138,6 +146,18 @@ def _default_layout(skeleton: Skeleton) -> Skeleton | None:
     """The layout of the model if no pose estimator has one with as many joints."""
     numbers = {number for layouts in LAYOUTS.values() for number in layouts}
     return None if skeleton.num_joints in numbers else skeleton
+
+
+def _warn_of_another_order(found: Skeleton, skeleton: Skeleton) -> None:
+    """Warn if joints are put into another order because of their number alone."""
+    read, wanted = ([joint_key(name) for name in one.joints] for one in (found, skeleton))
+    if read != wanted and set(read) == set(wanted):
+        warn_once(
+            logger,
+            f"poses of {found.num_joints} joints are taken for the layout {found.name!r}, and "
+            f"their joints are put into the order of the model's skeleton {skeleton.name!r}; if "
+            "they are in that order already, give it as skeleton",
+        )
 
 
 def _empty_recording(path: Path, skeleton: Skeleton, planar: bool, fps: float | None) -> Recording:

@@ -17,7 +17,7 @@ from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.recognition import Prediction, Recognizer
 from pyg_stgcn.recognition.answers import Piece, answer_pieces
 from pyg_stgcn.recognition.pose_files import PoseOptions, clips_of, fit_to_model, open_recordings
-from pyg_stgcn.skeletons import get_skeleton
+from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.windows import Windows
 
 SIZE = (480, 640)
@@ -149,3 +149,20 @@ def test_what_the_model_cannot_read(
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty"):
         recognizer.predict(tmp_path / "empty")
+
+
+def test_another_order_of_the_same_joints_is_told(
+    recognizer: Recognizer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    coco = get_skeleton("coco17")
+    description = coco.to_dict()
+    description.update(name="reversed", joints=description["joints"][::-1])
+    own = Skeleton.from_dict(description)
+    about = {**recognizer.about, "skeleton": own.to_dict()}
+    np.save(tmp_path / "a.npy", body(20))
+    options = PoseOptions(skeleton=own, image_size=SIZE)
+    (recording,) = open_recordings(tmp_path / "a.npy", about, options)
+    assert recording.skeleton == own and not caplog.messages
+    (recording,) = open_recordings(tmp_path / "a.npy", about, PoseOptions(image_size=SIZE))
+    assert recording.skeleton == coco
+    assert "'coco17'" in caplog.messages[0] and "'reversed'" in caplog.messages[0]
