@@ -29,7 +29,6 @@ from pyg_stgcn.poses.ultralytics_json import UltralyticsJsonFileReader, Ultralyt
 from pyg_stgcn.poses.ultralytics_txt import UltralyticsTxtReader
 from pyg_stgcn.ranges import FRAME_RATE
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
-from pyg_stgcn.text import count
 from pyg_stgcn.walk import walk
 
 #: The first reader that recognises a file reads it; the last ones recognise the most.
@@ -127,11 +126,10 @@ def list_recordings(folder: str | os.PathLike[str]) -> list[Path]:
         raise InputError(f"{folder}: {what}; name a folder of pose files. {_formats()}")
     if others:
         _LOG.warning(
-            "%s: left out %s that are no pose files: %s%s",
+            "%s: left out, not pose files: %s%s",
             folder,
-            count(len(others), "file"),
             shown,
-            ", ..." if len(others) > 3 else "",
+            f" and {len(others) - 3:,} more" if len(others) > 3 else "",
         )
     return sorted(found)
 

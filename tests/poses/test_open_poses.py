@@ -50,7 +50,7 @@ def test_a_folder_of_all_kinds(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     (tmp_path / ".hidden.json").write_text("[]")
     found = list_recordings(tmp_path)
     assert found == sorted(expected)
-    assert "left out 2 files that are no pose files: labels.csv, sit/camera.json" in caplog.text
+    assert "left out, not pose files: labels.csv, sit/camera.json" in caplog.text
     names = [recording.name for path in found for recording in open_poses(path)]
     assert sorted(names) == ["clip1", "elsewhere", "mmpose", "one", "wave"]
 
