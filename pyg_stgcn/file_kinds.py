@@ -50,13 +50,27 @@ _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (257, b"ustar\x0000", "a tar archive", _UNPACK),
     (257, b"ustar  \x00", "a tar archive", _UNPACK),
     (0, b"PAR1", "a Parquet table", f"read it with pandas and {_ARRAYS}"),
-    (4, b"ftyp", "a video", _VIDEO),
-    (0, b"\x1aE\xdf\xa3", "a video", _VIDEO),
-    (8, b"AVI ", "a video", _VIDEO),
     (0, b"\x89PNG", "an image", _IMAGE),
     (0, b"\xff\xd8\xff", "an image", _IMAGE),
     (0, b"version https://git-lfs", "a placeholder of Git LFS", "fetch the file with git lfs pull"),
 )  # fmt: skip
+#: Bytes at the start of a file, and their places, by which containers of videos are recognised.
+_VIDEOS = (
+    (4, b"ftyp"),  # MP4, MOV
+    (4, b"moov"),
+    (4, b"mdat"),
+    (4, b"wide"),
+    (8, b"AVI "),
+    (0, b"\x1a\x45\xdf\xa3"),  # Matroska, WebM
+    (0, b"GIF8"),
+    (0, b"FLV\x01"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # ASF, WMV
+    (0, b"\x00\x00\x01\xba"),  # MPEG
+    (0, b"\x00\x00\x01\xb3"),
+    (0, b"OggS"),
+)
+#: Length of a packet of an MPEG transport stream, which starts with a G.
+_TRANSPORT = 188
 
 _NTU_FILE = re.compile(rb"\d+\s*\r?\n\d+\s*\r?\n\d+(?: -?[\d.eE+-]+){9}\s*\r?\n")
 #: Two or more numbers with blanks between them.
@@ -72,6 +86,18 @@ _JSON_KINDS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     ((b'"keypoints"',), "JSON of a pose estimator", _POSES),
     ((b'"joints"', b'"bones"'), "the JSON of a skeleton", "name it with --skeleton FILE"),
 )  # fmt: skip
+
+
+def is_video(head: bytes) -> bool:
+    """Whether the first bytes of a file, some hundred of them, are those of a video.
+
+    Example:
+        >>> is_video(b"RIFF\\x00\\x00\\x00\\x00AVI LIST"), is_video(b'{"people": []}')
+        (True, False)
+    """
+    if any(head.startswith(magic, place) for place, magic in _VIDEOS):
+        return True
+    return head[: 3 * _TRANSPORT : _TRANSPORT] == b"GGG"
 
 
 def refuse_other_formats(path: Path, wanted: str = "a pickle") -> None:
@@ -135,6 +161,8 @@ def _recognise(path: Path) -> tuple[str, str] | None:
     for place, signature, what, remedy in _SIGNATURES:
         if head.startswith(signature, place):
             return what, remedy
+    if is_video(head):
+        return "a video", _VIDEO
     if head.startswith(b"\x93NUMPY"):
         return _describe_array(head)
     if head.startswith(b"PK\x03\x04"):

@@ -63,7 +63,8 @@ def parse_frame_name(name: str) -> FrameName:
     if (found := _TIME.fullmatch(stem)) is not None:
         *date, fraction = found.groups()[1:-1]
         try:
-            time = datetime(*map(int, date), tzinfo=timezone.utc)  # type: ignore[misc, arg-type]
+            year, month, day, hour, minute, second = map(int, date)
+            time = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
         except ValueError:
             pass
         else:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.frame_names import (
     FrameName,
@@ -21,7 +22,7 @@ from pyg_stgcn.poses.frame_names import (
     parse_frame_name,
     recording_name,
 )
-from pyg_stgcn.poses.json_stream import read_values, shown
+from pyg_stgcn.poses.json_stream import read_values
 from pyg_stgcn.poses.person_arrays import NoPersonsError, Persons, clean_joints
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording

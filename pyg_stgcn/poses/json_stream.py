@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import json
 import re
-import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -19,8 +18,6 @@ MAX_VALUE = 1 << 24
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DELIMITER = re.compile(r"[ \t\r\n,:\]}]")
 _DECODER = json.JSONDecoder()
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxlong, _SHORT.maxstring = 3, 4, 20, 40
 
 
 class JsonStream:
@@ -191,8 +188,3 @@ def read_values(path: Path, offsets: Iterator[tuple[int, int]]) -> Iterator[Any]
                     f"{path}: has changed while it was read; start again when it is complete"
                 ) from None
             yield value
-
-
-def shown(value: object) -> str:
-    """A value as errors show it: in one short line, whatever its size and depth."""
-    return _SHORT.repr(value)

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.frame_file_recording import frame_file_recording
 from pyg_stgcn.poses.frame_files import FrameFiles
 from pyg_stgcn.poses.indexed_file import Entry, find_places, indexed_recording
 from pyg_stgcn.poses.json_head import first_item, first_member
-from pyg_stgcn.poses.json_stream import JsonStream, read_json_file, shown
+from pyg_stgcn.poses.json_stream import JsonStream, read_json_file
 from pyg_stgcn.poses.layout_names import find_layout, missing_joints
 from pyg_stgcn.poses.person_arrays import NO_PERSONS, Persons, parse_array, parse_identity
 from pyg_stgcn.poses.pose_reader import PoseHints, skeleton_by_count

@@ -9,12 +9,13 @@ from functools import cache
 from pathlib import Path
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.file_kinds import is_video
 from pyg_stgcn.poses.estimators import PoseEstimator, create_estimator
 from pyg_stgcn.poses.person_arrays import clean_joints, parse_array
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.poses.spool import Spool
-from pyg_stgcn.poses.video_file import Video, is_video, open_video_file
+from pyg_stgcn.poses.video_file import Video, open_video_file
 
 
 def open_video(

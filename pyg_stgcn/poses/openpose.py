@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.coordinates import find_meaning
 from pyg_stgcn.poses.frame_file_recording import frame_file_recording
 from pyg_stgcn.poses.frame_files import FrameFiles
-from pyg_stgcn.poses.json_stream import read_json_file, shown
+from pyg_stgcn.poses.json_stream import read_json_file
 from pyg_stgcn.poses.person_arrays import (
     NO_PERSONS,
     NoPersonsError,

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.poses.json_stream import shown
 
 #: A larger number is no identity.
 _MAX_TRACK = 2**62

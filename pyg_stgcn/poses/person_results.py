@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pyg_stgcn.checked import shown
 from pyg_stgcn.poses.indexed_file import (
     Decode,
     Entry,
@@ -16,7 +17,7 @@ from pyg_stgcn.poses.indexed_file import (
     indexed_recording,
 )
 from pyg_stgcn.poses.json_head import first_item, first_member
-from pyg_stgcn.poses.json_stream import JsonStream, shown
+from pyg_stgcn.poses.json_stream import JsonStream
 from pyg_stgcn.poses.person_arrays import NO_PERSONS, Persons, parse_identity, parse_keypoints
 from pyg_stgcn.poses.pose_reader import PoseHints, skeleton_by_count
 from pyg_stgcn.poses.recording import Recording

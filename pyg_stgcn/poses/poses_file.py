@@ -12,10 +12,10 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pyg_stgcn.checked import shown
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_place, write_atomically
 from pyg_stgcn.poses.frame_names import MAX_NUMBER
-from pyg_stgcn.poses.json_stream import shown
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.ranges import FRAME_RATE, Range, whole
 from pyg_stgcn.skeletons import Skeleton

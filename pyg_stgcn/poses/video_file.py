@@ -35,35 +35,6 @@ _MAX_DRIFT = 0.2
 _MAX_LOST = 3
 #: From the best to the one that every FFmpeg has.
 _ENCODERS = ("libx264", "libopenh264", "mpeg4")
-#: Bytes at the start of a file, and their places, by which containers of videos are recognised.
-_MAGIC = (
-    (4, b"ftyp"),  # MP4, MOV
-    (4, b"moov"),
-    (4, b"mdat"),
-    (4, b"wide"),
-    (8, b"AVI "),
-    (0, b"\x1a\x45\xdf\xa3"),  # Matroska, WebM
-    (0, b"GIF8"),
-    (0, b"FLV\x01"),
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # ASF, WMV
-    (0, b"\x00\x00\x01\xba"),  # MPEG
-    (0, b"\x00\x00\x01\xb3"),
-    (0, b"OggS"),
-)
-#: Length of a packet of an MPEG transport stream, which starts with a G.
-_TRANSPORT = 188
-
-
-def is_video(head: bytes) -> bool:
-    """Whether the first bytes of a file, some hundred of them, are those of a video.
-
-    Example:
-        >>> is_video(b"RIFF\\x00\\x00\\x00\\x00AVI LIST"), is_video(b'{"people": []}')
-        (True, False)
-    """
-    if any(head.startswith(magic, place) for place, magic in _MAGIC):
-        return True
-    return head[: 3 * _TRANSPORT : _TRANSPORT] == b"GGG"
 
 
 @dataclass(frozen=True)

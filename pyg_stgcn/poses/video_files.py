@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.file_kinds import is_video
 from pyg_stgcn.files import check_is_file
-from pyg_stgcn.poses.video_file import is_video
 from pyg_stgcn.walk import walk
 
 #: Bytes by which a video is recognised.

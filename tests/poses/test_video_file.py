@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.poses.video_file import Image, is_video, open_video_file, write_video
+from pyg_stgcn.file_kinds import is_video
+from pyg_stgcn.poses.video_file import Image, open_video_file, write_video
 
 av = pytest.importorskip("av", reason="the extra 'video' is not installed")
 
