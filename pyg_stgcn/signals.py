@@ -73,6 +73,44 @@ def stop_on(*names: str) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def delayed(*names: str) -> Iterator[list[int]]:
+    """Within the context, signals are only noted; at its end the first one takes effect.
+
+    For code that waits for other threads: an exception between two instructions could leave a lock
+    of theirs taken, and nobody would end. Such code looks at the list from time to time, and waits
+    with a timeout: a signal just before a wait does not interrupt it. Signals that are ignored are
+    left alone, and outside the main thread the function does nothing.
+
+    Args:
+        *names: Names of the signals; names that the system does not know are left out.
+
+    Yields:
+        list of int: Numbers of the signals that have arrived.
+    """
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in numbers}
+        # None: a handler that C has set, which Python could not restore.
+        untouchable = (signal.SIG_IGN, None)
+        before = {n: handler for n, handler in handlers.items() if handler not in untouchable}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])
+
+
 def end_with_input() -> None:
     """Terminate this process when its standard input ends, if :data:`END_WITH_INPUT` is set.
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from pyg_stgcn.signals import END_WITH_INPUT, Stopped, stop_on
+from pyg_stgcn.signals import END_WITH_INPUT, Stopped, delayed, stop_on
 
 #: A command that says when it has begun, and goes on until it is stopped.
 WAITING = """
@@ -115,3 +115,24 @@ def test_an_error_after_a_swallowed_signal_is_the_signal() -> None:
             signal.raise_signal(signal.SIGTERM)
         raise RecursionError("half imported")
     assert caught.value.code == 143 and isinstance(caught.value.__cause__, RecursionError)
+
+
+def test_delayed_signals_take_effect_at_the_end() -> None:
+    with pytest.raises(Stopped, match="stopped by SIGUSR1"), stop_on("SIGUSR1", "SIGUSR2"):
+        with delayed("SIGUSR1", "SIGUSR2", "SIGNONE") as received:
+            assert received == []
+            signal.raise_signal(signal.SIGUSR1)
+            signal.raise_signal(signal.SIGUSR2)
+            assert received == [signal.SIGUSR1, signal.SIGUSR2]
+        pytest.fail("the signal has no effect")
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
+def test_delayed_leaves_ignored_signals_alone() -> None:
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        with delayed("SIGUSR1") as received:
+            signal.raise_signal(signal.SIGUSR1)
+        assert received == []
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,14 @@ from pyg_stgcn.runs.options import OPTIONS, PLACEMENT, TrainOptions
 from pyg_stgcn.runs.paths import with_absolute_paths, with_root
 from pyg_stgcn.runs.recipe import FILLED_IN
 from pyg_stgcn.runs.run_files import RunFiles
-from pyg_stgcn.signals import END_WITH_INPUT, Stopped, stop_on
+from pyg_stgcn.signals import END_WITH_INPUT, Stopped, delayed, stop_on
 from pyg_stgcn.text import count, shell_word
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+#: Seconds between two looks at whether to stop.
+POLL = 0.2
 
 
 @dataclass(frozen=True)
@@ -126,14 +129,34 @@ def run_jobs(jobs: Sequence[Job], parallel: int, *, later: int = 0) -> None:
                 report.ends(job)
 
         stack.enter_context(stop_on("SIGTERM", "SIGHUP"))
-        pool = stack.enter_context(ThreadPoolExecutor(parallel))
         try:
-            list(pool.map(run, jobs))
+            with delayed("SIGINT", "SIGTERM", "SIGHUP") as signals:
+                _wait_for_all(run, jobs, parallel, stop, signals)
         except Stopped as error:
             error.remedy += "; it keeps the finished runs and continues the others"
             raise
+
+
+def _wait_for_all(
+    run: Callable[[Job], None],
+    jobs: Sequence[Job],
+    parallel: int,
+    stop: threading.Event,
+    signals: Sequence[int],
+) -> None:
+    """Run the jobs until all have ended, one has failed, or a signal has arrived."""
+    with ThreadPoolExecutor(parallel) as pool:
+        running = [pool.submit(run, job) for job in jobs]
+        try:
+            while not signals:
+                done, remaining = wait(running, POLL)
+                if not remaining or any(job.exception() for job in done):
+                    break
         finally:
             stop.set()
+    if not signals:
+        for job in running:
+            job.result()
 
 
 class _Report:
@@ -191,7 +214,7 @@ def _run(job: Job, threads: str, label: str, stop: threading.Event) -> None:
     reader = threading.Thread(target=relay)
     reader.start()
     while process.poll() is None:
-        if stop.wait(0.2):
+        if stop.wait(POLL):
             _kill_group(process)
     if process.returncode:
         # The other processes of the training would wait for this one for ever.
