@@ -52,6 +52,8 @@ STGCN_API int stgcn_version(void);
 STGCN_API const char *stgcn_kernels(const stgcn_model *model);
 STGCN_API int stgcn_num_classes(const stgcn_model *model);
 STGCN_API int stgcn_num_joints(const stgcn_model *model);
+/* Channels of prepared input. */
+STGCN_API int stgcn_num_channels(const stgcn_model *model);
 STGCN_API int stgcn_num_features(const stgcn_model *model);
 /* Frames of the clips of the training. */
 STGCN_API int stgcn_clip_frames(const stgcn_model *model);
