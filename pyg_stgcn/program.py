@@ -95,5 +95,6 @@ class Program:
     head_bias: NDArray[np.float32]
 
 
-#: The metadata of a file besides the program: ``about``, ``input``, ``mean``, ``std``, ``temperature``.
+#: The metadata of a file besides the program: ``about``, ``input``, ``mean``, ``std`` and
+#: ``temperature``.
 Metadata = dict[str, Any]
