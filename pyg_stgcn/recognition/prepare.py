@@ -109,7 +109,7 @@ def check_clip(
     if score is not None:
         points = np.where((score > 0)[..., None], points, np.float32(0))
     _check_finite(points, joints, "joint")
-    return points, _present_in_space(points, _Body(about["skeleton"]))
+    return points, _present_in_space(points, Body(about["skeleton"]))
 
 
 def to_input(
@@ -126,9 +126,9 @@ def to_input(
     """
     if num_views < 1:
         raise ClipError(f"num_views: {num_views} is too few; give at least 1")
-    options, body = about["preprocessing"], _Body(about["skeleton"])
+    options, body = about["preprocessing"], Body(about["skeleton"])
     streams, length = options["stream"].split("+"), options["clip_frames"]
-    planar, scored = bool(options["has_score"]), _is_scored(options)
+    planar, scored = bool(options["has_score"]), is_scored(options)
     if not set(streams) <= set(STREAMS):
         raise ClipError(f"stream {options['stream']!r} is not made of {', '.join(STREAMS)}")
     there = present.any(axis=(1, 2))
@@ -269,7 +269,7 @@ def _present_in_plane(x: Floats) -> Mask:
     return present & certain if certain.any() else present
 
 
-def _present_in_space(x: Floats, body: _Body) -> Mask:
+def _present_in_space(x: Floats, body: Body) -> Mask:
     """Joints at the origin are missing, except for a joint of the trunk that poses are relative to,
     in all frames or in one.
     """
@@ -316,7 +316,7 @@ def _at_origin(x: Floats, nonzero: Mask, joint: int) -> Mask:
     return result
 
 
-def _is_scored(options: Mapping[str, Any]) -> bool:
+def is_scored(options: Mapping[str, Any]) -> bool:
     """Whether the last channel of the input is the score of a 2-D joint."""
     return bool(options["has_score"]) and bool(options.get("use_score", True))
 
@@ -327,7 +327,7 @@ def _in_plane(
     """Makes the function that normalises frames of a 2-D clip, by the size of the image."""
     half = np.asarray(image_size, np.float32)[::-1] / np.float32(2)
     threshold = options.get("score_threshold", 0.01)
-    fractions, scored = options.get("fractions", False), _is_scored(options)
+    fractions, scored = options.get("fractions", False), is_scored(options)
 
     def take(frames: NDArray[np.int64]) -> _Taken:
         x, shown = clip[:, frames], present[:, frames]
@@ -341,7 +341,7 @@ def _in_plane(
 
 
 def _in_space(
-    clip: Floats, present: Mask, body: _Body, options: Mapping[str, Any]
+    clip: Floats, present: Mask, body: Body, options: Mapping[str, Any]
 ) -> tuple[NDArray[np.int64], Callable[[NDArray[np.int64]], _Taken]]:
     """The frames that show the main person, and the function that normalises some of them.
 
@@ -417,7 +417,7 @@ def _rotation_between(vector: Sequence[float], axis: Sequence[float]) -> NDArray
     return identity + turned
 
 
-def _mean_bone_length(parts: Iterable[_Taken], body: _Body) -> float:
+def _mean_bone_length(parts: Iterable[_Taken], body: Body) -> float:
     """The mean over the bones and frames in which both ends are present; 1 without any."""
     child, parent = body.bones.T
     total, count = 0.0, 0
@@ -470,7 +470,7 @@ def _difference(end: NDArray[Any], start: NDArray[Any], shown: Mask, scored: boo
     return difference
 
 
-class _Body:
+class Body:
     """The skeleton of a description, by the numbers of its joints."""
 
     def __init__(self, skeleton: Mapping[str, Any]) -> None:
