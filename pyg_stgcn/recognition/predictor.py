@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError, warn_once
+from pyg_stgcn.recognition.calibration import softmax
 from pyg_stgcn.recognition.pose_files import PoseOptions, clips_of_path
 from pyg_stgcn.recognition.prediction import Prediction
 from pyg_stgcn.recognition.prepare import ClipError, to_input
@@ -282,8 +283,5 @@ def _by_person(clip: CheckedClip) -> Iterator[CheckedClip]:
 
 def _mean_probabilities(logits: NDArray[np.float32], num_views: int) -> NDArray[np.float32]:
     """The mean of the probabilities over the views of every clip, ``[N, classes]``."""
-    scores = logits.astype(np.float64)
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    probabilities = powers / powers.sum(axis=-1, keepdims=True)
-    mean = probabilities.reshape(-1, num_views, scores.shape[-1]).mean(axis=1)
+    mean = softmax(logits).reshape(-1, num_views, logits.shape[-1]).mean(axis=1)
     return mean.astype(np.float32)
