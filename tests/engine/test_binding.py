@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pyg_stgcn.engine import load
 from pyg_stgcn.engine import library as binding
+from pyg_stgcn.engine import load
 from pyg_stgcn.errors import InputError
 
 
@@ -34,10 +34,10 @@ def test_without_the_library_the_remedy_is_named(
 ) -> None:
     monkeypatch.setattr(binding, "_FOLDER", tmp_path)
     binding.library.cache_clear()
-    with pytest.raises(InputError, match="library of the engine is missing.*install pyg-stgcn"):
+    with pytest.raises(InputError, match=r"library of the engine is missing.*install pyg-stgcn"):
         load(Path(__file__))
     (tmp_path / "_stgcn.so").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="_stgcn.so: cannot be loaded.*install pyg-stgcn"):
+    with pytest.raises(InputError, match=r"_stgcn.so: cannot be loaded.*install pyg-stgcn"):
         load(Path(__file__))
     monkeypatch.undo()
     binding.library.cache_clear()
