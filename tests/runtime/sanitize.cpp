@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "kernels.h"
+#include "gradients.h"
 
 using namespace pyg_stgcn;
 
@@ -175,7 +175,8 @@ void check_transpose(const Kernels& kernels, int rows, int columns) {
       expect("transpose", kernels.name, to[c * to_row + r], from[r * from_row + c]);
 }
 
-void check_conv_grad(const Kernels& kernels, int frames, int stride) {
+void check_conv_grad(const Kernels& kernels, const GradientKernels& gradients, int frames,
+                     int stride) {
   const int channels = 5, span = 3, group = 2, groups = 3, rows = 3;
   const Weights w = weights(rows, 1, span, channels, group);
   const int step = channels * 16 * stride, entries = int(w.offsets.size());
@@ -192,7 +193,7 @@ void check_conv_grad(const Kernels& kernels, int frames, int stride) {
   t.frames = frames;
   t.sums = sums.data();
   t.bias_sums = bias_sums.data();
-  kernels.conv_weight_grad(t);
+  gradients.conv_weight_grad(t);
   for (int l = 0; l < 16; ++l)
     for (int r = 0; r < rows; ++r) {
       double bias = 0;
@@ -210,7 +211,8 @@ void check_conv_grad(const Kernels& kernels, int frames, int stride) {
 
 // Both gradients of a graph convolution whose graph is a cycle: one slot of an ELL graph, and the
 // same graph as entries.
-void check_graph_grad(const Kernels& kernels, int frames, int blocks, bool use_ell) {
+void check_graph_grad(const Kernels& kernels, const GradientKernels& gradients, int frames,
+                      int blocks, bool use_ell) {
   const int channels = 3, rows = 4, partitions = 2, lanes = blocks * 16;
   const Weights w = weights(rows * partitions, 1, 1, channels, channels);
   const int entries = int(w.offsets.size());
@@ -250,9 +252,9 @@ void check_graph_grad(const Kernels& kernels, int frames, int blocks, bool use_e
   t.frames = frames;
   t.sums = sums.data();
   t.bias_sums = bias_sums.data();
-  kernels.graph_weight_grad(t);
+  gradients.graph_weight_grad(t);
   t.sums = edge_sums.data();
-  kernels.graph_edge_grad(t);
+  gradients.graph_edge_grad(t);
   const auto grad_at = [&](int o, int f, int v) {
     return double(grad[v / 16 * t.grad_block + f * t.grad_frame + o * 16 + v % 16]);
   };
@@ -292,7 +294,8 @@ void check_graph_grad(const Kernels& kernels, int frames, int blocks, bool use_e
       }
 }
 
-void check_norms(const Kernels& kernels, int joints, bool all) {
+void check_norms(const Kernels& kernels, const GradientKernels& gradients, int joints,
+                 bool all) {
   const int frames = 3, channels = 4, step = channels * 16, size = frames * step;
   const auto x = noise(size), residual = noise(size), grad = noise(size), kept = noise(size);
   const auto center = noise(channels), factor = noise(channels), factor_x = noise(channels);
@@ -316,16 +319,16 @@ void check_norms(const Kernels& kernels, int joints, bool all) {
   t.passed = all ? passed.data() : nullptr;
   t.sums = sums.data();
   t.products = products.data();
-  kernels.norm_apply(t);
+  gradients.norm_apply(t);
   for (int i = 0; i < size; ++i) {
     const int c = i / 16 % channels;
     double value = (double(x[i]) - center[c]) * factor[c] + shift[c] + (all ? residual[i] : 0);
     if (all && value < 0) value = 0;
     expect("norm_apply", kernels.name, out[i], i % 16 < joints ? value : 0);
   }
-  kernels.norm_sums(t);
+  gradients.norm_sums(t);
   std::vector<double> expected(step), squares(step), grads(step), with_x(step);
-  kernels.norm_grad(t);
+  gradients.norm_grad(t);
   for (int i = 0; i < size; ++i) {
     const int c = i / 16 % channels;
     const double through = i % 16 < joints && (!all || kept[i] > 0) ? grad[i] : 0;
@@ -342,14 +345,14 @@ void check_norms(const Kernels& kernels, int joints, bool all) {
     expect("norm_sums", kernels.name, products[i], squares[i]);
     sums[i] = products[i] = 0;
   }
-  kernels.norm_grad_sums(t);
+  gradients.norm_grad_sums(t);
   for (int i = 0; i < step; ++i) {
     expect("norm_grad_sums", kernels.name, sums[i], grads[i]);
     expect("norm_grad_sums", kernels.name, products[i], with_x[i]);
   }
 }
 
-void check(const Kernels* kernels, bool supported) {
+void check(const Kernels* kernels, const GradientKernels* gradients, bool supported) {
   if (!kernels || !supported) return;
   std::printf("%s\n", kernels->name);
   for (int frames = 1; frames <= kernels->conv_frames; ++frames)
@@ -367,23 +370,26 @@ void check(const Kernels* kernels, bool supported) {
           if (blocks <= 2) check_graph(*kernels, frames, blocks, true, together, map_relu);
         }
     check_pairs(*kernels, blocks);
-    for (int frames = 1; frames == 1 || frames <= kernels->grad_sums / blocks; ++frames)
+    for (int frames = 1; frames == 1 || frames <= gradients->grad_sums / blocks; ++frames)
       for (bool use_ell : {false, true})
-        if (!use_ell || blocks <= 2) check_graph_grad(*kernels, frames, blocks, use_ell);
+        if (!use_ell || blocks <= 2)
+          check_graph_grad(*kernels, *gradients, frames, blocks, use_ell);
   }
-  for (int frames = 1; frames <= kernels->grad_frames; ++frames)
-    for (int stride = 1; stride <= 2; ++stride) check_conv_grad(*kernels, frames, stride);
+  for (int frames = 1; frames <= gradients->grad_frames; ++frames)
+    for (int stride = 1; stride <= 2; ++stride)
+      check_conv_grad(*kernels, *gradients, frames, stride);
   for (int joints : {1, 9, 16})
-    for (bool all : {false, true}) check_norms(*kernels, joints, all);
+    for (bool all : {false, true}) check_norms(*kernels, *gradients, joints, all);
 }
 
 }  // namespace
 
 int main() {
 #if defined(__x86_64__)
-  check(avx512_kernels(), __builtin_cpu_supports("avx512f"));
-  check(avx2_kernels(), __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
+  check(avx512_kernels(), avx512_gradients(), __builtin_cpu_supports("avx512f"));
+  check(avx2_kernels(), avx2_gradients(),
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
 #endif
-  check(plain_kernels(), true);
+  check(plain_kernels(), plain_gradients(), true);
   return failures != 0;
 }

@@ -17,13 +17,14 @@ from pyg_stgcn.runtime.layers import SparseConv, SparseGraphConv
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "pyg_stgcn" / "runtime" / "kernels"
+KERNELS = sorted([*SOURCES.glob("kernels_*.cpp"), *SOURCES.glob("gradients_*.cpp")])
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 def test_no_undefined_behaviour(tmp_path: Path) -> None:
     program = tmp_path / "sanitize"
     flags = ["-std=c++17", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    sources = [HERE / "sanitize.cpp", *sorted(SOURCES.glob("kernels_*.cpp"))]
+    sources = [HERE / "sanitize.cpp", *KERNELS]
     command = ["g++", *flags, f"-I{SOURCES}", *map(str, sources), "-o", str(program)]
     built = subprocess.run([*command, "-w"], capture_output=True, text=True)
     if "cannot find -lasan" in built.stderr or "cannot find -lubsan" in built.stderr:
@@ -42,7 +43,7 @@ def test_no_undefined_behaviour(tmp_path: Path) -> None:
 )
 def test_neon_in_an_emulator(tmp_path: Path) -> None:
     program = tmp_path / "neon"
-    sources = [HERE / "sanitize.cpp", *sorted(SOURCES.glob("kernels_*.cpp"))]
+    sources = [HERE / "sanitize.cpp", *KERNELS]
     flags = ["-std=c++17", "-O2", "-static", "-w", f"-I{SOURCES}"]
     command = ["aarch64-linux-gnu-g++", *flags, *map(str, sources), "-o", str(program)]
     subprocess.run(command, check=True)

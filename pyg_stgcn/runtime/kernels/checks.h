@@ -8,7 +8,7 @@
 #include <cstring>
 #include <optional>
 
-#include "kernels.h"
+#include "choose.h"
 
 namespace pyg_stgcn {
 
@@ -18,6 +18,7 @@ using std::optional;
 constexpr int64_t kWidth = 16;
 
 // The kernels for this machine, or those that PYG_STGCN_KERNELS names.
+InstructionSet instructions();
 const Kernels& kernels();
 
 // Features [persons, blocks, frames, channels, 16].

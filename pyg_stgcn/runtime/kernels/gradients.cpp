@@ -11,8 +11,18 @@
 #include <vector>
 
 #include "checks.h"
+#include "gradients.h"
 
 namespace pyg_stgcn {
+
+const GradientKernels& gradient_kernels() {
+  switch (instructions()) {
+    case InstructionSet::avx512: return *avx512_gradients();
+    case InstructionSet::avx2: return *avx2_gradients();
+    default: return *plain_gradients();
+  }
+}
+
 namespace {
 
 constexpr int64_t kChunks = 8;  // of channels, with sums of their own
@@ -41,7 +51,7 @@ std::tuple<Tensor, Tensor> conv_weight_grad(const Tensor& x, const Tensor& grad,
   const Tensor sums = at::zeros({offsets.numel(), kWidth}, x.options());
   const Tensor bias_sums = at::zeros({weight.rows, kWidth}, x.options());
   float *sum = sums.data_ptr<float>(), *bias_sum = bias_sums.data_ptr<float>();
-  const Tiles tiles(g.frames, kernels().grad_frames);
+  const Tiles tiles(g.frames, gradient_kernels().grad_frames);
   at::parallel_for(0, weight.rows, 4, [&](int64_t begin, int64_t end) {
     for (int64_t i = 0; i < in.persons * in.blocks * tiles.count; ++i) {
       const int64_t tile = i % tiles.count, b = i / tiles.count % in.blocks;
@@ -57,7 +67,7 @@ std::tuple<Tensor, Tensor> conv_weight_grad(const Tensor& x, const Tensor& grad,
       work.frames = tiles.begin(tile + 1) - t;
       work.sums = sum;
       work.bias_sums = bias_sum;
-      kernels().conv_weight_grad(work);
+      gradient_kernels().conv_weight_grad(work);
     }
   });
   Tensor values = at::empty({offsets.numel()}, x.options());
@@ -74,7 +84,7 @@ struct GraphWork {
 
   // All persons and frames, one tile after the other.
   void run(void (*kernel)(const GraphGradTile&)) {
-    const Tiles tiles(in.frames, std::max<int64_t>(kernels().grad_sums / in.blocks, 1));
+    const Tiles tiles(in.frames, std::max<int64_t>(gradient_kernels().grad_sums / in.blocks, 1));
     for (int64_t i = 0; i < in.persons * tiles.count; ++i) {
       const int64_t person = i / tiles.count, t = tiles.begin(i % tiles.count);
       tile.x = in.data + person * in.person() + t * in.frame();
@@ -136,7 +146,7 @@ std::tuple<Tensor, Tensor> graph_weight_grad(
     GraphWork work = base;
     work.tile.begin = begin;
     work.tile.end = end;
-    work.run(kernels().graph_weight_grad);
+    work.run(gradient_kernels().graph_weight_grad);
   });
   Tensor values = at::empty({offsets.numel()}, x.options());
   sum_lanes(base.tile.sums, offsets.numel(), values.data_ptr<float>());
@@ -166,7 +176,7 @@ Tensor graph_edge_grad(const Tensor& x, const Tensor& grad, const Tensor& starts
       work.tile.begin = channels * chunk / kChunks;
       work.tile.end = channels * (chunk + 1) / kChunks;
       work.tile.sums = sums.data_ptr<float>() + chunk * count * kWidth;
-      work.run(kernels().graph_edge_grad);
+      work.run(gradient_kernels().graph_edge_grad);
     }
   });
   return sums.sum(0);

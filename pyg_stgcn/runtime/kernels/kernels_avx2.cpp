@@ -10,7 +10,6 @@
 #include "simd.h"
 
 #include "kernels.inc"
-#include "gradients.inc"
 #include "table.inc"
 
 namespace pyg_stgcn {

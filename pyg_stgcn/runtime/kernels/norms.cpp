@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "checks.h"
+#include "gradients.h"
 
 namespace pyg_stgcn {
 namespace {
@@ -73,7 +74,7 @@ std::tuple<Tensor, Tensor> norm_stats(const Tensor& x, int64_t pad, int64_t join
   for (int64_t c = 0; c < in.channels; ++c) center[c] = in.data[pad * in.frame() + c * kWidth];
   std::vector<double> sum(in.channels), square(in.channels);
   norm_sums_into(
-      kernels().norm_sums, in, pad, joints,
+      gradient_kernels().norm_sums, in, pad, joints,
       [&](NormTile& work, int64_t) { work.center = center.data(); }, sum, square);
   Tensor mean = at::empty({in.channels}, x.options()), variance = at::empty_like(mean);
   const double count = double(in.persons * joints) * double(in.frames - 2 * pad);
@@ -115,7 +116,7 @@ Tensor norm_apply(const Tensor& x, int64_t x_pad, int64_t joints, const Tensor& 
       work.relu = relu;
       work.out = out.data + i * out.block() + pad * out.frame();
       work.out_frame = out.frame();
-      kernels().norm_apply(work);
+      gradient_kernels().norm_apply(work);
     }
   });
   return result;
@@ -155,7 +156,7 @@ std::tuple<Tensor, Tensor> norm_grad_sums(const Tensor& grad, const optional<Ten
   const float* from = floats(center, in.channels, "center");
   std::vector<double> sum(in.channels), product(in.channels);
   norm_sums_into(
-      kernels().norm_grad_sums, in, x_pad, joints,
+      gradient_kernels().norm_grad_sums, in, x_pad, joints,
       [&](NormTile& work, int64_t i) {
         work.center = from;
         g.fill(work, i);
@@ -197,7 +198,7 @@ std::tuple<Tensor, Tensor> norm_grad(const Tensor& grad, const optional<Tensor>&
       work.out = out.data + i * out.block() + x_pad * out.frame();
       work.out_frame = out.frame();
       if (pass) work.passed = pass + i * g.grad.from.block() + pad * g.grad.from.frame();
-      kernels().norm_grad(work);
+      gradient_kernels().norm_grad(work);
     }
   });
   return {result, passed};

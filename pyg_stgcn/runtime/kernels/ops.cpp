@@ -11,28 +11,13 @@
 #include "checks.h"
 
 namespace pyg_stgcn {
-namespace {
 
-const Kernels* choose_kernels() {
-  const char* wish = std::getenv("PYG_STGCN_KERNELS");
-  const std::string name = wish ? wish : "";
-#if defined(__x86_64__) && defined(__GNUC__)
-  __builtin_cpu_init();
-  const bool avx512 = avx512_kernels() && __builtin_cpu_supports("avx512f");
-  const bool avx2 =
-      avx2_kernels() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (avx512 && (name.empty() || name == "avx512")) return avx512_kernels();
-  if (avx2 && (name.empty() || name == "avx2" || name == "avx512")) return avx2_kernels();
-#endif
-  return plain_kernels();
+InstructionSet instructions() {
+  static const InstructionSet chosen = choose_instructions(std::getenv("PYG_STGCN_KERNELS"));
+  return chosen;
 }
 
-}  // namespace
-
-const Kernels& kernels() {
-  static const Kernels* chosen = choose_kernels();
-  return *chosen;
-}
+const Kernels& kernels() { return *kernels_of(instructions()); }
 
 namespace {
 
