@@ -26,8 +26,8 @@ struct Machine {
 };
 
 // In all of these `in` is the view at the first input frame that output frame 0 reads (with its
-// padding), `out` at output frame 0, and `frames` the number of output frames. No residual: data is
-// null.
+// padding), `out` at output frame 0, and `frames` the number of output frames. All views are at
+// channel 0: the channels of the instruction are added here. No residual: data is null.
 void run_conv(const Machine& machine, const Instruction& op, int64_t blocks, View in, View residual,
               View out, int64_t frames);
 // factors: those of a graph slot, or null.

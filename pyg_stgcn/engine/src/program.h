@@ -57,6 +57,9 @@ struct Instruction {
   Integers graph_starts, edges, ell_starts, ell_sources;
   Floats factors, ell_factors;
   bool together = false;
+  // Floats from the factors of one partition, and one channel, to those of the next: of the graph
+  // slot if there is one.
+  int64_t factor_partition = 0, factor_channel = 0;
   // Of maximum and spread_joint.
   Floats scale, shift, factor;
   // Of the adaptive operations, in the order of the document.

@@ -24,6 +24,7 @@ class Team {
  private:
   using Call = void (*)(const void* work, int64_t begin, int64_t end);
   void run(int64_t count, Call call, const void* work);
+  void end();
   struct Threads;
   Threads* threads_;
 };
