@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from pyg_stgcn.profiling.measure import Measurement
 
 #: The names in pyg_stgcn.profiling.backends, whose import would load torch.
-_BACKENDS = ("eager", "compile", "onnx", "torch-sparse", "runtime")
+_BACKENDS = (
+    "eager",
+    "compile",
+    "onnx",
+    "onnx-int8",
+    "openvino",
+    "openvino-bf16",
+    "openvino-int8",
+    "torch-sparse",
+    "runtime",
+)
 
 
 @click.command("bench", cls=ListsCommand)
@@ -82,9 +92,10 @@ def command(
 ) -> None:
     """Time the trained model of RUN with several backends.
 
-    eager: the dense model in PyTorch; compile: the dense model with torch.compile; onnx: the dense
-    model in onnxruntime; torch-sparse: sparse weights with torch-sparse; runtime: the model
-    compiled by compile_sparse. Each round runs every backend once. The table shows medians,
+    eager: the dense model in PyTorch; compile: the dense model with torch.compile; onnx, openvino:
+    the dense model in ONNX Runtime and OpenVINO, in float32, or with -bf16 and -int8 in bfloat16
+    and 8-bit integers; torch-sparse: sparse weights with torch-sparse; runtime: the model compiled
+    by compile_sparse. Each round runs every backend once. The table shows medians,
     deciles, and the speed-up over the first backend in the same round. Memory is that of a forward
     pass, without the weights. Writes bench.csv, bench.json and bench.png into --out.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -12,6 +12,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.plots.costs import plot_bench
 from pyg_stgcn.profiling.backends import BACKENDS, why_not_backend
+from pyg_stgcn.profiling.dense_engines import engine_instructions
 from pyg_stgcn.profiling.measure import Measurement, Setting, compare_backends
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.run_files import RunFiles
@@ -49,8 +50,9 @@ def bench_run(
     model = cast(Backbone, run.load_model().to(device))
     files = RunFiles(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    metadata = {"run": str(run.folder), "device": device, "rounds": rounds}
-    metadata["versions"] = software_versions()
+    metadata: dict[str, Any] = {"run": str(run.folder), "device": device, "rounds": rounds}
+    metadata["versions"] = software_versions("onnxruntime", "openvino")
+    metadata["instructions"] = {backend: engine_instructions(backend) for backend in chosen}
     found: list[Measurement] = []
     for entry in compare_backends(model, chosen, settings, rounds, tell):
         found.append(entry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.example_clips import random_clips
-from pyg_stgcn.profiling.backends import Runner, make_runner
+from pyg_stgcn.profiling.backends import make_runner
+from pyg_stgcn.profiling.dense_engines import Runner, engine_instructions
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.text import count
 
@@ -32,7 +34,7 @@ class Setting:
     """The size of a measurement.
 
     Args:
-        threads: Threads of torch, or of onnxruntime.
+        threads: Threads of torch, or of the engine.
         clips: Clips of a batch.
         persons: Persons of each.
         frames: Frames of each.
@@ -99,11 +101,24 @@ def compare_backends(
     Yields:
         One measurement of every backend for each setting.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _compare(model, backends, settings, rounds, tell, Path(folder))
+
+
+def _compare(
+    model: Backbone | Assembly,
+    backends: Sequence[str],
+    settings: Sequence[Setting],
+    rounds: int,
+    tell: Callable[[str], None],
+    folder: Path,
+) -> Iterator[Measurement]:
     peaks = {}
     for backend in backends:
-        tell(f"memory of {backend}")
-        peaks[backend] = _peaks(backend, model, settings)
-    threads_before, made = torch.get_num_threads(), _Runners()
+        instructions = engine_instructions(backend)
+        tell(f"memory of {backend}" + (f", which runs on {instructions}" if instructions else ""))
+        peaks[backend] = _peaks(backend, model, settings, folder)
+    threads_before, made = torch.get_num_threads(), _Runners(folder)
     try:
         for number, setting in enumerate(settings):
             torch.set_num_threads(setting.threads)
@@ -125,10 +140,12 @@ class _Runners:
     """Runners, made once for all settings with the same number of threads.
 
     Args:
-        keep_memory: See :func:`~pyg_stgcn.profiling.backends.make_runner`.
+        folder: See :func:`~pyg_stgcn.profiling.backends.make_runner`.
+        keep_memory: The same.
     """
 
-    def __init__(self, keep_memory: bool = True) -> None:
+    def __init__(self, folder: Path, keep_memory: bool = True) -> None:
+        self.folder = folder
         self.keep_memory = keep_memory
         self.found: dict[tuple[str, int], Runner] = {}
 
@@ -136,7 +153,7 @@ class _Runners:
         key = (backend, setting.threads)
         # torch.compile works for one size.
         if key not in self.found or backend == "compile":
-            self.found[key] = make_runner(backend, model, self.keep_memory)
+            self.found[key] = make_runner(backend, model, self.folder, self.keep_memory)
         return self.found[key]
 
 
@@ -202,18 +219,22 @@ def _deciles(values: list[float]) -> tuple[float, float]:
     return low, high
 
 
-def _peaks(backend: str, model: nn.Module, settings: Sequence[Setting]) -> list[int | None]:
+def _peaks(
+    backend: str, model: nn.Module, settings: Sequence[Setting], folder: Path
+) -> list[int | None]:
     """The memory of a backend in all settings, in a process of its own."""
     if next(model.parameters()).is_cuda:
-        return [_gpu_peak(backend, model, setting) for setting in settings]
+        return [_gpu_peak(backend, model, setting, folder) for setting in settings]
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_peaks_here, backend, copy_plain(model), settings).result()
+        return pool.submit(_peaks_here, backend, copy_plain(model), settings, folder).result()
 
 
 @torch.inference_mode()
-def _peaks_here(backend: str, model: Any, settings: Sequence[Setting]) -> list[int | None]:
+def _peaks_here(
+    backend: str, model: Any, settings: Sequence[Setting], folder: Path
+) -> list[int | None]:
     found: list[int | None] = []
-    runners = _Runners(keep_memory=False)
+    runners = _Runners(folder, keep_memory=False)
     for setting in settings:
         torch.set_num_threads(setting.threads)
         clips = random_clips(model, setting.clips, setting.persons, setting.frames)
@@ -227,9 +248,9 @@ def _peaks_here(backend: str, model: Any, settings: Sequence[Setting]) -> list[i
 
 
 @torch.inference_mode()
-def _gpu_peak(backend: str, model: Any, setting: Setting) -> int:
+def _gpu_peak(backend: str, model: Any, setting: Setting, folder: Path) -> int:
     clips = random_clips(model, setting.clips, setting.persons, setting.frames)
-    run = make_runner(backend, model)
+    run = make_runner(backend, model, folder)
     run(*clips)
     device = clips[0].device
     before = torch.cuda.memory_allocated(device)

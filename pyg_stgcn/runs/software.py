@@ -17,11 +17,15 @@ _RECORDED = (
 )
 
 
-def software_versions() -> dict[str, str | None]:
-    """Versions of Python, the platform and the packages; ``None`` for packages not installed."""
+def software_versions(*packages: str) -> dict[str, str | None]:
+    """Versions of Python, the platform and the packages; ``None`` for packages not installed.
+
+    Args:
+        packages: Packages besides those of every result.
+    """
     versions: dict[str, str | None] = {"python": platform.python_version()}
     versions["platform"] = platform.platform()
-    for package in _RECORDED:
+    for package in (*_RECORDED, *packages):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

@@ -13,7 +13,9 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.example_clips import random_clips
+from pyg_stgcn.profiling import dense_engines
 from pyg_stgcn.profiling.backends import make_runner, why_not_backend
+from pyg_stgcn.profiling.dense_engines import DENSE_ENGINES, engine_instructions
 from pyg_stgcn.profiling.measure import Setting, _measurement, compare_backends
 from pyg_stgcn.sparsity import sparsify
 
@@ -32,16 +34,62 @@ def masked() -> Backbone:
     return model
 
 
-@pytest.mark.parametrize("backend", ["eager", "onnx", "torch-sparse", "runtime"])
-def test_all_backends_give_the_same_outputs(backend: str) -> None:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ONNX files of one model, for all backends."""
+    return tmp_path_factory.mktemp("files")
+
+
+#: Largest difference of the logits, divided by the largest logit; in float32 rounding only.
+TOLERANCES = {"bf16": 0.03, "int8": 0.1}
+
+
+@pytest.mark.parametrize("backend", ["eager", *DENSE_ENGINES, "torch-sparse", "runtime"])
+def test_all_backends_give_the_same_outputs(backend: str, folder: Path) -> None:
     if reason := why_not_backend(backend, CPU):
         pytest.skip(reason)
     model = masked()
-    clips = random_clips(model, 3, 2, 12)
-    with torch.inference_mode():
-        torch.testing.assert_close(
-            make_runner(backend, model)(*clips), model(*clips), rtol=1e-4, atol=1e-5
-        )
+    run = make_runner(backend, model, folder)
+    tolerance = TOLERANCES.get(backend.rpartition("-")[2], 1e-5)
+    for sizes in ((3, 2, 12), (1, 1, 20)):
+        clips = random_clips(model, *sizes)
+        with torch.inference_mode():
+            expected = model(*clips)
+            difference = (run(*clips) - expected).abs().max() / expected.abs().max()
+        assert difference < tolerance
+        if tolerance > 1e-5:
+            assert difference > 1e-5  # the low precision is at work
+
+
+@pytest.mark.parametrize(
+    ("flags", "bf16", "int8"),
+    [
+        ("flags\t\t: fpu avx2", "", ""),
+        ("flags\t\t: avx2 avx_vnni", "", "AVX-VNNI"),
+        ("flags\t\t: avx512_vnni avx512_bf16", "AVX-512 BF16", "AVX-512 VNNI"),
+        ("flags\t\t: avx512_vnni avx512_bf16 amx_int8 amx_bf16", "AMX", "AMX"),
+        ("Features\t: fp asimd asimddp", "", "dot products of NEON"),
+    ],
+)
+def test_instructions(
+    flags: str, bf16: str, int8: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"model name\t: avx512_vnni amx_bf16\n{flags}\n")
+    monkeypatch.setattr(dense_engines, "_CPU", tmp_path / "cpuinfo")
+    monkeypatch.setattr(dense_engines, "missing_packages", lambda *names: "")
+    assert engine_instructions("openvino-bf16") == bf16
+    assert engine_instructions("onnx-int8") == engine_instructions("openvino-int8") == int8
+    assert engine_instructions("openvino") == engine_instructions("onnx") == ""
+    assert ("needs a CPU with one of AMX" in why_not_backend("openvino-bf16", CPU)) == (not bf16)
+    assert why_not_backend("openvino", CPU) == ""
+
+
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense_engines, "missing_packages", lambda *names: " ".join(names))
+    assert why_not_backend("onnx", CPU) == "needs onnx onnxscript onnxruntime"
+    assert why_not_backend("openvino-bf16", CPU) == "needs onnx onnxscript openvino"
+    assert why_not_backend("openvino-int8", CPU) == "needs onnx onnxscript onnxruntime openvino"
+    assert "CPU only" in why_not_backend("openvino", torch.device("cuda"))
 
 
 def test_compiling_without_a_compiler(tmp_path: Path) -> None:
@@ -59,7 +107,7 @@ print(why_not_backend("compile", torch.device("cpu")))
 
 def test_unknown_backend() -> None:
     with pytest.raises(InputError, match="'fast' is unknown; use one of eager, compile"):
-        make_runner("fast", masked())
+        make_runner("fast", masked(), Path())
 
 
 @pytest.mark.torch_sparse
