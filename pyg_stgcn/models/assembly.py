@@ -144,7 +144,13 @@ class Assembly(HubMixin, nn.Module):
 
         A single expert has none of its own.
         """
-        features = self.expert_features(x, batch, batch_size)
+        return self.forward_heads(self.forward_features(x, batch, batch_size), batch, batch_size)
+
+    def forward_heads(
+        self, maps: Sequence[Tensor], batch: Tensor | None = None, batch_size: int | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Maps the feature maps of all experts to the logits of :meth:`forward_all`."""
+        features = self._pool(maps, batch, batch_size)
         return self.head(self.mean_features(features)), self.expert_logits(features)
 
     def expert_features(

@@ -17,6 +17,7 @@ from torch_geometric.transforms import BaseTransform, Compose
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.augmentation import make_augmentations
+from pyg_stgcn.runs.stream_context import StreamContext
 from pyg_stgcn.transforms import standard_transform
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def clip_transform(
     train: bool,
     num_views: int,
     extra: Sequence[BaseTransform] = (),
+    context: int = 0,
 ) -> Compose:
     """Transform from a stored clip to the input of the model.
 
@@ -69,26 +71,43 @@ def clip_transform(
         train: Whether to augment, and to sample at random.
         num_views: Number of samples of each clip.
         extra: Further steps after the normalisation and the augmentations.
+        context: Frames of other clips before and after the window of a clip, see
+            :class:`~pyg_stgcn.runs.stream_context.StreamContext`; without them, frames are sampled
+            from the whole clip.
 
     Raises:
         InputError: An augmentation is unknown, out of range, or does not fit the skeleton.
     """
     assert config.data.clip_frames is not None, "the configuration lacks its recipe"
     augmentations = make_augmentations(config.data.augment, dataset.skeleton) if train else []
-    return standard_transform(
-        dataset.skeleton,
-        stream=config.data.stream,
-        clip_frames=config.data.clip_frames,
-        train=train,
-        num_views=num_views,
-        has_score=dataset.has_score,
-        rotation=config.data.rotation,
-        scaling=config.data.scaling,
-        scale=config.data.scale,
-        use_score=config.data.use_score,
-        fractions=config.data.fractions,
-        num_persons=config.data.pad_persons,
-        extra=[*augmentations, *extra],
+    steps = [*augmentations, *extra]
+
+    def pipeline(frames: int, steps: list[BaseTransform]) -> Compose:
+        return standard_transform(
+            dataset.skeleton,
+            stream=config.data.stream,
+            clip_frames=frames,
+            train=train,
+            num_views=num_views,
+            has_score=dataset.has_score,
+            rotation=config.data.rotation,
+            scaling=config.data.scaling,
+            scale=config.data.scale,
+            use_score=config.data.use_score,
+            fractions=config.data.fractions,
+            num_persons=config.data.pad_persons,
+            extra=steps,
+        )
+
+    window = config.data.clip_frames
+    made = pipeline(window, steps)
+    if not context:
+        return made
+    others = dataset.copy()
+    others.transform = Compose(made.transforms[: 1 + len(steps)])
+    # Of the frames that it leaves, the sampling takes all.
+    return pipeline(
+        window + 2 * context, [*steps, StreamContext(others, window, context, train=train)]
     )
 
 

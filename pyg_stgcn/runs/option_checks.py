@@ -56,6 +56,10 @@ def _check_data(options: TrainOptions) -> None:
         )
     if model.freeze_backbone and model.init is None:
         raise InputError("freeze_backbone: needs weights to start from; name them with init")
+    if data.context == "stream" and options.sparsity.skip_zeros:
+        raise InputError(
+            "skip_zeros: computes whole clips only; leave it out, or leave out context='stream'"
+        )
     if optim.balanced_sampler and optim.class_weights == "balanced":
         raise InputError(
             "balanced_sampler: draws all classes equally often already; leave it or the balanced "

@@ -75,6 +75,11 @@ class DataOptions:
     clip_frames: int | None = option(
         "Frames sampled from each clip.", None, allowed=FRAMES, auto="100; small data: 48"
     )
+    context: str = option(
+        "Frames around a clip: zeros (clip), or those of other clips (stream).",
+        "clip",
+        choices=("clip", "stream"),
+    )
     pad_persons: int | None = option(
         "Persons of every clip; pads with zeros and drops further ones.",
         None,

@@ -26,6 +26,7 @@ from pyg_stgcn.sparsity import (
     score_parameters,
     weight_parameters,
 )
+from pyg_stgcn.training.stream_window import StreamWindow
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,8 @@ class ActionRecognizer(pl.LightningModule):
         freeze_backbone: Whether to train only ``model.head``; the statistics of the batch norms
             are frozen too.
         training_model: A module with the same parameters that computes the training steps instead.
+        window: Computes the logits of batches whose clips are windows of a stream, in training and
+            validation.
         seed: Seed of random operations inside a step, such as dropout.
         controller: Controller of the masks; stepped after every optimiser step.
         penalties: Penalties to add to the training loss.
@@ -81,6 +84,7 @@ class ActionRecognizer(pl.LightningModule):
         class_weights: Sequence[float] | None = None,
         freeze_backbone: bool = False,
         training_model: nn.Module | None = None,
+        window: StreamWindow | None = None,
         seed: int = 0,
         controller: SparsityController | ControllerGroup | None = None,
         penalties: Sequence[GroupLasso] = (),
@@ -99,8 +103,9 @@ class ActionRecognizer(pl.LightningModule):
         if freeze_backbone:
             model.requires_grad_(False)
             cast(nn.Module, model.head).requires_grad_(True)
-        # Not a part of this module: its weights are those of the model.
+        # Not parts of this module: their weights are those of the model.
         self._training_model = None if training_model is None else training_model.forward
+        self._window = None if window is None else window.forward
         self.seed = seed
         self.controller = controller
         self.penalties = penalties
@@ -155,6 +160,8 @@ class ActionRecognizer(pl.LightningModule):
 
     def _all_logits(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
         """Logits of the prediction, and further logits for the training loss."""
+        if self._window is not None:
+            return self._window(*_tensors(batch))
         if isinstance(self.model, Assembly):
             return self.model.forward_all(*_tensors(batch))
         if self._training_model is not None:
@@ -187,7 +194,8 @@ class ActionRecognizer(pl.LightningModule):
             raise self._diverged(f"{found} after the step", batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        logits = self.model(*_tensors(self._in_precision(batch)))
+        arguments = _tensors(self._in_precision(batch))
+        logits = self.model(*arguments) if self._window is None else self._window(*arguments)[0]
         self.val_loss.update(cross_entropy(logits, batch.y, reduction="none"))
         self.val_metrics.update(logits, batch.y)
 

@@ -36,6 +36,7 @@ from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.reporting import tell_overview
 from pyg_stgcn.training.stopping import end_launched
+from pyg_stgcn.training.stream_window import stream_window
 from pyg_stgcn.training.trainer import make_trainer
 
 logger = logging.getLogger(__name__)
@@ -129,6 +130,7 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
     controller = _put_masks(run, model, trainer, steps_per_epoch, resume=resume)
     penalties = make_penalties(controller, config)
     training_model = _training_model(model, config, controller, trainer.strategy.root_device)
+    window = stream_window(model, clips, val, config)
     recognizer = ActionRecognizer(
         model,
         len(run.classes),
@@ -140,6 +142,7 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
         class_weights=None if weights is None else list(weights.values()),
         freeze_backbone=config.model.freeze_backbone,
         training_model=training_model,
+        window=window,
         seed=config.optim.seed,
         controller=controller,
         penalties=penalties,
