@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_stgcn.runtime.lanes import LANES, num_blocks
+from pyg_stgcn.runtime.lanes import LANES
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,14 @@ class EllGraph:
     factors: Tensor
 
 
-def graph_entries(graph: Tensor) -> GraphEntries:
-    """The entries of a graph by partition, source and target, ``[K, V, V]``."""
+def graph_entries(graph: Tensor, blocks: int) -> GraphEntries:
+    """The entries of a graph by partition, source and target, ``[K, V, V]``.
+
+    Args:
+        graph: The graph.
+        blocks: Blocks of sixteen lanes for the targets.
+    """
     partitions, joints, _ = graph.shape
-    blocks = num_blocks(joints)
     lanes = F.pad(graph.float(), (0, blocks * LANES - joints))
     used = (lanes.view(partitions, joints, blocks, LANES) != 0).any(3).transpose(1, 2)
     partition, block, source = used.nonzero().unbind(1)
@@ -57,16 +61,15 @@ def graph_entries(graph: Tensor) -> GraphEntries:
     )
 
 
-def ell_graph(graph: Tensor) -> EllGraph:
+def ell_graph(graph: Tensor, blocks: int) -> EllGraph:
     """A graph by partition, source and target, ``[K, V, V]``, in ELL format.
 
     A slot costs as much as two entries for each block of targets. The result is empty where that is
     more, or where there are more joints than the kernels can permute.
     """
     joints = graph.size(1)
-    blocks = num_blocks(joints)
     per_partition = (graph != 0).sum(1).amax(1)
-    num_entries = graph_entries(graph).graph.size(0)
+    num_entries = graph_entries(graph, blocks).graph.size(0)
     if blocks > 2 or 2 * blocks * int(per_partition.sum()) > num_entries:
         none = torch.zeros(0, dtype=torch.int32)
         return EllGraph(none, none, torch.zeros(0))

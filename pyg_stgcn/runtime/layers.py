@@ -191,11 +191,11 @@ class SparseGraphConv(nn.Module):
         spare = num_blocks(num_joints) * LANES - num_joints
         self.register_buffer("bias", F.pad(bias.float(), (0, spare)).contiguous())
         self.register_buffer("row_bias", shift.contiguous())
-        by_source = graph_entries(graph)
+        by_source = graph_entries(graph, num_blocks(num_joints))
         self.register_buffer("graph_starts", by_source.starts)
         self.register_buffer("edges", by_source.graph)
         self.register_buffer("factors", by_source.factors)
-        ell = ell_graph(graph)
+        ell = ell_graph(graph, num_blocks(num_joints))
         self.register_buffer("ell_starts", ell.starts)
         self.register_buffer("ell_sources", ell.sources)
         self.register_buffer("ell_factors", ell.factors)

@@ -10,9 +10,9 @@ from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.blocks import Block, Projection, SpatialUnit
 from pyg_stgcn.nn import DGMSTCN, Adjacency, PersonNorm, STCAttention
 from pyg_stgcn.nn.multi_scale import TemporalBranches
-from pyg_stgcn.runtime.compiled_spatial import compile_graph_conv
-from pyg_stgcn.runtime.compiled_temporal import compile_temporal
 from pyg_stgcn.runtime.lanes import LANES, MAX_BLOCKS, num_blocks
+from pyg_stgcn.runtime.spatial_program import compile_graph_conv
+from pyg_stgcn.runtime.temporal_program import compile_temporal
 
 _NORMS: set[type] = {nn.BatchNorm1d, nn.BatchNorm2d, PersonNorm}
 #: Known classes of modules by the end of their names; of others, see _LAYERS.

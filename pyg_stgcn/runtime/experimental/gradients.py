@@ -177,7 +177,8 @@ class GraphPlan:
         """The plan for the edges by partition, source and target ``[K, V, V]``."""
         num_joints = kept.size(1)
         lanes = num_blocks(num_joints) * LANES
-        entries, ell = graph_entries(kept), ell_graph(kept)
+        blocks = num_blocks(num_joints)
+        entries, ell = graph_entries(kept, blocks), ell_graph(kept, blocks)
         lane = torch.arange(lanes)
         partition = _part_of_each(ell.starts) if ell.starts.numel() else torch.zeros(0)
         sources = partition.long()[:, None] * num_joints + ell.sources.view(-1, lanes).long()
