@@ -1,9 +1,19 @@
 """From raw poses to named predictions."""
 
 from pyg_stgcn.recognition.description import describe, save_prepare
+from pyg_stgcn.recognition.engine_file import engine_bytes, save_engine
 from pyg_stgcn.recognition.model_file import save
 from pyg_stgcn.recognition.prediction import Prediction
 from pyg_stgcn.recognition.predictor import Recognizer
 from pyg_stgcn.recognition.published import published_recognizer
 
-__all__ = ["Prediction", "Recognizer", "describe", "published_recognizer", "save", "save_prepare"]
+__all__ = [
+    "Prediction",
+    "Recognizer",
+    "describe",
+    "engine_bytes",
+    "published_recognizer",
+    "save",
+    "save_engine",
+    "save_prepare",
+]

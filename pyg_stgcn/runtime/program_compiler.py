@@ -44,7 +44,7 @@ def compile_program(model: nn.Module) -> Program:
     experts = [plain] if isinstance(plain, Backbone) else cast(list[Backbone], [*plain.experts])
     for expert in experts:
         if reason := unsupported(expert):
-            raise InputError(f"{reason}; such a model runs as ONNX or in PyTorch only")
+            raise InputError(f"{reason}; export such a model as ONNX, or run it with PyTorch")
     factors = torch.full((len(experts),), 1 / len(experts), dtype=torch.float64)
     if isinstance(plain, Assembly) and plain.expert_factors is not None:
         factors *= double(plain.expert_factors)
