@@ -9,6 +9,7 @@
 
 #include <memory>
 
+#include "presence.h"
 #include "program.h"
 
 namespace stgcn {
@@ -16,14 +17,6 @@ namespace stgcn {
 // Throws std::runtime_error if the input of a program does not fit together, or not to its joints
 // and channels.
 void check_input(const Program& program);
-
-// A raw clip as the caller has it.
-struct RawClip {
-  const float* joints = nullptr;  // [persons, frames, joints, channels]
-  int64_t persons = 0, frames = 0;
-  int channels = 0;
-  float height = 0, width = 0;  // of the image in pixels, in 2-D; 0 in 3-D
-};
 
 // The input of a clip, person by person.
 //
@@ -53,33 +46,6 @@ class Preparation {
   // of program.input.frames. Fastest if views are asked for one after another, and in each the
   // persons.
   void fill(int64_t person, int64_t view, float* x, int64_t joint_step, int64_t frame_step);
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
-
-// The input of a stream, frame by frame. Nothing depends on later frames, except that motion is one
-// frame behind. In 3-D the first frame that shows a joint, or two, decides about origin, rotation and
-// scale, and frames that show nobody are left out, as from clips. A stream whose first frame shows
-// them all gets the input of a clip, except for a scale.
-class CausalPreparation {
- public:
-  // height, width: the size of the image in pixels, in 2-D; 0 in 3-D. The program must outlive this.
-  CausalPreparation(const Program& program, float height, float width);
-  ~CausalPreparation();
-  CausalPreparation(const CausalPreparation&) = delete;
-  CausalPreparation& operator=(const CausalPreparation&) = delete;
-
-  // Begins again, for another person.
-  void reset();
-  // Adds a raw frame [joints, channels]. Returns 1 if a frame of the input came up, which it writes
-  // to x [joints, program.channels], and 0 if none did. Returns -1, and the reason in `message`, for
-  // a frame that the model cannot read; the stream is then as before.
-  int push(const float* joints, int channels, float* x, char* message, size_t size);
-  // Ends the sequence. Returns 1 and writes the last frame if motion waits for a following one,
-  // else 0; -1 as above.
-  int finish(float* x, char* message, size_t size);
 
  private:
   struct State;
