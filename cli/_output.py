@@ -157,6 +157,11 @@ def _assembly_rows(summary: dict[str, Any] | None) -> list[tuple[str, str]]:
     ]
 
 
+def _temperature_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    clips = summary.get("temperature_clips")
+    return [("temperature", f"{summary['temperature']:.3f} (of {clips:,} clips)")] if clips else []
+
+
 def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
     """Print the result of a training."""
     from pyg_stgcn.runs.run_files import RunFiles
@@ -170,6 +175,7 @@ def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
             ("views", summary["views"]),
             ("parameters", f"{summary['params_total']:,}"),
             *sparsity_rows(summary),
+            *_temperature_rows(summary),
             ("epochs", summary["epochs"]),
             ("seconds", summary["seconds"]),
         ],

@@ -42,8 +42,9 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
 
     The other formats hold the dense model with its zeros. The inputs are x [persons * joints,
     frames, channels], person by person, and batch [persons * joints], the clip index of every row
-    in ascending order (int64). The output is logits [clips, classes]. The metadata hold the
-    skeleton, the classes and the preprocessing as JSON. The file pyg_stgcn_prepare.py, written
+    in ascending order (int64). The output is logits [clips, classes]; probabilities are
+    softmax(logits / temperature). The metadata hold the temperature, the skeleton, the classes and
+    the preprocessing as JSON. The file pyg_stgcn_prepare.py, written
     beside the model, turns raw poses into its inputs; it needs NumPy only.
     """
     if half and kind != "sparse":
@@ -63,11 +64,12 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
             options=[{"name": name, **trained.options} for name in trained.backbones],
             classes=trained.classes,
             preprocessing=preprocessing,
+            temperature=trained.temperature,
             half=half,
         )
     else:
         write = save_onnx if kind == "onnx" else save_pt2
-        write(out, model, describe(model, trained.classes, preprocessing))
+        write(out, model, describe(model, trained.classes, preprocessing, trained.temperature))
         echo(f"{save_prepare(out.parent)}: turns raw poses into the inputs, with NumPy alone")
     dense = sum(value.nbytes for value in model.state_dict().values())
     size = out.stat().st_size

@@ -40,7 +40,13 @@ def open_recognizer(
     if path.is_dir():
         run = Run.open(path, checkpoint)
         model = run.load_model()
-        found = Recognizer.from_model(model, run.classes, run.preprocessing, threads=threads)
+        found = Recognizer.from_model(
+            model,
+            run.classes,
+            run.preprocessing,
+            threads=threads,
+            temperature=run.temperature,
+        )
         return replace(found, trained_per_person=run.config.data.per_person)
     if checkpoint is not None:
         raise InputError(

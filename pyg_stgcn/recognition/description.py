@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,10 @@ _DEFAULTS = {
 
 
 def describe(
-    model: nn.Module, classes: Sequence[str], preprocessing: Mapping[str, Any]
+    model: nn.Module,
+    classes: Sequence[str],
+    preprocessing: Mapping[str, Any],
+    temperature: float = 1.0,
 ) -> dict[str, Any]:
     """The description of a model, as JSON can hold it, for :class:`Recognizer` and for exported
     files.
@@ -45,11 +49,14 @@ def describe(
         preprocessing (dict): Options of :func:`~pyg_stgcn.transforms.standard_transform`:
             ``stream``, ``clip_frames``, ``has_score``, and where they differ from the default
             ``scale``, ``align_spine``, ``use_score``, ``fractions`` and ``num_persons``.
+        temperature (float): Divides the logits before the softmax, so that probabilities are
+            calibrated, see :func:`~pyg_stgcn.recognition.calibration.fit_temperature`.
+            (default: :obj:`1.0`)
 
     Returns:
         ``version``; ``classes``; ``skeleton`` with its joints, bones and axes; ``preprocessing``
-        with all options; ``statistics`` of the input of the training, by joint and channel, or None
-        if the model has not been trained; ``input``, the kind of clips in words.
+        with all options; ``temperature``; ``statistics`` of the input of the training, by joint and
+        channel, or None if the model has not been trained; ``input``, the kind of clips in words.
 
     Raises:
         InputError: If the model is neither a backbone nor an assembly, or an option is wrong.
@@ -75,9 +82,21 @@ def describe(
         "classes": list(classes),
         "skeleton": model.skeleton.to_dict(),
         "preprocessing": {**_DEFAULTS, **preprocessing},
+        "temperature": check_temperature(temperature),
         "statistics": _input_statistics(model),
         "input": f"[persons, frames, joints, channels]: {channels}; missing joints are zero",
     }
+
+
+def check_temperature(temperature: float) -> float:
+    """The temperature of a model, if it is one.
+
+    Raises:
+        InputError: If it is not a number above 0.
+    """
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise InputError(f"temperature: {temperature}; give a number above 0")
+    return temperature
 
 
 def save_prepare(folder: str | os.PathLike[str]) -> Path:

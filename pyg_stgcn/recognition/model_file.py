@@ -19,7 +19,7 @@ from pyg_stgcn.models import create_model
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.weights import with_weights
-from pyg_stgcn.recognition.description import describe
+from pyg_stgcn.recognition.description import check_temperature, describe
 from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.compiler import compile_sparse
 from pyg_stgcn.runtime.threads import limited_to, set_threads, threads_for
@@ -85,6 +85,7 @@ def save(
     options: list[Mapping[str, Any]],
     classes: list[str],
     preprocessing: Mapping[str, Any],
+    temperature: float = 1.0,
     half: bool = False,
 ) -> None:
     """Write a trained model with its skeleton, classes and preprocessing to one file.
@@ -97,6 +98,7 @@ def save(
         classes (list of str): Names of the classes.
         preprocessing (dict): How a raw clip becomes the input, see
             :func:`~pyg_stgcn.recognition.describe`.
+        temperature (float): Divides the logits before the softmax. (default: :obj:`1.0`)
         half (bool): Whether weights are kept with half precision, in half the space.
             (default: :obj:`False`)
 
@@ -112,6 +114,7 @@ def save(
         "skeleton": model.skeleton.to_dict(),
         "classes": list(classes),
         "preprocessing": dict(preprocessing),
+        "temperature": check_temperature(temperature),
     }
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     _fill(Path(path), _build(description, model.skeleton), state)
@@ -129,6 +132,8 @@ def read(
     path = Path(path)
     state, description = load_sparse(path, kind="recognizer")
     check_entries(description, _DESCRIPTION, path, _REMEDY)
+    # Files of earlier versions have none.
+    check_entries(description, {"temperature": float}, path, _REMEDY, all_needed=False)
     preprocessing = description["preprocessing"]
     check_entries(preprocessing, _STEPS, path, _REMEDY, "preprocessing.")
     check_entries(preprocessing, _MORE_STEPS, path, _REMEDY, "preprocessing.", all_needed=False)
@@ -146,7 +151,8 @@ def read(
         raise InputError(f"{path}: skeleton: {brief(error)}; {_REMEDY}") from None
     model = with_weights(lambda: _build(description, skeleton), state, num_experts, path, _REMEDY)
     try:
-        return compiled(model, description["classes"], preprocessing, threads)
+        temperature = description.get("temperature", 1.0)
+        return compiled(model, description["classes"], preprocessing, threads, temperature)
     except InputError as error:
         raise InputError(f"{path}: {brief(error)}; {_REMEDY}") from None
 
@@ -156,11 +162,12 @@ def compiled(
     classes: Sequence[str],
     preprocessing: Mapping[str, Any],
     threads: int | None = None,
+    temperature: float = 1.0,
 ) -> tuple[ArrayModule, dict[str, Any]]:
     """A model in memory, compiled, and its description, see
     :meth:`~pyg_stgcn.recognition.Recognizer.from_model`.
     """
-    about = describe(model, classes, preprocessing)
+    about = describe(model, classes, preprocessing, temperature)
     return ArrayModule(compile_sparse(model.eval()), threads), about
 
 

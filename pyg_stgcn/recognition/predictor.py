@@ -124,6 +124,7 @@ class Recognizer:
         preprocessing: Mapping[str, Any],
         *,
         threads: int | None = None,
+        temperature: float = 1.0,
     ) -> Recognizer:
         """Compile a trained model in memory, such as that of a run.
 
@@ -132,6 +133,7 @@ class Recognizer:
             classes (sequence of str): Names of the classes.
             preprocessing (dict): See :func:`~pyg_stgcn.recognition.describe`.
             threads (int, optional): See :meth:`load`.
+            temperature (float): Divides the logits before the softmax. (default: :obj:`1.0`)
 
         Example:
             >>> run = Run.open("runs/mine")
@@ -139,7 +141,7 @@ class Recognizer:
         """
         from pyg_stgcn.recognition.model_file import compiled
 
-        return cls(*compiled(model, classes, preprocessing, threads))
+        return cls(*compiled(model, classes, preprocessing, threads, temperature))
 
     @property
     def classes(self) -> list[str]:
@@ -245,7 +247,8 @@ class Recognizer:
             x = np.concatenate([given.x for given in group])
             batch = np.repeat(np.arange(len(sizes) * num_views), sizes.repeat(num_views))
             logits = self.model(x, batch, len(sizes) * num_views)
-            found = iter(_mean_probabilities(logits, num_views))
+            temperature = self.about.get("temperature", 1.0)
+            found = iter(_mean_probabilities(logits, num_views, temperature))
         classes = self.about["classes"]
         for given in group:
             if not len(given.x):
@@ -281,7 +284,9 @@ def _by_person(clip: CheckedClip) -> Iterator[CheckedClip]:
         )
 
 
-def _mean_probabilities(logits: NDArray[np.float32], num_views: int) -> NDArray[np.float32]:
+def _mean_probabilities(
+    logits: NDArray[np.float32], num_views: int, temperature: float
+) -> NDArray[np.float32]:
     """The mean of the probabilities over the views of every clip, ``[N, classes]``."""
-    mean = softmax(logits).reshape(-1, num_views, logits.shape[-1]).mean(axis=1)
+    mean = softmax(logits, temperature).reshape(-1, num_views, logits.shape[-1]).mean(axis=1)
     return mean.astype(np.float32)

@@ -16,6 +16,7 @@ from pyg_stgcn.checked import brief, check_entries
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file, write_atomically
 from pyg_stgcn.finite import check_finite
+from pyg_stgcn.jsonfile import read_json
 from pyg_stgcn.models import Assembly, create_model
 from pyg_stgcn.models.weights import read_weights, with_weights
 from pyg_stgcn.runs.checkpoint import TrainedState, read_trained_state
@@ -187,6 +188,26 @@ class Run(RunFiles):
             "fractions": self.config.data.fractions,
             "num_persons": self.config.data.pad_persons,
         }
+
+    @property
+    def temperature(self) -> float:
+        """Number that divides the logits before the softmax, so that probabilities are calibrated.
+
+        It is 1 if it was not fitted: the run had no clips for it, is not finished, or the weights
+        are those of a checkpoint.
+
+        Raises:
+            InputError: The summary is damaged.
+        """
+        if self.checkpoint is not None or not self.is_finished:
+            return 1.0
+        remedy = "train the run again"
+        summary = read_json(self.summary, remedy)
+        check_entries(summary, {"temperature": float}, self.summary, remedy, all_needed=False)
+        found: float = summary.get("temperature", 1.0)
+        if found <= 0:
+            raise InputError(f"{self.summary}: temperature is {found:g}, not above 0; {remedy}")
+        return found
 
     def save_weights(self, model: nn.Module, *, sparse: bool) -> None:
         """Write the trained weights; of sparse runs also a smaller file without the zeros.

@@ -18,6 +18,8 @@ from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.sparsity import ControllerGroup, SparsityController
 from pyg_stgcn.tables import write_json
 from pyg_stgcn.training.callbacks import EpochTable
+from pyg_stgcn.training.stream_window import StreamWindow
+from pyg_stgcn.training.temperature import calibrate
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ def finish_run(
     counts: dict[str, int | float],
     table: EpochTable,
     device: torch.device,
+    window: StreamWindow | None = None,
 ) -> dict[str, Any]:
     """Evaluate a trained model, and write its weights and the summary of its run.
 
@@ -53,6 +56,7 @@ def finish_run(
         counts: As from :func:`fold_masks`.
         table: Metrics of all epochs.
         device: Device for the evaluation.
+        window: Computes the logits of windows, of a training on a stream.
 
     Returns:
         The content of the summary.
@@ -72,6 +76,7 @@ def finish_run(
         or any(config.model.levels)
     )
     run.save_weights(model, sparse=sparse)
+    temperature = calibrate(run, model, device, window)
     validated = [row for row in table.rows if "val_top1" in row]
     result = {
         "dataset": config.data.dataset,
@@ -83,6 +88,7 @@ def finish_run(
         "val_top1_last": validated[-1]["val_top1"],
         "val_top1_best": max(row["val_top1"] for row in validated),
         **counts,
+        **temperature,
         "epochs": config.optim.epochs,
         "seconds": round(sum(row["seconds"] for row in table.rows), 1),
         "seed": config.optim.seed,

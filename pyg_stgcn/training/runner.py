@@ -158,7 +158,7 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
         if not trainer.is_global_zero:
             return {}
         counts = fold_masks(run, model, controller)
-        return finish_run(run, model, counts, table, trainer.strategy.root_device)
+        return finish_run(run, model, counts, table, trainer.strategy.root_device, window)
 
 
 def _fit(
