@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,9 +58,7 @@ def engine_bytes(
     temperature: float = 1.0,
 ) -> bytes:
     """The content of the file of :func:`save_engine`."""
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise InputError(f"temperature: {temperature}; give a number above 0")
-    about = describe(model, classes, preprocessing)
+    about = describe(model, classes, preprocessing, temperature)
     program = compile_program(model)
     if len(classes) != len(program.head_bias):
         raise InputError(

@@ -35,7 +35,7 @@ def test_a_file_has_program_description_and_preprocessing(tmp_path: Path) -> Non
     save_engine(path, model, CLASSES, STEPS, temperature=1.5)
     assert path.read_bytes() == engine_bytes(model, CLASSES, STEPS, 1.5)
     program, metadata = read_program(path)
-    about = describe(model, CLASSES, STEPS)
+    about = describe(model, CLASSES, STEPS, 1.5)
     assert metadata["about"] == about
     assert metadata["input"] == input_section(about)
     assert metadata["temperature"] == 1.5
