@@ -11,7 +11,7 @@ from pyg_stgcn.cli._lists import Choice
 from pyg_stgcn.cli._output import echo
 from pyg_stgcn.cli._plain import option
 
-FORMATS = ("sparse", "onnx", "pt2")
+FORMATS = ("sparse", "onnx", "pt2", "engine")
 
 
 @click.command("export")
@@ -22,10 +22,15 @@ FORMATS = ("sparse", "onnx", "pt2")
     type=Choice(FORMATS),
     default="sparse",
     show_default=True,
-    help="sparse: for this package; onnx: for onnxruntime and others; pt2: for torch.export.",
+    help="sparse: for this package; onnx: for onnxruntime and others; pt2: for torch.export; "
+    "engine: a folder with a small library in C++.",
 )
 @option(
-    "--out", required=True, type=click.Path(path_type=Path), metavar="FILE", help="File to write."
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE|FOLDER",
+    help="File to write; a folder with --format engine.",
 )
 @option(
     "--checkpoint",
@@ -34,13 +39,16 @@ FORMATS = ("sparse", "onnx", "pt2")
 )
 @option("--half", is_flag=True, help="Store the weights in half precision (sparse only).")
 def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool) -> None:
-    """Write the trained model of RUN to one file.
+    """Write the trained model of RUN to one file, or to a folder with its own engine.
 
     The file needs neither the run nor its data. A sparse file holds the kept weights, the
     skeleton, the classes and the preprocessing of clips. It contains no pickle. In Python,
     'pyg_stgcn.recognition.Recognizer.load(FILE)' loads a model that skips the pruned weights.
 
-    The other formats hold the dense model with its zeros. The inputs are x [persons * joints,
+    An engine folder holds the model, the C++ sources of an engine without any dependency, and
+    examples in C and Python; its README says how to build them with CMake.
+
+    ONNX and PT2 files hold the dense model with its zeros. The inputs are x [persons * joints,
     frames, channels], person by person, and batch [persons * joints], the clip index of every row
     in ascending order (int64). The output is logits [clips, classes]; probabilities are
     softmax(logits / temperature). The metadata hold the temperature, the skeleton, the classes and
@@ -48,7 +56,7 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
     beside the model, turns raw poses into its inputs; it needs NumPy only.
     """
     if half and kind != "sparse":
-        raise click.UsageError(f"--half is for sparse files; leave it out of a {kind} file")
+        raise click.UsageError(f"--half is for sparse files; leave it out with --format {kind}")
     check_runs(run)
 
     from pyg_stgcn.recognition import describe, save, save_prepare
