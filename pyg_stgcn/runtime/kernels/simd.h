@@ -134,7 +134,11 @@ constexpr int kGradSums = 3;
 inline Register load(const float* p) { return vld1q_f32(p); }
 inline void store(float* p, Register a) { vst1q_f32(p, a); }
 inline Register broadcast(float a) { return vdupq_n_f32(a); }
+#if defined(__ARM_FEATURE_FMA)
 inline Register fma(Register a, Register b, Register c) { return vfmaq_f32(c, a, b); }
+#else  // NEON of ARMv7 without VFPv4
+inline Register fma(Register a, Register b, Register c) { return vmlaq_f32(c, a, b); }
+#endif
 inline Register add(Register a, Register b) { return vaddq_f32(a, b); }
 inline Register relu(Register a) { return vmaxq_f32(a, vdupq_n_f32(0)); }
 inline Register larger(Register a, Register b) { return vmaxq_f32(a, b); }
