@@ -137,7 +137,7 @@ class _OutputFile(click.ParamType):
 def command(words: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Recognise the actions in pose files, videos and datasets.
 
-    MODEL is a run, or a file of 'pyg-stgcn export'.
+    MODEL is a run, or a file or folder of 'pyg-stgcn export'.
 
     INPUT is a file of a pose estimator, a folder of such files, a video (with the extra 'video'),
     a dataset (NAME or FILE.pkl), or one clip of it (NAME:CLIP, FILE.pkl:CLIP).

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from pyg_stgcn.engine.engine import MODEL_FILE
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.recognition import Recognizer
 from pyg_stgcn.runs.folder import Run
@@ -20,7 +21,7 @@ def open_recognizer(
     """Open a trained model.
 
     Args:
-        path: The folder of a run, or a file of ``pyg-stgcn export``.
+        path: The folder of a run, or a file or folder of ``pyg-stgcn export``.
         checkpoint: ``"best"`` or ``"last"`` for the weights of that checkpoint of a run, also of
             an unfinished one (default: the final weights).
         threads: Threads of a pass, see :meth:`~pyg_stgcn.recognition.Recognizer.load`.
@@ -37,6 +38,8 @@ def open_recognizer(
         raise InputError(
             f"{path}: there is no such file or folder; name a run, or a file of 'pyg-stgcn export'"
         )
+    if (path / MODEL_FILE).is_file():
+        path /= MODEL_FILE
     if path.is_dir():
         run = Run.open(path, checkpoint)
         model = run.load_model()

@@ -56,7 +56,7 @@ def save_engine_folder(
     Raises:
         InputError: If there is something else at that place, or the folder around it is missing.
     """
-    folder = Path(os.path.abspath(folder))
+    folder = Path(folder).resolve()
     files = _source_files()
     check_folder(folder)
     content = engine_bytes(
@@ -91,14 +91,14 @@ def check_folder(folder: Path) -> None:
     Raises:
         InputError: The place holds something else than an export, or its folder does not exist.
     """
-    folder = Path(os.path.abspath(folder))
+    folder = Path(folder).resolve()
     if not folder.parent.is_dir():
         raise InputError(
             f"{folder}: there is no folder {folder.parent}; make it, or name another one"
         )
-    if not os.path.lexists(folder):
+    if not folder.exists():
         return
-    if folder.is_symlink() or not folder.is_dir():
+    if not folder.is_dir():
         raise InputError(f"{folder}: is not a folder; name another one")
     if folder.samefile(Path.cwd()):
         raise InputError(f"{folder}: is the folder you are in; name another one")

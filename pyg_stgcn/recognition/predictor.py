@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 ArrayModel = Callable[[NDArray[np.float32], NDArray[np.int64], int], NDArray[np.float32]]
 #: Persons, counted in every view, that go through the model at once.
 _PERSONS_AT_ONCE = 128
+_ENGINE_SUFFIX = ".stgcn"
 _ONE_BY_ONE = (
     "the model was trained on single persons, but a clip shows several, who get one answer "
     "together; per_person=True gives one to each"
@@ -77,13 +79,19 @@ class Recognizer:
         :func:`~pyg_stgcn.recognition.save` wrote.
 
         Args:
-            path (str or os.PathLike): The file.
+            path (str or os.PathLike): The file; ``model.stgcn`` of ``--format engine`` runs in the
+                :mod:`engine <pyg_stgcn.engine>`, by default in one thread.
             threads (int, optional): Threads of a pass (default: one for small models, for others
                 the cores that this process may use).
 
         Raises:
             InputError: If the file is missing, damaged, of another kind or of another version.
         """
+        if Path(path).suffix == _ENGINE_SUFFIX:
+            from pyg_stgcn.engine import load
+
+            engine = load(path, threads or 1)
+            return cls(engine.logits, engine.about)
         from pyg_stgcn.recognition.model_file import read
 
         return cls(*read(path, threads))
