@@ -59,7 +59,7 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
         raise click.UsageError(f"--half is for sparse files; leave it out with --format {kind}")
     check_runs(run)
 
-    from pyg_stgcn.recognition import describe, save, save_prepare
+    from pyg_stgcn.recognition import describe, save, save_engine_folder, save_prepare
     from pyg_stgcn.runs.folder import Run
     from pyg_stgcn.runtime.export_files import save_onnx, save_pt2
 
@@ -75,6 +75,9 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
             temperature=trained.temperature,
             half=half,
         )
+    elif kind == "engine":
+        out = save_engine_folder(out, model, trained.classes, preprocessing, trained.temperature)
+        echo(f"{out.with_name('README.md')}: how to build the engine and use it")
     else:
         write = save_onnx if kind == "onnx" else save_pt2
         write(out, model, describe(model, trained.classes, preprocessing, trained.temperature))

@@ -2,6 +2,7 @@
 
 from pyg_stgcn.recognition.description import describe, save_prepare
 from pyg_stgcn.recognition.engine_file import engine_bytes, save_engine
+from pyg_stgcn.recognition.engine_folder import save_engine_folder
 from pyg_stgcn.recognition.model_file import save
 from pyg_stgcn.recognition.prediction import Prediction
 from pyg_stgcn.recognition.predictor import Recognizer
@@ -15,5 +16,6 @@ __all__ = [
     "published_recognizer",
     "save",
     "save_engine",
+    "save_engine_folder",
     "save_prepare",
 ]

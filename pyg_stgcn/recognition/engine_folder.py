@@ -21,7 +21,7 @@ _PACKAGE = Path(pyg_stgcn.__file__).parent
 _SOURCES = {
     ".": ("engine/folder", ("*.txt", "*.md", "example.*")),
     "include": ("engine/include", ("*.h",)),
-    "src": ("engine/src", ("*.h", "*.cpp")),
+    "src": ("engine/src", ("api.cpp", "*.h", "*.inc", "*.cpp")),
     "kernels": (
         "runtime/kernels",
         ("choose.*", "kernels.*", "kernels_*.cpp", "frames.inc", "simd.h", "table.inc"),
@@ -35,12 +35,11 @@ _MARKS = (MODEL_FILE, "CMakeLists.txt", "include")
 def save_engine_folder(
     folder: str | os.PathLike[str],
     model: nn.Module,
-    *,
     classes: Sequence[str],
     preprocessing: Mapping[str, Any],
     temperature: float = 1.0,
 ) -> Path:
-    """Write a trained model with the sources of the engine and examples in C and Python.
+    """Write a trained model with the sources of the engine, and examples in C and Python.
 
     Args:
         folder (str or os.PathLike): Folder to write. An earlier export is replaced once the new one
@@ -48,20 +47,19 @@ def save_engine_folder(
         model (Backbone or Assembly): The trained model, with masks or without.
         classes (sequence of str): Names of the classes.
         preprocessing (dict): See :func:`~pyg_stgcn.recognition.describe`.
-        temperature (float): Probabilities are softmax(logits / temperature). (default: 1)
+        temperature (float): Divides the logits before the softmax. (default: :obj:`1.0`)
 
     Returns:
         Path: The file of the model in the folder.
 
     Raises:
-        InputError: If there is something else at that place, or the folder around it is missing.
+        InputError: If there is something else at that place, the folder around it is missing, or
+            :func:`~pyg_stgcn.recognition.save_engine` refuses the model.
     """
     folder = Path(folder).resolve()
     files = _source_files()
     check_folder(folder)
-    content = engine_bytes(
-        model, classes=classes, preprocessing=preprocessing, temperature=temperature
-    )
+    content = engine_bytes(model, classes, preprocessing, temperature)
     made = folder.with_name(f".{folder.name}.{os.getpid()}")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:

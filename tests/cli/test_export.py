@@ -16,11 +16,14 @@ from torch import nn
 from pyg_stgcn.cli import main
 from pyg_stgcn.models import random_clips
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.program_file import read_program
 from pyg_stgcn.recognition import Recognizer
 from pyg_stgcn.recognition.model_file import ArrayModule
 from pyg_stgcn.runs.config_file import load_config, save_config
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.skeletons import Skeleton
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def call(*words: object) -> Result:
@@ -140,3 +143,26 @@ def test_wrong_usage(tmp_path: Path) -> None:
     assert result.exit_code == 1 and "no such folder" in result.output
     (tmp_path / "config.toml").touch()
     assert call("export", tmp_path).exit_code == 2
+
+
+def test_a_run_with_its_engine(run: Path, tmp_path: Path) -> None:
+    """The folder is complete, replaces an earlier one, and nothing else."""
+    if not (REPOSITORY / "pyg_stgcn/engine/src/api.cpp").exists():
+        pytest.skip("the sources of the engine are not complete")
+    out = tmp_path / "engine"
+    for _ in range(2):
+        result = call("export", run, "--format", "engine", "--out", out)
+        assert result.exit_code == 0, result.output
+        (out / "build").mkdir(exist_ok=True)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"engine"}
+    _, metadata = read_program(out / "model.stgcn")
+    trained = Run.open(run)
+    assert metadata["about"]["classes"] == trained.classes
+    assert metadata["temperature"] == trained.temperature
+    for name in ("CMakeLists.txt", "example.c", "include/stgcn.h", "kernels/kernels.inc", "build"):
+        assert (out / name).exists()
+    (out / "notes.txt").touch()
+    result = call("export", run, "--format", "engine", "--out", out)
+    assert result.exit_code == 1 and "notes.txt" in result.output
+    result = call("export", run, "--format", "engine", "--half", "--out", tmp_path / "other")
+    assert result.exit_code == 2 and not (tmp_path / "other").exists()

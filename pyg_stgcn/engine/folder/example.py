@@ -12,7 +12,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 
 
-def load_library():
+def load_library() -> ctypes.CDLL:
     names = ("libstgcn.so", "libstgcn.dylib", "Release/stgcn.dll", "stgcn.dll")
     found = [HERE / "build" / name for name in names if (HERE / "build" / name).exists()]
     if not found:
@@ -23,7 +23,7 @@ def load_library():
     return library
 
 
-def main(model, clip, height=0, width=0):
+def main(model: str, clip: str, height: str = "0", width: str = "0") -> None:
     library, message = load_library(), ctypes.create_string_buffer(512)
     handle = library.stgcn_open(model.encode(), 1, message, ctypes.c_size_t(512))
     if not handle:
