@@ -114,7 +114,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ctypes.CDLL]:
     ]
     path = tmp_path_factory.mktemp("parts") / "parts.so"
     files = [Path(__file__).with_name("prepare_parts.cpp"), *(sources / f"{n}.cpp" for n in names)]
-    flags = ["-std=c++17", "-O1", "-shared", "-fPIC", f"-I{sources}"]
+    flags = ["-std=c++17", "-O0", "-shared", "-fPIC", f"-I{sources}"]
     subprocess.run([compiler, *flags, *map(str, files), "-o", str(path)], check=True)
     loaded = ctypes.CDLL(str(path))
     loaded.parts_open.restype = ctypes.c_void_p
