@@ -152,6 +152,10 @@ class RunFiles:
         """
         return self._result(f"robustness{variant}", kind)
 
+    def stream(self, kind: str) -> Path:
+        """Evaluation on streams, as ``json``, ``csv`` or ``png``."""
+        return self._result("stream", kind)
+
     def bench(self, kind: str) -> Path:
         """Time and memory by several backends, as ``csv``, ``json`` or ``png``."""
         return self.folder / f"bench.{kind}"
