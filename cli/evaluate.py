@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from pyg_stgcn.cli._checks import NameType, check_runs
 from pyg_stgcn.cli._figure import figure_option
@@ -20,6 +21,7 @@ from pyg_stgcn.cli._output import (
     sparsity_rows,
 )
 from pyg_stgcn.cli._plain import option
+from pyg_stgcn.cli._stream_options import STREAM_OPTIONS, print_stream, stream_options
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.names import MODES, dropped_fraction
 from pyg_stgcn.ranges import VIEWS
@@ -53,6 +55,7 @@ _ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
     type=Choice(["interpolate"]),
     help="Fill in missing frames and joints by linear interpolation.",
 )
+@stream_options
 @option(
     "--checkpoint",
     type=Choice(["best", "last"]),
@@ -80,9 +83,11 @@ _ACCURACIES = {"top-1": "top1", "top-5": "top5", "mean class": "mean_class"}
     help="Skeleton of a pickle.",
 )
 @option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@figure_option("the confusion matrix or the robustness", beside="the figure in RUN")
+@figure_option("the confusion matrix, the robustness or the stream", beside="the figure in RUN")
 @option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     run: Path,
     views: int,
     corruption: str | None,
@@ -92,7 +97,8 @@ def command(
     device: str,
     figure: Path | None,
     as_json: bool,
-    **where: str | None,
+    stream: bool,
+    **rest: Any,
 ) -> None:
     """Evaluate the trained model of RUN on clips.
 
@@ -113,13 +119,23 @@ def command(
     corruption and the repair: robustness-0.75-random-interpolate.json. To repair only the joints
     that the sensor did not see, use --corruption 0.
 
+    With --stream, it evaluates a stream: the clips are joined to long recordings, or --segments
+    names the actions in long recordings. It writes stream.json, stream.csv and stream.png instead.
+
     With --checkpoint, the names contain the checkpoint: evaluation-best.json.
     """
     _check_corruption(corruption, mode, repair)
+    _check_stream(ctx, stream)
     check_runs(run)
-    result = _evaluate(run, corruption, mode, repair, views, device, checkpoint, figure, where)
+    of_stream = {name: rest.pop(name) for name in STREAM_OPTIONS}
+    if stream:
+        result = _evaluate_stream(run, of_stream, device, checkpoint, figure, rest)
+    else:
+        result = _evaluate(run, corruption, mode, repair, views, device, checkpoint, figure, rest)
     if as_json:
         print_json(result)
+    elif stream:
+        print_stream(result, _title(result), figure)
     elif corruption is None:
         _print_evaluation(result, figure)
     else:
@@ -152,6 +168,39 @@ def _evaluate(
     if Run.open(run).config.model.levels and "top1" in result:
         result["assembly"] = evaluate_assembly(run, **options)
     return result
+
+
+def _evaluate_stream(
+    run: Path,
+    options: dict[str, Any],
+    device: str,
+    checkpoint: str | None,
+    figure: Path | None,
+    where: dict[str, str | None],
+) -> dict[str, Any]:
+    from pyg_stgcn.cli._device import check_device
+    from pyg_stgcn.evaluation.evaluation_data import EvaluationData
+    from pyg_stgcn.evaluation.stream_evaluation import StreamOptions, evaluate_stream
+
+    check_device(device)
+    return evaluate_stream(
+        run,
+        options=StreamOptions(**options),
+        device=device,
+        data=EvaluationData(**where),
+        checkpoint=checkpoint,
+        figure=figure,
+    )
+
+
+def _check_stream(ctx: click.Context, stream: bool) -> None:
+    """Refuse options of another evaluation."""
+    unused = ("views", "corruption", "mode", "repair") if stream else STREAM_OPTIONS
+    for name in unused:
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            flag = f"--{name.replace('_', '-')}"
+            remedy = f"--stream has no {flag}" if stream else f"{flag} needs --stream"
+            raise click.UsageError(f"{remedy}; leave the option out" if stream else remedy)
 
 
 def _check_corruption(corruption: str | None, mode: str | None, repair: str | None) -> None:
