@@ -20,6 +20,7 @@ from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.transforms import PadPersons, PreNormalize3D, UniformSample
 from pyg_stgcn.transforms.clip_tensor import present_joints, split_persons
+from pyg_stgcn.transforms.normalize import main_person
 
 
 @dataclass(frozen=True)
@@ -64,17 +65,16 @@ class _Preparation:
         self._make_streams = Compose(others)
 
     def person(self, item: Data) -> tuple[Data, Tensor]:
-        """The person who is there for the longest time, and the numbers of the frames kept.
+        """The main person, as a training chooses it, and the numbers of the frames kept.
 
         In 3-D, frames without the person are left out, as in a training.
         """
         joints = split_persons(item)
         present = present_joints(item, self._skeleton).view(joints.shape[:3])
-        seen = present.any(dim=1)
-        main = int(seen.sum(dim=1).argmax())
+        main = main_person(joints.double(), present)
         frames = torch.arange(joints.size(2))
         if isinstance(self._normalize, PreNormalize3D):
-            frames = frames[seen[main]]
+            frames = frames[present[main].any(dim=0)]
         one = Data(x=joints[main][:, frames], present=present[main][:, frames], num_persons=1)
         one.name = item.name
         if "image_size" in item:
@@ -107,7 +107,7 @@ def joined_recordings(
     """Join clips in random order to recordings with known borders.
 
     Every clip is normalised before, as if one person of mean size did all actions at one place. Of
-    several persons in a clip, the one who is there for the longest time takes part. In a pause, the
+    several persons in a clip, the main one takes part. In a pause, the
     person moves from the last pose to the next; it has no label.
 
     Args:

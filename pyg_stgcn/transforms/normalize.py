@@ -207,7 +207,7 @@ def _l1(vector: Vector) -> float:
 
 def _keep_main_person(persons: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
     """Puts the main person first and removes the frames in which it is absent."""
-    main = _main_person(persons, present)
+    main = main_person(persons, present)
     if main:
         order = list(range(len(persons)))
         order[0], order[main] = main, 0
@@ -219,8 +219,13 @@ def _keep_main_person(persons: Tensor, present: Tensor) -> tuple[Tensor, Tensor]
     return persons.index_select(2, frames), present.index_select(2, frames)
 
 
-def _main_person(persons: Tensor, present: Tensor) -> int:
-    """The person seen in the most frames; of several the one who moves most."""
+def main_person(persons: Tensor, present: Tensor) -> int:
+    """The person seen in the most frames; of several the one who moves most.
+
+    Args:
+        persons: ``[M, V, T, C]``.
+        present: ``[M, V, T]``.
+    """
     counts = present.any(dim=1).sum(dim=1)
     tied: list[int] = (counts == counts.max()).nonzero().flatten().tolist()
     if len(tied) == 1:

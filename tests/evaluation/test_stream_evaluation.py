@@ -1,0 +1,142 @@
+"""Recordings of streams against the clips they are made of, and the whole evaluation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from pyg_stgcn.cli import main
+from pyg_stgcn.datasets import SkeletonDataset
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.evaluation.stream_answers import StreamAnswers
+from pyg_stgcn.evaluation.stream_evaluation import StreamOptions, evaluate_stream, find_segments
+from pyg_stgcn.evaluation.stream_metrics import Segment
+from pyg_stgcn.evaluation.stream_recordings import joined_recordings, untrimmed_recordings
+from pyg_stgcn.recognition.events import EventRules
+from pyg_stgcn.runs.opening import open_dataset
+from pyg_stgcn.runs.options import TrainOptions
+from pyg_stgcn.training.runner import train
+from pyg_stgcn.transforms import PreNormalize3D, ToStream
+
+
+@pytest.fixture(scope="module")
+def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOptions:
+    return TrainOptions.of(
+        dataset=str(tiny_pickle),
+        root=str(tmp_path_factory.mktemp("streams") / "data"),
+        stream="bone",
+        channels=4,
+        stages=2,
+        clip_frames=8,
+        epochs=1,
+        batch_size=36,
+        eval_views=1,
+        accelerator="cpu",
+    ).with_recipe(36, "xsub")
+
+
+@pytest.fixture(scope="module")
+def clips(config: TrainOptions) -> SkeletonDataset:
+    return open_dataset(config, "val")
+
+
+@pytest.fixture(scope="module")
+def run(config: TrainOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "run"
+    train(config, folder)
+    return folder
+
+
+def bones(clips: SkeletonDataset, number: int) -> torch.Tensor:
+    """The first person of a clip, as a model reads it; all persons are there in every frame."""
+    skeleton = clips.skeleton
+    item = ToStream("bone", skeleton)(PreNormalize3D(skeleton, scale=True)(clips[number]))
+    return item.x[:5]
+
+
+def test_joined_clips_are_the_clips_one_after_the_other(
+    clips: SkeletonDataset, config: TrainOptions
+) -> None:
+    found = list(joined_recordings(clips, config, clips=7, pause=3, seed=1))
+    order = np.random.default_rng(1).permutation(18)
+    assert [len(one.segments) for one in found] == [7, 7, 4]
+    for number, recording in enumerate(found):
+        labels = np.full(recording.x.size(1), -1)
+        for clip, segment in zip(order[7 * number :], recording.segments, strict=False):
+            expected = bones(clips, int(clip))
+            assert segment.label == clips.labels[clip]
+            assert segment.end - segment.start == expected.size(1)
+            part = recording.x[:, segment.start : segment.end]
+            torch.testing.assert_close(part, expected)
+            labels[segment.start : segment.end] = segment.label
+        assert recording.labels.tolist() == labels.tolist()
+        assert (labels == -1).sum() == 3 * (len(recording.segments) - 1)
+        # In a pause, a joint moves on a line.
+        pause = recording.x[:, recording.segments[0].end - 1 : recording.segments[1].start + 1]
+        steps = pause.diff(dim=1)
+        torch.testing.assert_close(steps, steps[:, :1].expand_as(steps), atol=1e-5, rtol=1e-4)
+
+
+def test_untrimmed_recordings_have_the_actions_of_the_file(
+    clips: SkeletonDataset, config: TrainOptions
+) -> None:
+    name = clips.names[4]
+    actions = [Segment(1, 2, 7), Segment(0, 7, 12)]
+    (found,) = untrimmed_recordings(clips, config, {name: actions})
+    assert found.segments == actions
+    assert found.labels[:13].tolist() == [-1] * 2 + [1] * 5 + [0] * 5 + [-1]
+    # Scaled by the bones of the first frame, which a stream knows, not of all.
+    raw = PreNormalize3D(clips.skeleton)(clips[4].clone()).x[:5]
+    length = float((raw[1:, 0] - raw[:-1, 0]).norm(dim=-1).mean())
+    torch.testing.assert_close(found.x[1:], (raw[1:] - raw[:-1]) / length * _sign(found.x, raw))
+    for segments, message in (
+        ({"x": []}, "has no recording 'x'"),
+        ({name: [Segment(0, 0, 999)]}, "an action ends in frame 998; count frames from 0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            list(untrimmed_recordings(clips, config, segments))
+
+
+def _sign(bones: torch.Tensor, joints: torch.Tensor) -> float:
+    """Whether a bone leads to the joint before or after it."""
+    return float(torch.sign((bones[1] * (joints[1] - joints[0])).sum()))
+
+
+def test_events_are_segments_at_the_middle_of_the_answers() -> None:
+    probabilities = np.full((60, 2), 0.5, np.float32)
+    probabilities[10:40] = [0.9, 0.1]
+    about = np.maximum(np.arange(60) - 5, 0)
+    answers = StreamAnswers(probabilities, about, np.ones(60, bool), 5)
+    rules = EventRules(0.6, 0.4, hold=4)
+    (found,) = find_segments(answers, ["a", "b"], rules)
+    assert (found.label, found.start) == (0, 5)
+
+
+def test_the_evaluation_of_a_run(run: Path, clips: SkeletonDataset, tmp_path: Path) -> None:
+    options = ["evaluate", str(run), "--stream", "--clips", "9", "--json"]
+    found = CliRunner().invoke(main, [*options, "--figure", str(tmp_path / "a.svg")])
+    assert found.exit_code == 0, found.output
+    result = json.loads(found.stdout)
+    assert result == json.loads((run / "stream.json").read_text())
+    assert (result["recordings"], result["actions"], result["window"]) == (2, 18, 8)
+    for name in ("accuracy", "accuracy_live", "answered", "early_area", "map", "f1_50"):
+        assert 0 <= result[name] <= 1
+    assert (tmp_path / "a.svg").exists() and (run / "stream.png").exists()
+    table = (run / "stream.csv").read_text()
+    assert f"accuracy,{result['accuracy']}" in table
+    segments = tmp_path / "actions.txt"
+    segments.write_text(f"{clips.names[0]}\nhead moves: 0 9\ntail moves: NaN NaN\n")
+    result = evaluate_stream(run, options=StreamOptions(segments=segments, threshold=0.0))
+    assert (result["recordings"], result["actions"]) == (1, 1)
+    shown = CliRunner().invoke(main, ["evaluate", str(run), "--stream"])
+    assert "false alarms per minute" in shown.output
+    for words, message in (
+        (["--window", "3"], "--window needs --stream"),
+        (["--stream", "--views", "2"], "--stream has no --views"),
+    ):
+        assert message in CliRunner().invoke(main, ["evaluate", str(run), *words]).output
