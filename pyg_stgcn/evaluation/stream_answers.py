@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, Backbone
-from pyg_stgcn.models.reach import temporal_reach
+from pyg_stgcn.models.temporal_reach import temporal_reach
 
 #: Frames of feature maps that are computed at once, and windows of networks that see whole clips.
 _MAPS, _WINDOWS = 1024, 64

@@ -72,4 +72,4 @@ def _draw_lines(axes: Axes, lines: Mapping[str, Rows], classes: Sequence[str]) -
     axes.set_yticks(range(len(lines)), list(lines))
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    axes.set(xlabel="frame", xlim=(0, last))
+    axes.set(xlabel="frame", ylabel="in the recording", xlim=(0, last))

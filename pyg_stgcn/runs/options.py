@@ -65,7 +65,9 @@ class DataOptions:
         "Pickle with validation clips.", None, auto="the dataset's own split", metavar="FILE.pkl"
     )
     hold_out: float = option(
-        "Fraction of the training clips to hold out for 'fuse --search'.", 0.0, allowed=FRACTION
+        "Fraction of the training clips to hold out for the temperature and 'fuse --search'.",
+        0.0,
+        allowed=FRACTION,
     )
     strict: bool = option("Stop at the first clip that cannot be used.", False)
     skip_bad: bool = option("Skip all clips that cannot be used, however many.", False)

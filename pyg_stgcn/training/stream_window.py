@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, Backbone
-from pyg_stgcn.models.reach import Reach, temporal_reach
+from pyg_stgcn.models.temporal_reach import Reach, temporal_reach
 from pyg_stgcn.progress import tell
 from pyg_stgcn.runs.batches import clip_transform
 from pyg_stgcn.runs.options import TrainOptions

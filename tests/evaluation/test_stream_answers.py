@@ -9,7 +9,7 @@ import torch
 from pyg_stgcn.evaluation import stream_answers
 from pyg_stgcn.evaluation.stream_answers import answer_frames
 from pyg_stgcn.models import Assembly, Backbone, create_model
-from pyg_stgcn.models.reach import temporal_reach
+from pyg_stgcn.models.temporal_reach import temporal_reach
 
 OPTIONS = {"base_channels": 4, "num_stages": 2, "down_stages": [2]}
 

@@ -129,6 +129,18 @@ SAMPLES: dict[str, list[Callable[[Any, Path], None]]] = {
             ],
         )
     ],
+    "plot_stream": [
+        lambda plot, path: plot(
+            path,
+            [0.5, 1.0],
+            {"": [0.2, 0.7]},
+            {"actions": [(0, 0, 9), (1, 9, 30)], "events": [(1, 12, 40)]},
+            ["wave", "clap"],
+        ),
+        lambda plot, path: plot(
+            path, [1.0], {"a": [0.2], "b": [0.7]}, {"actions": [], "events": []}, ["wave"]
+        ),
+    ],
     "plot_fusion": [
         lambda plot, path: plot(
             path, [{"model": "stgcn", "stream": "joint", "weight": 2.0, "top1": 0.5}] * 2, 0.6

@@ -9,7 +9,7 @@ import torch
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model
-from pyg_stgcn.models.reach import temporal_reach
+from pyg_stgcn.models.temporal_reach import temporal_reach
 
 
 @pytest.mark.parametrize(
