@@ -244,7 +244,7 @@ class EventFinder:
         if event is None:
             return []
         last = event.last if before is None or event.last.frame <= before.frame else before
-        ended = {"last_frame": last.frame, "end": last.end}
+        ended: dict[str, Any] = {"last_frame": last.frame, "end": last.end}
         return [replace(self._event(event), **ended)]
 
     def _event(self, event: _Run) -> Event:
