@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, Backbone
-from pyg_stgcn.models.temporal_reach import temporal_reach
+from pyg_stgcn.models.temporal_reach import Reach, temporal_reach
 
 #: Frames of feature maps that are computed at once, and windows of networks that see whole clips.
 _MAPS, _WINDOWS = 1024, 64
@@ -92,21 +91,24 @@ def answer_frames(
         device: Where to compute.
     """
     model, x = model.to(device), x.to(device)
-    backbones = list(model.experts) if isinstance(model, Assembly) else [model]
-    try:
-        with torch.inference_mode():
-            pooled = [_pool(cast(Backbone, backbone), x, window) for backbone in backbones]
+    experts = list(model.experts) if isinstance(model, Assembly) else [model]
+    backbones = cast(list[Backbone], experts)
+    reaches = [temporal_reach(backbone) for backbone in backbones]
+    exact = [reach for reach in reaches if reach is not None]
+    with torch.inference_mode():
+        if len(exact) < len(reaches):
+            logits, places = _read_windows(model, x, window, behind)
+            delay = behind
+        else:
+            pairs = zip(backbones, exact, strict=True)
+            pooled = [_pool(backbone, reach, x, window) for backbone, reach in pairs]
             logits, places = _read_features(model, pooled, x.size(1), behind)
             delay = behind + max(part.delay for part in pooled)
-    except InputError:
-        with torch.inference_mode():
-            logits, places = _read_windows(model, x, window, behind)
-        delay = behind
     return _as_answers(logits / temperature, places, window, delay)
 
 
-def _pool(backbone: Backbone, x: Tensor, window: int) -> _Pooled:
-    reach, num_frames = temporal_reach(backbone), x.size(1)
+def _pool(backbone: Backbone, reach: Reach, x: Tensor, window: int) -> _Pooled:
+    num_frames = x.size(1)
     stride, total = reach.stride, max(0, (num_frames - 1 - reach.after) // reach.stride + 1)
     before = -(-reach.before // stride)
     parts = []

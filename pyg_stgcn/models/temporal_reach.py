@@ -7,7 +7,6 @@ from typing import cast
 
 from torch import nn
 
-from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.blocks import Block, SpatialUnit
 from pyg_stgcn.nn import CTRMSTCN, MSTCN, STGraphConv, TemporalConv
@@ -28,14 +27,15 @@ class Reach:
     stride: int
 
 
-def temporal_reach(model: Backbone) -> Reach:
+def temporal_reach(model: Backbone) -> Reach | None:
     """The reach of a backbone, the sum over its stages.
 
     Args:
-        model (Backbone): A backbone whose graphs do not depend on the clip: ST-GCN, ST-GCN++.
+        model (Backbone): A backbone.
 
-    Raises:
-        InputError: If every frame of the feature maps depends on all frames of the clip.
+    Returns:
+        Reach or None: None if the graphs depend on the clip, and so every frame of the feature maps
+        on all frames of the clip, as in all backbones but ST-GCN and ST-GCN++.
 
     Example:
         >>> temporal_reach(create_model("stgcn", 60, "ntu25"))
@@ -45,10 +45,7 @@ def temporal_reach(model: Backbone) -> Reach:
     stride = 1
     for block in cast(list[Block], list(model.stages)):
         if not _has_fixed_graph(block.gcn):
-            raise InputError(
-                f"{type(model).__name__}: its graphs depend on all frames of a clip, and so does "
-                "every frame of the feature maps; choose 'stgcn' or 'stgcnpp'"
-            )
+            return None
         past, future = _reach_of_unit(block.tcn)
         before, after = before + stride * past, after + stride * future
         stride *= _stride_of_unit(block.tcn)

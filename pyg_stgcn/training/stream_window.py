@@ -40,13 +40,7 @@ class StreamWindow(nn.Module):
     def __init__(self, model: Backbone | Assembly) -> None:
         super().__init__()
         self.model = model
-        try:
-            self.reaches = [temporal_reach(backbone) for backbone in _backbones(model)]
-        except InputError as error:
-            raise InputError(
-                f"context 'stream': {error}, or leave the option out: streams run other networks "
-                "on windows, as in a training on clips"
-            ) from None
+        self.reaches = [_reach_of(backbone) for backbone in _backbones(model)]
         self.context = _context_frames(self.reaches)
 
     def forward(self, x: Tensor, batch: Tensor, batch_size: int) -> tuple[Tensor, list[Tensor]]:
@@ -96,6 +90,17 @@ def stream_window(
 
 def _backbones(model: Backbone | Assembly) -> list[Backbone]:
     return cast(list[Backbone], list(model.experts)) if isinstance(model, Assembly) else [model]
+
+
+def _reach_of(backbone: Backbone) -> Reach:
+    reach = temporal_reach(backbone)
+    if reach is None:
+        raise InputError(
+            f"context 'stream': the graphs of {type(backbone).__name__} depend on all frames of a "
+            "clip, and so do all features; choose 'stgcn' or 'stgcnpp', or leave the option out: "
+            "streams run other networks on windows, as in a training on clips"
+        )
+    return reach
 
 
 def _context_frames(reaches: Sequence[Reach]) -> int:

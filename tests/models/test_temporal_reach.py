@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model
 from pyg_stgcn.models.temporal_reach import temporal_reach
 
@@ -25,6 +24,7 @@ from pyg_stgcn.models.temporal_reach import temporal_reach
 def test_features_depend_on_the_frames_in_reach_alone(name: str, options: dict[str, Any]) -> None:
     model = create_model(name, 2, "coco17", **{"base_channels": 4, **options}).double().eval()
     reach = temporal_reach(model)
+    assert reach is not None
     number = (reach.before + reach.stride) // reach.stride
     middle, margin = number * reach.stride, max(reach.before, reach.after) + 3
     x = torch.randn(17, middle + margin + 1, 3, dtype=torch.double)
@@ -42,6 +42,7 @@ def test_published_sizes() -> None:
     model = create_model("stgcn", 2, "coco17", base_channels=4)
     # Kernels of 9 frames: 8 frames a stage, times 1, 1, 1, 1, 1, 2, 2, 2, 4, 4.
     reach = temporal_reach(model)
+    assert reach is not None
     assert (reach.before + reach.after, reach.stride) == (8 * 19, 4)
     assert temporal_reach(create_model("stgcnpp", 2, "coco17", base_channels=6)) == reach
 
@@ -49,5 +50,4 @@ def test_published_sizes() -> None:
 @pytest.mark.parametrize("name", ["aagcn", "ctrgcn", "dgstgcn"])
 def test_graphs_of_the_whole_clip_have_no_reach(name: str) -> None:
     model = create_model(name, 2, "coco17", base_channels=8, num_stages=2)
-    with pytest.raises(InputError, match=r"depend on all frames of a clip.*choose 'stgcn'"):
-        temporal_reach(model)
+    assert temporal_reach(model) is None

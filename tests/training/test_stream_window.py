@@ -89,7 +89,9 @@ def _interrupt(*_: object) -> None:
 
 
 def test_networks_that_see_the_whole_clip_are_refused(config: TrainOptions, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^context 'stream': CTRGCN: its graphs depend on all fr"):
+    with pytest.raises(
+        InputError, match=r"^context 'stream': the graphs of CTRGCN depend on all fr"
+    ):
         train(config.replace(backbone="ctrgcn", context="stream"), tmp_path / "run")
     with pytest.raises(InputError, match=r"^skip_zeros: computes whole clips only"):
         config.replace(skip_zeros=True, context="stream")
