@@ -46,7 +46,7 @@ class JointMap:
             center = (joints[:, middle] + frame.joints[:, other]) / 2
             joints[:, middle] = np.where(both[..., None] > 0, center, 0)
             scores[:, middle] = both
-        return Frame(frame.number, joints, scores, frame.tracks)
+        return frame._replace(joints=joints, scores=scores)
 
 
 def convert_layout(recording: Recording, skeleton: Skeleton | str | os.PathLike[str]) -> Recording:

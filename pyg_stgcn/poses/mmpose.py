@@ -48,13 +48,13 @@ class MMPoseReader:
     def open(self, path: Path, hints: PoseHints) -> list[Recording]:
         meta: dict[str, Any] = {}
         with path.open("rb") as file:
-            found = find_places(path, _entries(JsonStream(path, file), meta), _decode)
+            found = find_places(path, _entries(JsonStream(path, file), meta), decode_frame)
         recordings = []
         for places in found:
             shape = (places.num_joints, places.num_channels)
             skeleton, kept = _find_skeleton(path, meta, shape, hints)
             recording = indexed_recording(
-                path, places, _decode, skeleton, hints, kept=kept, is_only=len(found) == 1
+                path, places, decode_frame, skeleton, hints, kept=kept, is_only=len(found) == 1
             )
             recordings.append(apply_description(recording, meta))
         return recordings
@@ -74,7 +74,7 @@ class MMPoseImageReader:
 
 
 def _read_image(path: Path) -> Persons:
-    return _decode({"instances": read_json_file(path)}, str(path))
+    return decode_frame({"instances": read_json_file(path)}, str(path))
 
 
 def _entries(stream: JsonStream, meta: dict[str, Any]) -> Iterator[Entry]:
@@ -101,7 +101,7 @@ def _frames(stream: JsonStream) -> Iterator[Entry]:
         yield Entry(number, frame, offset, stream.offset - offset)
 
 
-def _decode(frame: dict[str, Any], where: str) -> Persons:
+def decode_frame(frame: dict[str, Any], where: str) -> Persons:
     """The persons of a frame, or the one person of an entry for a person."""
     instances = frame.get("instances", [frame])
     if not isinstance(instances, list) or not all(isinstance(one, dict) for one in instances):

@@ -8,6 +8,9 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.file_kinds import is_video
 from pyg_stgcn.poses.estimators import PoseEstimator, create_estimator
@@ -15,7 +18,7 @@ from pyg_stgcn.poses.person_arrays import clean_joints, parse_array
 from pyg_stgcn.poses.pose_reader import PoseHints
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.poses.spool import Spool
-from pyg_stgcn.poses.video_file import Video, open_video_file
+from pyg_stgcn.poses.video_file import Image, Video, open_video_file
 
 
 def open_video(
@@ -80,14 +83,28 @@ def _default_estimator() -> PoseEstimator:
 
 
 def _estimate(video: Video, estimator: PoseEstimator) -> Iterator[Frame]:
-    joints = estimator.skeleton.num_joints
     for number, image in enumerate(video.frames()):
-        persons = parse_array(estimator(image))
-        if persons.ndim != 3 or persons.shape[1:] != (joints, 3):
-            raise InputError(
-                f"{video.path}: for frame {number} the estimator returns an array of shape "
-                f"{persons.shape}; return [persons, {joints}, 3] with x, y, score for skeleton "
-                f"{estimator.skeleton.name!r}"
-            )
-        found = clean_joints(persons[..., :2], persons[..., 2], f"{video.path}: frame {number}")
-        yield Frame(number, *found)
+        yield Frame(number, *find_persons(image, estimator, f"{video.path}: frame {number}"))
+
+
+def find_persons(
+    image: Image, estimator: PoseEstimator, where: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The persons in an image: joints ``[M, V, 2]`` and scores ``[M, V]``.
+
+    Args:
+        image: ``[H, W, 3]``.
+        estimator: The pose estimator.
+        where: Name of the image, for errors.
+
+    Raises:
+        InputError: The estimator returns something else than persons ``[M, V, 3]`` with finite
+            values.
+    """
+    persons, joints = parse_array(estimator(image)), estimator.skeleton.num_joints
+    if persons.ndim != 3 or persons.shape[1:] != (joints, 3):
+        raise InputError(
+            f"{where}: the estimator returns an array of shape {persons.shape}; return "
+            f"[persons, {joints}, 3] with x, y, score for skeleton {estimator.skeleton.name!r}"
+        )
+    return clean_joints(persons[..., :2], persons[..., 2], where)

@@ -23,12 +23,18 @@ class Frame(NamedTuple):
         scores: Confidence of the joints ``[M, V]``; 0 where a joint is missing, 1 where the
             file has no scores.
         tracks: Identity of the persons ``[M]``, the same in all frames; None if unknown.
+        time: Seconds since some start, where frames have times of their own; else None, and the
+            number and the frame rate tell it.
+        dropped: Frames of a camera just before this one that nobody had the time to look at. Their
+            numbers are missing, but not because nobody was seen.
     """
 
     number: int
     joints: NDArray[np.float32]
     scores: NDArray[np.float32]
     tracks: NDArray[np.int64] | None = None
+    time: float | None = None
+    dropped: int = 0
 
 
 @dataclass(frozen=True)

@@ -72,32 +72,53 @@ def tracks_of(frame: Frame) -> NDArray[np.int64]:
 def select_persons(frame: Frame, persons: NDArray[np.generic]) -> Frame:
     """The frame with some of its persons, chosen by a mask or by their places."""
     tracks = None if frame.tracks is None else frame.tracks[persons]
-    return Frame(frame.number, frame.joints[persons], frame.scores[persons], tracks)
+    chosen = {"joints": frame.joints[persons], "scores": frame.scores[persons]}
+    return frame._replace(**chosen, tracks=tracks)
+
+
+class PersonNumbers:
+    """Numbers the persons of one frame after another, see :func:`track`.
+
+    Args:
+        step: Difference between the numbers of consecutive frames.
+    """
+
+    def __init__(self, step: int = 1) -> None:
+        self._step = step
+        self._tracker: PoseTracker | None = None
+        self._numbered = False
+        #: Poses that were left out because the person was found twice.
+        self.duplicates = 0
+
+    def __call__(self, frame: Frame) -> Frame:
+        """The frame with the persons who are seen, and their numbers.
+
+        Frames come in the order of their numbers, checked by :func:`check_frame`.
+        """
+        if frame.scores.min(initial=1) <= 0:
+            frame = select_persons(frame, frame.scores.max(axis=1) > 0)
+        if len(frame.joints) and self._tracker is None:
+            # Numbers of the file, if it has any, are in the first frame that shows somebody.
+            self._numbered = frame.tracks is not None
+            self._tracker = PoseTracker(self._step, _UNNUMBERED if self._numbered else 0)
+        if self._tracker is None:
+            tracks = np.zeros(0, dtype=np.int64)
+        elif self._numbered:
+            tracks = _number_rest(frame, self._tracker)
+        else:
+            tracks = self._tracker.update(frame.number, frame.joints, frame.scores)
+        frame = frame._replace(tracks=tracks)
+        found_twice = int(np.count_nonzero(tracks < 0))
+        self.duplicates += found_twice
+        return select_persons(frame, tracks >= 0) if found_twice else frame
 
 
 def _number_persons(recording: Recording) -> Iterator[Frame]:
-    tracker, duplicates = None, 0
-    for frame in _checked_frames(recording):
-        if frame.scores.min(initial=1) <= 0:
-            frame = select_persons(frame, frame.scores.max(axis=1) > 0)
-        if len(frame.joints) and tracker is None:
-            # Numbers of the file, if it has any, are in the first frame that shows somebody.
-            numbered = frame.tracks is not None
-            tracker = PoseTracker(recording.step, _UNNUMBERED if numbered else 0)
-        if tracker is None:
-            tracks = np.zeros(0, dtype=np.int64)
-        elif numbered:
-            tracks = _number_rest(frame, tracker)
-        else:
-            tracks = tracker.update(frame.number, frame.joints, frame.scores)
-        frame = frame._replace(tracks=tracks)
-        found_twice = int(np.count_nonzero(tracks < 0))
-        duplicates += found_twice
-        yield select_persons(frame, tracks >= 0) if found_twice else frame
-    if duplicates:
-        logger.info(
-            "%s: %s found twice in a frame, left out", recording.path, count(duplicates, "person")
-        )
+    numbers = PersonNumbers(recording.step)
+    yield from map(numbers, _checked_frames(recording))
+    if numbers.duplicates:
+        found_twice = count(numbers.duplicates, "person")
+        logger.info("%s: %s found twice in a frame, left out", recording.path, found_twice)
 
 
 def _number_rest(frame: Frame, tracker: PoseTracker) -> NDArray[np.int64]:
@@ -124,17 +145,29 @@ def _checked_frames(recording: Recording) -> Iterator[Frame]:
                 f"{where} is not a multiple of {recording.step} after frame {first:,}, the first; "
                 "number the frames evenly"
             )
-        _check_persons(frame, recording, where)
+        check_frame(frame, recording.skeleton.num_joints, recording.num_channels, where)
         last = frame.number
         yield frame
 
 
-def _check_persons(frame: Frame, recording: Recording, where: str) -> None:
-    shape = (len(frame.joints), recording.skeleton.num_joints)
-    if frame.scores.shape != shape or frame.joints.shape != (*shape, recording.num_channels):
+def check_frame(frame: Frame, num_joints: int, num_channels: int, where: str) -> None:
+    """Check the persons of a frame.
+
+    Args:
+        frame: The frame.
+        num_joints: Number of joints of a person.
+        num_channels: Coordinates of a joint.
+        where: Name of the frame, for the error.
+
+    Raises:
+        InputError: They have other joints, values that are not finite, or there are more than 1,024
+            persons.
+    """
+    shape = (len(frame.joints), num_joints)
+    if frame.scores.shape != shape or frame.joints.shape != (*shape, num_channels):
         raise InputError(
             f"{where}: joints {frame.joints.shape} and scores {frame.scores.shape} are not those "
-            f"of {shape[1]} joints with {recording.num_channels} coordinates"
+            f"of {num_joints} joints with {num_channels} coordinates"
         )
     if len(frame.joints) > MAX_PERSONS_IN_FRAME:
         raise InputError(

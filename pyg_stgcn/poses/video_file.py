@@ -78,7 +78,7 @@ class Video:
                     if self.fps is not None:
                         drift = max(drift, abs(frame.time - start - count / self.fps))
                 damaged += frame.is_corrupt
-                yield _to_image(frame, height, width)
+                yield to_image(frame, height, width)
                 count += 1
         self._report(count, damaged, drift)
 
@@ -117,7 +117,7 @@ def open_video_file(path: Path) -> Video:
             raise InputError(f"{path}: has no frame; it is damaged, or only its sound was kept")
         ratio = stream.sample_aspect_ratio
         rate = stream.average_rate or stream.guessed_rate
-        size = _to_image(frame).shape[:2]
+        size = to_image(frame).shape[:2]
         num_frames = stream.frames or None
     if ratio and ratio != 1:
         warn_once(
@@ -214,8 +214,8 @@ def _decode(path: Path, container: InputContainer, stream: VideoStream) -> Itera
         ) from error
 
 
-def _to_image(frame: VideoFrame, height: int | None = None, width: int | None = None) -> Image:
-    """The upright image of a frame, resized if it has another size."""
+def to_image(frame: VideoFrame, height: int | None = None, width: int | None = None) -> Image:
+    """The upright image of a decoded frame, resized if it has another size."""
     turns = round(frame.rotation / 90) % 4
     if turns % 2:
         height, width = width, height

@@ -100,7 +100,7 @@ def test_pass_that_is_not_finished_is_forgotten() -> None:
 @pytest.mark.parametrize(
     ("persons", "message"),
     [
-        (np.zeros((17, 3)), r"frame 0 the estimator returns an array of shape \(17, 3\)"),
+        (np.zeros((17, 3)), r"frame 0: the estimator returns an array of shape \(17, 3\)"),
         (np.zeros((1, 16, 3)), r"shape \(1, 16, 3\); return \[persons, 17, 3\]"),
         (np.full((1, 17, 3), np.nan), "frame 0: person 0, joint 0 is .* not finite"),
     ],
