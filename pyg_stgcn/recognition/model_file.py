@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -123,13 +123,41 @@ def save(
     save_sparse(path, state, description, kind="recognizer")
 
 
+class SavedModel(NamedTuple):
+    """The content of a file of :func:`save`.
+
+    Args:
+        model: A backbone or an assembly.
+        classes: Names of the classes.
+        preprocessing: How a raw clip becomes the input.
+        temperature: Divides the logits before the softmax.
+    """
+
+    model: nn.Module
+    classes: list[str]
+    preprocessing: dict[str, Any]
+    temperature: float
+
+
 def read(
     path: str | os.PathLike[str], threads: int | None = None
 ) -> tuple[ArrayModule, dict[str, Any]]:
     """The model of a file, compiled, and its description, see
     :meth:`~pyg_stgcn.recognition.Recognizer.load`.
     """
-    path = Path(path)
+    saved = read_model(Path(path))
+    try:
+        return compiled(*saved[:3], threads, saved.temperature)
+    except InputError as error:
+        raise InputError(f"{path}: {brief(error)}; {_REMEDY}") from None
+
+
+def read_model(path: Path) -> SavedModel:
+    """The content of a file.
+
+    Raises:
+        InputError: It is missing, damaged, or another file.
+    """
     state, description = load_sparse(path, kind="recognizer")
     check_entries(description, _DESCRIPTION, path, _REMEDY)
     # Files of earlier versions have none.
@@ -150,11 +178,8 @@ def read(
     except InputError as error:
         raise InputError(f"{path}: skeleton: {brief(error)}; {_REMEDY}") from None
     model = with_weights(lambda: _build(description, skeleton), state, num_experts, path, _REMEDY)
-    try:
-        temperature = description.get("temperature", 1.0)
-        return compiled(model, description["classes"], preprocessing, threads, temperature)
-    except InputError as error:
-        raise InputError(f"{path}: {brief(error)}; {_REMEDY}") from None
+    temperature = description.get("temperature", 1.0)
+    return SavedModel(model, description["classes"], preprocessing, temperature)
 
 
 def compiled(

@@ -1,0 +1,288 @@
+"""Recognition in a stream: a frame goes in, events come out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyg_stgcn.engine import Engine
+from pyg_stgcn.errors import InputError, warn_once
+from pyg_stgcn.poses.layout_conversion import map_joints
+from pyg_stgcn.poses.recording import Frame
+from pyg_stgcn.poses.tracking import PersonNumbers, check_frame
+from pyg_stgcn.ranges import FRAMES, PERSONS
+from pyg_stgcn.recognition.events import Event, EventFinder, EventRules, Moment
+from pyg_stgcn.recognition.track_stream import TrackStream, TrackStreams
+from pyg_stgcn.skeletons import Skeleton, get_skeleton
+
+logger = logging.getLogger(__name__)
+
+_TOGETHER = (
+    "several persons are seen, and get one answer together, as in the training; per_person=True "
+    "gives one to each"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamAnswer:
+    """The present answer to one person, or to all together.
+
+    Args:
+        track: Number of the person; None for all together.
+        label: The most probable class; None before the first answer.
+        probability: Its probability; 0 before the first answer.
+        probabilities: Of all classes; None before the first answer.
+        event: The event that goes on; None if the answer is unknown, or no event.
+    """
+
+    track: int | None
+    label: str | None
+    probability: float
+    probabilities: NDArray[np.float32] | None
+    event: Event | None
+
+
+class Stream:
+    """Recognises actions in frames that come one after another.
+
+    Persons are tracked. Each is a stream of the engine, which computes only what a new frame
+    changes, and needs no PyTorch. Answers are about the mean of the last frames; a hysteresis makes
+    events of them.
+
+    Args:
+        engine: The model, see :func:`pyg_stgcn.engine.load`.
+        rules: When events begin and end.
+        per_person: Whether every person has events of their own. Else there is one answer to all
+            persons, the mean of their features: the models are trained in this way. In 3-D each
+            person is seen relative to their own first frame.
+        window: Frames that an answer is about (default: those of a clip of the training).
+        every: Take every n-th frame only: for a camera that is faster than the training, or a
+            training on clips of which frames were left out, because they were longer than its
+            window.
+        max_persons: Most persons at once, which bounds the memory. Further persons get no answer.
+        skeleton: Layout of the joints of the frames (default: that of the model).
+        image_size: Height and width of the images in pixels, in 2-D.
+        fps: Frames per second, for times in seconds.
+        step: Difference between the numbers of consecutive frames.
+
+    Raises:
+        InputError: An argument is out of range, the joints cannot be converted to those of the
+            model, or the library of the engine is missing.
+
+    Example:
+        >>> stream = Stream.load("model.stgcn", image_size=(480, 640), fps=30, per_person=True)
+        >>> for frame in frames:  # pyg_stgcn.poses.Frame
+        ...     for event in stream.push(frame):
+        ...         print(event.track, event.label, event.start, event.end, event.confidence)
+        >>> stream.finish()
+        [Event(track=0, label='wave', ...)]
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        rules: EventRules | None = None,
+        per_person: bool = False,
+        window: int | None = None,
+        every: int = 1,
+        max_persons: int = 16,
+        skeleton: Skeleton | str | os.PathLike[str] | None = None,
+        image_size: tuple[float, float] | None = None,
+        fps: float | None = None,
+        step: int = 1,
+    ) -> None:
+        for name, value, allowed in (
+            *(("window", window, FRAMES), ("every", every, FRAMES), ("step", step, FRAMES)),
+            ("max_persons", max_persons, PERSONS),
+        ):
+            if value is not None and value not in allowed:
+                raise InputError(f"{name} {value!r}: give a number in {allowed}")
+        self.engine, self.rules, self.per_person = engine, rules or EventRules(), per_person
+        self._every, self._step, self._fps = every, step, fps
+        self._source, self._map = _find_joints(engine, skeleton)
+        self._channels = 2 if engine.about["preprocessing"]["has_score"] else 3
+        span = self.rules.span
+        self._hold = span.amount if span.in_seconds else span.amount * step
+        self._together = self._find_events(None)
+        self._persons = TrackStreams(
+            engine, self._find_events, window or engine.clip_frames, image_size, max_persons
+        )
+        self._first: int | None
+        self._last: int | None
+        self._index: int
+        self._dropped: int
+        self._probabilities: NDArray[np.float32] | None
+        self._begin()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **options: Any) -> Stream:
+        """Open a model: ``model.stgcn`` of ``pyg-stgcn export --format engine`` or its folder, or a
+        file of ``pyg-stgcn export``.
+
+        Args:
+            path: The file or folder.
+            **options: Arguments of :class:`Stream`.
+
+        Raises:
+            InputError: There is no such model, or it cannot be read.
+        """
+        from pyg_stgcn.recognition.engine_models import load_engine
+
+        return cls(load_engine(path), **options)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes."""
+        return self.engine.classes
+
+    @property
+    def answers(self) -> list[StreamAnswer]:
+        """The present answer to each person in sight, or to all together."""
+        tracks = self._persons.tracks
+        if self.per_person:
+            return [
+                self._answer(number, track.probabilities, track.finder)
+                for number, track in tracks.items()
+            ]
+        return [self._answer(None, self._probabilities, self._together)] if tracks else []
+
+    def push(self, frame: Frame) -> list[Event]:
+        """Take the next frame.
+
+        Args:
+            frame: Its persons; numbers grow from frame to frame. Where numbers are missing, nobody
+                was seen, except for those of dropped frames. Times of the frame come before those
+                of the frame rate.
+
+        Returns:
+            The events that begin or end. An event comes twice: when it is certain that it has
+            begun, and when it has ended.
+
+        Raises:
+            InputError: The number does not grow, or the persons are not those of the layout.
+        """
+        self._check(frame)
+        now = self._moment(frame)
+        self._first = frame.number if self._first is None else self._first
+        self._last = frame.number
+        self._dropped += frame.dropped
+        frame = self._numbers(frame)
+        place = (frame.number - self._first) // self._step - self._dropped
+        index = place // self._every
+        if index == self._index:
+            return []
+        self._index = index
+        events = self._end(self._persons.gone(index))
+        changed = self._persons.push(self._map(frame), now, index)
+        return events + (self._look(changed, now) if changed else [])
+
+    def finish(self) -> list[Event]:
+        """End the sequence, so that another one can begin; return the events that begin or end."""
+        events = self._end(list(self._persons.tracks))
+        self._begin()
+        return events
+
+    def events(self, frames: Iterable[Frame]) -> Iterator[Event]:
+        """The events of a whole sequence, as they come up.
+
+        Args:
+            frames: As of :meth:`push`, such as those of a
+                :class:`~pyg_stgcn.poses.recording.Recording`.
+        """
+        for frame in frames:
+            yield from self.push(frame)
+        yield from self.finish()
+
+    def _begin(self) -> None:
+        self._numbers = PersonNumbers(self._step)
+        self._first = self._last = self._probabilities = None
+        self._index, self._dropped = -1, 0
+
+    def _find_events(self, track: int | None) -> EventFinder:
+        return EventFinder(track, self.engine.classes, self.rules, self._hold)
+
+    def _check(self, frame: Frame) -> None:
+        where = f"frame {frame.number:,}"
+        if self._last is not None and frame.number <= self._last:
+            raise InputError(
+                f"{where} comes after frame {self._last:,}; give frames in the order of their "
+                "numbers, or call finish() before another sequence"
+            )
+        check_frame(frame, self._source.num_joints, self._channels, where)
+        if self.rules.span.in_seconds and frame.time is None and self._fps is None:
+            raise InputError(
+                f"hold {self.rules.span.amount:g}s: the frames have no times; give them, such as "
+                "fps=25, or give hold in frames"
+            )
+
+    def _moment(self, frame: Frame) -> Moment:
+        start, length = frame.time, 0.0
+        if self._fps is not None:
+            start = frame.number / self._fps if start is None else start
+            length = self._step / self._fps
+        return Moment(frame.number, start, None if start is None else start + length)
+
+    def _end(self, numbers: Sequence[int]) -> list[Event]:
+        """End the sequences of persons who have gone."""
+        events: list[Event] = []
+        tracks = [self._persons.tracks[number] for number in numbers]
+        changed = [track for track in tracks if track.finish()]
+        is_last = len(tracks) == len(self._persons.tracks)
+        if tracks and (self.per_person or is_last):
+            last = max((track.last for track in tracks), key=lambda moment: moment.frame)
+            events += self._look(changed, last) if changed else []
+            if self.per_person:
+                for track in tracks:
+                    events += track.finder.finish(track.last)
+            else:
+                events += self._together.finish(last)
+                self._together, self._probabilities = self._find_events(None), None
+        for number in numbers:
+            self._persons.remove(number)
+        return events
+
+    def _look(self, changed: Sequence[TrackStream], now: Moment) -> list[Event]:
+        """The events in new answers."""
+        events: list[Event] = []
+        if self.per_person:
+            for track in changed:
+                assert track.probabilities is not None
+                events += track.finder.update(track.last, track.about, track.probabilities)
+            return events
+        tracks = self._persons.tracks.values()
+        features = self._persons.features()
+        if features is None:
+            return []
+        if len(tracks) > 1:
+            warn_once(logger, _TOGETHER)
+        self._probabilities = self.engine.classify_features(features)
+        longest = min(tracks, key=lambda track: track.first.frame)
+        return self._together.update(now, longest.about, self._probabilities)
+
+    def _answer(
+        self, track: int | None, probabilities: NDArray[np.float32] | None, finder: EventFinder
+    ) -> StreamAnswer:
+        if probabilities is None:
+            return StreamAnswer(track, None, 0.0, None, None)
+        best = int(probabilities.argmax())
+        label, probability = self.engine.classes[best], float(probabilities[best])
+        return StreamAnswer(track, label, probability, probabilities, finder.open_event)
+
+
+def _find_joints(
+    engine: Engine, given: Skeleton | str | os.PathLike[str] | None
+) -> tuple[Skeleton, Callable[[Frame], Frame]]:
+    """The layout of the frames, and the function that gives them the joints of the model."""
+    target = Skeleton.from_dict(engine.skeleton)
+    source = target if given is None else given
+    source = source if isinstance(source, Skeleton) else get_skeleton(source)
+    if source.joints == target.joints:
+        return source, lambda frame: frame
+    return source, map_joints(source, target, "skeleton").apply
