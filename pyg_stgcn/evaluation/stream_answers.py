@@ -118,7 +118,7 @@ def _pool(backbone: Backbone, reach: Reach, x: Tensor, window: int) -> _Pooled:
         frames = x[:, start * stride : (last - 1) * stride + reach.after + 1]
         maps = backbone.forward_features(frames.contiguous())[0]
         parts.append(maps[first - start : last - start].mean(dim=1))
-    size = max(1, window // stride)
+    size = -(-window // stride)  # As many as a clip of the window has.
     features = torch.cat(parts) if parts else x.new_zeros(0, backbone.num_features)
     sums = torch.cat([features.new_zeros(1, features.size(1)), features]).double().cumsum(0)
     ends = torch.arange(1, len(features) + 1, device=x.device)

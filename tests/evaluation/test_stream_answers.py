@@ -31,14 +31,15 @@ def by_definition(model: Backbone, x: torch.Tensor, window: int, frame: int) -> 
     count = int(equal.logical_not().nonzero()[0])
     if count == 0:
         return None
-    last = one[max(0, count - window // temporal_reach(model).stride) : count]
+    most = -(-window // temporal_reach(model).stride)
+    last = one[max(0, count - most) : count]
     return last.mean(dim=(0, 1))
 
 
 @pytest.mark.parametrize("behind", [0, 1])
 def test_answers_are_those_of_the_definition(behind: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_answers, "_MAPS", 5)  # Parts of a recording, joined.
-    model, x, window = make("stgcn"), torch.randn(17, 61, 3).double(), 10
+    model, x, window = make("stgcn"), torch.randn(17, 61, 3).double(), 11
     found = answer_frames(model, x, window, behind=behind, temperature=2.0)
     for frame in range(0, 61, 3):
         features = by_definition(model, x, window, frame - behind) if frame >= behind else None
