@@ -98,4 +98,11 @@ struct Program {
   std::string about;
 };
 
+class File;
+
+// Takes a program out of its file, which must stay open as long as the program is used, and checks
+// every field: its operations cannot read or write outside of their slots. Throws
+// std::runtime_error.
+Program read_program(File& file);
+
 }  // namespace stgcn
