@@ -1,0 +1,19 @@
+// Memory for floats that begins with a line of the cache.
+#pragma once
+
+#include <stddef.h>
+
+#include <memory>
+
+namespace stgcn {
+
+// Throws std::bad_alloc; zeros where `cleared`.
+float* new_floats(size_t count, bool cleared = false);
+void free_floats(float* memory);
+
+struct FreeFloats {
+  void operator()(float* memory) const { free_floats(memory); }
+};
+using FloatMemory = std::unique_ptr<float[], FreeFloats>;
+
+}  // namespace stgcn
