@@ -66,7 +66,7 @@ class StreamOptions:
     @property
     def rules(self) -> EventRules:
         """When events begin and end."""
-        return EventRules(self.threshold, self.threshold * 2 / 3)
+        return EventRules(self.threshold)
 
 
 @dataclass(frozen=True)

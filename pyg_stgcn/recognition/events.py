@@ -72,35 +72,40 @@ class Moment(NamedTuple):
 class EventRules:
     """When an event begins, and when it ends.
 
-    It begins when the most probable class has had a probability of :obj:`start` or more for the
-    time :obj:`hold`. It ends when its class has been below :obj:`end` for that time, or when an
-    event of another class begins.
+    It begins when the most probable class has had a probability of :obj:`threshold` or more for the
+    time :obj:`hold`. It ends when its class has been below :obj:`end_threshold` for that time, or
+    when an event of another class begins.
 
     Args:
-        start: Probability from 0 to 1; below it the answer is unknown.
-        end: Probability, at most :obj:`start`.
+        threshold: Probability from 0 to 1; below it the answer is unknown.
+        end_threshold: Probability, at most the threshold (default: two thirds of it).
         hold: A number of frames, or seconds such as ``"0.5s"``.
-        ignore: Classes that are no event, such as ``"nothing"``.
+        background: Classes that are no event, such as ``"nothing"``.
 
     Raises:
         InputError: A value is out of range.
     """
 
-    start: float = 0.6
-    end: float = 0.4
+    threshold: float = 0.6
+    end_threshold: float | None = None
     hold: Span | str | int = _HOLD
-    ignore: Sequence[str] = ()
+    background: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for name in ("start", "end"):
-            if (value := getattr(self, name)) not in UP_TO_ALL:
+        for name, value in (("threshold", self.threshold), ("end_threshold", self.low)):
+            if value not in UP_TO_ALL:
                 raise InputError(f"{name} {value!r}: give a probability from 0 to 1")
-        if self.end > self.start:
+        if self.low > self.threshold:
             raise InputError(
-                f"end {self.end:g} is above start {self.start:g}, so that every event would end at "
-                "once; give a lower one"
+                f"end_threshold {self.low:g} is above the threshold {self.threshold:g}, so that "
+                "every event would end at once; give a lower one"
             )
         _ = self.span
+
+    @property
+    def low(self) -> float:
+        """The probability below which an event ends."""
+        return self.threshold * 2 / 3 if self.end_threshold is None else self.end_threshold
 
     @property
     def span(self) -> Span:
@@ -114,17 +119,17 @@ class EventRules:
                 f"hold {self.hold!r}: is no time; write 0.5s in seconds, or 15 in frames"
             ) from None
 
-    def ignored(self, classes: Sequence[str]) -> NDArray[np.bool_]:
-        """Whether each class is no event.
+    def is_background(self, classes: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether each class is background.
 
         Raises:
             InputError: One is not among the classes of the model.
         """
-        for name in self.ignore:
+        for name in self.background:
             if name not in classes:
                 similar = suggestion(name, classes) or f"; it has {', '.join(classes[:10])}"
-                raise InputError(f"ignore {name!r}: the model has no such class{similar}")
-        return np.array([name in self.ignore for name in classes], bool)
+                raise InputError(f"background {name!r}: the model has no such class{similar}")
+        return np.array([name in self.background for name in classes], bool)
 
 
 class _Run:
@@ -160,7 +165,7 @@ class EventFinder:
         self, track: int | None, classes: Sequence[str], rules: EventRules, hold: float
     ) -> None:
         self._track, self._classes, self._rules, self._hold = track, classes, rules, hold
-        self._ignored = rules.ignored(classes)
+        self._background = rules.is_background(classes)
         self._rising: _Run | None = None
         self._open: _Run | None = None
         self._falling: Moment | None = None
@@ -185,7 +190,7 @@ class EventFinder:
         events = [] if self._open is None else self._follow(self._open, now, about, probabilities)
         best = int(probabilities.argmax())
         is_open = self._open is not None and self._open.number == best
-        if is_open or self._ignored[best] or probabilities[best] < self._rules.start:
+        if is_open or self._background[best] or probabilities[best] < self._rules.threshold:
             self._rising = None
             return events
         if self._rising is None or self._rising.number != best:
@@ -220,7 +225,7 @@ class EventFinder:
         self, event: _Run, now: Moment, about: Moment, probabilities: NDArray[np.float32]
     ) -> list[Event]:
         probability = float(probabilities[event.number])
-        if probability >= self._rules.end:
+        if probability >= self._rules.low:
             event.add(probability, about)
             self._falling = None
             return []

@@ -12,21 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.engine import Engine
-from pyg_stgcn.errors import InputError, warn_once
+from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.layout_conversion import map_joints
+from pyg_stgcn.poses.pose_tracker import MAX_GAP
 from pyg_stgcn.poses.recording import Frame
 from pyg_stgcn.poses.tracking import PersonNumbers, check_frame
 from pyg_stgcn.ranges import FRAMES, PERSONS
 from pyg_stgcn.recognition.events import Event, EventFinder, EventRules, Moment
 from pyg_stgcn.recognition.track_stream import TrackStream, TrackStreams
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
+from pyg_stgcn.text import count
 
 logger = logging.getLogger(__name__)
 
-_TOGETHER = (
-    "several persons are seen, and get one answer together, as in the training; per_person=True "
-    "gives one to each"
-)
+#: A frame whose number is lower than that of the last one by up to so much comes too late; with a
+#: lower number, another sequence begins.
+_LATE = MAX_GAP
+#: Late frames that are told one by one.
+_TOLD = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +61,9 @@ class Stream:
     Args:
         engine: The model, see :func:`pyg_stgcn.engine.load`.
         rules: When events begin and end.
-        per_person: Whether every person has events of their own. Else there is one answer to all
-            persons, the mean of their features: the models are trained in this way. In 3-D each
-            person is seen relative to their own first frame.
+        together: Whether there is one answer to all persons, the mean of their features, as in
+            the training of models of interactions; each is still seen relative to their own first
+            frame in 3-D. Else every person has events of their own.
         window: Frames that an answer is about (default: those of a clip of the training).
         every: Take every n-th frame only: for a camera that is faster than the training, or a
             training on clips of which frames were left out, because they were longer than its
@@ -76,7 +79,7 @@ class Stream:
             model, or the library of the engine is missing.
 
     Example:
-        >>> stream = Stream.load("model.stgcn", image_size=(480, 640), fps=30, per_person=True)
+        >>> stream = Stream.load("model.stgcn", image_size=(480, 640), fps=30)
         >>> for frame in frames:  # pyg_stgcn.poses.Frame
         ...     for event in stream.push(frame):
         ...         print(event.track, event.label, event.start, event.end, event.confidence)
@@ -89,7 +92,7 @@ class Stream:
         engine: Engine,
         *,
         rules: EventRules | None = None,
-        per_person: bool = False,
+        together: bool = False,
         window: int | None = None,
         every: int = 1,
         max_persons: int = 16,
@@ -104,13 +107,13 @@ class Stream:
         ):
             if value is not None and value not in allowed:
                 raise InputError(f"{name} {value!r}: give a number in {allowed}")
-        self.engine, self.rules, self.per_person = engine, rules or EventRules(), per_person
+        self.engine, self.rules, self.together = engine, rules or EventRules(), together
         self._every, self._step, self._fps = every, step, fps
         self._source, self._map = _find_joints(engine, skeleton)
         self._channels = 2 if engine.about["preprocessing"]["has_score"] else 3
         span = self.rules.span
         self._hold = span.amount if span.in_seconds else span.amount * step
-        self._together = self._find_events(None)
+        self._finder = self._find_events(None)
         self._persons = TrackStreams(
             engine, self._find_events, window or engine.clip_frames, image_size, max_persons
         )
@@ -146,12 +149,12 @@ class Stream:
     def answers(self) -> list[StreamAnswer]:
         """The present answer to each person in sight, or to all together."""
         tracks = self._persons.tracks
-        if self.per_person:
-            return [
-                self._answer(number, track.probabilities, track.finder)
-                for number, track in tracks.items()
-            ]
-        return [self._answer(None, self._probabilities, self._together)] if tracks else []
+        if self.together:
+            return [self._answer(None, self._probabilities, self._finder)] if tracks else []
+        return [
+            self._answer(number, track.probabilities, track.finder)
+            for number, track in tracks.items()
+        ]
 
     def push(self, frame: Frame) -> list[Event]:
         """Take the next frame.
@@ -190,14 +193,34 @@ class Stream:
         return events
 
     def events(self, frames: Iterable[Frame]) -> Iterator[Event]:
-        """The events of a whole sequence, as they come up.
+        """The events of frames from a source that may make mistakes, as they come up.
+
+        A frame with the number of an earlier one is left out, with a warning. If its number is
+        lower by more than 30 frames, another sequence begins. At the end, and before an error of
+        the source, all events are ended.
 
         Args:
             frames: As of :meth:`push`, such as those of a
                 :class:`~pyg_stgcn.poses.recording.Recording`.
         """
-        for frame in frames:
-            yield from self.push(frame)
+        late = 0
+        try:
+            for frame in frames:
+                if self._last is not None and frame.number <= self._last:
+                    again = f"frame {frame.number:,} comes after frame {self._last:,}"
+                    if self._last - frame.number <= _LATE * self._step:
+                        late += 1
+                        if late <= _TOLD:
+                            logger.warning("%s; it is left out", again)
+                        continue
+                    logger.warning("%s: another sequence begins, with persons of its own", again)
+                    yield from self.finish()
+                yield from self.push(frame)
+        except InputError:
+            yield from self.finish()
+            raise
+        if late > _TOLD:
+            logger.warning("%s left out that came too late", count(late, "frame"))
         yield from self.finish()
 
     def _begin(self) -> None:
@@ -235,15 +258,15 @@ class Stream:
         tracks = [self._persons.tracks[number] for number in numbers]
         changed = [track for track in tracks if track.finish()]
         is_last = len(tracks) == len(self._persons.tracks)
-        if tracks and (self.per_person or is_last):
+        if tracks and (is_last or not self.together):
             last = max((track.last for track in tracks), key=lambda moment: moment.frame)
             events += self._look(changed, last) if changed else []
-            if self.per_person:
+            if self.together:
+                events += self._finder.finish(last)
+                self._finder, self._probabilities = self._find_events(None), None
+            else:
                 for track in tracks:
                     events += track.finder.finish(track.last)
-            else:
-                events += self._together.finish(last)
-                self._together, self._probabilities = self._find_events(None), None
         for number in numbers:
             self._persons.remove(number)
         return events
@@ -251,7 +274,7 @@ class Stream:
     def _look(self, changed: Sequence[TrackStream], now: Moment) -> list[Event]:
         """The events in new answers."""
         events: list[Event] = []
-        if self.per_person:
+        if not self.together:
             for track in changed:
                 assert track.probabilities is not None
                 events += track.finder.update(track.last, track.about, track.probabilities)
@@ -260,11 +283,9 @@ class Stream:
         features = self._persons.features()
         if features is None:
             return []
-        if len(tracks) > 1:
-            warn_once(logger, _TOGETHER)
         self._probabilities = self.engine.classify_features(features)
         longest = min(tracks, key=lambda track: track.first.frame)
-        return self._together.update(now, longest.about, self._probabilities)
+        return self._finder.update(now, longest.about, self._probabilities)
 
     def _answer(
         self, track: int | None, probabilities: NDArray[np.float32] | None, finder: EventFinder

@@ -63,7 +63,7 @@ def test_events_of_one_person_never_overlap():
     for start, end in ((0.6, 0.4), (0.4, 0.1), (0.5, 0.5)):
         noise = np.split(random.normal(size=(2000, 3)), 200)
         rows = np.exp([part.sum(axis=0) for part in noise]).repeat(10, axis=0)
-        events = find(rows / rows.sum(axis=1, keepdims=True), start=start, end=end)
+        events = find(rows / rows.sum(axis=1, keepdims=True), threshold=start, end_threshold=end)
         ended = [event for event in events if not event.is_open]
         assert len(ended) * 2 == len(events) > 20
         for event, following in pairwise(ended):
@@ -81,8 +81,8 @@ def test_between_both_thresholds_an_event_goes_on_but_none_begins():
 
 def test_some_classes_are_no_event():
     assert spans(find(answers("nnnnnn"))) == [("nothing", 0, None), ("nothing", 0, 5)]
-    assert find(answers("nnnnnn"), ignore=["nothing"]) == []
-    found = find(answers("wwwwnnnnn"), ignore=["nothing"])
+    assert find(answers("nnnnnn"), background=["nothing"]) == []
+    found = find(answers("wwwwnnnnn"), background=["nothing"])
     assert spans(found) == [("wave", 0, None), ("wave", 0, 3)]
 
 
@@ -117,11 +117,14 @@ def test_the_row_of_an_event_that_goes_on_has_no_end():
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({"start": 1.2}, "start 1.2: give a probability from 0 to 1"),
-        ({"end": float("nan")}, "end nan"),
-        ({"start": 0.3}, "end 0.4 is above start 0.3"),
+        ({"threshold": 1.2}, "threshold 1.2: give a probability from 0 to 1"),
+        ({"end_threshold": float("nan")}, "end_threshold nan"),
+        ({"end_threshold": 0.7}, "end_threshold 0.7 is above the threshold 0.6"),
         ({"hold": "soon"}, "hold 'soon': is no time"),
-        ({"ignore": ["wav"]}, r"ignore 'wav': the model has no such class \(did you mean 'wave'"),
+        (
+            {"background": ["wav"]},
+            r"background 'wav': the model has no such class \(did you mean 'wave'",
+        ),
     ],
 )
 def test_rules_that_cannot_be_are_refused(rules, message):

@@ -69,7 +69,7 @@ def frame(number, persons, **more):
 
 
 def watch(frames, engine=None, **options):
-    stream = Stream(engine or StandIn(), **{"per_person": True, "image_size": SIZE, **options})
+    stream = Stream(engine or StandIn(), **{"image_size": SIZE, **options})
     return stream, list(stream.events(frames))
 
 
@@ -92,7 +92,7 @@ def test_events_lie_where_the_actions_are_whatever_the_delay_of_the_network():
         _, events = watch(
             (frame(n, [person(action)]) for n, action in enumerate(actions)),
             StandIn(delay),
-            rules=EventRules(start=0.6, end=0.5, ignore=["nothing"]),
+            rules=EventRules(threshold=0.6, end_threshold=0.5, background=["nothing"]),
         )
         (track, label, first, last), (_, after, begin, end) = spans(events)
         assert (track, label, after, end) == (0, "wave", "clap", 199)
@@ -115,7 +115,7 @@ def test_a_person_who_is_away_for_a_moment_is_the_same():
     engine = StandIn()
     _, events = watch([frame(n, [person(1)]) for n in [*range(30), *range(50, 90)]], engine)
     assert spans(events) == [(0, "wave", 0, 89)]
-    stream = Stream(engine, image_size=SIZE, per_person=True)
+    stream = Stream(engine, image_size=SIZE)
     for n in [*range(30), *range(50, 90)]:
         stream.push(frame(n, [person(1)] if n % 7 else []))
     (seen,) = [one.seen for one in engine.streams if one.seen]
