@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from pyg_stgcn.engine import Engine
@@ -24,7 +25,10 @@ FRAMES = 12
 #: One, two and three blocks of joints; whole blocks, and a lane that is free.
 SKELETONS = {
     "chain9": Skeleton(
-        name="chain9", joints=tuple("abcdefghi"), bones=tuple((v, v - 1) for v in range(1, 9)), center=4
+        name="chain9",
+        joints=tuple("abcdefghi"),
+        bones=tuple((v, v - 1) for v in range(1, 9)),
+        center=4,
     ),
     **{name: get_skeleton(name) for name in ("coco17", "ntu25")},
     "chain42": Skeleton(
@@ -76,24 +80,60 @@ def content(model: nn.Module) -> bytes:
     return engine_bytes(model, CLASSES, steps)
 
 
-def in_double(model: nn.Module, x: torch.Tensor, batch: torch.Tensor) -> np.ndarray:
+STRUCTURES = ["unstructured", "block8", "channel", "2:4"]
+#: Sets of instructions by the best one of a machine.
+AVAILABLE = {"avx512": ["avx512", "avx2", "plain"], "avx2": ["avx2", "plain"]}
+#: Every backbone meets every structure and every skeleton, and so does every structure.
+CASES = [
+    (name, structure, list(SKELETONS)[(i + j) % len(SKELETONS)])
+    for i, name in enumerate(list_models())
+    for j, structure in enumerate(STRUCTURES)
+]
+
+
+@pytest.mark.parametrize(("name", "structure", "skeleton"), CASES)
+def test_all_agree(
+    monkeypatch: pytest.MonkeyPatch, name: str, structure: str, skeleton: str
+) -> None:
+    """All instruction sets of the engine, the runtime of PyTorch and the dense model."""
+    model = small(name, SKELETONS[skeleton], structure)
+    compiled, file = compile_sparse(model), content(model)
+    engines = []
+    for kernels in ("avx512", "avx2", "plain"):
+        monkeypatch.setenv("PYG_STGCN_KERNELS", kernels)
+        engines.append(Engine.from_bytes(file))
+    exact = copy.deepcopy(model).double()
+    for frames in (FRAMES, 7):
+        x, batch = input_of(model, frames)
+        with torch.no_grad():
+            maps = exact.forward_features(x.double(), batch)
+            features, logits = maps.mean((1, 2)).numpy(), exact.forward_head(maps, batch).numpy()
+            assert_close(compiled(x, batch), logits)
+        for engine in engines:
+            assert_close(engine.features(x, batch), features)
+            assert_close(engine.logits(x, batch), logits)
+
+
+def assert_close(found: ArrayLike, expected: NDArray[np.float64]) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * abs(expected).max())
+
+
+def test_the_kernels_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = content(small("stgcn", SKELETONS["coco17"], "block8"))
+    best = Engine.from_bytes(file).kernels
+    for wish in ("avx512", "avx2", "neon", "plain"):
+        monkeypatch.setenv("PYG_STGCN_KERNELS", wish)
+        with Engine.from_bytes(file) as engine:
+            assert engine.kernels == (wish if wish in AVAILABLE[best] else AVAILABLE[best][-1])
+
+
+def test_experts_and_their_weights() -> None:
+    skeleton = SKELETONS["coco17"]
+    experts = [small(name, skeleton, "unstructured") for name in ("stgcn", "ctrgcn", "aagcn")]
+    assembly = Assembly(experts, learned_weights=True).eval()
     with torch.no_grad():
-        return copy.deepcopy(model).double()(x.double(), batch).numpy()
-
-
-@pytest.mark.parametrize("structure", ["unstructured", "block8", "channel", "2:4"])
-@pytest.mark.parametrize("name", list_models())
-def test_all_three_agree(name: str, structure: str) -> None:
-    for skeleton in SKELETONS.values():
-        model = small(name, skeleton, structure)
-        with Engine.from_bytes(content(model)) as engine:
-            for frames in (FRAMES, 7):
-                x, batch = input_of(model, frames)
-                expected = in_double(model, x, batch)
-                compiled = compile_sparse(model)
-                with torch.no_grad():
-                    runtime = compiled(x, batch).numpy()
-                close = {"rtol": 1e-4, "atol": 1e-4 * abs(expected).max()}
-                found = engine.logits(x, batch)
-                np.testing.assert_allclose(found, expected, **close)
-                np.testing.assert_allclose(found, runtime, **close)
+        assembly.expert_factors.copy_(torch.tensor([0.5, 3.0, -1.0]))
+    x, batch = input_of(experts[0], FRAMES)
+    with Engine.from_bytes(content(assembly), threads=2) as engine, torch.no_grad():
+        expected = copy.deepcopy(assembly).double()(x.double(), batch).numpy()
+        assert_close(engine.logits(x, batch), expected)
