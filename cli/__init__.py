@@ -35,6 +35,7 @@ _COMMANDS = (
     "profile",
     "sweep",
     "train",
+    "watch",
 )
 
 

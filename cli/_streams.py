@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import traceback
 from collections.abc import Iterator
+from typing import NoReturn
 
 import click
 
@@ -39,11 +41,31 @@ def readable_output() -> Iterator[None]:
     except OSError as error:
         if not _is_of_output(error):
             raise
-        _discard_output()
         if isinstance(error, BrokenPipeError):
-            raise SystemExit(128 + getattr(signal, "SIGPIPE", 13)) from None
+            end_unread()
+        _discard_output()
         message = f"standard output: {error.strerror or error}; write it somewhere else"
         raise click.ClickException(message) from error
+
+
+def output_is_unread() -> bool:
+    """Whether standard output is a pipe or a terminal whose reader has gone."""
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):  # A test or another program may replace the stream.
+        return False
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    gone = select.POLLERR | select.POLLHUP
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(events & gone for _, events in poll.poll(0))
+
+
+def end_unread() -> NoReturn:
+    """End as :func:`readable_output` does if the reader of the output has gone."""
+    _discard_output()
+    raise SystemExit(128 + getattr(signal, "SIGPIPE", 13))
 
 
 def _is_of_output(error: OSError) -> bool:

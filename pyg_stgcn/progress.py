@@ -14,9 +14,11 @@ from pyg_stgcn.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.live import Live
     from rich.progress import Progress
 
 T = TypeVar("T")
+View = TypeVar("View", "Live", "Progress")
 
 logger = logging.getLogger(__name__)
 
@@ -147,6 +149,19 @@ def bars() -> Iterator[Progress | None]:
 
 
 @contextlib.contextmanager
+def live_view() -> Iterator[Live | None]:
+    """A view at the bottom of a terminal, to be updated; ``None`` where standard error is none."""
+    if not in_terminal():
+        yield None
+        return
+    from rich.live import Live
+
+    view = Live(console=_console(), transient=True, auto_refresh=False, redirect_stdout=False)
+    with _shown(view):
+        yield view
+
+
+@contextlib.contextmanager
 def transfer(name: str, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
     """Progress of a download, as of :func:`with_progress`.
 
@@ -176,13 +191,13 @@ def transfer(name: str, total: int | None, done: int) -> Iterator[Callable[[int]
 
 
 @contextlib.contextmanager
-def _shown(progress: Progress) -> Iterator[Progress]:
-    _live.append(progress.console)
+def _shown(view: View) -> Iterator[View]:
+    _live.append(view.console)
     try:
-        with progress:
-            yield progress
+        with view:
+            yield view
     finally:
-        _live.remove(progress.console)
+        _live.remove(view.console)
 
 
 def print_above_bars(line: str) -> bool:

@@ -1,4 +1,4 @@
-"""The trained model of a run or of an exported file, for raw poses."""
+"""The trained model of a run or of an exported file, for raw poses and streams."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from pyg_stgcn.engine import Engine
 from pyg_stgcn.engine.engine import MODEL_FILE
+from pyg_stgcn.engine.library import library
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.recognition import Recognizer
+from pyg_stgcn.recognition.engine_file import engine_bytes
+from pyg_stgcn.recognition.engine_models import load_engine
 from pyg_stgcn.runs.folder import Run
 
 _OTHERS = {".onnx": "an ONNX file, for other runtimes", ".pt2": "a PT2 file, for torch.export"}
@@ -33,13 +37,7 @@ def open_recognizer(
         >>> open_recognizer("runs/mine").predict("hand.json").label
         'wave'
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(
-            f"{path}: there is no such file or folder; name a run, or a file of 'pyg-stgcn export'"
-        )
-    if (path / MODEL_FILE).is_file():
-        path /= MODEL_FILE
+    path = find_model(Path(path), checkpoint)
     if path.is_dir():
         run = Run.open(path, checkpoint)
         model = run.load_model()
@@ -51,6 +49,46 @@ def open_recognizer(
             temperature=run.temperature,
         )
         return replace(found, trained_per_person=run.config.data.per_person)
+    return Recognizer.load(path, threads=threads)
+
+
+def open_engine(path: str | os.PathLike[str], *, checkpoint: str | None = None) -> Engine:
+    """Open a trained model in the engine; see :func:`open_recognizer`.
+
+    Raises:
+        InputError: There is no such model, it cannot be read, or the library of the engine is
+            missing.
+
+    Example:
+        >>> stream = Stream(open_engine("runs/mine"), image_size=(480, 640))
+    """
+    library()  # If it is missing, the error comes before the work.
+    path = find_model(Path(path), checkpoint)
+    if not path.is_dir():
+        return load_engine(path)
+    run = Run.open(path, checkpoint)
+    model = run.load_model()
+    return Engine.from_bytes(engine_bytes(model, run.classes, run.preprocessing, run.temperature))
+
+
+def find_model(path: Path, checkpoint: str | None) -> Path:
+    """The folder of a run, or an exported file.
+
+    Args:
+        path: That, or the folder of an exported model.
+        checkpoint: A checkpoint of a run.
+
+    Raises:
+        InputError: It is none of them, or a file for other programs.
+    """
+    if not path.exists():
+        raise InputError(
+            f"{path}: there is no such file or folder; name a run, or a file of 'pyg-stgcn export'"
+        )
+    if (path / MODEL_FILE).is_file():
+        path /= MODEL_FILE
+    if path.is_dir():
+        return path
     if checkpoint is not None:
         raise InputError(
             f"checkpoint {checkpoint!r}: {path} is a file, which has one set of weights; leave it "
@@ -66,4 +104,4 @@ def open_recognizer(
             f"{path}: is a PyTorch checkpoint; give a published one as init, with the name of its "
             "model, and leave the run out"
         )
-    return Recognizer.load(path, threads=threads)
+    return path

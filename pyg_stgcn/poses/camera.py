@@ -37,7 +37,8 @@ def open_camera(
 
     Args:
         device: The camera as FFmpeg names it (default: the first one): ``/dev/video0`` on Linux,
-            a number on macOS, ``video=NAME`` on Windows.
+            a number on macOS, ``video=NAME`` on Windows; or the address of a network camera, such
+            as ``rtsp://192.168.1.20/live``.
         estimator: A pose estimator (default: MoveNet).
         should_stop: Ends the frames if it is true.
 
@@ -48,7 +49,7 @@ def open_camera(
     system, first = _INPUTS.get(platform.system(), _INPUTS["Linux"])
     device = device or first
     try:
-        container = av.open(device, format=system)
+        container = av.open(device, format=None if "://" in device else system)
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(

@@ -78,7 +78,7 @@ def open_recordings(
     try:
         recordings = open_poses(
             path,
-            skeleton=options.skeleton or _default_layout(skeleton),
+            skeleton=options.skeleton or default_layout(skeleton),
             image_size=options.image_size,
             fps=options.fps,
         )
@@ -87,7 +87,7 @@ def open_recordings(
         return [_empty_recording(path, skeleton, planar, options.fps)]
     if options.skeleton is None:
         for recording in recordings:
-            _warn_of_another_order(recording.skeleton, skeleton)
+            warn_of_another_order(recording.skeleton, skeleton)
     return recordings
 
 
@@ -142,13 +142,13 @@ def clips_of_path(
             yield from clips_of(fit_to_model(recording, about), options)
 
 
-def _default_layout(skeleton: Skeleton) -> Skeleton | None:
+def default_layout(skeleton: Skeleton) -> Skeleton | None:
     """The layout of the model if no pose estimator has one with as many joints."""
     numbers = {number for layouts in LAYOUTS.values() for number in layouts}
     return None if skeleton.num_joints in numbers else skeleton
 
 
-def _warn_of_another_order(found: Skeleton, skeleton: Skeleton) -> None:
+def warn_of_another_order(found: Skeleton, skeleton: Skeleton) -> None:
     """Warn if joints are put into another order because of their number alone."""
     read, wanted = ([joint_key(name) for name in one.joints] for one in (found, skeleton))
     if read != wanted and set(read) == set(wanted):

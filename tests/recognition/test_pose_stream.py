@@ -1,7 +1,9 @@
 """Recognition in a stream of frames."""
 
 import numpy as np
+import pytest
 
+from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.recording import Frame
 from pyg_stgcn.recognition import EventRules, Stream
 from pyg_stgcn.skeletons import get_skeleton
@@ -125,3 +127,26 @@ def test_a_person_who_is_away_for_a_moment_is_the_same():
     for n in range(0, 40, 2):
         stream.push(frame(n, [person(1)], dropped=int(n > 0)))
     assert engine.streams[-1].seen == [1] * 20
+
+
+def test_late_frames_are_left_out_and_a_lower_number_begins_again(caplog):
+    numbers = [*range(100, 150), 149, 130, *range(150, 160), *range(20)]
+    _, events = watch(frame(n, [person(1)]) for n in numbers)
+    assert spans(events) == [(0, "wave", 100, 159), (0, "wave", 0, 19)]
+    assert [text.split(":")[0].split(";")[0] for text in caplog.messages] == [
+        "frame 149 comes after frame 149",
+        "frame 130 comes after frame 149",
+        "frame 0 comes after frame 159",
+    ]
+
+
+def test_events_are_ended_before_an_error_of_the_source():
+    def source():
+        yield from (frame(n, [person(1)]) for n in range(50))
+        raise InputError("the camera has gone")
+
+    found = []
+    with pytest.raises(InputError, match="the camera has gone"):
+        for event in Stream(StandIn(), image_size=SIZE).events(source()):
+            found.append(event)
+    assert spans(found) == [(0, "wave", 0, 49)]
