@@ -16,6 +16,8 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("pyg_stgcn/runtime/kernels")
 ENGINE = Path("pyg_stgcn/engine")
+#: Files of the engine that run while a model is opened only: they are compiled for size.
+OPENING = {"check", "fields", "file", "input_check", "json", "program", "refusals", "stream"}
 
 KERNELS_MISSING = (
     "pyg-stgcn is installed WITHOUT its fast kernels: {}\n"
@@ -40,7 +42,7 @@ def engine() -> EngineExtension:
     compile_args = ["/O2", "/std:c++17", "/EHsc"]
     link_args = []
     if sys.platform != "win32":
-        compile_args = ["-O3", "-g0", "-std=c++17", "-Wno-unknown-pragmas", "-pthread"]
+        compile_args = ["-g0", "-std=c++17", "-Wno-unknown-pragmas", "-pthread"]
         compile_args += ["-fvisibility=hidden", "-fvisibility-inlines-hidden"]
         compile_args += ["-ffunction-sections", "-fdata-sections"]
     if sys.platform == "linux":
@@ -56,6 +58,12 @@ def engine() -> EngineExtension:
         extra_link_args=link_args,
         optional=True,
     )
+
+
+def effort(source: str) -> str:
+    """How a file of the engine is optimised; the kernels are written in instructions already."""
+    name = Path(source).stem
+    return "-Os" if name in OPENING else "-O2" if name.startswith("kernels_") else "-O3"
 
 
 def kernels() -> Extension | None:
@@ -116,12 +124,20 @@ def build_command(base: type[build_ext]) -> type[build_ext]:
         def build_engine(self, extension: Extension) -> None:
             # Torch builds always; here the files tell whether they have changed.
             force, self.force = self.force, False
+            by_file = sys.platform != "win32"
+            if by_file:
+                compile_one = self.compiler._compile
+                self.compiler._compile = lambda object_file, source, suffix, cc, extra, pp: (
+                    compile_one(object_file, source, suffix, cc, [*extra, effort(source)], pp)
+                )
             try:
                 build_ext.build_extension(self, extension)
             except Exception as error:
                 give_up(ENGINE_MISSING, error)
             finally:
                 self.force = force
+                if by_file:
+                    del self.compiler._compile
 
         def get_export_symbols(self, extension: Extension) -> list[str]:
             # It is no module, and has no function that makes one.
