@@ -25,7 +25,9 @@ int64_t count_ready(int64_t frames, int64_t padding, int64_t span, int64_t strid
 bool Continual::supports(const Network& network) {
   return std::all_of(network.instructions.begin(), network.instructions.end(),
                      [](const Instruction& op) {
-                       return op.op == Op::conv || op.op == Op::maximum || op.op == Op::add ||
+                       // More padding than that makes frames of zeros alone, before any input.
+                       if (op.op == Op::conv) return op.padding < op.span;
+                       return op.op == Op::maximum || op.op == Op::add ||
                               (op.op == Op::graph_conv && op.graph < 0);
                      });
 }

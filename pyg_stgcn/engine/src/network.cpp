@@ -13,6 +13,13 @@ namespace {
 
 constexpr int64_t kMostFloats = int64_t(1) << 28;
 
+int64_t check_floats(int64_t floats) {
+  if (floats > kMostFloats)
+    refuse("the model needs more than " + std::to_string(kMostFloats * 4 >> 20) +
+           " MB for a person, of so many frames and channels");
+  return floats;
+}
+
 // Places of memory that are free, from the lowest on.
 class FreeMemory {
  public:
@@ -30,10 +37,7 @@ class FreeMemory {
       place = parts_.back().begin;
       parts_.pop_back();
     }
-    end_ = place + floats;
-    if (end_ > kMostFloats)
-      refuse("the model needs more than " + std::to_string(kMostFloats * 4 >> 20) +
-             " MB for a person, of so many frames and channels");
+    end_ = check_floats(place + floats);
     return place;
   }
 
@@ -127,7 +131,7 @@ void ClipNetwork::place_slots() {
   }
   const int64_t needed = (scratch_ + kWidth - 1) / kWidth * kWidth;
   scratch_ = memory.end();
-  floats_ = scratch_ + needed;
+  floats_ = check_floats(scratch_ + needed);
 }
 
 View ClipNetwork::view(float* memory, int32_t number) const {

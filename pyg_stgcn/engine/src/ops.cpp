@@ -1,5 +1,7 @@
 #include "ops.h"
 
+#include <utility>
+
 namespace stgcn {
 namespace {
 
@@ -28,19 +30,26 @@ void run_conv(const Machine& machine, const Instruction& op, int64_t blocks, Vie
               View out, int64_t frames) {
   const Kernels& kernels = *machine.kernels;
   const bool single = op.weight.block == 1;
-  const Tiles tiles(frames, single ? kernels.conv_frames : kernels.block_frames);
   const auto kernel = single ? kernels.conv : kernels.block_conv;
+  in.frame *= op.stride;
+  // A kernel reads the weights once for all frames of a tile. Of few frames, as in streams, the blocks
+  // of joints go together instead.
+  if (frames < blocks) {
+    std::swap(frames, blocks);
+    for (View* view : {&in, &residual, &out}) std::swap(view->block, view->frame);
+  }
+  const Tiles tiles(frames, single ? kernels.conv_frames : kernels.block_frames);
   // The tiles of a block of joints have overlapping inputs: one thread does neighbouring tiles.
   machine.team->run(blocks * tiles.count, [&](int64_t begin, int64_t end) {
     ConvTile work;
     work.weight = sparse_rows(op.weight);
     work.bias = op.bias.data;
-    work.x_step = op.stride * in.frame;
+    work.x_step = in.frame;
     work.out_frame = out.frame;
     work.epilogue = {nullptr, residual.frame, op.relu};
     for (int64_t i = begin; i < end; ++i) {
       const int64_t tile = i % tiles.count, b = i / tiles.count, t = tiles.begin(tile);
-      work.x = in.data + b * in.block + t * work.x_step;
+      work.x = in.data + b * in.block + t * in.frame;
       work.out = out.data + b * out.block + t * out.frame + op.channel * kWidth;
       work.frames = tiles.size(tile);
       if (residual.data)

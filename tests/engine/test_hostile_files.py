@@ -1,0 +1,94 @@
+"""Files that would make a careless reader use memory that it does not have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pyg_stgcn.engine import Engine
+from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import create_model
+from pyg_stgcn.program import FeatureSlot, GraphSlot, Instruction, Program
+from pyg_stgcn.program_file import program_bytes, read_program
+from pyg_stgcn.recognition import engine_bytes
+
+pytestmark = pytest.mark.usefixtures("built")
+
+STEPS: dict[str, Any] = {"stream": "joint", "clip_frames": 8, "has_score": False}
+
+
+@pytest.fixture(scope="module")
+def genuine() -> tuple[Program, dict[str, Any]]:
+    torch.manual_seed(0)
+    model = create_model("stgcn", 2, "ntu25", base_channels=8, num_stages=1)
+    return read_program(engine_bytes(model, ["sit", "stand"], STEPS))
+
+
+def identity(channels: int, **numbers: int) -> Instruction:
+    """A convolution that copies the middle of its taps."""
+    middle = numbers.get("span", 1) // 2
+    places = 16 * (channels * middle + np.arange(channels, dtype=np.int32))
+    return Instruction(
+        "conv",
+        {
+            **{"residual": -1, "channel": 0, "padding": 0, "stride": 1, "span": 1},
+            **{"groups": 1, "block": 1, "relu": 0},
+            **numbers,
+        },
+        {
+            "starts": np.arange(channels + 1, dtype=np.int32),
+            "offsets": places.astype(np.int32),
+            "values": np.ones(channels, np.float32),
+            "bias": np.zeros(channels, np.float32),
+        },
+    )
+
+
+def with_network(
+    genuine: tuple[Program, dict[str, Any]], slots: list[Any], instructions: list[Instruction]
+) -> bytes:
+    """A file whose last slot is the result."""
+    program, metadata = genuine
+    network = replace(
+        program.networks[0], slots=slots, instructions=instructions, result=len(slots) - 1
+    )
+    features = slots[-1].channels
+    head = np.ones((len(program.head_bias), features), np.float32)
+    return program_bytes(replace(program, networks=[network], head_weight=head), metadata)
+
+
+def test_more_padding_than_taps(genuine: tuple[Program, dict[str, Any]]) -> None:
+    """Zeros that a queue of a stream has no room for: such networks see whole clips."""
+    wide, padding = 201, 100
+    slots = [FeatureSlot(3), FeatureSlot(3, wide), FeatureSlot(3, 2 * padding), FeatureSlot(3)]
+    instructions = [
+        identity(3, **{"in": 0, "out": 1}),
+        identity(3, **{"in": 1, "out": 2}, padding=wide - 1, span=wide),
+        identity(3, **{"in": 2, "out": 3}, padding=padding),
+    ]
+    with Engine.from_bytes(with_network(genuine, slots, instructions)) as engine:
+        assert not engine.is_continual
+        x = np.ones((25, 8, 3), np.float32)
+        assert np.isfinite(engine.logits(x)).all()
+        with engine.stream() as stream:
+            assert stream.push_prepared(np.ones((8, 25, 3), np.float32)) is not None
+
+
+def test_scratch_memory_is_limited(genuine: tuple[Program, dict[str, Any]]) -> None:
+    """Half a million relations would need gigabytes, in a file of few megabytes."""
+    relations, square = 1 << 19, 25 * 32
+    arrays = {
+        "relate_weight": np.zeros((2 * relations, 3), np.float32),
+        "relate_bias": np.zeros(2 * relations, np.float32),
+        "fixed": np.zeros((1, 2, 25, 32), np.float32),
+        "refine": np.zeros((1, 1, relations + 2), np.float32),
+    }
+    graph = Instruction("channel_graph", {"in": 0, "out": 1}, arrays)
+    slots = [FeatureSlot(3), GraphSlot(square), FeatureSlot(3)]
+    file = with_network(genuine, slots, [graph, identity(3, **{"in": 0, "out": 2})])
+    with pytest.raises(InputError, match="more than 1024 MB"):
+        Engine.from_bytes(file)
