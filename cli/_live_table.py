@@ -15,8 +15,8 @@ from pyg_stgcn.progress import print_above_bars
 from pyg_stgcn.text import count, printable
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.live import Live
-    from rich.table import Table
 
     from pyg_stgcn.poses.recording import Frame
     from pyg_stgcn.recognition import Event, Stream, StreamAnswer
@@ -67,13 +67,13 @@ class LiveTable:
         speed = f"{self.frames / seconds:,.1f} a second"
         return f"{count(self.frames, 'frame')}, {speed}{dropped}, {count(self.events, 'event')}"
 
-    def _table(self) -> Table:
+    def _table(self) -> Group:
         from rich.box import SIMPLE_HEAD
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
-        table.title = Text(f"{self._title}: {self.summary()}")
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for name in ("person", "answer", "probability", "event", "since"):
             table.add_column(name, justify="right" if name == "probability" else "left")
         answers = self._stream.answers
@@ -81,7 +81,7 @@ class LiveTable:
             table.add_row(*(Text(printable(cell)) for cell in self._cells(answer)))
         if len(answers) > _ROWS:
             table.add_row(f"and {len(answers) - _ROWS:,} more")
-        return table
+        return Group(Text(f"{self._title}: {self.summary()}"), table)
 
     def _cells(self, answer: StreamAnswer) -> tuple[str, ...]:
         person = "all" if answer.track is None else str(answer.track)

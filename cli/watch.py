@@ -208,6 +208,9 @@ def _stream(
 
 def _watch(stream: Stream, recording: Recording) -> None:
     """Print the events until the frames end."""
+    if stream.delay:
+        late = count(stream.delay, "frame")
+        tell(f"{recording.name}: answers are {late} late, because the model looks ahead")
     with live_view() as view:
         table = LiveTable(stream, view, recording.name)
         for event in stream.events(table.follow(recording.frames())):

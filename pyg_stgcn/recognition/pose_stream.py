@@ -146,6 +146,13 @@ class Stream:
         return self.engine.classes
 
     @property
+    def delay(self) -> int:
+        """Frames from the newest one back to the newest one that an answer can be about: the
+        network looks as far ahead.
+        """
+        return self._persons.delay * self._every * self._step
+
+    @property
     def answers(self) -> list[StreamAnswer]:
         """The present answer to each person in sight, or to all together."""
         tracks = self._persons.tracks

@@ -118,6 +118,8 @@ class TrackStreams:
         self.tracks: dict[int, TrackStream] = {}
         # One now, so that a wrong argument is an error at once.
         self._free = [self._open()]
+        #: Frames from the newest one back to the newest one whose features are complete.
+        self.delay = self._free[0].delay
 
     def push(self, frame: Frame, now: Moment, index: int) -> list[TrackStream]:
         """Push a tracked frame; return the persons with a new answer.

@@ -115,6 +115,8 @@ def test_events_lie_where_the_person_moves(model: Path) -> None:
     assert abs(last - 60) < 5 and abs(begin - 60) < 5
     assert json.loads(result.stdout.splitlines()[-1])["end"] == 12.0
     assert "2 classes; an answer is about the last 16 frames" in result.stderr
+    delay = int(re.findall(r"answers are (\d+) frames? late", result.stderr)[0])
+    assert 0 < delay < 16
     assert "standard input: 120 frames" in result.stderr and "2 events" in result.stderr
     # The exported file of the same model, and a class that is background.
     other = watch(model.with_suffix(".safetensors"), text, *WORDS, "--fps", 10)
