@@ -282,8 +282,5 @@ def _open(function: str, threads: int, name: str, *source: Any) -> Engine:
     try:
         address = functions.open_handle(function, *source, threads)
     except InputError as error:
-        reason = str(error).removeprefix(f"{name}: ")
-        raise InputError(
-            f"{name}: {reason}; write it with 'pyg-stgcn export --format engine'"
-        ) from None
+        raise InputError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from None
     return Engine(Handle(address, functions.close, functions.error, "the engine"))

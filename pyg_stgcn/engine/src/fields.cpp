@@ -159,7 +159,7 @@ Floats take_floats(File& file, const std::string& name) {
   for (int64_t i = 0; i < floats.size; ++i) {
     if (!isfinite(floats.data[i]))
       refuse("the tensor " + name + " has a value that is no number, at " + std::to_string(i) +
-             "; the training has diverged: train with a lower learning rate, then");
+             "; the training has diverged, so train again with a lower learning rate");
   }
   return floats;
 }

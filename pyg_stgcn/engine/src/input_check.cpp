@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "file.h"
 #include "normalize.h"
 #include "prepare.h"
 
@@ -15,7 +16,7 @@ namespace {
 constexpr int64_t kMostFrames = 1 << 20;
 
 void require(bool fits, const std::string& what) {
-  if (!fits) throw std::runtime_error("input: " + what);
+  if (!fits) throw std::runtime_error("input: " + what + "; " + kRemedy);
 }
 
 void check_joints(const std::vector<int32_t>& numbers, int64_t joints, const char* name) {
