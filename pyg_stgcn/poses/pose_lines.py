@@ -38,6 +38,8 @@ MAX_LINE = 1 << 24
 #: Wrong lines that are told one by one.
 _TOLD = 5
 _MAX_NUMBER = 2**53
+#: Frames after which it is known how their numbers grow.
+_ENOUGH = 30
 _EXAMPLE = '{"frame": 0, "persons": [{"track": 1, "joints": [[x, y, score], ...]}]}'
 #: Lines of a file of write_poses that hold no frame.
 _BETWEEN = (b"", b"[", b"]", b"]}", b'"instance_info": [')
@@ -85,7 +87,8 @@ class _PoseLines:
         self._shape: tuple[int, ...] | None = None
         self._first = ""
         self._wrong = self._num_frames = 0
-        self._number = -1
+        self._number = self._last = -1
+        self._growth = math.inf
         self._frames = self._read(lines)
 
     def open(self) -> Recording:
@@ -137,9 +140,22 @@ class _PoseLines:
                 continue
             lost = 0
             self._num_frames += 1
+            self._note_growth(frame)
             yield frame
         if self._wrong > _TOLD:
             logger.warning("%s: %s left out", self._name, count(self._wrong, "wrong line"))
+
+    def _note_growth(self, frame: Frame) -> None:
+        """Warn if numbers are missing after every frame: nobody seems to be seen there."""
+        if self._num_frames > 1 and not frame.dropped:
+            self._growth = min(self._growth, frame.number - self._last)
+        self._last = frame.number
+        if self._num_frames == _ENOUGH and 1 < self._growth < math.inf:
+            logger.warning(
+                "%s: the numbers of frames grow by %d or more, and nobody counts as seen in "
+                "between; leave the numbers out, or number the frames one by one",
+                *(self._name, self._growth),
+            )
 
     def _leave_out(self, error: InputError) -> None:
         self._wrong += 1

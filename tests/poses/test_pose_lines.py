@@ -65,6 +65,13 @@ def test_dropped_lines_are_counted():
     assert [(frame.number, frame.dropped) for frame in frames] == [(2, 2), (5, 2), (8, 2)]
 
 
+def test_numbers_with_gaps_after_every_frame_are_told(caplog):
+    for step, told in ((1, 0), (5, 1)):
+        lines = [line(frame=n * step, persons=[{"joints": body()}]) for n in range(40)]
+        assert len(read(*lines)[1]) == 40
+        assert sum("grow by 5 or more" in text for text in caplog.messages) == told
+
+
 def test_wrong_lines_are_left_out_with_their_number(caplog):
     wrong = [
         (b"Loading the model ...\n", "is no JSON"),
