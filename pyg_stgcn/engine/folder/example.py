@@ -1,8 +1,9 @@
 """Classifies a clip of poses with the library that CMake built, with NumPy alone.
 
-python example.py MODEL CLIP.npy [HEIGHT WIDTH]
+python example.py MODEL CLIP.npy [--image-size HEIGHTxWIDTH]
 """
 
+import argparse
 import ctypes
 import sys
 from pathlib import Path
@@ -23,7 +24,8 @@ def load_library() -> ctypes.CDLL:
     return library
 
 
-def main(model: str, clip: str, height: str = "0", width: str = "0") -> None:
+def main(model: str, clip: str, image_size: str) -> None:
+    height, width = map(float, image_size.split("x"))
     library, message = load_library(), ctypes.create_string_buffer(512)
     handle = library.stgcn_open(model.encode(), 1, message, ctypes.c_size_t(512))
     if not handle:
@@ -39,7 +41,7 @@ def main(model: str, clip: str, height: str = "0", width: str = "0") -> None:
         handle,
         ctypes.c_void_p(joints.ctypes.data),
         *(ctypes.c_int64(persons), ctypes.c_int64(frames), channels),
-        *(ctypes.c_float(float(height)), ctypes.c_float(float(width)), 1),
+        *(ctypes.c_float(height), ctypes.c_float(width), 1),
         ctypes.c_void_p(probabilities.ctypes.data),
     )
     if found < 0:
@@ -51,6 +53,8 @@ def main(model: str, clip: str, height: str = "0", width: str = "0") -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (3, 5):
-        sys.exit(__doc__)
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description="Classify a clip of poses.")
+    parser.add_argument("model", help="file of the program")
+    parser.add_argument("clip", help=".npy: [persons, frames, joints, channels]")
+    parser.add_argument("--image-size", default="0x0", help="HEIGHTxWIDTH, of 2-D joints")
+    main(**vars(parser.parse_args()))
