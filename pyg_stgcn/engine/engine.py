@@ -31,6 +31,8 @@ from pyg_stgcn.ranges import PROCESSES, VIEWS
 
 #: Name of the model in the folder of an export.
 MODEL_FILE = "model.stgcn"
+#: The command that writes it.
+_REMEDY = "pyg-stgcn export --format engine"
 
 
 def load(path: str | os.PathLike[str], threads: int = 1) -> Engine:
@@ -282,5 +284,8 @@ def _open(function: str, threads: int, name: str, *source: Any) -> Engine:
     try:
         address = functions.open_handle(function, *source, threads)
     except InputError as error:
-        raise InputError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from None
+        reason = str(error).removeprefix(f"{name}: ")
+        if _REMEDY not in reason:
+            reason = f"{reason}; write it again with '{_REMEDY}'"
+        raise InputError(f"{name}: {reason}") from None
     return Engine(Handle(address, functions.close, functions.error, "the engine"))
