@@ -13,6 +13,7 @@ using Value = Json::Value;
 
 constexpr int64_t kMostChannels = 1 << 16;
 constexpr int64_t kMostFrames = 1 << 20;
+constexpr int64_t kMostPersons = 1000;
 constexpr int64_t kMostNumber = INT32_MAX;
 
 constexpr const char* kOps[] = {"conv",       "graph_conv",   "maximum",    "add",
@@ -209,7 +210,7 @@ Input read_input(File& file, const Program& program, Value entry) {
   input.scored = fields.boolean("scored");
   input.fractions = fields.boolean("fractions");
   input.score_threshold = float(fields.number("score_threshold", -1e30, 1e30));
-  input.persons = fields.whole("persons", -1, 1 << 16);
+  input.persons = fields.whole("persons", -1, kMostPersons);
   input.seed = fields.whole("seed", 0, int64_t(1) << 53);
   input.scale = fields.boolean("scale");
   input.align = fields.boolean("align");
