@@ -69,6 +69,7 @@ class Library:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         try:
             opened = ctypes.CDLL(str(path))
             for name, (result, *arguments) in _FUNCTIONS.items():
