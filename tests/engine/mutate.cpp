@@ -16,7 +16,9 @@
 #include <string>
 #include <vector>
 
+#if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
+#endif
 #include <sys/time.h>
 
 #include "stgcn.h"
@@ -296,7 +298,9 @@ int main(int count, char** words) {
   if (count < 4) return 2;
   std::vector<File> files;
   for (int i = 3; i < count; ++i) files.push_back(split(read(words[i])));
+#if defined(__SANITIZE_ADDRESS__)
   __sanitizer_set_death_callback(name_mutation);
+#endif
   std::signal(SIGVTALRM, [](int) {
     name_mutation();
     std::_Exit(3);

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +14,7 @@ import pytest
 import torch
 
 from pyg_stgcn.engine import Engine
+from pyg_stgcn.engine.library import library
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model
 from pyg_stgcn.program import FeatureSlot, GraphSlot, Instruction, Program
@@ -92,3 +97,25 @@ def test_scratch_memory_is_limited(genuine: tuple[Program, dict[str, Any]]) -> N
     file = with_network(genuine, slots, [graph, identity(3, **{"in": 0, "out": 2})])
     with pytest.raises(InputError, match="more than 1024 MB"):
         Engine.from_bytes(file)
+
+
+def test_mutated_files(tmp_path: Path) -> None:
+    """An error or an answer. By hand the harness runs longer, with sanitizers in all sources."""
+    compiler = shutil.which("g++")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("needs g++ and Linux")
+    source, found = Path(__file__).with_name("mutate.cpp"), library().path
+    include = Path(sys.modules["pyg_stgcn.engine"].__path__[0]) / "include"
+    words = ["-std=c++17", "-O0", f"-I{include}", source, found, f"-Wl,-rpath,{found.parent}"]
+    subprocess.run([compiler, *map(str, words), "-o", str(tmp_path / "mutate")], check=True)
+    files = []
+    for name in ("stgcnpp", "aagcn", "ctrgcn", "dgstgcn"):
+        torch.manual_seed(0)
+        model = create_model(name, 2, "ntu25", base_channels=8, num_stages=1)
+        files.append(tmp_path / f"{name}.stgcn")
+        files[-1].write_bytes(engine_bytes(model, ["sit", "stand"], STEPS))
+    call = [tmp_path / "mutate", 0, 600, *files]
+    output = subprocess.run([str(word) for word in call], capture_output=True, text=True)
+    assert output.returncode == 0, output.stdout
+    opened = int(output.stdout.split()[2])
+    assert 40 < opened < 400, output.stdout
