@@ -81,7 +81,7 @@ def test_torch_is_not_imported_for_a_name() -> None:
     """
     lines = {
         "datasets list": "0 Other data",
-        "--help": "0   train",
+        "--help": "0   watch",
         "train --help": "0 ",
         "lottery --help": "0 ",
         "evaluate --help": "0 ",

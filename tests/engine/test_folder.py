@@ -130,8 +130,7 @@ def test_the_example_in_python(spatial: Exported, planar: Exported) -> None:
         build = one.path.parent / "build"
         build.mkdir(exist_ok=True)
         shutil.copy(library().path, build / "libstgcn.so")
-        script, size = one.path.with_name("example.py"), IMAGE if one.options else ()
-        found = probabilities(call(sys.executable, script, one.path, one.file, *size))
+        found = probabilities(call(sys.executable, one.path.with_name("example.py"), *one.words))
         np.testing.assert_allclose(found, one.expected(), atol=2e-6)
 
 

@@ -111,6 +111,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ctypes.CDLL]:
         "refusals",
         "input_check",
         "causal",
+        "file",
+        "json",
+        "memory",
     ]
     path = tmp_path_factory.mktemp("parts") / "parts.so"
     files = [Path(__file__).with_name("prepare_parts.cpp"), *(sources / f"{n}.cpp" for n in names)]

@@ -72,8 +72,8 @@ def test_persons_are_drawn_where_they_are(tmp_path: Path, suffix: str) -> None:
     assert len(drawn) == (2 if suffix == ".gif" else 4)  # 25 frames per second are too many.
     scale = drawn[0].shape[0] / SIZE[0]
     assert drawn[0].shape[1] == pytest.approx(SIZE[1] * scale)
-    for image, (_, persons, _, _) in zip(drawn, frames[:: 4 // len(drawn)], strict=True):
-        for color, joints in zip(COLORS, persons, strict=False):
+    for image, shown in zip(drawn, frames[:: 4 // len(drawn)], strict=True):
+        for color, joints in zip(COLORS, shown.joints, strict=False):
             columns = np.flatnonzero(near(image, color).any(axis=0)) / scale
             assert columns.min() == pytest.approx(joints[:, 0].min(), abs=6)
             assert columns.max() == pytest.approx(joints[:, 0].max(), abs=6)
