@@ -17,6 +17,7 @@ from pyg_stgcn.recognition import engine_bytes
 from pyg_stgcn.runtime import compile_sparse
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
 from pyg_stgcn.sparsity import sparsify
+from tests.reference.small_models import varied
 
 pytestmark = pytest.mark.usefixtures("built")
 
@@ -38,23 +39,6 @@ SKELETONS = {
         center=0,
     ),
 }
-
-
-def varied(model: nn.Module) -> nn.Module:
-    """Gives a new model what only training changes."""
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith(("alpha", "beta", "joint_factor")):
-                parameter.uniform_(0.2, 0.4)
-            if "frame_conv.weight" in name or "excite.weight" in name:
-                parameter.normal_(std=0.1)
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                for tensor in (module.weight, module.running_var):
-                    tensor.uniform_(0.5, 1.5)
-                for tensor in (module.bias, module.running_mean):
-                    tensor.normal_(std=0.2)
-    return model.eval()
 
 
 def small(name: str, skeleton: Skeleton, structure: str) -> Backbone:

@@ -11,22 +11,15 @@ import numpy as np
 import pytest
 
 from pyg_stgcn.engine import Engine
-from pyg_stgcn.engine.library import library
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.program import FeatureSlot, Instruction, Program
 from pyg_stgcn.program_file import program_bytes, read_program
 from pyg_stgcn.recognition import engine_bytes
-from tests.runtime.test_program import short
+from tests.reference.small_models import short
+
+pytestmark = pytest.mark.usefixtures("built")
 
 STEPS = {"stream": "joint", "clip_frames": 9, "has_score": False}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _library() -> None:
-    try:
-        library()
-    except InputError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

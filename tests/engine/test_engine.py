@@ -12,27 +12,20 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pyg_stgcn.engine import Engine
-from pyg_stgcn.engine.library import library
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, Backbone, list_models
 from pyg_stgcn.recognition import Recognizer, engine_bytes
 from pyg_stgcn.runtime import compile_sparse
 from pyg_stgcn.sparsity import sparsify
-from tests.runtime.test_program import short, varied
+from tests.reference.small_models import short, varied
+
+pytestmark = pytest.mark.usefixtures("built")
 
 CLASSES = ["sit", "stand", "wave", "walk"]
 CLIP = 9
 STEPS: dict[str, Any] = {"stream": "joint", "clip_frames": CLIP, "has_score": False}
 
 Floats = NDArray[np.float32]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _library() -> None:
-    try:
-        library()
-    except InputError as error:
-        pytest.skip(str(error))
 
 
 def engine_of(model: nn.Module, temperature: float = 1.0, **steps: Any) -> Engine:

@@ -18,7 +18,7 @@ from pyg_stgcn.engine import load
 from pyg_stgcn.engine.library import library
 from pyg_stgcn.models import create_model
 from pyg_stgcn.recognition import Recognizer, save_engine_folder
-from tests.runtime.test_program import varied
+from tests.reference.small_models import varied
 
 pytestmark = pytest.mark.usefixtures("built")
 

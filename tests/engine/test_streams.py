@@ -13,28 +13,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pyg_stgcn.engine import Engine, EngineStream
-from pyg_stgcn.engine.library import library
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, Backbone, create_model
 from pyg_stgcn.models.temporal_reach import temporal_reach
 from pyg_stgcn.recognition import engine_bytes
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.sparsity import sparsify
-from tests.runtime.test_program import varied
+from tests.reference.small_models import varied
+
+pytestmark = pytest.mark.usefixtures("built")
 
 CLASSES, TEMPERATURE, CLIP = ["sit", "stand", "wave"], 1.3, 24
 #: Frames that follow the pushed ones, so that the end of the whole sequence is far away.
 AFTERWARDS = 60
 
 Floats = NDArray[np.float32]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _library() -> None:
-    try:
-        library()
-    except InputError as error:
-        pytest.skip(str(error))
 
 
 def chain(num_joints: int) -> Skeleton:
