@@ -10,40 +10,46 @@ from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone, pool_persons, split_persons
-from pyg_stgcn.models.blocks import Block
-from pyg_stgcn.nn import TemporalConv
 from pyg_stgcn.nn.input_norm import person_positions
-from pyg_stgcn.runtime.compiled_spatial import Spatial
-from pyg_stgcn.runtime.compiled_temporal import compile_conv, compile_temporal
-from pyg_stgcn.runtime.fold import copy_plain, input_norm
+from pyg_stgcn.program import FeatureSlot, Network
+from pyg_stgcn.runtime.adaptive_instructions import (
+    Attention,
+    ChannelGraph,
+    GroupGraph,
+    Similarity,
+)
+from pyg_stgcn.runtime.fold import copy_plain
+from pyg_stgcn.runtime.instructions import (
+    Add,
+    Maximum,
+    MeanJoint,
+    Slots,
+    SparseConv,
+    SparseGraphConv,
+    SpreadJoint,
+    Step,
+)
 from pyg_stgcn.runtime.lanes import LANES, frame_mean, num_blocks
-from pyg_stgcn.runtime.layers import SparseConv, SparseGraphConv
+from pyg_stgcn.runtime.program_compiler import compile_network
 from pyg_stgcn.runtime.sparse_weights import zeros_fraction
-from pyg_stgcn.runtime.supported import num_lanes
 from pyg_stgcn.runtime.threads import limited_to, threads_for
 
 # Bytes of the features of a group of persons, for each thread.
 AT_ONCE = 2**19
 
 
-class SparseBlock(nn.Module):
-    """One stage."""
-
-    def __init__(self, block: Block, num_joints: int) -> None:
-        super().__init__()
-        self.temporal = compile_temporal(block.tcn, num_joints)
-        self.spatial = Spatial(block.gcn, self.temporal.padding)
-        self.has_residual = block.residual is not None
-        self.residual: SparseConv | None = None
-        if isinstance(block.residual, TemporalConv):
-            self.residual = compile_conv(block.residual, relu=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Runs the stage; the memory of the input may be used for the result."""
-        out = self.spatial(x)
-        if not self.has_residual:
-            return self.temporal(out)
-        return self.temporal.onto(out, x if self.residual is None else self.residual(x))
+STEPS: dict[str, type[Step]] = {
+    "conv": SparseConv,
+    "graph_conv": SparseGraphConv,
+    "maximum": Maximum,
+    "add": Add,
+    "mean_joint": MeanJoint,
+    "spread_joint": SpreadJoint,
+    "similarity": Similarity,
+    "channel_graph": ChannelGraph,
+    "group_graph": GroupGraph,
+    "attention": Attention,
+}
 
 
 class SparseBackbone(nn.Module):
@@ -75,16 +81,26 @@ class SparseBackbone(nn.Module):
         self.num_features = model.num_features
         #: Fraction of zeros in the weights of the model.
         self.sparsity = zeros_fraction(model.parameters())
+        network = compile_network(model)
+        # By position of the person, [positions, 1, V, C].
+        for name, values in (("scale", network.scale), ("shift", network.shift)):
+            self.register_buffer(f"input_{name}", torch.tensor(values).unsqueeze(1))
+        self.num_lanes = network.blocks * LANES
+        self.num_slots, self.result = len(network.slots), network.result
         num_joints = model.skeleton.num_joints
-        scale, shift = input_norm(model)
-        self.register_buffer("input_scale", scale.float())
-        self.register_buffer("input_shift", shift.float())
-        blocks = [block for block in model.stages if isinstance(block, Block)]
-        self.stages = nn.ModuleList(SparseBlock(block, num_joints) for block in blocks)
-        self.num_lanes = num_lanes(model)
+        self.steps = nn.ModuleList(
+            STEPS[one.op](one, network.slots, num_joints) for one in network.instructions
+        )
+        #: The slots that nothing reads after each instruction.
+        self.read_last = _read_last(network)
+        for step, last in zip(cast(list[Step], list(self.steps)), self.read_last, strict=True):
+            if step.residual in last:
+                step.takes_residual(network.slots)
+        self.work_per_frame = _work_per_frame(network, num_joints)
         # Frames halve where channels double: features have this size in all stages.
-        self.first_channels = blocks[0].gcn.conv.out_channels
-        self.work_per_frame = _work_per_frame(self.stages, num_joints)
+        self.first_channels = next(
+            step.channels for step in self.steps if isinstance(step, SparseGraphConv)
+        )
         self.threads: int | None = None
         self.head = copy_plain(model.head)
         self.eval()
@@ -148,37 +164,56 @@ class SparseBackbone(nn.Module):
     def _num_threads(self, x: Tensor) -> int:
         if self.threads is not None:
             return self.threads
-        lanes = num_blocks(self.num_lanes) * LANES
-        return threads_for(self.work_per_frame * lanes * x.size(0) * x.size(1))
+        return threads_for(self.work_per_frame * self.num_lanes * x.size(0) * x.size(1))
 
     def _at_once(self, x: Tensor) -> int:
-        lanes = num_blocks(self.num_lanes) * LANES
-        size = x.size(1) * lanes * self.first_channels * x.element_size()
+        size = x.size(1) * self.num_lanes * self.first_channels * x.element_size()
         return torch.get_num_threads() * max(AT_ONCE // size, 1)
 
-    def _run(self, x: Tensor) -> Tensor:
-        spare = num_blocks(self.num_lanes) - num_blocks(x.size(2))
+    def packed(self, x: Tensor) -> Slots:
+        """The slots before a pass, from normalised persons ``[P, T, V, C]``."""
+        spare = self.num_lanes // LANES - num_blocks(x.size(2))
         x = torch.ops.pyg_stgcn.pack(F.pad(x, (0, 0, 0, spare)), 0)
-        for stage in self.stages:
-            x = stage(x)
-        return frame_mean(x, self.skeleton.num_joints).mean(1)
+        return [x, *[None] * (self.num_slots - 1)]
+
+    def _run(self, x: Tensor) -> Tensor:
+        slots = self.packed(x)
+        for step, last in zip(self.steps, self.read_last, strict=True):
+            step.run(slots)
+            for slot in last:
+                slots[slot] = None
+        return frame_mean(cast(Tensor, slots[self.result]), x.size(2)).mean(1)
 
     def _normalized(self, x: Tensor, batch: Tensor | None) -> Tensor:
         slot = person_positions(x.size(0), batch, x.device).clamp(max=self.input_scale.size(0) - 1)
         return torch.addcmul(self.input_shift[slot], self.input_scale[slot], x)
 
 
-def _work_per_frame(stages: nn.ModuleList, num_joints: int) -> float:
+def _read_last(network: Network) -> list[list[int]]:
+    """The slots that each instruction is the last to use, the result aside."""
+    last = {}
+    for number, instruction in enumerate(network.instructions):
+        for name in ("in", "residual", "graph", "at", "out"):
+            last[instruction.numbers.get(name, -1)] = number
+    slots: list[list[int]] = [[] for _ in network.instructions]
+    for slot, number in last.items():
+        if slot not in (-1, network.result):
+            slots[number].append(slot)
+    return slots
+
+
+def _work_per_frame(network: Network, num_joints: int) -> float:
     """Multiplications of a frame of the input, for each joint of a person."""
-    work, frames = 0.0, 1.0
-    for stage in stages:
-        step = 1
-        for layer in stage.modules():
-            if isinstance(layer, SparseConv | SparseGraphConv):
-                work += frames * layer.values.numel()
-            if isinstance(layer, SparseConv):
-                step = max(step, layer.stride)
-            if isinstance(layer, SparseGraphConv):
-                work += frames * layer.edges.size(0) * layer.bias.size(0) / num_joints
-        frames /= step
+    work, frames = 0.0, {0: 1.0}
+    for instruction in network.instructions:
+        numbers, arrays = instruction.numbers, instruction.arrays
+        if "in" not in numbers:
+            continue
+        out = frames[numbers["in"]] / numbers.get("stride", 1)
+        if isinstance(network.slots[numbers["out"]], FeatureSlot):
+            frames[numbers["out"]] = out
+        if instruction.op in ("conv", "graph_conv"):
+            work += out * arrays["values"].size
+        if instruction.op == "graph_conv":
+            work += out * len(arrays["edges"]) * len(arrays["bias"]) / num_joints
     return work

@@ -13,6 +13,7 @@ from pyg_stgcn.program import Array, FeatureSlot, GraphSlot, Instruction
 from pyg_stgcn.runtime.graphs import ell_graph, graph_entries
 from pyg_stgcn.runtime.lanes import LANES
 from pyg_stgcn.runtime.sparse_weights import (
+    GROUP,
     SparseRows,
     compress,
     identity_weights,
@@ -78,6 +79,7 @@ class ProgramBuilder:
         residual: int = NONE,
         out: int | None = None,
         channel: int = 0,
+        group: int = GROUP,
     ) -> int:
         """A convolution over time, of one frame a linear map.
 
@@ -91,10 +93,11 @@ class ProgramBuilder:
             residual: A slot that is added before ReLU.
             out: The slot to write (default: a new one).
             channel: The first of its channels to write.
+            group: Input channels that are worked on together.
         """
         self.widen(x, padding)
         out = self.features(weight.size(0)) if out is None else out
-        rows = compress(weight)
+        rows = compress(weight, group)
         numbers = {"in": x, "out": out, "residual": residual, "channel": channel}
         numbers |= {"padding": padding, "stride": stride, "span": weight.size(1)}
         numbers |= {"groups": rows.groups, "block": rows.block, "relu": int(relu)}

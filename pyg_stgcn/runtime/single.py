@@ -12,8 +12,9 @@ from torch_geometric.nn.dense import Linear as PyGLinear
 
 from pyg_stgcn.nn import AAGraphConv, STGraphConv
 from pyg_stgcn.runtime.fold import double, frames_first
+from pyg_stgcn.runtime.instructions import SparseConv
 from pyg_stgcn.runtime.lanes import LANES, num_blocks
-from pyg_stgcn.runtime.layers import SparseConv
+from pyg_stgcn.runtime.program_builder import ProgramBuilder
 from pyg_stgcn.runtime.sparse_weights import cost
 
 # Input channels of a linear map that are worked on together.
@@ -26,6 +27,13 @@ PACK_COST = 28.0
 ROW_COST = 15.0
 # The time that a call takes more than a dense one, whatever its size.
 CALL_COST = 30_000.0
+
+
+def sparse_conv(weight: Tensor, bias: Tensor, *args: Any, **kwargs: Any) -> SparseConv:
+    """A convolution alone, see :meth:`ProgramBuilder.conv`."""
+    builder = ProgramBuilder(1, 1, weight.size(2))
+    builder.conv(0, weight, bias, *args, **kwargs)
+    return SparseConv(builder.instructions[0], builder.slots)
 
 
 class SparseLayer(nn.Module):
@@ -83,7 +91,7 @@ class SparseLinear(SparseLayer):
     @staticmethod
     def compiled(layer: Any) -> SparseConv:
         """The map of the kernels."""
-        return SparseConv(*frames_first(layer), group=ROW_GROUP)
+        return sparse_conv(*frames_first(layer), group=ROW_GROUP)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps the last dimension."""
@@ -112,7 +120,7 @@ class SparseGraphMap(SparseLinear):
         bias = weight.new_zeros(len(weight))
         if isinstance(layer, AAGraphConv):
             bias = double(layer.bias).view(layer.num_partitions, -1).sum(0)
-        return SparseConv(weight, bias, group=ROW_GROUP)
+        return sparse_conv(weight, bias, group=ROW_GROUP)
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """Convolves."""
@@ -137,7 +145,7 @@ class _OverTime(SparseLayer):
     @staticmethod
     def compiled(layer: Any) -> SparseConv:
         """The convolution of the kernels."""
-        return SparseConv(*frames_first(layer), layer.stride[0], layer.padding[0])
+        return sparse_conv(*frames_first(layer), layer.stride[0], layer.padding[0])
 
     def convolve(self, maps: Tensor) -> Tensor:
         """Convolves ``[N, T, V, C]`` over the frames T."""

@@ -13,7 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyg_stgcn.runtime.layers import SparseConv, SparseGraphConv
+from pyg_stgcn.runtime.compiled_backbone import STEPS
+from pyg_stgcn.runtime.instructions import Slots, SparseConv
+from pyg_stgcn.runtime.program_builder import ProgramBuilder
+from pyg_stgcn.runtime.single import sparse_conv
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "pyg_stgcn" / "runtime" / "kernels"
@@ -55,9 +58,9 @@ def test_neon_in_an_emulator(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("native")
 def test_another_instruction_set_can_be_chosen(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    conv = SparseConv(torch.randn(16, 3, 9) * (torch.rand(16, 3, 9) < 0.2), torch.randn(16))
+    conv = sparse_conv(torch.randn(16, 3, 9) * (torch.rand(16, 3, 9) < 0.2), torch.randn(16))
     x = features(2, 11, 21, 9)
-    torch.save((conv._arguments(x), conv(x)), tmp_path / "expected.pt")
+    torch.save((conv.arguments(x), conv(x)), tmp_path / "expected.pt")
     code = """
 import sys, torch
 from pyg_stgcn.runtime.native import kernels
@@ -127,16 +130,15 @@ def test_wrong_arguments_are_refused(change: dict[str, Any], message: str) -> No
 
 @pytest.mark.usefixtures("native")
 def test_operators_can_be_traced() -> None:
-    conv = SparseConv(torch.randn(8, 3, 4), torch.randn(8), padding=1, relu=True)
+    conv = sparse_conv(torch.randn(8, 3, 4), torch.randn(8), padding=1, relu=True)
     x = features(2, 7, 20, 4)
     checks = ("test_schema", "test_faketensor", "test_autograd_registration")
-    arguments = (*conv._arguments(x), None, 0, 8)
+    arguments = (*conv.arguments(x), None, 0, 8)
     torch.library.opcheck(torch.ops.pyg_stgcn.conv.default, arguments, test_utils=checks)
-    arguments = (*conv._arguments(x), conv(x), 0, 0, True)
+    arguments = (*conv.arguments(x), conv(x), 0, 0, True)
     torch.library.opcheck(torch.ops.pyg_stgcn.conv_into.default, arguments, test_utils=checks)
-    spatial = SparseGraphConv(torch.randn(5, 2, 4), torch.zeros(5, 20), torch.randn(2, 20, 20))
-    exported = torch.export.export(spatial, (x,)).module()
-    assert torch.equal(exported(x), spatial(x))
+    exported = torch.export.export(conv, (x,)).module()
+    assert torch.equal(exported(x), conv(x))
     for op, arguments in (
         ("pack", (torch.randn(1, 2, 3, 4), 1)),
         ("unpack", (x, 1, 20)),
@@ -154,20 +156,26 @@ def test_operators_can_be_traced() -> None:
 @pytest.mark.parametrize("channels", [20, 150])  # one group, and three
 def test_a_residual_can_give_up_its_place(density: float, channels: int) -> None:
     weight = torch.randn(16, 3, channels) * (torch.rand(16, 3, channels) < density)
-    conv = SparseConv(weight, torch.randn(16), padding=1, relu=True)
+    builder = ProgramBuilder(20, 2, channels)
+    builder.conv(0, weight, torch.randn(16), padding=1, relu=True, residual=builder.features(16))
+    conv = SparseConv(builder.instructions[0], builder.slots)
     x, residual = features(2, 7, 20, channels), torch.randn(2, 2, 7, 16, 16)
-    expected = conv(x, residual)
-    found = residual.clone()
-    assert conv.onto(x, found) is found
-    assert torch.equal(found, expected)
+    apart: Slots = [x, residual.clone(), None]
+    conv.run(apart)
+    assert torch.equal(apart[1], residual)
+    conv.takes_residual(builder.slots)
+    inside: Slots = [x, residual, None]
+    conv.run(inside)
+    assert inside[2] is residual
+    assert torch.equal(inside[2], apart[2])
 
 
 @pytest.mark.usefixtures("native")
 def test_an_input_cannot_give_up_its_place() -> None:
-    conv = SparseConv(torch.randn(4, 1, 4), torch.randn(4))
+    conv = sparse_conv(torch.randn(4, 1, 4), torch.randn(4))
     x = features(1, 7, 20, 4)
     with pytest.raises(RuntimeError, match="out: is the input"):
-        conv.onto(x, x)
+        torch.ops.pyg_stgcn.conv_into(*conv.arguments(x), x, 0, 0, True)
 
 
 @pytest.mark.usefixtures("native")
@@ -184,16 +192,37 @@ def test_graph_convolutions_in_one_pass_and_in_two(
     shape = (partitions, num_joints, num_joints)
     graph = torch.randn(shape) * (torch.rand(shape) < 0.2)
     bias, row_bias = torch.randn(rows, num_joints), torch.randn(rows, partitions)
-    conv = SparseGraphConv(weight, bias, graph, row_bias, relu=True, halo=1)
-    assert (1 if conv.map is None else 2) == passes
+    builder = ProgramBuilder(num_joints, lanes // 16, channels)
+    added, own = builder.features(rows), builder.graph(partitions) if own_graphs else -1
+    out = builder.graph_conv(0, weight, bias, graph, row_bias, residual=added, factors=own)
+    builder.widen(out, 1)
+    assert len(builder.instructions) == passes
     x, residual = torch.randn(2, 7, num_joints, channels), torch.randn(2, 7, num_joints, rows)
-    graphs, factors = graph.expand(2, *shape), None
+    slots: Slots = [None] * len(builder.slots)
+    slots[0], slots[added] = (torch.ops.pyg_stgcn.pack(each, 0) for each in (x, residual))
+    graphs = graph.expand(2, *shape)
     if own_graphs:
         graphs = graph * torch.rand(2, *shape)
-        factors = torch.nn.functional.pad(graphs, (0, lanes - num_joints))
-        factors = factors.flatten(2).unsqueeze(2).contiguous()
-    found = conv(torch.ops.pyg_stgcn.pack(x, 0), factors, torch.ops.pyg_stgcn.pack(residual, 0))
+        slots[own] = builder.in_lanes(graphs).flatten(2).unsqueeze(2)
+    for instruction in builder.instructions:
+        STEPS[instruction.op](instruction, builder.slots, num_joints).run(slots)
     mapped = torch.einsum("okc,ptvc->ptvok", weight.double(), x.double()) + row_bias
     exact = torch.einsum("ptvok,pkvw->ptwo", mapped, graphs.double()) + bias.t() + residual
-    unpacked = torch.ops.pyg_stgcn.unpack(found, 1, num_joints)
+    unpacked = torch.ops.pyg_stgcn.unpack(slots[out], 1, num_joints)
     torch.testing.assert_close(unpacked.double(), exact.relu(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("native")
+def test_a_convolution_reads_a_part_of_a_wider_halo() -> None:
+    weight = torch.randn(8, 3, 4)
+    conv = sparse_conv(weight, torch.randn(8), padding=1)
+    builder = ProgramBuilder(20, 2, 4)
+    builder.conv(0, weight, conv.bias, padding=1)
+    builder.widen(0, 3)
+    wider = SparseConv(builder.instructions[0], builder.slots)
+    x = torch.randn(2, 7, 20, 4)
+    found, expected = (
+        torch.ops.pyg_stgcn.unpack(each(torch.ops.pyg_stgcn.pack(x, halo)), 0, 20)
+        for each, halo in ((wider, 3), (conv, 1))
+    )
+    assert torch.equal(found, expected)

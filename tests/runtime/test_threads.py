@@ -12,6 +12,7 @@ import torch
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model
 from pyg_stgcn.runtime import SparseBackbone, threads
+from pyg_stgcn.runtime.instructions import Slots
 from pyg_stgcn.runtime.threads import WORK_PER_THREAD, cpu_quota, set_threads, threads_for
 
 
@@ -66,7 +67,13 @@ def test_threads_of_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     model = create_model("stgcn", 3, "coco17", base_channels=8, graph="spatial").eval()
     fast = SparseBackbone(model)
     seen: list[int] = []
-    fast.stages[0].register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    first = fast.steps[0].run
+
+    def run(slots: Slots) -> None:
+        seen.append(torch.get_num_threads())
+        first(slots)
+
+    monkeypatch.setattr(fast.steps[0], "run", run)
     x = torch.randn(17, 16, 3)
     before = torch.get_num_threads()
     torch.set_num_threads(4)
