@@ -7,8 +7,8 @@ Skeleton ntu25; by default one clip of 100 frames and width 64. The reference im
 the speed-up of neighbouring passes, with its first and last decile. ``--clock cpu`` counts
 processor time instead of the wall clock, for busy machines. ``--training`` times training steps of
 ST-GCN on clips of two persons: the reference implementation, the dense model of this package, and
-sparse training with constant masks. ``--layers`` shows the time of both halves of each stage, and
-their billions of operations per second on kept weights.
+sparse training with constant masks. ``--layers`` shows the time of each instruction of an ST-GCN,
+and its billions of operations per second on kept weights.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -229,34 +230,23 @@ def scaling(options: argparse.Namespace, clock: Callable[[], float]) -> None:
 
 
 def layers(options: argparse.Namespace, clock: Callable[[], float]) -> None:
-    """Prints the time of both halves of every stage of an ST-GCN, one person."""
+    """Prints the time of every instruction of an ST-GCN, one person."""
     left, right = torch.randn(1024, 1024), torch.randn(1024, 1024)
     (times,) = paired([lambda: left @ right], options.rounds, clock)
     print(f"dense product of 1024 x 1024: {2 * 1024**3 / statistics.median(times) / 1e6:.0f} GF/s")
     for sparsity in options.sparsity:
         compiled = SparseBackbone(pruned("stgcn", sparsity, options))
-        x = torch.ops.pyg_stgcn.pack(torch.randn(1, options.frames, JOINTS, 3), 0)
-        print(f"{100 * sparsity:g} %: stage, spatial ms, GF/s, temporal ms, GF/s")
-        for number, stage in enumerate(compiled.stages, start=1):
-            middle, out = stage.spatial(x), stage(x.clone())
-            spatial, temporal = paired(
-                [lambda s=stage, x=x: s.spatial(x), lambda s=stage, y=middle: s.temporal(y)],
-                options.rounds,
-                clock,
-            )
-            cells = []
-            for times, half, frames in ((spatial, stage.spatial, x), (temporal, stage, out)):
-                part = half.temporal if half is stage else half
-                kept = sum(b.count_nonzero() for key, b in values(part))
-                work = 2 * int(kept) * frames.size(2) * JOINTS
-                ms = statistics.median(times)
-                cells.append(f"{ms:.3f}, {work / ms / 1e6:.0f}")
-            print(f"  {number}: {', '.join(cells)}")
-            x = out
-
-
-def values(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
-    return [(key, buffer) for key, buffer in module.named_buffers() if key.endswith("values")]
+        slots = compiled.packed(torch.randn(1, options.frames, JOINTS, 3))
+        print(f"{100 * sparsity:g} %: instruction, channels, ms, GF/s")
+        for step, last in zip(compiled.steps, compiled.read_last, strict=True):
+            (times,) = paired([partial(step.run, slots)], options.rounds, clock)
+            frames = slots[step.target].size(2) - 2 * step.halo
+            work = 2 * int(step.values.count_nonzero()) * frames * JOINTS
+            ms = statistics.median(times)
+            kind = type(step).__name__
+            print(f"  {kind:16} {step.channels:4} {ms:8.3f} {work / ms / 1e6:6.0f}")
+            for slot in last:
+                slots[slot] = None
 
 
 def main() -> None:
@@ -281,7 +271,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, help="at once [default: 1; of a training step 8]")
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--width", type=int, default=64, help="channels of the first stage")
-    parser.add_argument("--layers", action="store_true", help="an ST-GCN stage by stage")
+    parser.add_argument("--layers", action="store_true", help="each instruction of an ST-GCN")
     parser.add_argument("--scaling", action="store_true", help="frames, persons and clips")
     options = parser.parse_args()
     if options.cut and not options.run:
