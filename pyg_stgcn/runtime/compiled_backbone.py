@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -93,7 +94,7 @@ class SparseBackbone(nn.Module):
         )
         #: The slots that nothing reads after each instruction.
         self.read_last = _read_last(network)
-        for step, last in zip(cast(list[Step], list(self.steps)), self.read_last, strict=True):
+        for step, last in zip(cast(Iterable[Step], self.steps), self.read_last, strict=True):
             if step.residual in last:
                 step.takes_residual(network.slots)
         self.work_per_frame = _work_per_frame(network, num_joints)
@@ -178,7 +179,7 @@ class SparseBackbone(nn.Module):
 
     def _run(self, x: Tensor) -> Tensor:
         slots = self.packed(x)
-        for step, last in zip(self.steps, self.read_last, strict=True):
+        for step, last in zip(cast(Iterable[Step], self.steps), self.read_last, strict=True):
             step.run(slots)
             for slot in last:
                 slots[slot] = None
