@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ from pyg_stgcn.recognition.events import EventFinder, EventRules, Moment
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.tables import write_csv, write_json
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ def evaluate_stream(
         )
         found = find_segments(answers, run.classes, options.rules)
         answered.append(_Answered(recording, answers, found))
+    _warn_of_silence(answered, options.threshold)
     settings = {
         "window": window,
         "fps": options.fps,
@@ -183,6 +187,29 @@ def _recordings(clips: EvaluationClips, options: StreamOptions) -> Iterator[Stre
         pause=options.pause,
         seed=options.seed,
     )
+
+
+def _warn_of_silence(answered: Sequence[_Answered], threshold: float) -> None:
+    """Name the cause where no event was found."""
+    if any(one.found for one in answered):
+        return
+    answers = [one.answers for one in answered]
+    given = [one.probabilities[one.about >= 0] for one in answers if one.is_new.any()]
+    if not given:
+        longest = max(len(one.about) for one in answers)
+        logger.warning(
+            "no answer was given: they come up to %d frames late, and the longest recording has "
+            "%d frames; join more clips, or evaluate longer recordings",
+            answers[0].lag,
+            longest,
+        )
+    else:
+        logger.warning(
+            "no event was found: the largest probability is %.2f, and the threshold %g; lower the "
+            "threshold, or train with the context of a stream",
+            max(float(one.max()) for one in given),
+            threshold,
+        )
 
 
 def _measures(answered: Sequence[_Answered], fps: float) -> dict[str, Any]:

@@ -140,3 +140,8 @@ def test_the_evaluation_of_a_run(run: Path, clips: SkeletonDataset, tmp_path: Pa
         (["--stream", "--views", "2"], "--stream has no --views"),
     ):
         assert message in CliRunner().invoke(main, ["evaluate", str(run), *words]).output
+
+
+def test_silence_is_explained(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    evaluate_stream(run, options=StreamOptions(clips=9, threshold=1.0))
+    assert "no event was found: the largest probability is 0." in caplog.text
