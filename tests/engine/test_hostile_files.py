@@ -54,7 +54,10 @@ def identity(channels: int, **numbers: int) -> Instruction:
 
 
 def with_network(
-    genuine: tuple[Program, dict[str, Any]], slots: list[Any], instructions: list[Instruction]
+    genuine: tuple[Program, dict[str, Any]],
+    slots: list[Any],
+    instructions: list[Instruction],
+    copies: int = 1,
 ) -> bytes:
     """A file whose last slot is the result."""
     program, metadata = genuine
@@ -63,7 +66,9 @@ def with_network(
     )
     features = slots[-1].channels
     head = np.ones((len(program.head_bias), features), np.float32)
-    return program_bytes(replace(program, networks=[network], head_weight=head), metadata)
+    networks, factors = [network] * copies, np.ones(copies, np.float32)
+    program = replace(program, networks=networks, factors=factors, head_weight=head)
+    return program_bytes(program, metadata)
 
 
 def test_more_padding_than_taps(genuine: tuple[Program, dict[str, Any]]) -> None:
@@ -97,6 +102,60 @@ def test_scratch_memory_is_limited(genuine: tuple[Program, dict[str, Any]]) -> N
     file = with_network(genuine, slots, [graph, identity(3, **{"in": 0, "out": 2})])
     with pytest.raises(InputError, match="more than 1024 MB"):
         Engine.from_bytes(file)
+
+
+@pytest.mark.parametrize("part", ["slots", "instructions"])
+def test_networks_are_limited(genuine: tuple[Program, dict[str, Any]], part: str) -> None:
+    """Memory is planned in a time that grows with the square of their parts."""
+    limit = 4096
+    means = limit - 1 + (part == "instructions")
+    slots = [FeatureSlot(64) for _ in range(limit - 1 + (part == "slots"))]
+    slots = [FeatureSlot(3), *slots]
+    slots[-1] = FeatureSlot(3)
+    instructions = [identity(3, **{"in": 0, "out": len(slots) - 1})]
+    instructions += [Instruction("mean_joint", {"at": 0}, {})] * means
+    message = f"network 0 has {limit + 1} {part}, more than {limit}"
+    with pytest.raises(InputError, match=message):
+        Engine.from_bytes(with_network(genuine, slots, instructions))
+    if part == "slots":
+        del slots[1]
+        instructions[0] = identity(3, **{"in": 0, "out": len(slots) - 1})
+    else:
+        del instructions[-1]
+    with Engine.from_bytes(with_network(genuine, slots, instructions)) as engine:
+        assert np.isfinite(engine.logits(np.ones((25, 8, 3), np.float32))).all()
+
+
+@pytest.mark.parametrize("order", [(0, 3), (3, 0), (0, 2), (0, 0)])
+def test_parts_of_a_slot_follow_each_other(
+    genuine: tuple[Program, dict[str, Any]], order: tuple[int, int]
+) -> None:
+    """So the check needs one number of a slot, however many channels it has."""
+    slots = [FeatureSlot(3), FeatureSlot(6)]
+    instructions = [identity(3, **{"in": 0, "out": 1}, channel=channel) for channel in order]
+    file = with_network(genuine, slots, instructions)
+    if order == (0, 3):
+        Engine.from_bytes(file).close()
+    else:
+        with pytest.raises(InputError, match=r"instruction \d.*slot"):
+            Engine.from_bytes(file)
+
+
+def test_the_networks_of_a_stream_share_its_limit(
+    genuine: tuple[Program, dict[str, Any]],
+) -> None:
+    """Each of them needs most of a gigabyte."""
+    channels, span = 512, 4096
+    wide = identity(3, **{"in": 0, "out": 1})
+    wide.arrays["starts"] = np.minimum(np.arange(channels + 1), 3).astype(np.int32)
+    wide.arrays["bias"] = np.zeros(channels, np.float32)
+    narrow = identity(3, **{"in": 1, "out": 2}, padding=span // 2, span=span)
+    slots = [FeatureSlot(3), FeatureSlot(channels, span // 2), FeatureSlot(3)]
+    with Engine.from_bytes(with_network(genuine, slots, [wide, narrow])) as engine:
+        engine.stream().close()
+    two = Engine.from_bytes(with_network(genuine, slots, [wide, narrow], 2))
+    with two, pytest.raises(InputError, match="a stream needs more than a gigabyte"):
+        two.stream()
 
 
 def test_mutated_files(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ constexpr int64_t kMostSpan = 1 << 16;
 
 std::string text(int64_t number) { return std::to_string(number); }
 
-// One instruction after another, with the channels that have been written so far.
+// One instruction after another. The work is linear in the size of the file: what a slot holds is a
+// number, whatever its channels are.
 class Checker {
  public:
   Checker(const Program& program, Network& network, const std::string& where)
@@ -64,25 +65,27 @@ class Checker {
     require_complete(number, name);
     return slot;
   }
+  // A graph is one channel.
+  int64_t channels_of(int32_t number) const {
+    const Slot& slot = network_.slots[size_t(number)];
+    return slot.floats > 0 ? 1 : slot.channels;
+  }
   void require_complete(int32_t number, const char* name) const {
-    const std::vector<bool>& channels = written_[size_t(number)];
-    if (channels.empty()) wrong(name, number, "a slot that has been written before");
-    for (const bool written : channels)
-      if (!written) wrong(name, number, "a slot whose channels have all been written before");
+    if (written_[size_t(number)] != channels_of(number))
+      wrong(name, number, "a slot whose channels have all been written before");
   }
 
-  // A graph is one channel.
   void write(int32_t number, int64_t begin, int64_t count) {
-    const Slot& slot = network_.slots[size_t(number)];
-    std::vector<bool>& channels = written_[size_t(number)];
-    channels.resize(size_t(slot.floats > 0 ? 1 : slot.channels), false);
-    if (count < 1 || begin + count > int64_t(channels.size()))
+    const int64_t channels = channels_of(number);
+    int64_t& written = written_[size_t(number)];
+    if (count < 1 || begin + count > channels)
       refuse(place_ + " writes " + text(count) + " channels from " + text(begin) + " of slot " +
-             text(number) + ", which has " + text(int64_t(channels.size())));
-    for (int64_t c = begin; c < begin + count; ++c) {
-      if (channels[size_t(c)]) wrong("out", number, "a slot that has not been written before");
-      channels[size_t(c)] = true;
-    }
+             text(number) + ", which has " + text(channels));
+    if (begin < written) wrong("out", number, "a slot that has not been written before");
+    if (begin > written)
+      refuse(place_ + " writes slot " + text(number) + " from channel " + text(begin) +
+             " on, before channel " + text(written));
+    written += count;
   }
   void write_features(const Instruction& op, int64_t begin, int64_t count) {
     if (network_.slots[size_t(op.out)].floats > 0) wrong("out", op.out, "a slot of features");
@@ -253,7 +256,7 @@ class Checker {
   Network& network_;
   const std::string& where_;
   std::string place_;
-  std::vector<std::vector<bool>> written_;
+  std::vector<int64_t> written_;  // channels of every slot, from the first on
 };
 
 }  // namespace

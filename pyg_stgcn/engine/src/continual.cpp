@@ -12,7 +12,6 @@ namespace {
 // Frames of the input that are worked on together where many are pushed at once.
 constexpr int64_t kBurst = 8;
 constexpr int64_t kMaxStride = 1 << 12, kMaxDelay = 1 << 20;
-constexpr int64_t kMaxFloats = int64_t(1) << 28;
 
 // Output frames that the first `frames` of the input allow, with zeros before the first.
 int64_t count_ready(int64_t frames, int64_t padding, int64_t span, int64_t stride) {
@@ -40,10 +39,11 @@ Continual::Continual(const Program& program, const Network& network, int64_t win
   row_.resize(size_t(result.channels));
   // As many frames as a clip of the window has.
   const int64_t frames = (window + result.stride - 1) / result.stride;
-  if (frames > kMaxFloats / 2 / result.channels)
+  if (frames > kMostFloats / 2 / result.channels)
     throw std::runtime_error("a window of " + std::to_string(window) +
                              " frames needs more than a gigabyte");
   features_ = WindowSum(result.channels, std::max<int64_t>(frames, 1));
+  floats_ += 2 * frames * result.channels;  // its sums are double
   reset();
 }
 
@@ -95,7 +95,6 @@ void Continual::connect(const Instruction& op, int32_t number) {
 // The capacity of a queue follows from the time between its frames and the last use of them.
 void Continual::place_queues() {
   const Queue& result = queues_[size_t(network_.result)];
-  int64_t floats = 0;
   const int64_t burst = (kBurst + result.stride - 1) / result.stride * result.stride;
   for (Queue& queue : queues_) {
     if (queue.stride == 0) continue;
@@ -112,10 +111,10 @@ void Continual::place_queues() {
       frames = std::max(frames, kept(queues_[size_t(steps_[size_t(n)].op->out)].delay, 0));
     // Twice as many: then frames move seldom.
     queue.capacity = 2 * frames;
-    floats += network_.blocks * queue.capacity * queue.channels * kWidth;
-    if (floats > kMaxFloats) throw std::runtime_error("a stream needs more than a gigabyte");
+    floats_ += network_.blocks * queue.capacity * queue.channels * kWidth;
+    if (floats_ > kMostFloats) throw std::runtime_error("a stream needs more than a gigabyte");
   }
-  memory_.reset(new_floats(size_t(floats), true));
+  memory_.reset(new_floats(size_t(floats_), true));
   float* data = memory_.get();
   for (Queue& queue : queues_) {
     queue.data = data;

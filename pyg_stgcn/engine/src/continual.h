@@ -36,6 +36,8 @@ class Continual {
   // Frame j of the features is complete with frame j * stride + delay of the input.
   int64_t stride() const { return queues_[size_t(network_.result)].stride; }
   int64_t delay() const { return queues_[size_t(network_.result)].delay; }
+  // Floats of memory.
+  int64_t floats() const { return floats_; }
 
  private:
   // Frames [blocks, capacity, channels, 16], from frame `first` on. The first `end` frames are
@@ -74,6 +76,7 @@ class Continual {
   std::vector<Queue> queues_;
   std::vector<Step> steps_;
   FloatMemory memory_;
+  int64_t floats_ = 0;
   bool ended_ = false, cut_ = false;
   int64_t taken_ = 0;       // frames of features
   std::vector<float> row_;  // the features of a frame

@@ -7,6 +7,7 @@
 
 #include "causal.h"
 #include "continual.h"
+#include "memory.h"
 #include "stream.h"
 #include "team.h"
 
@@ -54,9 +55,13 @@ ExactStream::ExactStream(const Program& program, const pyg_stgcn::Kernels* kerne
       collected_(size_t(kCollected * program.joints * program.channels)) {
   for (const Input::Stream stream : program.input.streams)
     if (stream == Input::Stream::joint_motion || stream == Input::Stream::bone_motion) motion_ = 1;
+  int64_t floats = 0;
   networks_.reserve(program.networks.size());
-  for (const Network& network : program.networks)
+  for (const Network& network : program.networks) {
     networks_.emplace_back(program, network, options.window);
+    floats += networks_.back().floats();
+    if (floats > kMostFloats) throw std::runtime_error("a stream needs more than a gigabyte");
+  }
 }
 
 void ExactStream::reset() {

@@ -156,16 +156,16 @@ class Reader {
       exponent += down ? -int(value) : int(value);
     }
     result = mantissa;
-    for (int i = 0; i < exponent && result <= 1e300; ++i) result *= 10;
-    double divisor = 1;
-    for (int i = 0; i < -exponent; ++i) {
-      if (divisor >= 1e22) {
-        result /= divisor;
-        divisor = 1;
-      }
-      divisor *= 10;
-    }
-    result /= divisor;
+    // 10^22 is the last power of ten that a double holds.
+    const auto power = [](int exponent) {
+      double value = 1;
+      for (; exponent > 0; --exponent) value *= 10;
+      return value;
+    };
+    for (; exponent > 22; exponent -= 22) result *= 1e22;
+    for (; exponent < -22; exponent += 22) result /= 1e22;
+    if (exponent > 0) result *= power(exponent);
+    if (exponent < 0) result /= power(-exponent);
     if (!(result <= 1e300)) refuse("a number is too large");
     if (negative) result = -result;
   }

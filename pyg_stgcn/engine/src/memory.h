@@ -2,10 +2,14 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <memory>
 
 namespace stgcn {
+
+// Of a model, and of a stream, at most: a gigabyte.
+constexpr int64_t kMostFloats = int64_t(1) << 28;
 
 // Throws std::bad_alloc; zeros where `cleared`.
 float* new_floats(size_t count, bool cleared = false);

@@ -7,11 +7,10 @@
 #include "adaptive.h"
 #include "check.h"
 #include "fields.h"
+#include "memory.h"
 
 namespace stgcn {
 namespace {
-
-constexpr int64_t kMostFloats = int64_t(1) << 28;
 
 int64_t check_floats(int64_t floats) {
   if (floats > kMostFloats)

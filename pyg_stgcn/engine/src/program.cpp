@@ -15,6 +15,9 @@ constexpr int64_t kMostChannels = 1 << 16;
 constexpr int64_t kMostFrames = 1 << 20;
 constexpr int64_t kMostPersons = 1000;
 constexpr int64_t kMostNumber = INT32_MAX;
+// Slots, and instructions, of a network: a hundred stages of branches have a quarter of that. Memory
+// is planned in a time that grows with the square of their number.
+constexpr int64_t kMostParts = 1 << 12;
 
 constexpr const char* kOps[] = {"conv",       "graph_conv",   "maximum",    "add",
                                 "mean_joint", "spread_joint", "similarity", "channel_graph",
@@ -171,14 +174,21 @@ Network read_network(File& file, const Program& program, Value entry, const std:
   if (program.joints > network.blocks * kWidth)
     refuse(fields.where() + " has " + std::to_string(network.blocks) + " blocks of 16 lanes for " +
            std::to_string(program.joints) + " joints");
+  const auto list = [&](const char* name) {
+    const Value found = fields.value(name, Kind::list);
+    if (found.size() > kMostParts)
+      refuse(fields.where() + " has " + std::to_string(found.size()) + " " + name +
+             ", more than " + std::to_string(kMostParts));
+    return Json::Items(found);
+  };
   Value item = entry;
-  Json::Items slots(fields.value("slots", Kind::list));
+  Json::Items slots = list("slots");
   while (slots.next(item))
     network.slots.push_back(
         read_slot(item, "slot " + std::to_string(network.slots.size()) + " of network " + n));
   const int64_t count = int64_t(network.slots.size());
   if (count == 0) refuse(fields.where() + " has no slots");
-  Json::Items instructions(fields.value("instructions", Kind::list));
+  Json::Items instructions = list("instructions");
   while (instructions.next(item)) {
     const std::string place = n + "." + std::to_string(network.instructions.size());
     network.instructions.push_back(InstructionReader(file, place, item, count).read());

@@ -19,7 +19,6 @@ namespace {
 
 // Channels of a raw joint at most.
 constexpr int64_t kRawChannels = 4;
-constexpr int64_t kMostFloats = int64_t(1) << 28;
 
 class SlidingStream : public Stream {
  public:
