@@ -32,6 +32,7 @@ _BACKENDS = (
     "openvino-int8",
     "torch-sparse",
     "runtime",
+    "engine",
 )
 
 
@@ -95,9 +96,10 @@ def command(
     eager: the dense model in PyTorch; compile: the dense model with torch.compile; onnx, openvino:
     the dense model in ONNX Runtime and OpenVINO, in float32, or with -bf16 and -int8 in bfloat16
     and 8-bit integers; torch-sparse: sparse weights with torch-sparse; runtime: the model compiled
-    by compile_sparse. Each round runs every backend once. The table shows medians,
-    deciles, and the speed-up over the first backend in the same round. Memory is that of a forward
-    pass, without the weights. Writes bench.csv, bench.json and bench.png into --out.
+    by compile_sparse; engine: the compiled model in the C++ engine. Each round runs every backend
+    once. The table shows medians, deciles, and the speed-up over the first backend in the same
+    round. Memory is that of a forward pass, without the weights (engine: with them). Writes
+    bench.csv, bench.json and bench.png into --out.
     """
     check_runs(run)
 

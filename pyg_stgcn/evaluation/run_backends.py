@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.plots.costs import plot_bench
 from pyg_stgcn.profiling.backends import BACKENDS, why_not_backend
@@ -46,8 +47,8 @@ def bench_run(
     Raises:
         InputError: If a named backend is not available.
     """
-    chosen = _chosen(backends, torch.device(device), tell)
-    model = cast(Backbone, run.load_model().to(device))
+    model = cast(Backbone | Assembly, run.load_model().to(device))
+    chosen = _chosen(backends, model, torch.device(device), tell)
     files = RunFiles(folder)
     folder.mkdir(parents=True, exist_ok=True)
     metadata: dict[str, Any] = {"run": str(run.folder), "device": device, "rounds": rounds}
@@ -66,9 +67,12 @@ def bench_run(
 
 
 def _chosen(
-    backends: Sequence[str] | None, device: torch.device, tell: Callable[[str], None]
+    backends: Sequence[str] | None,
+    model: Backbone | Assembly,
+    device: torch.device,
+    tell: Callable[[str], None],
 ) -> list[str]:
-    reasons = {backend: why_not_backend(backend, device) for backend in backends or BACKENDS}
+    reasons = {backend: why_not_backend(backend, device, model) for backend in backends or BACKENDS}
     for backend, reason in reasons.items():
         if reason and backends is not None:
             raise InputError(f"backend {backend!r}: {reason}; leave it out")

@@ -5,20 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.models.assembly import Assembly
+from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.profiling.dense_engines import DENSE_ENGINES, Runner, make_engine, why_not_engine
+from pyg_stgcn.profiling.engine_backend import make_library_runner, why_not_library
 from pyg_stgcn.runtime.compiler import compile_sparse
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels, why_not
 from pyg_stgcn.runtime.products import SparseProducts, has_products
 
-BACKENDS = ("eager", "compile", *DENSE_ENGINES, "torch-sparse", "runtime")
+BACKENDS = ("eager", "compile", *DENSE_ENGINES, "torch-sparse", "runtime", "engine")
 
 
-def why_not_backend(backend: str, device: torch.device) -> str:
-    """The reason why a backend is not available here, and the remedy; empty where it is."""
+def why_not_backend(
+    backend: str, device: torch.device, model: Backbone | Assembly | None = None
+) -> str:
+    """The reason why a backend is not available here, and the remedy; empty where it is.
+
+    Args:
+        backend: One of :data:`BACKENDS`.
+        device: Device of the model.
+        model: The trained model (default: any that the backend can run).
+    """
+    if backend == "engine":
+        return why_not_library(device, model)
     if backend in DENSE_ENGINES:
         return why_not_engine(backend, device)
     if backend == "torch-sparse" or (backend == "runtime" and device.type != "cpu"):
@@ -38,20 +50,24 @@ def _why_not_compile(device: torch.device) -> str:
     return ""
 
 
-def make_runner(backend: str, model: nn.Module, folder: Path, keep_memory: bool = True) -> Runner:
+def make_runner(
+    backend: str, model: Backbone | Assembly, folder: Path, keep_memory: bool = True
+) -> Runner:
     """A function that runs a trained model by a backend.
 
     Args:
         backend: One of :data:`BACKENDS`.
         model: The trained model, with masks or without.
         folder: Folder for the files of the model, the same for all backends of a model.
-        keep_memory: Let ONNX Runtime keep its memory from one pass to the next.
+        keep_memory: Let ONNX Runtime and the engine keep memory from one pass to the next.
 
     Raises:
         InputError: If the backend is unknown.
     """
     if backend in DENSE_ENGINES:
         return make_engine(backend, model, folder, keep_memory)
+    if backend == "engine":
+        return make_library_runner(model, keep_memory)
     if backend == "runtime":
         return compile_sparse(model)
     plain = copy_plain(model)

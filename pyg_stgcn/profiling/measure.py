@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
@@ -149,7 +149,7 @@ class _Runners:
         self.keep_memory = keep_memory
         self.found: dict[tuple[str, int], Runner] = {}
 
-    def get(self, backend: str, model: nn.Module, setting: Setting) -> Runner:
+    def get(self, backend: str, model: Backbone | Assembly, setting: Setting) -> Runner:
         key = (backend, setting.threads)
         # torch.compile works for one size.
         if key not in self.found or backend == "compile":
@@ -220,7 +220,7 @@ def _deciles(values: list[float]) -> tuple[float, float]:
 
 
 def _peaks(
-    backend: str, model: nn.Module, settings: Sequence[Setting], folder: Path
+    backend: str, model: Backbone | Assembly, settings: Sequence[Setting], folder: Path
 ) -> list[int | None]:
     """The memory of a backend in all settings, in a process of its own."""
     if next(model.parameters()).is_cuda:

@@ -40,11 +40,10 @@ def compile_program(model: nn.Module) -> Program:
     """
     if not isinstance(model, Backbone | Assembly):
         raise InputError(f"{type(model).__name__}: give a backbone or an assembly")
+    if reason := why_no_program(model):
+        raise InputError(f"{reason}; export such a model as ONNX, or run it with PyTorch")
     plain = copy_plain(model)
-    experts = [plain] if isinstance(plain, Backbone) else cast(list[Backbone], [*plain.experts])
-    for expert in experts:
-        if reason := unsupported(expert):
-            raise InputError(f"{reason}; export such a model as ONNX, or run it with PyTorch")
+    experts = _experts(plain)
     factors = torch.full((len(experts),), 1 / len(experts), dtype=torch.float64)
     if isinstance(plain, Assembly) and plain.expert_factors is not None:
         factors *= double(plain.expert_factors)
@@ -53,6 +52,15 @@ def compile_program(model: nn.Module) -> Program:
         [compile_network(expert) for expert in experts],
         *(double(values).float().numpy() for values in (factors, head.weight, head.bias)),
     )
+
+
+def why_no_program(model: Backbone | Assembly) -> str:
+    """Names the first part of a model that cannot be compiled; empty if all can."""
+    return next(filter(None, map(unsupported, _experts(model))), "")
+
+
+def _experts(model: Backbone | Assembly) -> list[Backbone]:
+    return [model] if isinstance(model, Backbone) else cast(list[Backbone], [*model.experts])
 
 
 def compile_network(model: Backbone) -> Network:

@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 TOLERANCES = {"bf16": 0.03, "int8": 0.1}
 
 
-@pytest.mark.parametrize("backend", ["eager", *DENSE_ENGINES, "torch-sparse", "runtime"])
+@pytest.mark.parametrize("backend", ["eager", *DENSE_ENGINES, "torch-sparse", "runtime", "engine"])
 def test_all_backends_give_the_same_outputs(backend: str, folder: Path) -> None:
     if reason := why_not_backend(backend, CPU):
         pytest.skip(reason)
