@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-
-import torch_geometric
 
 
 def cache_folder(*parts: str) -> Path:
@@ -20,4 +20,12 @@ def cache_folder(*parts: str) -> Path:
         >>> cache_folder("models").name
         'models'
     """
-    return Path(torch_geometric.get_home_dir()).joinpath("pyg_stgcn", *parts)
+    return _home_dir().joinpath("pyg_stgcn", *parts)
+
+
+def _home_dir() -> Path:
+    # PyG takes seconds to import. Where it has not been imported, nobody has named another folder.
+    pyg = sys.modules.get("torch_geometric")
+    if pyg is not None:
+        return Path(pyg.get_home_dir())
+    return Path(os.environ.get("PYG_HOME", "~/.cache/pyg")).expanduser()

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,6 +37,15 @@ def test_version_is_that_of_the_installed_package() -> None:
 def test_public_name_resolves(name: str) -> None:
     assert name in dir(pyg_stgcn)
     assert getattr(pyg_stgcn, name).__doc__
+
+
+@pytest.mark.parametrize("package", ["evaluation", "recognition", "runs", "skeletons"])
+def test_names_that_are_imported_on_first_use_resolve(package: str) -> None:
+    module = import_module(f"pyg_stgcn.{package}")
+    for name in module.__all__:
+        assert getattr(module, name).__module__.startswith("pyg_stgcn.")
+    with pytest.raises(AttributeError, match=f"'pyg_stgcn.{package}' has no attribute 'nothing'"):
+        module.nothing  # noqa: B018
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import bisect
+from typing import TYPE_CHECKING
 
-from pyg_stgcn.datasets.base import SkeletonDataset
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.text import suggestion
+
+if TYPE_CHECKING:
+    from pyg_stgcn.datasets.base import SkeletonDataset
 
 #: Names to compare on each side of where a mistyped one would stand; all would take seconds.
 _NEARBY = 200

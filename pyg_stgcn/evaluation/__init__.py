@@ -1,10 +1,17 @@
 """Evaluation of finished runs: metrics, robustness, fusion, subsets of experts, masks."""
 
-from pyg_stgcn.evaluation.fusion import fuse_runs
-from pyg_stgcn.evaluation.robustness import evaluate_robustness
-from pyg_stgcn.evaluation.run_evaluation import evaluate_run
-from pyg_stgcn.evaluation.run_recognizer import open_engine, open_recognizer
-from pyg_stgcn.evaluation.subsets import evaluate_assembly
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyg_stgcn.lazy import import_on_first_use
+
+if TYPE_CHECKING:
+    from pyg_stgcn.evaluation.fusion import fuse_runs
+    from pyg_stgcn.evaluation.robustness import evaluate_robustness
+    from pyg_stgcn.evaluation.run_evaluation import evaluate_run
+    from pyg_stgcn.evaluation.run_recognizer import open_engine, open_recognizer
+    from pyg_stgcn.evaluation.subsets import evaluate_assembly
 
 __all__ = [
     "evaluate_assembly",
@@ -14,3 +21,16 @@ __all__ = [
     "open_engine",
     "open_recognizer",
 ]
+
+# Models of the engine are opened without torch.
+__getattr__ = import_on_first_use(
+    __name__,
+    {
+        "evaluate_assembly": "pyg_stgcn.evaluation.subsets",
+        "evaluate_robustness": "pyg_stgcn.evaluation.robustness",
+        "evaluate_run": "pyg_stgcn.evaluation.run_evaluation",
+        "fuse_runs": "pyg_stgcn.evaluation.fusion",
+        "open_engine": "pyg_stgcn.evaluation.run_recognizer",
+        "open_recognizer": "pyg_stgcn.evaluation.run_recognizer",
+    },
+)

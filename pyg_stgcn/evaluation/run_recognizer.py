@@ -11,9 +11,7 @@ from pyg_stgcn.engine.engine import MODEL_FILE
 from pyg_stgcn.engine.library import library
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.recognition import Recognizer
-from pyg_stgcn.recognition.engine_file import engine_bytes
 from pyg_stgcn.recognition.engine_models import load_engine
-from pyg_stgcn.runs.folder import Run
 
 _OTHERS = {".onnx": "an ONNX file, for other runtimes", ".pt2": "a PT2 file, for torch.export"}
 _CHECKPOINTS = (".pth", ".pt", ".ckpt", ".tar")
@@ -39,6 +37,9 @@ def open_recognizer(
     """
     path = find_model(Path(path), checkpoint)
     if path.is_dir():
+        # PyTorch is needed for runs, not for files of the engine.
+        from pyg_stgcn.runs import Run
+
         run = Run.open(path, checkpoint)
         model = run.load_model()
         found = Recognizer.from_model(
@@ -66,6 +67,10 @@ def open_engine(path: str | os.PathLike[str], *, checkpoint: str | None = None) 
     path = find_model(Path(path), checkpoint)
     if not path.is_dir():
         return load_engine(path)
+    # PyTorch is needed to compile, and only for this.
+    from pyg_stgcn.recognition import engine_bytes
+    from pyg_stgcn.runs import Run
+
     run = Run.open(path, checkpoint)
     model = run.load_model()
     return Engine.from_bytes(engine_bytes(model, run.classes, run.preprocessing, run.temperature))

@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.poses.person_arrays import NoPersonsError
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
-from pyg_stgcn.transforms.presence import present_in_space, trunk_joints
+from pyg_stgcn.skeletons.trunk import positions_at_origin, trunk_joints
 
 logger = logging.getLogger(__name__)
 
@@ -323,11 +322,9 @@ def _has_negative(points: NDArray[np.float64]) -> bool:
 
 def _find_root(sample: NDArray[Any], skeleton: Skeleton) -> int | None:
     """The joint of the trunk that is at the origin whenever its person is seen."""
-    x = np.nan_to_num(sample.astype(np.float32)).transpose(1, 0, 2)[None]
-    present = present_in_space(torch.from_numpy(x), skeleton)[0].numpy()
-    zero = ~x[0].any(axis=-1)
-    seen = ~zero.all(axis=0)
-    at_origin = (present & zero)[:, seen].all(axis=1)
+    x = np.nan_to_num(sample.astype(np.float32)).transpose(1, 0, 2)
+    seen = x.any(axis=(0, 2))
+    at_origin = np.all(positions_at_origin(x, skeleton)[:, seen], axis=1)
     return next((joint for joint in trunk_joints(skeleton) if at_origin[joint]), None)
 
 

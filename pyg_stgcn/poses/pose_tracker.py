@@ -173,7 +173,10 @@ class PoseTracker:
 
 def _assign(gains: Floats) -> tuple[Rows, Rows]:
     """The pairs of a row and a column whose sum of gains is largest."""
-    # It takes a fifth of a second to import, and is for recordings without numbers only.
+    if gains.size < 2:
+        only = np.arange(gains.size)
+        return only, only
+    # It takes half a second to import, and is for recordings of several persons without numbers.
     from scipy.optimize import linear_sum_assignment
 
     row, column = linear_sum_assignment(gains, maximize=True)

@@ -6,13 +6,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyg_stgcn.datasets import DATASETS, NAMES, SkeletonDataset, SkeletonPickle
+from pyg_stgcn.datasets import NAMES
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.recognition.answers import Piece
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.windows import Windows
+
+if TYPE_CHECKING:
+    from pyg_stgcn.datasets import SkeletonDataset
 
 _PICKLES = (".pkl", ".pickle")
 _ROOT = "data"
@@ -61,6 +64,9 @@ def open_clips(
     Raises:
         InputError: The data are missing or cannot be read.
     """
+    # Datasets are tensors; pose files are read without PyTorch.
+    from pyg_stgcn.datasets import DATASETS, SkeletonPickle
+
     if name in NAMES:
         return DATASETS[name](root or _ROOT, split="all", source=source)
     return SkeletonPickle(

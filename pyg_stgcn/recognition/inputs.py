@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from pyg_stgcn.datasets import NAMES, SkeletonDataset
+from pyg_stgcn.datasets import NAMES
 from pyg_stgcn.datasets.store.lookup import find_clip
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.poses.recording import Recording
@@ -32,6 +32,9 @@ from pyg_stgcn.recognition.pose_files import (
 from pyg_stgcn.recognition.predictor import Recognizer
 from pyg_stgcn.skeletons import Skeleton
 from pyg_stgcn.text import suggestion
+
+if TYPE_CHECKING:
+    from pyg_stgcn.datasets import SkeletonDataset
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pyg_stgcn.lazy import import_on_first_use
 
 if TYPE_CHECKING:
     from pyg_stgcn.runs.folder import Run
@@ -11,11 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "TrainOptions"]
 
-_HOME_OF = {"Run": "pyg_stgcn.runs.folder", "TrainOptions": "pyg_stgcn.runs.options"}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use: the options alone do not need torch."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
+# The options alone do not need torch.
+__getattr__ = import_on_first_use(
+    __name__, {"Run": "pyg_stgcn.runs.folder", "TrainOptions": "pyg_stgcn.runs.options"}
+)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.names import check_partition, hops_of
+from pyg_stgcn.skeletons.trunk import hop_distance
 
 # A weight of zero means that there is no edge. This one is lost in any sum, in single precision
 # too, and a power of two, so that no conversion changes it.
@@ -72,7 +73,7 @@ def partition_graph(
     Raises:
         InputError: If there is no such partition.
     """
-    distance = hop_distance(num_joints, bones)
+    distance = torch.from_numpy(hop_distance(num_joints, bones))
     hops = hops_of(partition)
     check_partition(partition)
     if hops is not None:
@@ -122,17 +123,6 @@ def random_graph(
         num_joints=num_joints,
         num_partitions=num_partitions,
     )
-
-
-def hop_distance(num_joints: int, bones: Sequence[tuple[int, int]]) -> Tensor:
-    """The number of bones between all joints, infinite where no path leads, :math:`(V, V)`."""
-    distance = torch.full((num_joints, num_joints), float("inf"))
-    distance.fill_diagonal_(0)
-    for child, parent in bones:
-        distance[child, parent] = distance[parent, child] = 1
-    for via in range(num_joints):
-        distance = torch.minimum(distance, distance[:, via : via + 1] + distance[via])
-    return distance
 
 
 def _normalize(adjacency: Tensor) -> Tensor:

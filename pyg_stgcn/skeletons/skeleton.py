@@ -9,18 +9,20 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_is_file, write_atomically
 from pyg_stgcn.names import check_skeleton_name, list_skeletons
 from pyg_stgcn.skeletons.difference import describe_difference
-from pyg_stgcn.skeletons.partitions import SkeletonGraph, partition_graph, random_graph
 from pyg_stgcn.skeletons.skeleton_checks import check_length, check_skeleton, shown
 from pyg_stgcn.text import suggestion
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from pyg_stgcn.skeletons.partitions import SkeletonGraph
 
 Pair = tuple[int, int]
 
@@ -88,6 +90,8 @@ class Skeleton:
 
     def edge_index(self) -> Tensor:
         """The bones in both directions, shape :math:`(2, 2 B)`: parent to child, then back."""
+        import torch
+
         child, parent = torch.tensor(self.bones, dtype=torch.long).view(-1, 2).t()
         return torch.stack([torch.cat([parent, child]), torch.cat([child, parent])])
 
@@ -123,6 +127,9 @@ class Skeleton:
         Raises:
             InputError: If there is no such partition.
         """
+        # Graphs are tensors. All else of a skeleton is used without torch, beside the engine.
+        from pyg_stgcn.skeletons.partitions import partition_graph, random_graph
+
         if partition == "random":
             return random_graph(self.num_joints, num_partitions, generator)
         return partition_graph(partition, self.num_joints, self.bones, self.center)

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -277,3 +279,31 @@ def test_the_end_by_a_signal_or_without_a_reader(
     lines.close()
     assert [row["event"] for row in rows] == (["start"] if closed else ["start", "end"])
     assert code == (128 + signal.SIGPIPE if closed else 0)
+
+
+_WITHOUT_TORCH = """
+import sys
+sys.modules.update(torch=None, torch_geometric=None)  # Importing them fails.
+from pyg_stgcn.cli import main
+for words in {commands}:
+    main(words, standalone_mode=False)
+"""
+
+
+def test_pytorch_is_not_needed(model: Path, tmp_path: Path) -> None:
+    """From poses to answers: in lines, in a file, and as clips."""
+    lines, array = tmp_path / "poses.jsonl", tmp_path / "poses.npy"
+    lines.write_text(sides((LEFT, 60), (RIGHT, 60)))
+    np.save(array, np.repeat([pose(LEFT), pose(RIGHT)], 60, axis=0)[None])
+    commands = [["watch", str(model), *WORDS, "--source", str(file)] for file in (lines, array)]
+    commands.append(["predict", str(model), str(array), "--image-size", "100x100", "--json"])
+    expected = [CliRunner().invoke(main, words).stdout for words in commands]
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TORCH.format(commands=commands)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "".join(expected)
+    assert all('"right"' in text for text in expected)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_stgcn.skeletons import get_skeleton
+from pyg_stgcn.skeletons.trunk import trunk_joints
 from pyg_stgcn.transforms import (
     GaussianNoise,
     Interpolate,
@@ -27,7 +28,7 @@ from pyg_stgcn.transforms import (
     UniformSample,
 )
 from pyg_stgcn.transforms.clip_tensor import present_joints
-from pyg_stgcn.transforms.presence import present_in_plane, present_in_space, trunk_joints
+from pyg_stgcn.transforms.presence import present_in_plane, present_in_space
 
 NTU, KINECT, COCO = get_skeleton("ntu25"), get_skeleton("kinect20"), get_skeleton("coco17")
 #: Where somebody stands in front of a camera, in metres.
