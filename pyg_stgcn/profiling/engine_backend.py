@@ -64,7 +64,7 @@ def make_library_runner(model: Backbone | Assembly, keep_memory: bool = True) ->
 
 
 def _metadata(program: Program, frames: int) -> Metadata:
-    """What a file must have besides the program, for clips that are prepared already."""
+    """The other entries of a file, for clips that are prepared already."""
     joints, channels = program.num_joints, program.in_channels
     planar = channels % 3 != 0
     settings: dict[str, Any] = {
