@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pyg_stgcn.checked import brief, shown
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.ranges import Range
+from pyg_stgcn.ranges import Range, whole
 
 Floats = NDArray[np.float32]
+
+#: Clips of prepared input: far more than anybody gives at once.
+_CLIPS = whole(0, 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -36,21 +39,33 @@ class Sizes:
     is_planar: bool
 
 
+def as_array(values: Any, name: str) -> NDArray[Any]:
+    """What a caller gives as an array, as one.
+
+    Raises:
+        InputError: It is none.
+    """
+    try:
+        return np.asarray(values)
+    # Objects that make an array of themselves may raise anything, such as tensors with a gradient.
+    except Exception as error:
+        raise InputError(f"{name}: no array ({brief(error)}); make it one") from None
+
+
 def as_floats(values: ArrayLike, name: str) -> Floats:
     """Numbers as float32, in C order; copied only where they are not.
 
     Raises:
         InputError: They are no array of numbers.
     """
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise InputError(f"{name}: no array ({error}); make it one") from None
+    array = as_array(values, name)
     if array.dtype.kind not in "fiu":
         raise InputError(f"{name}: type {array.dtype} is not a number; give float32")
     with np.errstate(over="ignore"):  # The library refuses infinite joints, with their place.
         # Not ascontiguousarray, which makes one dimension of none.
-        return np.asarray(array, np.float32, order="C")
+        floats = np.asarray(array, np.float32, order="C")
+    # Parts of packed records may begin at any byte.
+    return floats if floats.flags.aligned else floats.copy()
 
 
 def as_poses(poses: ArrayLike, name: str, axes: str, sizes: Sizes) -> Floats:
@@ -88,16 +103,15 @@ def check_image_size(image_size: tuple[float, float] | None, planar: bool) -> tu
             raise InputError("image_size: the model reads 3-D joints; leave it out")
         return 0.0, 0.0
     try:
-        height, width = map(float, image_size)  # type: ignore[arg-type]
-        fits = 0 < height < math.inf and 0 < width < math.inf
-    except (TypeError, ValueError):
-        fits = False
-    if not fits:
+        size = as_floats(image_size, "image_size")  # type: ignore[arg-type]
+    except InputError:
+        size = np.zeros(0, np.float32)
+    if size.shape != (2,) or not (size > 0).all() or not np.isfinite(size).all():
         raise InputError(
-            f"image_size: {image_size}, but the model reads 2-D joints in pixels; give "
+            f"image_size: {shown(image_size)}, but the model reads 2-D joints in pixels; give "
             "image_size=(height, width)"
         )
-    return height, width
+    return float(size[0]), float(size[1])
 
 
 def check_whole(value: Any, name: str, allowed: Range) -> int:
@@ -107,7 +121,7 @@ def check_whole(value: Any, name: str, allowed: Range) -> int:
         InputError: It is none.
     """
     if value not in allowed:
-        raise InputError(f"{name}: {value!r} is not one of {allowed}")
+        raise InputError(f"{name}: {shown(value)} is not one of {allowed}")
     return int(value)
 
 
@@ -141,14 +155,19 @@ def check_batch(
     Raises:
         InputError: The clips do not ascend from 0, or persons are divided.
     """
-    clips = np.zeros(rows, np.int64) if batch is None else np.asarray(batch)
+    clips = np.zeros(rows, np.int64) if batch is None else as_array(batch, "batch")
     if clips.shape != (rows,) or clips.dtype.kind not in "iu":
         raise InputError(
             f"batch: shape {clips.shape} and type {clips.dtype}, not a whole number for each of "
             f"the {rows} rows"
         )
+    # Before they lose their type: large numbers without a sign would become others.
+    if rows and (largest := int(clips.max())) not in _CLIPS:
+        raise InputError(f"batch: clip {largest} is not one of {_CLIPS}")
     clips = np.asarray(clips, np.int64, order="C")
-    count = int(clips[-1]) + 1 if num_clips is None and rows else int(num_clips or 0)
+    if num_clips is None:
+        num_clips = int(clips[-1]) + 1 if rows else 0
+    count = check_whole(num_clips, "num_clips", _CLIPS)
     steps = np.diff(clips, prepend=0)
     within = steps.reshape(-1, num_joints)[:, 1:]
     if (steps < 0).any() or within.any() or (rows and clips[-1] >= count):

@@ -50,11 +50,16 @@ def load(path: str | os.PathLike[str], threads: int = 1) -> Engine:
         >>> engine.predict(poses)  # [persons, frames, joints, channels]
         ('wave', 0.97)
     """
-    path = Path(path)
-    if path.is_dir() and (path / MODEL_FILE).exists():
-        path /= MODEL_FILE
-    check_is_file(path)
     try:
+        path = Path(os.fsdecode(path))
+    except TypeError:
+        raise InputError(
+            f"path: {type(path).__name__} is no name of a file; give a text or a Path"
+        ) from None
+    try:
+        if path.is_dir() and (path / MODEL_FILE).exists():
+            path /= MODEL_FILE
+        check_is_file(path)
         path.open("rb").close()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -107,7 +112,14 @@ class Engine:
         Raises:
             InputError: If it is damaged or of another version, or the library is missing.
         """
-        return _open("open_bytes", threads, "content", bytes(content), len(content))
+        try:
+            whole = bytes(memoryview(content))
+        except (TypeError, ValueError):
+            raise InputError(
+                f"content: {type(content).__name__} is not bytes; give the content of a file, or "
+                "its path to pyg_stgcn.engine.load"
+            ) from None
+        return _open("open_bytes", threads, "content", whole, len(whole))
 
     @property
     def skeleton(self) -> dict[str, Any]:
