@@ -20,6 +20,7 @@ from pyg_stgcn.datasets.readers.ntu_persons import all_bodies
 from pyg_stgcn.recognition.input_section import input_section, input_statistics
 from pyg_stgcn.recognition.prepare import STREAMS, ClipError, prepare, sample_frames
 from pyg_stgcn.skeletons import get_skeleton, list_skeletons
+from pyg_stgcn.skeletons.trunk import trunk_joints
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -222,28 +223,53 @@ def test_genuine_clips(library: ctypes.CDLL) -> None:
             check_equal(library, about_of(name, **options), clip, 2, image)
 
 
-@pytest.mark.parametrize("planar", [False, True])
-def test_a_stream_has_the_input_of_a_clip(library: ctypes.CDLL, planar: bool) -> None:
-    """With a first frame that shows all joints, and without a scale, nothing needs the future."""
+def check_stream(library: ctypes.CDLL, name: str, x: Array, options: dict[str, Any]) -> None:
+    """The input of a stream is that of the clip."""
+    x = x.astype(np.float32)
+    shown = len(x) if options["has_score"] else int(x.any((1, 2)).sum())
+    fixed = {"clip_frames": shown, "scale": False, "num_persons": None}
+    about, image = about_of(name, **{**options, **fixed}), IMAGE if options["has_score"] else None
+    expected, _ = prepare(x, about, image_size=image)
+    parts = Parts(library, about, image)
+    made = parts.stream(x)
+    parts.close()
+    np.testing.assert_allclose(made.transpose(1, 0, 2), expected, rtol=1e-6, atol=1e-6)
+
+
+def random_walk(rng: np.random.Generator, joints: int) -> Array:
+    frames = int(rng.integers(1, 20))
+    return rng.normal(size=(frames, joints, 3)).cumsum(0) * 0.1 + rng.normal(size=(joints, 3))
+
+
+def test_a_stream_in_the_plane_has_the_input_of_a_clip(library: ctypes.CDLL) -> None:
     rng = np.random.default_rng(3)
-    image = IMAGE if planar else None
     for name in 6 * list_skeletons():
-        joints, frames = get_skeleton(name).num_joints, int(rng.integers(1, 20))
-        x = rng.normal(size=(frames, joints, 3)).cumsum(0) * 0.1 + rng.normal(size=(joints, 3))
-        x[..., 2] = rng.choice([0.005, 1], size=x.shape[:2]) if planar else x[..., 2] + 4
-        x[..., :2] = x[..., :2] * 100 + 400 if planar else x[..., :2]
-        x[1:][rng.random((frames - 1, joints)) < 0.2] = 0
-        x[1:][rng.random(frames - 1) < 0.2] = 0
-        x = x.astype(np.float32)
-        shown = frames if planar else int(x.any((1, 2)).sum())
-        options = {**random_options(rng, planar), "clip_frames": shown, "scale": False}
-        about = about_of(name, **options)
-        about["preprocessing"]["num_persons"] = None
-        expected, _ = prepare(x, about, image_size=image)
-        parts = Parts(library, about, image)
-        made = parts.stream(x)
-        parts.close()
-        np.testing.assert_allclose(made.transpose(1, 0, 2), expected, rtol=1e-6, atol=1e-6)
+        x = random_walk(rng, get_skeleton(name).num_joints)
+        x[..., :2] = x[..., :2] * 100 + 400
+        x[..., 2] = rng.choice([0.005, 1], size=x.shape[:2])
+        x[1:][rng.random(x[1:].shape[:2]) < 0.2] = 0
+        x[1:][rng.random(len(x) - 1) < 0.2] = 0
+        check_stream(library, name, x, random_options(rng, True))
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_stream_in_space_has_the_input_of_a_clip(library: ctypes.CDLL, relative: bool) -> None:
+    """What docs/reference/engine.md asks for: the first frame shows trunk and shoulders, and the
+    origin is far from the person, or one joint of the trunk in all frames.
+    """
+    rng = np.random.default_rng(6)
+    for name in 8 * list_skeletons():
+        skeleton = get_skeleton(name)
+        x, trunk = random_walk(rng, skeleton.num_joints), trunk_joints(skeleton)
+        lost = rng.random(x.shape[:2]) < (0.1 if relative else rng.choice([0.2, 0.7]))
+        lost[0, [*trunk, *(skeleton.shoulders or ())]] = False
+        lost[1:][rng.random(len(x) - 1) < 0.2] = True
+        if relative:
+            x -= x[:, [rng.choice(trunk)]]
+        else:
+            x[..., 2] += 12
+        x[lost] = 0
+        check_stream(library, name, x, random_options(rng, False))
 
 
 def test_a_stream_relative_to_its_root_keeps_the_root(library: ctypes.CDLL) -> None:
