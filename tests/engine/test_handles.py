@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pyg_stgcn.engine import Engine
+from pyg_stgcn.engine.library import library
 from pyg_stgcn.errors import InputError
 from tests.engine.small_engines import CLASSES, poses, prepared
 
@@ -117,3 +122,31 @@ def test_one_stream_in_several_threads(engines: dict[str, Engine]) -> None:
         stream.push(np.repeat(frame, 40, axis=0))
         expected = stream.finish()
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def endless(built: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Threads that push frames, and count what is allocated."""
+    compiler = shutil.which("g++")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("needs g++ and Linux")
+    program = tmp_path_factory.mktemp("endless") / "endless"
+    source, found = Path(__file__).with_name("endless.cpp"), library().path
+    include = Path(sys.modules["pyg_stgcn.engine"].__path__[0]) / "include"
+    words = ["-std=c++17", "-O0", "-pthread", f"-I{include}", source, found]
+    words += [f"-Wl,-rpath,{found.parent}", "-o", program]
+    subprocess.run([compiler, *map(str, words)], check=True)
+    return program
+
+
+@pytest.mark.parametrize("name", ["space", "plane", "sliding"])
+def test_streams_and_clips_allocate_nothing(
+    contents: dict[str, bytes], endless: Path, tmp_path: Path, name: str
+) -> None:
+    """By hand the harness runs longer, and with sanitizers in all sources."""
+    path = tmp_path / "model.stgcn"
+    path.write_bytes(contents[name])
+    call = [str(endless), "3000", "3", str(path)]
+    found = subprocess.run(call, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr + found.stdout
+    assert found.stdout.startswith("0 allocations")
