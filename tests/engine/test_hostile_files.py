@@ -88,6 +88,34 @@ def test_more_padding_than_taps(genuine: tuple[Program, dict[str, Any]]) -> None
             assert stream.push_prepared(np.ones((8, 25, 3), np.float32)) is not None
 
 
+@pytest.mark.parametrize("stride", [1, 2, 7])
+def test_parts_of_a_slot_with_different_delays(
+    genuine: tuple[Program, dict[str, Any]], stride: int
+) -> None:
+    """The part that is ahead drops no frame, and is not dropped itself, before the other is there;
+    nor where nobody reads them.
+    """
+    half = 32
+    slots = [FeatureSlot(3), FeatureSlot(3, half), FeatureSlot(6), FeatureSlot(6), FeatureSlot(6)]
+    copy, both = identity(3, **{"in": 0, "out": 1}), []
+    for out in (2, 3):
+        both += [
+            identity(3, **{"in": 1, "out": out}),
+            identity(3, **{"in": 1, "out": out}, channel=3, padding=half, span=2 * half + 1),
+        ]
+    last = identity(6, **{"in": 3, "out": 4}, stride=stride)
+    x = np.random.default_rng(stride).random((200, 25, 3)).astype(np.float32)
+    network = with_network(genuine, slots, [copy, *both, last])
+    with Engine.from_bytes(network) as engine, engine.stream(window=1) as stream:
+        assert engine.is_continual and stream.delay == half
+        for t, frame in enumerate(x):
+            due = t >= half and (t - half) % stride == 0
+            assert (stream.push_prepared(frame) is not None) == due
+            if due:
+                expected = np.tile(x[t - half].mean(0), 2)
+                np.testing.assert_allclose(stream.features(), expected, rtol=1e-5)
+
+
 def test_scratch_memory_is_limited(genuine: tuple[Program, dict[str, Any]]) -> None:
     """Half a million relations would need gigabytes, in a file of few megabytes."""
     relations, square = 1 << 19, 25 * 32

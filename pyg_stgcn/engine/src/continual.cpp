@@ -101,7 +101,8 @@ void Continual::place_queues() {
     const auto kept = [&](int64_t delay, int64_t padding) {
       return (burst - 1 + delay - queue.earliest) / queue.stride + 2 + padding;
     };
-    int64_t frames = &queue == &result ? kept(queue.delay, 0) : 1;
+    // The fastest writer of a queue is ahead of the slowest one.
+    int64_t frames = kept(queue.delay, 0);
     for (int32_t n : queue.readers) {
       const Step& step = steps_[size_t(n)];
       const int64_t delay = queues_[size_t(step.op->out)].delay;
@@ -228,8 +229,9 @@ bool Continual::take_features() {
   return any;
 }
 
+// The oldest frame that somebody still reads or writes.
 int64_t Continual::oldest_needed(const Queue& queue) const {
-  int64_t oldest = newest(queue);
+  int64_t oldest = queue.end + queue.zeros;
   if (&queue == &queues_[size_t(network_.result)]) oldest = std::min(oldest, taken_);
   for (int32_t n : queue.readers) {
     const Step& step = steps_[size_t(n)];
