@@ -80,6 +80,7 @@ extern "C" void parts_fill(Handle* handle, int64_t person, int64_t view, float* 
 
 extern "C" int parts_push(Handle* handle, const float* joints, int channels, float* x, char* message,
                           size_t size) {
+  if (!handle->stream->check(joints, 1, channels, message, size)) return -1;
   return handle->stream->push(joints, channels, x, message, size);
 }
 

@@ -238,5 +238,7 @@ def test_errors_name_the_value(model: Backbone, engine: Engine) -> None:
         diverged.head.linear.bias.fill_(torch.nan)
     with pytest.raises(InputError, match="training has diverged"):
         engine_of(diverged).classify(raw(diverged, 1, 9, 3))
+    with pytest.raises(InputError, match="coordinates are too large"):
+        engine.classify(raw(model, 1, 9, 3) * 1e38)
     with pytest.raises(InputError, match=r"too large|not finite"):
         engine.classify_features(np.full(engine.features(x).shape[1], np.inf))

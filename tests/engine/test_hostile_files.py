@@ -88,6 +88,23 @@ def test_more_padding_than_taps(genuine: tuple[Program, dict[str, Any]]) -> None
             assert stream.push_prepared(np.ones((8, 25, 3), np.float32)) is not None
 
 
+def test_frames_that_are_too_few_have_no_features(genuine: tuple[Program, dict[str, Any]]) -> None:
+    """Of a network that sees whole clips, and loses two frames at both ends."""
+    slots = [FeatureSlot(3), FeatureSlot(3, 1), FeatureSlot(3)]
+    valid = identity(3, **{"in": 0, "out": 1}, span=5)
+    whole = identity(3, **{"in": 1, "out": 2}, padding=1)
+    with Engine.from_bytes(with_network(genuine, slots, [valid, whole])) as engine:
+        assert not engine.is_continual
+        x = np.ones((8, 25, 3), np.float32)
+        with engine.stream() as stream:
+            assert stream.push_prepared(x[:4]) is None
+            with pytest.raises(InputError, match="4 frames are too few"):
+                stream.finish()
+            assert stream.features() is None
+            stream.reset()
+            assert stream.push_prepared(x) is not None and stream.features() is not None
+
+
 @pytest.mark.parametrize("stride", [1, 2, 7])
 def test_parts_of_a_slot_with_different_delays(
     genuine: tuple[Program, dict[str, Any]], stride: int

@@ -332,6 +332,21 @@ def test_other_units_are_refused(library: ctypes.CDLL, factor: float) -> None:
     parts.close()
 
 
+def test_a_stream_in_other_units_stays_refused(library: ctypes.CDLL) -> None:
+    """Not only in the frames of a clip: an answer after them would be as wrong."""
+    about = about_of("ntu25", align_spine=False)
+    about["statistics"] = {"mean": np.zeros((25, 3)).tolist(), "std": np.ones((25, 3)).tolist()}
+    frames = np.random.default_rng(6).normal(size=(40, 25, 3)).astype(np.float32) * 1000
+    parts, refused = Parts(library, about), []
+    for t, frame in enumerate(frames):
+        try:
+            parts.result("parts_push", address(frame), 3, address(frame.copy()))
+        except ClipError:
+            refused.append(t)
+    assert refused == list(range(7, 40))
+    parts.close()
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -271,6 +271,24 @@ def test_frames_that_cannot_be_read_change_nothing() -> None:
             np.testing.assert_equal(stream.push_prepared(frame), other.push_prepared(frame))
 
 
+@pytest.mark.parametrize("name", ["stgcn", "aagcn"])
+def test_raw_frames_that_cannot_be_read_change_nothing(name: str) -> None:
+    """Neither those before them in the same call, nor a number of frames below zero."""
+    model = make(name, "ntu25")
+    x = frames_of(40, model)
+    wrong = x[:3].copy()
+    wrong[2, 4, 1] = np.inf
+    with engine_of(model) as engine:
+        stream, other = engine.stream(window=8), engine.stream(window=8)
+        for t, frame in enumerate(x):
+            with pytest.raises(InputError, match=f"frame {t + 2}, joint 4"):
+                stream.push(wrong)
+            with pytest.raises(InputError, match="frames: -1 is less than 0"):
+                push, result = stream._library.stream_push, np.zeros(len(CLASSES), np.float32)
+                stream._handle.call(push, x.ctypes.data, -1, 3, result.ctypes.data)
+            np.testing.assert_equal(stream.push(frame), other.push(frame))
+
+
 @pytest.mark.parametrize("name", ["aagcn", "ctrgcn", "dgstgcn"])
 def test_networks_of_whole_clips_classify_windows(name: str) -> None:
     model = make(name, "ntu25")

@@ -87,12 +87,6 @@ bool add_views(stgcn_model* model, int views) {
   return true;
 }
 
-int not_a_number(stgcn_model* model) {
-  return model->fail(
-      "the model gives probabilities that are not numbers; its training has diverged, train it "
-      "again with a lower learning rate");
-}
-
 void take_probabilities(stgcn_model* model, double factor, float* probabilities) {
   for (const double value : model->probabilities) *probabilities++ = float(value * factor);
 }
@@ -151,7 +145,7 @@ int stgcn_classify(stgcn_model* model, const float* joints, int64_t persons, int
   std::fill(model->probabilities.begin(), model->probabilities.end(), 0.0);
   if (model->preparation.seen() > 0) {
     if (!model->set_frames(model->program.input.frames)) return STGCN_ERROR;
-    if (!add_views(model, views)) return not_a_number(model);
+    if (!add_views(model, views)) return model->fail("%s", stgcn::kNotFinite);
   }
   take_probabilities(model, 1.0 / views, probabilities);
   return int(model->preparation.seen());

@@ -22,8 +22,8 @@ struct CausalPreparation::State {
   State(const Program& program, float height, float width);
 
   void reset();
-  bool check(const RawClip& frame, char* message, size_t size);
-  bool find_present(const RawClip& frame, uint8_t* present);
+  bool check(const RawClip& clip, char* message, size_t size);
+  bool find_present(const float* frame, int channels, uint8_t* present);
   bool at_origin(const float* frame, int channels, const uint8_t* present, size_t number) const;
   void find_trunk(const float* frame, int channels, uint8_t* present);
   void place(const float* frame, int channels, const uint8_t* present);
@@ -43,6 +43,7 @@ struct CausalPreparation::State {
   int64_t frames = 0;  // raw ones
   int64_t made = 0;    // of the input
   bool waits = false;
+  bool fits = true;  // the units so far
   bool any_score = false;
   float largest = 0;
   // The joint of the trunk at the origin, as its number in the list, or -1; how far from the origin
@@ -74,21 +75,23 @@ void CausalPreparation::State::reset() {
   waits = any_score = false;
   largest = 0;
   trunk = -1;
+  fits = true;
   std::fill(distance.begin(), distance.end(), -1.0);
   has_origin = has_axis[0] = has_axis[1] = has_size = false;
   placing = Placing();
   units.clear();
 }
 
-bool CausalPreparation::State::check(const RawClip& frame, char* message, size_t size) {
+bool CausalPreparation::State::check(const RawClip& clip, char* message, size_t size) {
   if (!check_image_size(input, height, width, message, size) ||
-      !check_channels(input, frame.channels, message, size) ||
-      !check_finite(program, frame, frames, message, size))
+      !check_channels(input, clip.channels, message, size) ||
+      !check_finite(program, clip, frames, message, size))
     return false;
-  if (!input.planar || largest > 1.5f) return true;
+  if (!input.planar) return true;
   float most = largest;
-  for (int64_t v = 0; v < program.joints; ++v)
-    for (int a = 0; a < 2; ++a) most = std::max(most, fabsf(frame.joints[v * frame.channels + a]));
+  const float* joint = clip.joints;
+  for (int64_t i = 0; i < clip.frames * program.joints; ++i, joint += clip.channels)
+    most = std::max({most, fabsf(joint[0]), fabsf(joint[1])});
   if (!check_pixels(most, height, width, message, size)) return false;
   largest = most;
   return true;
@@ -118,22 +121,21 @@ void CausalPreparation::State::find_trunk(const float* frame, int channels, uint
 }
 
 // Whether the frame shows anybody.
-bool CausalPreparation::State::find_present(const RawClip& frame, uint8_t* present) {
-  const float* joint = frame.joints;
+bool CausalPreparation::State::find_present(const float* frame, int channels, uint8_t* present) {
+  const float* joint = frame;
   bool any = false;
-  for (int64_t v = 0; v < program.joints; ++v, joint += frame.channels) {
-    any_score |= input.planar && score_in_plane(joint, frame.channels) > 0;
-    present[v] = input.planar ? is_nonzero_in_plane(joint)
-                              : is_nonzero_in_space(joint, frame.channels);
+  for (int64_t v = 0; v < program.joints; ++v, joint += channels) {
+    any_score |= input.planar && score_in_plane(joint, channels) > 0;
+    present[v] = input.planar ? is_nonzero_in_plane(joint) : is_nonzero_in_space(joint, channels);
     any |= present[v] != 0;
   }
   if (!input.planar) {
-    if (any) find_trunk(frame.joints, frame.channels, present);
+    if (any) find_trunk(frame, channels, present);
     return any;
   }
-  joint = frame.joints;
-  for (int64_t v = 0; v < program.joints; ++v, joint += frame.channels)
-    present[v] = present[v] && (!any_score || score_in_plane(joint, frame.channels) > 0);
+  joint = frame;
+  for (int64_t v = 0; v < program.joints; ++v, joint += channels)
+    present[v] = present[v] && (!any_score || score_in_plane(joint, channels) > 0);
   return any;
 }
 
@@ -185,9 +187,10 @@ void CausalPreparation::State::measure(const float* frame, int channels, const u
 bool CausalPreparation::State::write(Pose now, Pose next, float* x, char* message, size_t size) {
   write_streams(input, program.joints, now, next, x, program.channels);
   ++made;
-  if (!units.is_known() || made > std::max(input.frames, kFramesOfUnits)) return true;
+  if (!units.is_known() || (fits && made > std::max(input.frames, kFramesOfUnits))) return true;
   units.add(x, now.shown);
-  return made < kFramesOfUnits || units.check(message, size);
+  fits = made < kFramesOfUnits || units.check(message, size);
+  return fits;
 }
 
 CausalPreparation::CausalPreparation(const Program& program, float height, float width)
@@ -197,19 +200,19 @@ CausalPreparation::~CausalPreparation() = default;
 
 void CausalPreparation::reset() { state_->reset(); }
 
+bool CausalPreparation::check(const float* joints, int64_t frames, int channels, char* message,
+                              size_t size) {
+  return state_->check({joints, 1, frames, channels, 0, 0}, message, size);
+}
+
 int CausalPreparation::push(const float* joints, int channels, float* x, char* message,
                             size_t size) {
   State& s = *state_;
-  RawClip frame;
-  frame.joints = joints;
-  frame.persons = frame.frames = 1;
-  frame.channels = channels;
-  if (!s.check(frame, message, size)) return -1;
   ++s.frames;
   // The newer frame is the second one.
   float* now = s.joints[1].data();
   uint8_t* shown = s.shown[1].data();
-  const bool any = s.find_present(frame, shown);
+  const bool any = s.find_present(joints, channels, shown);
   if (s.input.planar) {
     normalize_in_plane(s.input, s.program.joints, channels, s.height, s.width, joints, shown, now);
   } else {

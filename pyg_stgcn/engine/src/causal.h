@@ -23,9 +23,12 @@ class CausalPreparation {
 
   // Begins again, for another person.
   void reset();
-  // Adds a raw frame [joints, channels]. Returns 1 if a frame of the input came up, which it writes
-  // to x [joints, program.channels], and 0 if none did. Returns -1, and the reason in `message`, for
-  // a frame that the model cannot read.
+  // Checks raw frames [frames, joints, channels] that follow, before any of them is added. Returns
+  // false, and the reason in `message`, for those that the model cannot read.
+  bool check(const float* joints, int64_t frames, int channels, char* message, size_t size);
+  // Adds a raw frame [joints, channels] that has been checked. Returns 1 if a frame of the input came
+  // up, which it writes to x [joints, program.channels], and 0 if none did. Returns -1, and the reason
+  // in `message`, while the poses are in other units than those of the training.
   int push(const float* joints, int channels, float* x, char* message, size_t size);
   // Ends the sequence. Returns 1 and writes the last frame if motion waits for a following one,
   // else 0; -1 as above.

@@ -105,6 +105,7 @@ int64_t ExactStream::push(const float* joints, int64_t frames, int channels, Mes
   const int64_t size = program_.joints * program_.channels;
   int64_t answers = 0;
   prepared_ = false;
+  if (!preparation_.check(joints, frames, channels, message.text, message.size)) return -1;
   for (int64_t t = 0; t < frames; ++t) {
     const int made = preparation_.push(joints + t * program_.joints * channels, channels,
                                        collected_.data() + waiting_ * size, message.text,

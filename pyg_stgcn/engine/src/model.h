@@ -32,6 +32,11 @@ auto guarded(char* message, size_t size, const Work& work) -> decltype(work()) {
   return nullptr;
 }
 
+// The weights themselves are finite: a file with others is not opened.
+constexpr char kNotFinite[] =
+    "the features are not finite: the coordinates are too large, or the training has diverged; give "
+    "coordinates in the units of the training, or train again with a lower learning rate";
+
 class Classifier {
  public:
   // The program must outlive this.

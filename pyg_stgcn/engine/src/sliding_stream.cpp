@@ -37,8 +37,8 @@ class SlidingStream : public Stream {
   void append(const float* frames, int64_t count);
   int64_t held() const { return std::min(seen_, options_.window); }
   int64_t answer(Message message);
-  bool answer_raw(int64_t frames, Message message);
-  bool answer_prepared(int64_t frames, Message message);
+  int64_t answer_raw(int64_t frames, Message message);
+  int64_t answer_prepared(int64_t frames, Message message);
   bool run(const Person& person, float factor, Message message);
 
   const Program& program_;
@@ -54,8 +54,8 @@ class SlidingStream : public Stream {
   int64_t seen_ = 0, answered_ = 0;  // frames: all, and those before the last answer
   int channels_ = 0;            // of a joint in the window; 0 before the first frame
   bool prepared_ = false;
-  std::vector<float> features_, next_;
-  bool any_ = false;
+  std::vector<float> features_;
+  bool any_ = false;            // whether they are those of an answer
 };
 
 SlidingStream::SlidingStream(const Program& program, const pyg_stgcn::Kernels* kernels,
@@ -65,8 +65,7 @@ SlidingStream::SlidingStream(const Program& program, const pyg_stgcn::Kernels* k
       machine_{kernels, &team_},
       preparation_(program),
       input_(size_t(program.joints * program.input.frames * program.channels)),
-      features_(size_t(program.features)),
-      next_(size_t(program.features)) {
+      features_(size_t(program.features)) {
   int64_t floats = 0;
   for (const Network& network : program.networks) {
     networks_.emplace_back(program, network);
@@ -123,20 +122,15 @@ int64_t SlidingStream::add(const float* frames, int64_t count, Message message) 
     return number < first ? 0 : (number - first) / hop + 1;
   };
   const int64_t due = answers(total) - answers(seen_);
-  int64_t before = 0;
-  if (due > 0) {
-    before = first + (answers(total) - 1) * hop - seen_;
-    append(frames, before);
-    if (const int64_t found = answer(message); found <= 0) {
-      append(frames + before * program_.joints * channels_, count - before);
-      return found;
-    }
-  }
+  const int64_t before = due > 0 ? first + (answers(total) - 1) * hop - seen_ : 0;
+  append(frames, before);
+  const int64_t found = due > 0 ? answer(message) : 0;
   append(frames + before * program_.joints * channels_, count - before);
-  return due;
+  return found > 0 ? due : found;
 }
 
 void SlidingStream::append(const float* frames, int64_t count) {
+  if (count == 0) return;
   const int64_t size = program_.joints * channels_;
   seen_ += count;
   // Only those in the window stay.
@@ -154,36 +148,33 @@ void SlidingStream::append(const float* frames, int64_t count) {
   end_ += count;
 }
 
-// Returns 1, 0 if the window shows nobody, or -1.
+// Returns the number of persons that the window shows, or -1.
 int64_t SlidingStream::answer(Message message) {
   answered_ = seen_;
-  any_ = false;
-  std::fill(next_.begin(), next_.end(), 0.0f);
-  const bool fits = prepared_ ? answer_prepared(held(), message) : answer_raw(held(), message);
-  if (!fits) return -1;
-  features_.swap(next_);
-  return any_;
+  std::fill(features_.begin(), features_.end(), 0.0f);
+  const int64_t persons =
+      prepared_ ? answer_prepared(held(), message) : answer_raw(held(), message);
+  any_ = persons > 0;
+  return persons;
 }
 
-bool SlidingStream::answer_raw(int64_t frames, Message message) {
+int64_t SlidingStream::answer_raw(int64_t frames, Message message) {
   const float* first = window_.data() + (end_ - frames) * program_.joints * channels_;
   const RawClip clip = {first, 1, frames, channels_, options_.height, options_.width};
-  if (!preparation_.open(clip, 1, message.text, message.size)) return false;
+  if (!preparation_.open(clip, 1, message.text, message.size)) return -1;
   const int64_t persons = preparation_.persons(), length = program_.input.frames;
-  any_ = persons > 0;
   for (int64_t p = 0; p < persons; ++p) {
     preparation_.fill(p, 0, input_.data(), length * program_.channels, program_.channels);
     const Person person = {input_.data(), length * program_.channels, program_.channels, length, p};
-    if (!run(person, 1 / float(persons), message)) return false;
+    if (!run(person, 1 / float(persons), message)) return -1;
   }
-  return true;
+  return persons;
 }
 
-bool SlidingStream::answer_prepared(int64_t frames, Message message) {
+int64_t SlidingStream::answer_prepared(int64_t frames, Message message) {
   const int64_t size = program_.joints * program_.channels;
-  any_ = true;
-  return run({window_.data() + (end_ - frames) * size, program_.channels, size, frames, 0}, 1,
-             message);
+  const float* first = window_.data() + (end_ - frames) * size;
+  return run({first, program_.channels, size, frames, 0}, 1, message) ? 1 : -1;
 }
 
 bool SlidingStream::run(const Person& person, float factor, Message message) {
@@ -192,13 +183,15 @@ bool SlidingStream::run(const Person& person, float factor, Message message) {
       return reject(message.text, message.size, "%lld frames are too few for the layers of the model",
                     static_cast<long long>(person.frames));
     networks_[n].run(machine_, person, memory_.get(), factor * program_.factors.data[n],
-                     next_.data());
+                     features_.data());
   }
   return true;
 }
 
 int64_t SlidingStream::finish(Message message) {
-  return seen_ > answered_ ? answer(message) : 0;
+  if (seen_ == answered_) return 0;
+  const int64_t persons = answer(message);
+  return persons > 0 ? 1 : persons;
 }
 
 bool SlidingStream::features(float* features) const {

@@ -36,18 +36,22 @@ struct stgcn_stream {
     stream->features(features.data());
     std::fill(sums.begin(), sums.end(), 0.0);
     if (!classifier.add_probabilities(features.data(), sums.data())) {
-      snprintf(message, sizeof message,
-               "the features of the last frames are not finite: their coordinates are too large");
+      snprintf(message, sizeof message, "%s", stgcn::kNotFinite);
       return false;
     }
     for (size_t c = 0; c < sums.size(); ++c) probabilities[c] = float(sums[c]);
     return true;
   }
 
-  // Frames that follow `now`; returns false, with a message, after the end, and for raw frames
-  // between prepared ones.
+  // Whether frames of this kind may follow; if not, there is a message: after the end, and for raw
+  // frames between prepared ones.
   enum class Kind : uint8_t { none, raw, prepared, ended };
-  bool begin(Kind now) {
+  bool begin(Kind now, int64_t frames) {
+    if (frames < 0) {
+      snprintf(message, sizeof message, "frames: %lld is less than 0",
+               static_cast<long long>(frames));
+      return false;
+    }
     if (kind == Kind::none) kind = now;
     if (kind == now) return true;
     snprintf(message, sizeof message, "%s",
@@ -88,7 +92,7 @@ int stgcn_stream_delay(const stgcn_stream* stream) { return int(stream->stream->
 int stgcn_stream_push(stgcn_stream* stream, const float* joints, int64_t frames, int channels,
                       float* probabilities) {
   return stream->answer(probabilities, [&](stgcn::Message message) {
-    if (!stream->begin(Kind::raw)) return int64_t(STGCN_ERROR);
+    if (!stream->begin(Kind::raw, frames)) return int64_t(STGCN_ERROR);
     return stream->stream->push(joints, frames, channels, message);
   });
 }
@@ -96,7 +100,7 @@ int stgcn_stream_push(stgcn_stream* stream, const float* joints, int64_t frames,
 int stgcn_stream_push_prepared(stgcn_stream* stream, const float* x, int64_t frames,
                                float* probabilities) {
   return stream->answer(probabilities, [&](stgcn::Message message) {
-    if (!stream->begin(Kind::prepared)) return int64_t(STGCN_ERROR);
+    if (!stream->begin(Kind::prepared, frames)) return int64_t(STGCN_ERROR);
     return stream->stream->push_prepared(x, frames, message);
   });
 }
