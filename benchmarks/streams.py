@@ -21,7 +21,7 @@ from pyg_stgcn.runs.run_files import RunFiles
 from pyg_stgcn.tables import write_json
 from pyg_stgcn.training.runner import train
 
-#: A network that reaches 20 frames into the past and into the future, so that it answers early.
+#: A network that reaches 24 frames into the past and into the future, so that it answers early.
 NETWORK: dict[str, Any] = {"stages": 5, "inflate_stages": [3, 5], "down_stages": [4]}
 MEASURES = {
     "frames right": "accuracy",

@@ -11,7 +11,7 @@ import click
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import echo, percent, print_table
 from pyg_stgcn.cli._plain import option
-from pyg_stgcn.ranges import FRAME_RATE, FRAMES, SEED, UP_TO_ALL, whole
+from pyg_stgcn.ranges import FRAME_RATE, FRAMES, JOINED, PAUSE, SEED, UP_TO_ALL
 
 _LIST = (
     option("--stream", is_flag=True, help="Evaluate streams of frames instead of clips."),
@@ -22,14 +22,14 @@ _LIST = (
     ),
     option(
         "--clips",
-        type=number(whole(1, 1_000_000)),
+        type=number(JOINED),
         default=100,
         show_default=True,
         help="Clips that are joined to one recording.",
     ),
     option(
         "--pause",
-        type=number(whole(0, 100_000)),
+        type=number(PAUSE),
         default=0,
         show_default=True,
         help="Frames between two joined clips.",
@@ -64,6 +64,8 @@ _LIST = (
 )
 #: Names of the options that need --stream.
 STREAM_OPTIONS = ("window", "clips", "pause", "seed", "segments", "fps", "threshold")
+#: Those of joined clips, which untrimmed recordings do not have.
+JOINING_OPTIONS = ("clips", "pause", "seed")
 
 
 def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:

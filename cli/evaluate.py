@@ -21,7 +21,12 @@ from pyg_stgcn.cli._output import (
     sparsity_rows,
 )
 from pyg_stgcn.cli._plain import option
-from pyg_stgcn.cli._stream_options import STREAM_OPTIONS, print_stream, stream_options
+from pyg_stgcn.cli._stream_options import (
+    JOINING_OPTIONS,
+    STREAM_OPTIONS,
+    print_stream,
+    stream_options,
+)
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.names import MODES, dropped_fraction
 from pyg_stgcn.ranges import VIEWS
@@ -195,12 +200,22 @@ def _evaluate_stream(
 
 def _check_stream(ctx: click.Context, stream: bool) -> None:
     """Refuse options of another evaluation."""
-    unused = ("views", "corruption", "mode", "repair") if stream else STREAM_OPTIONS
-    for name in unused:
-        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            flag = f"--{name.replace('_', '-')}"
-            remedy = f"--stream has no {flag}" if stream else f"{flag} needs --stream"
-            raise click.UsageError(f"{remedy}; leave the option out" if stream else remedy)
+
+    def given(*names: str) -> list[str]:
+        sources = ((name, ctx.get_parameter_source(name)) for name in names)
+        return [f"--{name}" for name, source in sources if source is not ParameterSource.DEFAULT]
+
+    if not stream:
+        for flag in given(*STREAM_OPTIONS):
+            raise click.UsageError(f"{flag} needs --stream")
+        return
+    for flag in given("views", "corruption", "mode", "repair"):
+        raise click.UsageError(f"--stream has no {flag}; leave the option out")
+    if given("segments"):
+        for flag in given(*JOINING_OPTIONS):
+            raise click.UsageError(
+                f"{flag} is for joined clips, and --segments joins none; leave one of them out"
+            )
 
 
 def _check_corruption(corruption: str | None, mode: str | None, repair: str | None) -> None:

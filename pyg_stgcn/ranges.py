@@ -63,6 +63,9 @@ VIEWS = whole(1, 1_000)
 PROCESSES = whole(1, 1_024)
 ROUNDS = whole(1, 100_000)
 FPS = whole(1, 50)
+#: Clips of a recording that is joined from clips, and frames between two of them.
+JOINED = whole(1, 1_000_000)
+PAUSE = whole(0, 100_000)
 #: Frames per second of a recording.
 FRAME_RATE = Range(0, 10_000, low_open=True)
 #: Seeds that all random number generators accept.

@@ -29,12 +29,17 @@ class StreamAnswers:
         about: The frame in the middle of what an answer is about ``[T]``; -1 before the first.
         is_new: Whether the answer of a frame is another one than that of the frame before ``[T]``.
         lag: Most frames from that middle to the moment of the answer.
+        final: Probabilities after the end of the recording ``[classes]``, when what a clip has
+            after its last frame follows; None without frames.
+        final_about: The frame in the middle of what that answer is about.
     """
 
     probabilities: NDArray[np.float32]
     about: NDArray[np.int64]
     is_new: NDArray[np.bool_]
     lag: int
+    final: NDArray[np.float32] | None = None
+    final_about: int = -1
 
     @property
     def live(self) -> NDArray[np.int64]:
@@ -44,15 +49,18 @@ class StreamAnswers:
 
     @property
     def settled(self) -> NDArray[np.int64]:
-        """The answer whose middle is every frame, or the first after it ``[T]``; -1 for none."""
+        """The answer whose middle is every frame, or the first after it ``[T]``; -1 for none.
+
+        Where there is none after it, it is the final answer.
+        """
         live, num_frames = self.live, len(self.about)
         # Later frames have later middles.
         moments = np.searchsorted(self.about, np.arange(num_frames))
-        return np.append(live, -1)[moments]
+        return np.append(live, -1 if self.final is None else self.final.argmax())[moments]
 
 
 class _Pooled(NamedTuple):
-    """Features in the window after each frame of the feature maps.
+    """Features in the window up to each frame of the feature maps.
 
     Args:
         features: ``[J, F]``.
@@ -78,9 +86,9 @@ def answer_frames(
     """Answer every frame of one person's recording.
 
     An answer is about those features of the network, applied to the whole recording, that later
-    frames cannot change: the mean of the last of them, as many as are in the window. The engine
-    computes the same, frame by frame. Networks whose graphs depend on the whole clip see the window
-    as a clip, every fourth frame.
+    frames cannot change: the mean of the last of them, as many as are in the window. The final
+    answer is about all features. The engine computes the same, frame by frame. Networks whose
+    graphs depend on the whole clip see the window as a clip, every fourth frame and at the end.
 
     Args:
         model (Backbone or Assembly): In evaluation mode.
@@ -109,7 +117,7 @@ def answer_frames(
 
 def _pool(backbone: Backbone, reach: Reach, x: Tensor, window: int) -> _Pooled:
     num_frames = x.size(1)
-    stride, total = reach.stride, max(0, (num_frames - 1 - reach.after) // reach.stride + 1)
+    stride, total = reach.stride, -(-num_frames // reach.stride)
     before = -(-reach.before // stride)
     parts = []
     for first in range(0, total, _MAPS):
@@ -130,12 +138,16 @@ def _pool(backbone: Backbone, reach: Reach, x: Tensor, window: int) -> _Pooled:
 def _read_features(
     model: nn.Module, pooled: Sequence[_Pooled], num_frames: int, behind: int
 ) -> tuple[Tensor, NDArray[np.int64]]:
-    """Logits of all answers, and the number of the answer at the moment of every frame."""
+    """Logits of all answers, the final one last, and the number of the answer at the moment of
+    every frame.
+    """
     time = np.arange(num_frames)
     # Frames of the feature maps that are complete, of each network.
     newest = np.stack([(time - behind - part.delay) // part.stride for part in pooled], axis=1)
     answered = (newest >= 0).all(axis=1)
     different, places = np.unique(newest[answered], axis=0, return_inverse=True)
+    if num_frames:
+        different = np.vstack([different, [len(part.features) - 1 for part in pooled]])
     rows = torch.from_numpy(different).to(pooled[0].features.device)
     features = [part.features[row] for part, row in zip(pooled, rows.T, strict=True)]
     if isinstance(model, Assembly):
@@ -159,6 +171,8 @@ def _read_windows(
         clips = torch.cat([x[:, end - window : end] for end in group])
         batch = torch.arange(len(group), device=x.device).repeat_interleave(num_joints)
         logits.append(model(clips, batch, len(group)))
+    if num_frames:
+        logits.append(model(x[:, -window:].contiguous()))
     return torch.cat(logits), np.maximum((np.arange(num_frames) + 1 - behind - window) // HOP, -1)
 
 
@@ -175,4 +189,6 @@ def _as_answers(
         np.where(places >= 0, about, -1),
         (places >= 0) & (np.diff(places, prepend=-1) > 0),
         delay + window // 2,
+        probabilities[-1] if len(time) else None,
+        len(time) - 1 - min(window, len(time)) // 2,
     )

@@ -35,12 +35,22 @@ from pyg_stgcn.evaluation.stream_recordings import (
     untrimmed_recordings,
 )
 from pyg_stgcn.plots.streams import plot_stream
+from pyg_stgcn.ranges import FRAME_RATE, FRAMES, JOINED, PAUSE, SEED, UP_TO_ALL
 from pyg_stgcn.recognition.events import EventFinder, EventRules, Moment
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.tables import write_csv, write_json
 
 logger = logging.getLogger(__name__)
+
+_RANGES = {
+    "window": FRAMES,
+    "clips": JOINED,
+    "pause": PAUSE,
+    "seed": SEED,
+    "fps": FRAME_RATE,
+    "threshold": UP_TO_ALL,
+}
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,9 @@ class StreamOptions:
             data; see :func:`~pyg_stgcn.evaluation.segments_file.read_segments`.
         fps: Frames per second of the recordings, for times in seconds.
         threshold: Probability at which an event begins; it ends below two thirds of it.
+
+    Raises:
+        InputError: A value is out of range.
     """
 
     window: int | None = None
@@ -65,6 +78,12 @@ class StreamOptions:
     segments: str | Path | None = None
     fps: float = 30.0
     threshold: float = 0.6
+
+    def __post_init__(self) -> None:
+        for name, allowed in _RANGES.items():
+            value = getattr(self, name)
+            if value not in allowed and not (name == "window" and value is None):
+                raise InputError(f"{name} {value!r}: is out of range; choose from {allowed}")
 
     @property
     def rules(self) -> EventRules:
@@ -135,7 +154,9 @@ def evaluate_stream(
         )
         found = find_segments(answers, run.classes, options.rules)
         answered.append(_Answered(recording, answers, found))
-    _warn_of_silence(answered, options.threshold)
+    if not any(one.recording.segments for one in answered):
+        raise InputError(f"{options.segments}: nobody is seen during any action; check its frames")
+    _warn_of_silence(answered, options.rules)
     settings = {
         "window": window,
         "fps": options.fps,
@@ -165,7 +186,10 @@ def find_segments(
     for frame in np.flatnonzero(answers.is_new).tolist():
         about = Moment(int(answers.about[frame]))
         events += finder.update(Moment(frame), about, answers.probabilities[frame])
-    events += finder.finish(Moment(len(answers.about) - 1))
+    last = Moment(len(answers.about) - 1)
+    if answers.final is not None:
+        events += finder.update(last, Moment(answers.final_about), answers.final)
+    events += finder.finish(last)
     numbers = {name: number for number, name in enumerate(classes)}
     return [
         Segment(numbers[event.label], event.first_frame, event.last_frame + 1, event.confidence)
@@ -189,26 +213,33 @@ def _recordings(clips: EvaluationClips, options: StreamOptions) -> Iterator[Stre
     )
 
 
-def _warn_of_silence(answered: Sequence[_Answered], threshold: float) -> None:
+def _warn_of_silence(answered: Sequence[_Answered], rules: EventRules) -> None:
     """Name the cause where no event was found."""
     if any(one.found for one in answered):
         return
     answers = [one.answers for one in answered]
     given = [one.probabilities[one.about >= 0] for one in answers if one.is_new.any()]
+    largest = max((float(one.max()) for one in given), default=0.0)
     if not given:
-        longest = max(len(one.about) for one in answers)
         logger.warning(
-            "no answer was given: they come up to %d frames late, and the longest recording has "
-            "%d frames; join more clips, or evaluate longer recordings",
+            "no answer was given before an end: they come up to %d frames late, and the longest "
+            "recording has %d frames; join more clips, or evaluate longer recordings",
             answers[0].lag,
-            longest,
+            max(len(one.about) for one in answers),
+        )
+    elif largest >= rules.threshold:
+        logger.warning(
+            "no event was found: no class keeps the threshold %g for %d frames; lower the "
+            "threshold, or evaluate longer actions",
+            rules.threshold,
+            rules.span.amount,
         )
     else:
         logger.warning(
             "no event was found: the largest probability is %.2f, and the threshold %g; lower the "
             "threshold, or train with the context of a stream",
-            max(float(one.max()) for one in given),
-            threshold,
+            largest,
+            rules.threshold,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from pyg_stgcn.transforms import PadPersons, PreNormalize3D, UniformSample
 from pyg_stgcn.transforms.clip_tensor import present_joints, split_persons
 from pyg_stgcn.transforms.normalize import main_person
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class StreamRecording:
@@ -39,7 +42,10 @@ class StreamRecording:
 
     @property
     def labels(self) -> Labels:
-        """Class of every frame ``[T]``; -1 for none."""
+        """Class of every frame ``[T]``; -1 for none.
+
+        Where actions overlap, it is that of the one that begins last.
+        """
         found = np.full(self.x.size(1), -1)
         for label, start, end, _ in self.segments:
             found[start:end] = label
@@ -163,10 +169,11 @@ def untrimmed_recordings(
     raw.transform = None
     for name, own in with_progress(list(segments.items()), "evaluating, recordings"):
         item = raw[numbers[name]]
-        if own and own[-1].end > item.x.size(1):
+        last = max((segment.end for segment in own), default=0)
+        if last > item.x.size(1):
             raise InputError(
-                f"{name}: has {item.x.size(1)} frames, but an action ends in frame "
-                f"{own[-1].end - 1}; count frames from 0, as in the data"
+                f"{name}: has {item.x.size(1)} frames, but an action ends in frame {last - 1}; "
+                "count frames from 0, as in the data"
             )
         person, frames = prepare.person(item)
         person = prepare.normalize(person, causal=True)
@@ -176,6 +183,11 @@ def untrimmed_recordings(
             start, end = torch.searchsorted(frames, limits).tolist()
             if start < end:
                 found.append(segment._replace(start=start, end=end))
+            else:
+                logger.warning(
+                    "%s: nobody is seen in frames %d to %d; the action there is left out",
+                    *(name, segment.start, segment.end - 1),
+                )
         yield StreamRecording(name, prepare.finish(person), found)
 
 

@@ -106,7 +106,7 @@ class Stream:
             ("max_persons", max_persons, PERSONS),
         ):
             if value is not None and value not in allowed:
-                raise InputError(f"{name} {value!r}: give a number in {allowed}")
+                raise InputError(f"{name} {value!r}: is out of range; choose from {allowed}")
         self.engine, self.rules, self.together = engine, rules or EventRules(), together
         self._every, self._step, self._fps = every, step, fps
         self._source, self._map = _find_joints(engine, skeleton)

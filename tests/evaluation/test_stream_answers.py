@@ -55,6 +55,20 @@ def test_answers_are_those_of_the_definition(behind: int, monkeypatch: pytest.Mo
     assert lags.max() <= found.lag + 1
 
 
+@pytest.mark.parametrize("frames", [8, 27, 61])  # Fewer than the network reaches, and more.
+def test_the_final_answer_of_a_large_window_is_that_to_the_clip(frames: int) -> None:
+    model, x = make("stgcn"), torch.randn(17, frames, 3).double()
+    found = answer_frames(model, x, 64, temperature=2.0)
+    expected = (model(x)[0] / 2).softmax(dim=-1).detach().numpy()
+    assert found.final == pytest.approx(expected, abs=1e-6)
+    assert found.final_about == frames - 1 - frames // 2
+    assert found.settled[-1] == expected.argmax()
+    adaptive = create_model("ctrgcn", 3, "coco17", base_channels=8, num_stages=2).eval()
+    found = answer_frames(adaptive, x.float(), 12)
+    expected = adaptive(x.float()[:, -12:]).softmax(dim=-1)[0].detach().numpy()
+    assert found.final == pytest.approx(expected, abs=1e-5)
+
+
 def test_experts_answer_together() -> None:
     experts = [make("stgcn"), make("stgcnpp")]
     model, x = Assembly(experts).double().eval(), torch.randn(17, 50, 3).double()
@@ -62,6 +76,8 @@ def test_experts_answer_together() -> None:
     features = [by_definition(expert, x, 8, 45) for expert in experts]
     expected = model.head((features[0] + features[1]) / 2).softmax(dim=-1)
     assert found.probabilities[45] == pytest.approx(expected.detach().numpy(), abs=1e-6)
+    expected = model(x)[0].softmax(dim=-1).detach().numpy()
+    assert answer_frames(model, x, 64).final == pytest.approx(expected, abs=1e-6)
 
 
 def test_networks_of_whole_clips_see_windows() -> None:

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from pyg_stgcn.cli import main
-from pyg_stgcn.datasets import SkeletonDataset
+from pyg_stgcn.datasets import SkeletonArrays, SkeletonDataset
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.stream_answers import StreamAnswers
 from pyg_stgcn.evaluation.stream_evaluation import StreamOptions, evaluate_stream, find_segments
@@ -97,6 +97,7 @@ def test_untrimmed_recordings_have_the_actions_of_the_file(
     for segments, message in (
         ({"x": []}, "has no recording 'x'"),
         ({name: [Segment(0, 0, 999)]}, "an action ends in frame 998; count frames from 0"),
+        ({name: [Segment(0, 0, 999), Segment(1, 2, 3)]}, "an action ends in frame 998"),
     ):
         with pytest.raises(InputError, match=message):
             list(untrimmed_recordings(clips, config, segments))
@@ -115,6 +116,14 @@ def test_events_are_segments_at_the_middle_of_the_answers() -> None:
     rules = EventRules(0.6, 0.4, hold=4)
     (found,) = find_segments(answers, ["a", "b"], rules)
     assert (found.label, found.start) == (0, 5)
+    # The final answer counts too, up to the last frame.
+    late = StreamAnswers(
+        *(probabilities[:20], about[:20], np.ones(20, bool), 5),
+        final=np.float32([0.1, 0.9]),
+        final_about=12,
+    )
+    found = find_segments(late, ["a", "b"], rules)
+    assert [(one.label, one.start, one.end) for one in found] == [(0, 5, 13), (1, 12, 20)]
 
 
 def test_the_evaluation_of_a_run(run: Path, clips: SkeletonDataset, tmp_path: Path) -> None:
@@ -138,6 +147,7 @@ def test_the_evaluation_of_a_run(run: Path, clips: SkeletonDataset, tmp_path: Pa
     for words, message in (
         (["--window", "3"], "--window needs --stream"),
         (["--stream", "--views", "2"], "--stream has no --views"),
+        (["--stream", "--segments", "a.txt", "--pause", "2"], "--pause is for joined clips"),
     ):
         assert message in CliRunner().invoke(main, ["evaluate", str(run), *words]).output
 
@@ -145,3 +155,33 @@ def test_the_evaluation_of_a_run(run: Path, clips: SkeletonDataset, tmp_path: Pa
 def test_silence_is_explained(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     evaluate_stream(run, options=StreamOptions(clips=9, threshold=1.0))
     assert "no event was found: the largest probability is 0." in caplog.text
+    largest, _ = caplog.records[-1].args
+    evaluate_stream(run, options=StreamOptions(clips=9, threshold=largest - 1e-6))
+    assert "no event was found: no class keeps the threshold" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("window", 0), ("clips", 0), ("pause", -1), ("seed", -1), ("fps", 0), ("threshold", 1.5)],
+)
+def test_options_are_checked(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"{name} {value}: is out of range; choose from"):
+        StreamOptions(**{name: value})
+
+
+def test_an_action_of_nobody_is_left_out(
+    clips: SkeletonDataset,
+    config: TrainOptions,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    poses = np.random.default_rng(0).normal(size=(1, 12, 5, 3)).astype(np.float32)
+    poses[:, 5:8] = 0
+    recordings = SkeletonArrays(
+        tmp_path, arrays=[poses], labels=[0], skeleton=clips.skeleton, names=["long"]
+    )
+    actions = [Segment(0, 0, 5), Segment(1, 5, 8), Segment(0, 8, 10)]
+    (found,) = untrimmed_recordings(recordings, config, {"long": actions})
+    assert found.x.size(1) == 9
+    assert found.segments == [Segment(0, 0, 5), Segment(0, 5, 7)]
+    assert "long: nobody is seen in frames 5 to 7" in caplog.text
