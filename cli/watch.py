@@ -35,6 +35,7 @@ _PIECE = 1 << 16
 
 @click.command("watch")
 @click.argument("model", type=click.Path(path_type=Path))
+@click.argument("others", nargs=-1, metavar="")
 @option(
     "--source",
     default=_INPUT,
@@ -107,7 +108,7 @@ _PIECE = 1 << 16
 @skeleton_option
 @image_size_option
 @fps_option
-def command(model: Path, source: str, **options: Any) -> None:
+def command(model: Path, others: tuple[str, ...], source: str, **options: Any) -> None:
     """Recognise actions while they happen.
 
     MODEL is a run, or a file or folder of 'pyg-stgcn export'. It runs in the engine, frame by
@@ -131,7 +132,7 @@ def command(model: Path, source: str, **options: Any) -> None:
     from pyg_stgcn.evaluation import open_engine
     from pyg_stgcn.recognition import EventRules
 
-    _check_input(source)
+    _check_input(source, others)
     names = ("threshold", "end_threshold", "hold", "background")
     rules = EventRules(**{name: options[name] for name in names})
     engine = open_engine(model, checkpoint=options["checkpoint"])
@@ -145,7 +146,9 @@ def command(model: Path, source: str, **options: Any) -> None:
         end_unread()
 
 
-def _check_input(source: str) -> None:
+def _check_input(source: str, others: tuple[str, ...]) -> None:
+    if others:
+        raise click.UsageError(f"{others[0]!r} is no option; name poses as --source {others[0]}")
     if source == _INPUT and sys.stdin.isatty():
         raise click.UsageError(
             "standard input is a terminal; pipe poses into the command, or name --source camera or "

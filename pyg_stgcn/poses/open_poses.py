@@ -147,12 +147,12 @@ def _open_folder(folder: Path, hints: PoseHints) -> list[Recording]:
     recordings, rest = _divide(folder, names)
     if recordings:
         return _open_frame_files(folder, recordings, hints)
-    if not any(folder.iterdir()):
+    others = [path.name for path in rest] or sorted(entry.name for entry in folder.iterdir())
+    if not others:
         raise InputError(f"{folder}: is empty; name a pose file or a folder of pose files")
-    shown = f", such as {rest[0].name}" if rest else ""
     raise InputError(
-        f"{folder}: contains no files of one frame each{shown}; open the recordings in it one by "
-        f"one. {_formats()}"
+        f"{folder}: contains no files of one frame each, only others such as {others[0]}; open "
+        f"them one by one. {_formats()}"
     )
 
 

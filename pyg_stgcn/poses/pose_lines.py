@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyg_stgcn.checked import brief, shown
-from pyg_stgcn.errors import InputError
+from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.poses.coordinates import guess_layout
 from pyg_stgcn.poses.mmpose import decode_frame
 from pyg_stgcn.poses.person_arrays import (
@@ -41,6 +42,9 @@ _MAX_NUMBER = 2**53
 #: Frames after which it is known how their numbers grow.
 _ENOUGH = 30
 _EXAMPLE = '{"frame": 0, "persons": [{"track": 1, "joints": [[x, y, score], ...]}]}'
+_TIMES = "{}: frame {:,}: the time goes back from {:g} to {:g}; times of events will be wrong"
+#: No body in space is so many times higher or wider than it is deep.
+_FLAT = 10
 #: Lines of a file of write_poses that hold no frame.
 _BETWEEN = (b"", b"[", b"]", b"]}", b'"instance_info": [')
 
@@ -89,6 +93,7 @@ class _PoseLines:
         self._wrong = self._num_frames = 0
         self._number = self._last = -1
         self._growth = math.inf
+        self._time = -math.inf
         self._frames = self._read(lines)
 
     def open(self) -> Recording:
@@ -96,6 +101,8 @@ class _PoseLines:
         if first is None:
             self._refuse()
         _, num_joints, num_channels = first.joints.shape
+        if num_channels == 3:
+            _warn_of_scores(first.joints[0], self._name)
         path = Path(self._name)
         recording = Recording(
             self._name,
@@ -116,7 +123,8 @@ class _PoseLines:
         what = (
             f"no line is a frame; the first wrong one: {self._first}" if self._wrong else "is empty"
         )
-        raise InputError(f"{self._name}: {what}; write a line for each frame, such as {_EXAMPLE}")
+        remedy = "" if _EXAMPLE in what else f"; write a line for each frame, such as {_EXAMPLE}"
+        raise InputError(f"{self._name}: {what}{remedy}")
 
     def _read(self, lines: Iterable[tuple[bytes, int]]) -> Iterator[Frame]:
         """The frames of the lines that are right."""
@@ -140,15 +148,21 @@ class _PoseLines:
                 continue
             lost = 0
             self._num_frames += 1
-            self._note_growth(frame)
+            self._note_progress(frame)
             yield frame
         if self._wrong > _TOLD:
             logger.warning("%s: %s left out", self._name, count(self._wrong, "wrong line"))
 
-    def _note_growth(self, frame: Frame) -> None:
-        """Warn if numbers are missing after every frame: nobody seems to be seen there."""
+    def _note_progress(self, frame: Frame) -> None:
+        """Warn if numbers are missing after every frame: nobody seems to be seen there; and if the
+        time goes back.
+        """
         if self._num_frames > 1 and not frame.dropped:
             self._growth = min(self._growth, frame.number - self._last)
+        if frame.time is not None:
+            if frame.time < self._time and frame.number > self._last:
+                warn_once(logger, _TIMES.format(self._name, frame.number, self._time, frame.time))
+            self._time = frame.time
         self._last = frame.number
         if self._num_frames == _ENOUGH and 1 < self._growth < math.inf:
             logger.warning(
@@ -202,7 +216,9 @@ class _PoseLines:
             persons = decode_frame(content, where)
             has_score = bool((persons.scores > 0).any())
         else:
-            persons, has_score = self._decode(content.get("persons"), where)
+            if "persons" not in content:
+                raise InputError(f"{where}: has no 'persons'; write a frame such as {_EXAMPLE}")
+            persons, has_score = self._decode(content["persons"], where)
         if has_score or not persons.ids:
             return persons
         return persons._replace(scores=(persons.joints != 0).any(axis=2).astype(np.float32))
@@ -246,6 +262,19 @@ def _parse(line: bytes, where: str) -> dict[str, Any] | None:
     if not isinstance(content, dict):
         raise InputError(f"{where}: is {shown(content)}; write a frame such as {_EXAMPLE}")
     return content
+
+
+def _warn_of_scores(joints: NDArray[np.float32], name: str) -> None:
+    """Warn if the third numbers of a person ``[V, 3]`` are scores of joints in an image."""
+    shown = joints[joints.any(axis=1)]
+    width, third = np.ptp(shown[:, :2], axis=0).max(), shown[:, 2]
+    if third.min() >= 0 and third.max() <= 1 and width > _FLAT:
+        logger.warning(
+            "%s: joints are up to %.0f apart in x and y, but their third numbers lie between %.2f "
+            "and %.2f, as scores do; the model reads x, y and z: give it poses in space, or train "
+            "one on poses in the image",
+            *(name, width, third.min(), third.max()),
+        )
 
 
 def _is_finite(value: Any) -> bool:

@@ -173,10 +173,12 @@ class PoseTracker:
 
 def _assign(gains: Floats) -> tuple[Rows, Rows]:
     """The pairs of a row and a column whose sum of gains is largest."""
-    if gains.size < 2:
-        only = np.arange(gains.size)
-        return only, only
-    # It takes half a second to import, and is for recordings of several persons without numbers.
+    flipped = len(gains) > gains.shape[1]
+    row = np.arange(min(gains.shape))
+    best = (gains.T if flipped else gains).argmax(axis=1) if len(row) else row
+    if len(set(best.tolist())) == len(row):
+        return (best, row) if flipped else (row, best)
+    # It takes half a second to import, and is for persons who are close to each other.
     from scipy.optimize import linear_sum_assignment
 
     row, column = linear_sum_assignment(gains, maximize=True)

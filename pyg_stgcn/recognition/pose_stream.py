@@ -215,6 +215,8 @@ class Stream:
             for frame in frames:
                 if self._last is not None and frame.number <= self._last:
                     again = f"frame {frame.number:,} comes after frame {self._last:,}"
+                    if frame.number == self._last:
+                        again = f"frame {frame.number:,} comes twice"
                     if self._last - frame.number <= _LATE * self._step:
                         late += 1
                         if late <= _TOLD:
@@ -227,7 +229,7 @@ class Stream:
             yield from self.finish()
             raise
         if late > _TOLD:
-            logger.warning("%s left out that came too late", count(late, "frame"))
+            logger.warning("%s left out that came too late or twice", count(late, "frame"))
         yield from self.finish()
 
     def _begin(self) -> None:

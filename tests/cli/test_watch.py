@@ -198,6 +198,12 @@ def test_what_cannot_be_watched_is_one_error(
     assert message in " ".join(result.stderr.split())
 
 
+def test_poses_without_their_option_are_told(model: Path) -> None:
+    result = CliRunner().invoke(main, ["watch", str(model), "hand.json"])
+    assert result.exit_code == 2
+    assert "'hand.json' is no option; name poses as --source hand.json" in result.stderr
+
+
 def test_without_the_library_the_remedy_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,7 +68,10 @@ def test_empty_frames_do_not_hide_a_recording(tmp_path: Path) -> None:
     [
         (lambda path: None, "there is no such file"),
         (lambda path: path.mkdir(), "is empty; name a pose file"),
-        (lambda path: write(path / "a.json", ALPHAPOSE), "no files of one frame each, such as a.j"),
+        (
+            lambda path: write(path / "a.json", ALPHAPOSE),
+            "no files of one frame each, only others such as a.j",
+        ),
         (lambda path: path.write_text("[]"), "is a list without persons"),
         (lambda path: path.write_text('{"a": 1}'), "is JSON, not a pose file"),
         (lambda path: os.mkfifo(path), "is a pipe"),

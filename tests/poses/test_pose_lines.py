@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyg_stgcn.errors import InputError
+from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.poses import open_poses, track, write_poses
 from pyg_stgcn.poses.person_arrays import NoPersonsError
 from pyg_stgcn.poses.pose_lines import MAX_LINE, open_pose_lines, split_lines
@@ -72,6 +72,24 @@ def test_numbers_with_gaps_after_every_frame_are_told(caplog):
         assert sum("grow by 5 or more" in text for text in caplog.messages) == told
 
 
+def test_a_time_that_goes_back_is_told_unless_another_sequence_begins(caplog):
+    lines = [line(frame=n % 20, persons=[{"joints": body()}], time=n % 20 / 4) for n in range(40)]
+    assert len(read(*lines)[1]) == 40 and not caplog.messages
+    warn_once.cache_clear()
+    read(*[line(persons=[{"joints": body()}], time=n % 7 / 4) for n in range(20)])
+    assert [text.split(": ", 2)[1] for text in caplog.messages] == ["frame 7", "frame 14"]
+    assert "the time goes back from 1.5 to 0;" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("scale", [0.002, 1, 1000])
+def test_poses_of_an_image_for_a_model_of_poses_in_space_are_told(caplog, scale):
+    person = scale * np.random.default_rng(0).random((25, 3)) + [0, 0, scale]
+    read(line(persons=[{"joints": person.tolist()}]), channels=3)
+    assert not caplog.messages
+    read(line(persons=[{"joints": body(25)}]), channels=3)
+    assert "third numbers lie between 0.90 and 0.90, as scores do" in caplog.text
+
+
 def test_wrong_lines_are_left_out_with_their_number(caplog):
     wrong = [
         (b"Loading the model ...\n", "is no JSON"),
@@ -99,7 +117,9 @@ def test_many_wrong_lines_are_counted(caplog):
     [
         ([], "is empty; write a line for each frame, such as"),
         ([b"no\n", b"[1]\n"], "no line is a frame; the first wrong one: .* line 1: is no JSON"),
-        ([line(hello=1)], "line 1: the persons are None; write a frame such as"),
+        ([line(hello=1)], "line 1: has no 'persons'; write a frame such as"),
+        ([line(persons=None)], "line 1: the persons are None; write a frame such as"),
+        ([b"[[1, 2, 3]]\n"], r"line 1: is \[\[1, 2, 3\]\]; write a frame such as [^;]*$"),
         ([line(persons=[{"joints": body(16)}])], "16 joints in 2-D, whose layout cannot be told"),
         ([line(persons=[{"joints": [[1, "x"]]}])], "not a list of joints with x, y and perhaps"),
         ([b"[" * 100_000 + b"\n"], "no line is a frame"),

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.poses.pose_tracker import _assign
 from pyg_stgcn.poses.recording import Frame, Recording
 from pyg_stgcn.poses.tracking import track
 from pyg_stgcn.skeletons import get_skeleton
@@ -331,3 +333,14 @@ def test_somebody_alone_is_tracked_as_among_others(seed: int) -> None:
     assert [sorted(set(alone)).index(n) for n in alone] == [
         sorted(set(among_others)).index(n) for n in among_others
     ]
+
+
+def test_the_assignment_has_the_largest_sum() -> None:
+    """With and without rows that want the same column."""
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        gains = rng.random(rng.integers(0, 6, 2)) ** 3
+        row, column = _assign(gains)
+        expected = gains[linear_sum_assignment(gains, maximize=True)]
+        assert len(set(row.tolist())) == len(set(column.tolist())) == len(expected)
+        assert gains[row, column].sum() == pytest.approx(expected.sum(), abs=1e-12)
