@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.evaluation.evaluation_data import EvaluationClips, EvaluationData, open_clips_for
@@ -141,22 +142,7 @@ def evaluate_stream(
     model, clips = run.load_model(), open_clips_for(run, data)
     counts = sparsity_summary(model, run, run.load_masks(model))
     window = options.window or run.frames
-    motion = any("motion" in stream for stream in run.config.data.stream.split("+"))
-    answered = []
-    for recording in _recordings(clips, options):
-        answers = answer_frames(
-            model,
-            recording.x,
-            window,
-            behind=int(motion),
-            temperature=run.temperature,
-            device=device,
-        )
-        found = find_segments(answers, run.classes, options.rules)
-        answered.append(_Answered(recording, answers, found))
-    if not any(one.recording.segments for one in answered):
-        raise InputError(f"{options.segments}: nobody is seen during any action; check its frames")
-    _warn_of_silence(answered, options.rules)
+    answered = _answer(run, clips, model, replace(options, window=window), device)
     settings = {
         "window": window,
         "fps": options.fps,
@@ -175,6 +161,34 @@ def evaluate_stream(
         **counts,
     }
     return _write(clips, result, answered[0], figure)
+
+
+def _answer(
+    run: Run,
+    clips: EvaluationClips,
+    model: nn.Module,
+    options: StreamOptions,
+    device: torch.device | str,
+) -> list[_Answered]:
+    """Answer all recordings, of which at least one has an action."""
+    assert options.window is not None
+    motion = any("motion" in stream for stream in run.config.data.stream.split("+"))
+    answered = []
+    for recording in _recordings(clips, options):
+        answers = answer_frames(
+            model,
+            recording.x,
+            options.window,
+            behind=int(motion),
+            temperature=run.temperature,
+            device=device,
+        )
+        found = find_segments(answers, run.classes, options.rules)
+        answered.append(_Answered(recording, answers, found))
+    if not any(one.recording.segments for one in answered):
+        raise InputError(f"{options.segments}: nobody is seen during any action; check its frames")
+    _warn_of_silence(answered, options.rules)
+    return answered
 
 
 def find_segments(

@@ -59,7 +59,7 @@ def open_camera(
     with contextlib.ExitStack() as stack:
         stack.enter_context(container)
         if not container.streams.video:
-            raise InputError(f"camera {device}: gives no images")
+            raise InputError(f"camera {device}: gives no images; name a camera, or another source")
         estimator = estimator or create_estimator()
         images = _images(container, device, stack.pop_all())
     live = LiveItems(images, size=1, drop=True, should_stop=should_stop)

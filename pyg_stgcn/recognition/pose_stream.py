@@ -180,9 +180,13 @@ class Stream:
         """
         self._check(frame)
         now = self._moment(frame)
-        self._first = frame.number if self._first is None else self._first
+        if self._first is None or self._last is None:
+            self._first = frame.number  # Frames dropped before it are no gap.
+        else:
+            # No more than there are numbers: dropped lines without a frame have none.
+            missing = (frame.number - self._last) // self._step - 1
+            self._dropped += min(frame.dropped, max(0, missing))
         self._last = frame.number
-        self._dropped += frame.dropped
         frame = self._numbers(frame)
         place = (frame.number - self._first) // self._step - self._dropped
         index = place // self._every

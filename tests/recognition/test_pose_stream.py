@@ -129,6 +129,15 @@ def test_a_person_who_is_away_for_a_moment_is_the_same():
     assert engine.streams[-1].seen == [1] * 20
 
 
+def test_dropped_lines_are_at_most_the_missing_frames():
+    engine = StandIn()
+    stream = Stream(engine, image_size=SIZE)
+    # Before the first frame there is no gap; between two frames other lines may be dropped too.
+    for number, dropped in ((5, 1), (6, 0), (8, 3), (9, 1), (11, 0)):
+        stream.push(frame(number, [person(1)], dropped=dropped))
+    assert engine.streams[0].seen == [1, 1, 1, 1, 0, 1]
+
+
 def test_late_frames_are_left_out_and_a_lower_number_begins_again(caplog):
     numbers = [*range(100, 150), 149, 130, *range(150, 160), *range(20)]
     _, events = watch(frame(n, [person(1)]) for n in numbers)
