@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pyg_stgcn.engine import Engine
+from pyg_stgcn.engine.library import library
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, Backbone, list_models
 from pyg_stgcn.recognition import Recognizer, engine_bytes
@@ -227,7 +229,9 @@ def test_classes_and_sizes_are_those_of_the_file(model: Backbone, engine: Engine
     assert engine.is_continual and not engine_of(short("aagcn", 17)).is_continual
 
 
-def test_errors_name_the_value(model: Backbone, engine: Engine) -> None:
+def test_errors_name_the_value(model: Backbone, engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder"):
+        library().open_handle("open", bytes(tmp_path), 1)
     x, batch = persons_of(model, 1)
     with pytest.raises(InputError, match="ascend from 0 to below 1"):
         engine.logits(x, batch + 1, 1)

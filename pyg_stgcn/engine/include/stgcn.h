@@ -36,14 +36,15 @@ typedef struct stgcn_stream stgcn_stream;
 
 /* Opens the file of a program, or its bytes, which are copied.
  *
- * threads: threads of a clip, 1 or more; 0 is 1.
+ * threads: threads of a clip, 1 to 1024; 0 is 1.
  * message: receives the reason if NULL is returned; cut off at `size` bytes. */
 STGCN_API stgcn_model *stgcn_open(const char *path, int threads, char *message, size_t size);
 STGCN_API stgcn_model *stgcn_open_bytes(const void *bytes, size_t count, int threads, char *message,
                                         size_t size);
-/* Closes a model; close its streams first. NULL is allowed, here and below. */
+/* Closes a model; close its streams first. NULL is allowed. */
 STGCN_API void stgcn_close(stgcn_model *model);
-/* The message of the last error of a model, "" without one; valid until the next call. */
+/* The message of the last error of a model, "" without one, or for NULL; valid until the next
+ * call. */
 STGCN_API const char *stgcn_error(const stgcn_model *model);
 
 STGCN_API int stgcn_version(void);
@@ -68,9 +69,9 @@ STGCN_API const char *stgcn_about(const stgcn_model *model);
 
 /* Classifies a raw clip.
  *
- * joints: [persons, frames, joints, channels]
+ * joints: [persons, frames, joints, channels], of any number of persons and frames
  * height, width: the size of the image in pixels, in 2-D; 0 in 3-D
- * views: samples of the frames, whose probabilities are averaged
+ * views: samples of the frames, 1 or more, whose probabilities are averaged
  * probabilities: receives one per class
  *
  * Returns the number of persons with any joint; with 0 the probabilities are zeros. */
@@ -80,13 +81,16 @@ STGCN_API int stgcn_classify(stgcn_model *model, const float *joints, int64_t pe
 
 /* Classifies prepared input.
  *
- * x: [persons * joints, frames, channels], as the backbones read it; batch: the clip of every row,
- * ascending from 0, or NULL for one clip; logits: receives [clips, classes].
- * Any number of persons; of frames at most those of a clip of the training, see
- * stgcn_clip_frames. */
+ * x: [persons * joints, frames, channels], as the backbones read it: from 1 frame to
+ *   stgcn_clip_frames, of any number of persons
+ * batch: the clip of every row, ascending, from 0 to clips - 1; NULL for one clip
+ * logits: receives [clips, classes]; those of a clip with NaN or infinite input are NaN, those of a
+ *   clip of nobody are the bias of the classifier
+ *
+ * Returns 0, or STGCN_ERROR. */
 STGCN_API int stgcn_logits(stgcn_model *model, const float *x, const int64_t *batch, int64_t persons,
                            int64_t frames, int64_t clips, float *logits);
-/* The same, up to the features of every person: [persons, features]. */
+/* The same, up to the features of every person: it writes [persons, features]. */
 STGCN_API int stgcn_features(stgcn_model *model, const float *x, const int64_t *batch,
                              int64_t persons, int64_t frames, float *features);
 
@@ -94,31 +98,43 @@ STGCN_API int stgcn_features(stgcn_model *model, const float *x, const int64_t *
  *
  * window: frames of the input whose features are averaged; 0 for those of a clip of the training
  * hop: of models without exact streams, frames from one answer to the next; 0 for 4
- * height, width: the size of the image in pixels, in 2-D; 0 in 3-D */
+ * height, width: the size of the image in pixels, in 2-D; 0 in 3-D
+ * message: receives the reason if NULL is returned; cut off at `size` bytes
+ *
+ * It shares the weights of the model, which must stay open, and works on one thread. */
 STGCN_API stgcn_stream *stgcn_stream_open(stgcn_model *model, int window, int hop, float height,
                                           float width, char *message, size_t size);
+/* Closes a stream. NULL is allowed. */
 STGCN_API void stgcn_stream_close(stgcn_stream *stream);
+/* As stgcn_error, of a stream. */
 STGCN_API const char *stgcn_stream_error(const stgcn_stream *stream);
 /* Begins again, for another person. */
 STGCN_API void stgcn_stream_reset(stgcn_stream *stream);
 /* Frames from the newest one that has been pushed back to the newest one whose features are
  * complete. */
 STGCN_API int stgcn_stream_delay(const stgcn_stream *stream);
-/* Pushes raw frames [frames, joints, channels]; of a frame without the person all joints are zero.
+/* Pushes raw frames [frames, joints, channels], 0 or more; of a frame without the person all joints
+ * are zero.
  *
- * probabilities: receives those after the last frame, if there is an answer yet
+ * probabilities: receives those of the last answer that came up
  *
- * Returns the number of answers that came up, 0 if none: the probabilities are then not written. */
+ * Returns the number of answers that came up, 0 if none, or STGCN_ERROR: the probabilities are then
+ * not written. If a number is not finite, no frame of the call is taken. After frames in other units
+ * than those of the training, reset the stream. */
 STGCN_API int stgcn_stream_push(stgcn_stream *stream, const float *joints, int64_t frames,
                                 int channels, float *probabilities);
-/* Pushes prepared frames [frames, joints, channels], as the backbones read them. */
+/* Pushes prepared frames [frames, joints, channels], as the backbones read them. Raw and prepared
+ * frames do not mix: reset the stream in between. Returns as stgcn_stream_push does. */
 STGCN_API int stgcn_stream_push_prepared(stgcn_stream *stream, const float *x, int64_t frames,
                                          float *probabilities);
-/* Ends the sequence: what a clip has after its last frame, zeros, follows. Returns as push does. */
+/* Ends the sequence: what a clip has after its last frame, zeros, follows. No frames are taken
+ * afterwards, until the stream is reset. Returns as stgcn_stream_push does. */
 STGCN_API int stgcn_stream_finish(stgcn_stream *stream, float *probabilities);
-/* The mean of the features in the window, [features]; 0 if there is none yet, else 1. Average those
- * of several persons, and call stgcn_classify_features, for one answer about all. */
+/* Writes the features of the last answer [features], the mean over the window. Returns 1, or 0 if
+ * there is no answer yet. Average those of several persons, and call stgcn_classify_features, for one
+ * answer about all. */
 STGCN_API int stgcn_stream_features(const stgcn_stream *stream, float *features);
+/* Classifies features. Returns 0, or STGCN_ERROR if they are not finite. */
 STGCN_API int stgcn_classify_features(stgcn_model *model, const float *features,
                                       float *probabilities);
 

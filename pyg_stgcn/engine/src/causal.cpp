@@ -28,13 +28,12 @@ struct CausalPreparation::State {
   void find_trunk(const float* frame, int channels, uint8_t* present);
   void place(const float* frame, int channels, const uint8_t* present);
   void measure(const float* frame, int channels, const uint8_t* present);
-  void centered(const float* frame, int channels, int32_t joint, double* out) const;
   bool write(Pose now, Pose next, float* x, char* message, size_t size);
 
   const Program& program;
   const Input& input;
   float height, width;
-  bool has_motion = false;
+  const bool has_motion;
   Units units;
   // Two frames: the older one waits for the newer one if there is motion.
   std::vector<float> joints[2];
@@ -59,10 +58,9 @@ CausalPreparation::State::State(const Program& program, float height, float widt
       input(program.input),
       height(height),
       width(width),
+      has_motion(stgcn::has_motion(program.input)),
       units(program),
       distance(program.input.trunk.size()) {
-  for (const Input::Stream stream : input.streams)
-    has_motion |= stream == Input::Stream::joint_motion || stream == Input::Stream::bone_motion;
   for (int i = 0; i < 2; ++i) {
     joints[i].resize(size_t(program.joints * joint_channels(input)));
     shown[i].resize(size_t(program.joints));
@@ -139,16 +137,12 @@ bool CausalPreparation::State::find_present(const float* frame, int channels, ui
   return any;
 }
 
-void CausalPreparation::State::centered(const float* frame, int channels, int32_t joint,
-                                        double* out) const {
-  placing.center(position_in_space(frame + joint * channels, channels), true, out);
-}
-
 void CausalPreparation::State::place(const float* frame, int channels, const uint8_t* present) {
+  const auto position = [&](int32_t joint) {
+    return position_in_space(frame + joint * channels, channels);
+  };
   if (!has_origin && present[input.root]) {
-    double root[3];
-    centered(frame, channels, input.root, root);
-    std::copy_n(root, 3, placing.origin);
+    std::copy_n(position(input.root), 3, placing.origin);
     has_origin = true;
   }
   if (input.align && !input.spine.empty() && !input.shoulders.empty()) {
@@ -156,10 +150,7 @@ void CausalPreparation::State::place(const float* frame, int channels, const uin
                                  {input.shoulders[1], input.shoulders[0]}};
     for (int i = 0; i < 2; ++i) {
       if (has_axis[i] || !present[pairs[i][0]] || !present[pairs[i][1]]) continue;
-      double start[3], end[3];
-      centered(frame, channels, pairs[i][0], start);
-      centered(frame, channels, pairs[i][1], end);
-      placing.align(start, end, i == 0 ? 2 : 0);
+      placing.align(position(pairs[i][0]), position(pairs[i][1]), i == 0 ? 2 : 0);
       has_axis[i] = true;
     }
   }
@@ -173,11 +164,8 @@ void CausalPreparation::State::measure(const float* frame, int channels, const u
   for (size_t i = 0; i < input.bones.size(); i += 2) {
     const int32_t child = input.bones[i], parent = input.bones[i + 1];
     if (!present[child] || !present[parent]) continue;
-    double from[3], to[3];
-    centered(frame, channels, child, from);
-    centered(frame, channels, parent, to);
-    const double x = from[0] - to[0], y = from[1] - to[1], z = from[2] - to[2];
-    total += sqrt(x * x + y * y + z * z);
+    total += placing.distance(position_in_space(frame + child * channels, channels),
+                              position_in_space(frame + parent * channels, channels));
     ++count;
   }
   if (total > 0) placing.size = total / double(count);

@@ -8,6 +8,7 @@
 #include "causal.h"
 #include "continual.h"
 #include "memory.h"
+#include "normalize.h"
 #include "stream.h"
 #include "team.h"
 
@@ -43,7 +44,6 @@ class ExactStream : public Stream {
   std::vector<float> collected_;
   int64_t waiting_ = 0;  // frames in `collected_`
   int64_t frames_ = 0;   // that the networks have seen
-  int64_t motion_ = 0;   // frames that the input is behind
   bool prepared_ = false;
 };
 
@@ -53,8 +53,6 @@ ExactStream::ExactStream(const Program& program, const pyg_stgcn::Kernels* kerne
       machine_{kernels, &team_},
       preparation_(program, options.height, options.width),
       collected_(size_t(kCollected * program.joints * program.channels)) {
-  for (const Input::Stream stream : program.input.streams)
-    if (stream == Input::Stream::joint_motion || stream == Input::Stream::bone_motion) motion_ = 1;
   int64_t floats = 0;
   networks_.reserve(program.networks.size());
   for (const Network& network : program.networks) {
@@ -74,7 +72,7 @@ void ExactStream::reset() {
 int64_t ExactStream::delay() const {
   int64_t delay = 0;
   for (const Continual& network : networks_) delay = std::max(delay, network.delay());
-  return delay + (prepared_ ? 0 : motion_);
+  return delay + (!prepared_ && has_motion(program_.input));
 }
 
 bool ExactStream::answers_at(int64_t frame) const {

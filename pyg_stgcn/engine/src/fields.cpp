@@ -2,7 +2,6 @@
 
 #include <math.h>
 
-#include <stdexcept>
 #include <utility>
 
 namespace stgcn {
@@ -47,8 +46,6 @@ std::string shown_shape(const std::vector<int64_t>& shape) {
 }
 
 }  // namespace
-
-void refuse(const std::string& reason) { throw std::runtime_error(reason + "; " + kRemedy); }
 
 std::string shown(std::string_view text) {
   if (text.size() <= kShown) return std::string(text);

@@ -14,9 +14,6 @@
 
 namespace stgcn {
 
-// Throws std::runtime_error with a reason and the advice of files.
-[[noreturn]] void refuse(const std::string& reason);
-
 // A value from a file for a message, cut off if it is long.
 std::string shown(std::string_view text);
 

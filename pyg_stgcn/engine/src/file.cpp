@@ -9,10 +9,11 @@
 #include "json.h"
 #include "memory.h"
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "The numbers of a program are little-endian, and used as they lie in the file."
+#endif
+
 namespace stgcn {
-
-const char kRemedy[] = "write it again with 'pyg-stgcn export --format engine'";
-
 namespace {
 
 constexpr size_t kLargestFile = size_t(1) << 30;
@@ -20,10 +21,6 @@ constexpr size_t kLargestHeader = size_t(1) << 24;
 
 using Value = Json::Value;
 using Kind = Json::Kind;
-
-[[noreturn]] void refuse(const std::string& reason) {
-  throw std::runtime_error(reason + "; " + kRemedy);
-}
 
 // The CRC-32 of zlib, eight bytes at a time.
 class Checksum {
@@ -127,6 +124,10 @@ File::Tensor read_tensor(std::string_view name, Value entry, Range& range) {
 
 }  // namespace
 
+void refuse(const std::string& reason) {
+  throw std::runtime_error(reason + "; write it again with 'pyg-stgcn export --format engine'");
+}
+
 void File::Free::operator()(char* memory) const { free_floats(reinterpret_cast<float*>(memory)); }
 
 File::File(size_t count)
@@ -144,7 +145,8 @@ File File::open(const char* path) {
   if (fseek(file.get(), 0, SEEK_END) != 0) unreadable("cannot be read; name a file");
   const long count = ftell(file.get());
   if (count < 0 || fseek(file.get(), 0, SEEK_SET) != 0) unreadable("cannot be read; name a file");
-  if (size_t(count) > kLargestFile) unreadable("is too large for a model");
+  // The length of a folder is the largest number that there is.
+  if (size_t(count) > kLargestFile) unreadable("is a folder, or too large for a model; name a file");
   File result{size_t(count)};
   if (fread(result.bytes_.get(), 1, result.count_, file.get()) != result.count_)
     unreadable("cannot be read");

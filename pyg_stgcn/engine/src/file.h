@@ -49,7 +49,7 @@ class File {
   std::vector<Tensor> tensors_;  // by name
 };
 
-// The advice of messages about files.
-extern const char kRemedy[];
+// Throws std::runtime_error with a reason why a file cannot be used, and the advice to write it again.
+[[noreturn]] void refuse(const std::string& reason);
 
 }  // namespace stgcn

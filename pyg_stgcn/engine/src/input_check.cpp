@@ -2,7 +2,6 @@
 
 #include <math.h>
 
-#include <stdexcept>
 #include <string>
 
 #include "file.h"
@@ -16,7 +15,7 @@ namespace {
 constexpr int64_t kMostFrames = 1 << 20;
 
 void require(bool fits, const std::string& what) {
-  if (!fits) throw std::runtime_error("input: " + what + "; " + kRemedy);
+  if (!fits) refuse("input: " + what);
 }
 
 void check_joints(const std::vector<int32_t>& numbers, int64_t joints, const char* name) {

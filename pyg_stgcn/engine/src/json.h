@@ -31,8 +31,6 @@ class Json {
 
    private:
     friend class Json;
-    friend class Items;
-    friend class Entries;
     Value(const Json* json, size_t index) : json_(json), index_(index) {}
     const Json* json_;
     size_t index_;

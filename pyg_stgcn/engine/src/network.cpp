@@ -6,7 +6,7 @@
 
 #include "adaptive.h"
 #include "check.h"
-#include "fields.h"
+#include "file.h"
 #include "memory.h"
 
 namespace stgcn {
@@ -201,11 +201,7 @@ void ClipNetwork::add_mean(float* memory, float factor, float spoilt, float* fea
 void ClipNetwork::run(const Machine& machine, const Person& person, float* memory, float factor,
                       float* features) const {
   const float spoilt = fill_input(person, memory);
-  int64_t number = 0;
-  for (const Instruction& op : network_->instructions) {
-    run(machine, op, memory);
-    ++number;
-  }
+  for (const Instruction& op : network_->instructions) run(machine, op, memory);
   add_mean(memory, factor, spoilt, features);
 }
 

@@ -52,15 +52,29 @@ bool is_motion(Input::Stream stream) {
 
 }  // namespace
 
+bool has_motion(const Input& input) {
+  return std::any_of(input.streams.begin(), input.streams.end(), is_motion);
+}
+
 void Placing::center(const float* joint, bool shown, double* out) const {
   for (int a = 0; a < 3; ++a) out[a] = ((shown ? double(joint[a]) : 0.0) - origin[a]) * shown;
 }
 
-void Placing::align(const double* start, const double* end, int axis) {
-  double direction[3];
+double Placing::distance(const float* start, const float* end) const {
+  double from[3], to[3];
+  center(start, true, from);
+  center(end, true, to);
+  const double x = from[0] - to[0], y = from[1] - to[1], z = from[2] - to[2];
+  return sqrt(x * x + y * y + z * z);
+}
+
+void Placing::align(const float* start, const float* end, int axis) {
+  double from[3], to[3], direction[3];
+  center(start, true, from);
+  center(end, true, to);
   for (int i = 0; i < 3; ++i)
-    direction[i] = rotation[i][0] * (end[0] - start[0]) + rotation[i][1] * (end[1] - start[1]) +
-                   rotation[i][2] * (end[2] - start[2]);
+    direction[i] = rotation[i][0] * (to[0] - from[0]) + rotation[i][1] * (to[1] - from[1]) +
+                   rotation[i][2] * (to[2] - from[2]);
   Matrix turn, turned;
   if (!rotation_between(direction, axis, turn)) return;
   multiply(turn, rotation, turned);

@@ -14,10 +14,11 @@ struct Placing {
   double rotation[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
   double size = 1;
 
-  // Position relative to the origin; of a missing joint the origin.
+  // Position relative to the origin; of a missing joint zero.
   void center(const float* joint, bool shown, double* out) const;
-  // Turns further, so that the direction from one centred joint to another becomes that of an axis.
-  void align(const double* start, const double* end, int axis);
+  // The distance of two joints, and a further turn that makes their direction that of an axis.
+  double distance(const float* start, const float* end) const;
+  void align(const float* start, const float* end, int axis);
   void apply(const float* joint, bool shown, float* out) const;
 };
 
@@ -25,6 +26,9 @@ struct Placing {
 inline int64_t joint_channels(const Input& input) {
   return input.planar && !input.scored ? 2 : 3;
 }
+
+// Whether a frame of the input needs the one that follows.
+bool has_motion(const Input& input);
 
 // Normalises the joints of a 2-D frame, to x [joints, joint_channels]; those whose score is too low
 // are hidden: `shown` changes.

@@ -1,7 +1,5 @@
 #include "placing.h"
 
-#include <math.h>
-
 #include <algorithm>
 
 namespace stgcn {
@@ -57,11 +55,8 @@ class Bones {
     if (!presence_.joint(person_, frame_, child) || !presence_.joint(person_, frame_, parent))
       return 0;
     ++count_;
-    double from[3], to[3];
-    placing_.center(presence_.position(person_.number, frame_, child), true, from);
-    placing_.center(presence_.position(person_.number, frame_, parent), true, to);
-    const double x = from[0] - to[0], y = from[1] - to[1], z = from[2] - to[2];
-    return sqrt(x * x + y * y + z * z);
+    return placing_.distance(presence_.position(person_.number, frame_, child),
+                             presence_.position(person_.number, frame_, parent));
   }
 
   const Program& program_;
@@ -117,24 +112,16 @@ Placing find_placing(const Program& program, const Presence& presence, RawPerson
       if (presence.joint(main, t, one) && presence.joint(main, t, other)) return t;
     return int64_t(-1);
   };
-  const auto centered = [&](int64_t frame, int64_t joint, double* out) {
-    placing.center(presence.position(main.number, frame, joint), true, out);
-  };
-  if (const int64_t frame = first(input.root, input.root); frame >= 0) {
-    double root[3];
-    centered(frame, input.root, root);
-    std::copy_n(root, 3, placing.origin);
-  }
+  if (const int64_t frame = first(input.root, input.root); frame >= 0)
+    std::copy_n(presence.position(main.number, frame, input.root), 3, placing.origin);
   if (input.align && !input.spine.empty() && !input.shoulders.empty()) {
     const int64_t pairs[2][2] = {{input.spine[0], input.spine[1]},
                                  {input.shoulders[1], input.shoulders[0]}};
     for (int i = 0; i < 2; ++i) {
       const int64_t frame = first(pairs[i][0], pairs[i][1]);
-      if (frame < 0) continue;
-      double start[3], end[3];
-      centered(frame, pairs[i][0], start);
-      centered(frame, pairs[i][1], end);
-      placing.align(start, end, i == 0 ? 2 : 0);
+      if (frame >= 0)
+        placing.align(presence.position(main.number, frame, pairs[i][0]),
+                      presence.position(main.number, frame, pairs[i][1]), i == 0 ? 2 : 0);
     }
   }
   if (input.scale) placing.size = Bones(program, presence, main, placing).mean(shown);

@@ -34,7 +34,7 @@ struct Preparation::State {
   Presence presence;
   Sampler sampler;
   Units units;
-  bool has_motion = false;
+  const bool has_motion;
 
   RawClip clip;
   int64_t views = 1, seen = 0;
@@ -59,15 +59,13 @@ Preparation::State::State(const Program& program)
       presence(program),
       sampler(program.input.frames, uint32_t(program.input.seed)),
       units(program),
+      has_motion(stgcn::has_motion(program.input)),
       chosen(size_t(program.input.frames)),
       following(size_t(program.input.frames)),
       first_frames(size_t(program.input.frames)),
       x(size_t(2 * program.joints * joint_channels(program.input))),
       row(size_t(program.joints * program.channels)),
-      shown(size_t(2 * program.joints)) {
-  for (const Input::Stream stream : input.streams)
-    has_motion |= stream == Input::Stream::joint_motion || stream == Input::Stream::bone_motion;
-}
+      shown(size_t(2 * program.joints)) {}
 
 bool Preparation::State::check(char* message, size_t size) {
   if (!check_channels(input, clip.channels, message, size) ||
