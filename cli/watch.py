@@ -170,8 +170,9 @@ def _tell_model(model: Path, engine: Engine, options: dict[str, Any]) -> None:
 def _open(
     source: str, engine: Engine, options: dict[str, Any], should_stop: Callable[[], bool]
 ) -> Recording | None:
-    """The poses; None if the command has been stopped before the first ones came."""
+    """The poses; None if there is nobody, or the command was stopped before the first ones came."""
     from pyg_stgcn.errors import InputError
+    from pyg_stgcn.poses.person_arrays import NoPersonsError
     from pyg_stgcn.recognition.live_poses import LiveOptions, open_live_lines, open_live_poses
     from pyg_stgcn.recognition.pose_files import PoseOptions
 
@@ -181,10 +182,12 @@ def _open(
         if source == _INPUT:
             return open_live_lines(_input_pieces(), engine.about, live)
         return open_live_poses(source, engine.about, live)
-    except InputError:
-        if should_stop():
-            return None
-        raise
+    except InputError as error:
+        if isinstance(error, NoPersonsError):
+            tell(f"{error}: 0 events")
+        elif not should_stop():
+            raise
+        return None
 
 
 def _input_pieces() -> Iterator[bytes]:

@@ -272,7 +272,7 @@ def guess_layout(num_joints: int, axes: int, where: str, given: Skeleton | None)
     if name is None:
         raise InputError(
             f"{where}: has {num_joints} joints in {axes}-D, whose layout cannot be told from their "
-            "number; name it as skeleton, or the JSON file that describes it"
+            "number; give it, such as skeleton='coco17', or the JSON file that describes it"
         )
     return get_skeleton(name)
 

@@ -198,6 +198,11 @@ def test_what_cannot_be_watched_is_one_error(
     assert message in " ".join(result.stderr.split())
 
 
+def test_an_empty_room_is_no_error(model: Path) -> None:
+    result = watch(model, "".join(line(n) for n in range(50)))
+    assert ended(result) == [] and "no line shows a person: 0 events" in result.stderr
+
+
 def test_poses_without_their_option_are_told(model: Path) -> None:
     result = CliRunner().invoke(main, ["watch", str(model), "hand.json"])
     assert result.exit_code == 2
