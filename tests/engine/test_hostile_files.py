@@ -105,6 +105,26 @@ def test_frames_that_are_too_few_have_no_features(genuine: tuple[Program, dict[s
             assert stream.push_prepared(x) is not None and stream.features() is not None
 
 
+def test_streams_of_layers_that_change_the_length(genuine: tuple[Program, dict[str, Any]]) -> None:
+    """The end is the answer of the clip there too, and there is none where a clip is too short."""
+    for padding, frames in ((4, 8), (1, 8), (0, 5), (0, 4)):
+        slots = [FeatureSlot(3), FeatureSlot(3, padding), FeatureSlot(3, 2), FeatureSlot(3)]
+        copy = identity(3, **{"in": 0, "out": 1})
+        wide = identity(3, **{"in": 1, "out": 2}, padding=padding, span=5, stride=2)
+        last = identity(3, **{"in": 2, "out": 3}, padding=2, span=3)
+        x = np.random.default_rng(frames).random((frames, 25, 3)).astype(np.float32)
+        file = with_network(genuine, slots, [copy, wide, last])
+        with Engine.from_bytes(file) as engine, engine.stream(window=frames) as stream:
+            assert engine.is_continual
+            stream.push_prepared(x)
+            if frames + 2 * padding < 5:
+                assert stream.finish() is None and stream.features() is None
+                continue
+            stream.finish()
+            expected = engine.features(np.ascontiguousarray(x.transpose(1, 0, 2)))[0]
+            np.testing.assert_allclose(stream.features(), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("stride", [1, 2, 7])
 def test_parts_of_a_slot_with_different_delays(
     genuine: tuple[Program, dict[str, Any]], stride: int

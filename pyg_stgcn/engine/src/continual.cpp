@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "check.h"
+
 namespace stgcn {
 namespace {
 
@@ -37,12 +39,14 @@ Continual::Continual(const Program& program, const Network& network, int64_t win
   place_queues();
   const Queue& result = queues_[size_t(network.result)];
   row_.resize(size_t(result.channels));
-  // As many frames as a clip of the window has.
-  const int64_t frames = (window + result.stride - 1) / result.stride;
+  // As many frames as a clip of the window has, or one if its layers need more.
+  std::vector<int64_t> counts;
+  const bool fits = count_frames(network, window, counts) < 0;
+  const int64_t frames = fits ? counts[size_t(network.result)] : 1;
   if (frames > kMostFloats / 2 / result.channels)
     throw std::runtime_error("a window of " + std::to_string(window) +
                              " frames needs more than a gigabyte");
-  features_ = WindowSum(result.channels, std::max<int64_t>(frames, 1));
+  features_ = WindowSum(result.channels, frames);
   floats_ += 2 * frames * result.channels;  // its sums are double
   reset();
 }
@@ -159,7 +163,10 @@ int64_t Continual::finish(const Machine& machine) {
     const Queue& in = queues_[size_t(step.op->in)];
     const int64_t frames =
         in.writers.empty() ? in.end : steps_[size_t(in.writers.front())].total;
-    step.total = count_ready(frames + step.padding, step.padding, step.span, step.stride);
+    // A layer that sees no frame has no output, however many zeros are around.
+    step.total = frames == 0
+                     ? 0
+                     : count_ready(frames + step.padding, step.padding, step.span, step.stride);
   }
   ended_ = true;
   const int64_t before = taken_;
