@@ -30,7 +30,8 @@ class Event:
         start: Time of the first frame in seconds, if known.
         end: Time at the end of the last frame in seconds; None if unknown, or as long as the event
             goes on.
-        confidence: Mean probability of the class since the event began.
+        confidence: Mean probability of the class since the event began, in the answers in which it
+            is not below the end threshold.
     """
 
     track: int | None
