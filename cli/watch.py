@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from pyg_stgcn.cli._lists import Choice
 from pyg_stgcn.cli._live_table import LiveTable, print_event
@@ -133,6 +134,7 @@ def command(model: Path, others: tuple[str, ...], source: str, **options: Any) -
     from pyg_stgcn.recognition import EventRules
 
     _check_input(source, others)
+    _check_unused(source)
     names = ("threshold", "end_threshold", "hold", "background")
     rules = EventRules(**{name: options[name] for name in names})
     engine = open_engine(model, checkpoint=options["checkpoint"])
@@ -154,6 +156,22 @@ def _check_input(source: str, others: tuple[str, ...]) -> None:
             "standard input is a terminal; pipe poses into the command, or name --source camera or "
             "--source FILE"
         )
+
+
+def _check_unused(source: str) -> None:
+    """Refuse options that the source has no use for."""
+    if source == _INPUT:
+        unused = {"estimator": "lines of poses need no estimator"}
+    elif source == "camera" or source.startswith("camera:"):
+        known = "a camera tells it by itself"
+        unused = {"drop": "a camera drops images anyway", "skeleton": "the estimator tells it"}
+        unused |= {"image_size": known, "fps": known}
+    else:
+        unused = {} if Path(source).is_fifo() else {"drop": "of a file nothing is dropped"}
+    context = click.get_current_context()
+    for name, reason in unused.items():
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name.replace('_', '-')}: {reason}; leave the option out")
 
 
 def _tell_model(model: Path, engine: Engine, options: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ class LiveItems(Generic[T]):
         items: The source, which may wait for its next item.
         size: Most items in the queue.
         drop: Whether the oldest item is dropped if the queue is full, as for a camera. Else the
-            source waits.
+            source waits. The first item, which may describe the others, is never dropped.
         should_stop: Ends the iteration if it is true, even while the source waits.
 
     Example:
@@ -41,7 +41,7 @@ class LiveItems(Generic[T]):
         self._changed = threading.Condition()
         self._queue: deque[T] = deque()
         self._lost = 0
-        self._ended = False
+        self._begun = self._ended = False
         self._error: BaseException | None = None
 
     def __iter__(self) -> Iterator[tuple[T, int]]:
@@ -62,7 +62,7 @@ class LiveItems(Generic[T]):
                             break
                         continue
                     found = self._queue.popleft(), self._lost
-                    self._lost = 0
+                    self._lost, self._begun = 0, True
                     self._changed.notify_all()
                 yield found
             if self._error is not None and not self._queue:
@@ -86,7 +86,7 @@ class LiveItems(Generic[T]):
     def _put(self, item: T) -> bool:
         """Add an item to the queue; return whether there is a reader."""
         with self._changed:
-            if self._drop and len(self._queue) == self._size:
+            if self._drop and self._begun and len(self._queue) == self._size:
                 self._queue.popleft()
                 self._lost += 1
             while len(self._queue) == self._size and not self._ended:

@@ -96,8 +96,11 @@ def open_live_lines(
     """
     target, given = Skeleton.from_dict(about["skeleton"]), options.poses.skeleton
     skeleton = get_skeleton(given) if isinstance(given, str) else given
+    found = split_lines(pieces)
+    if options.drop:
+        found = (line for line in found if line.strip())  # An empty line must not displace a frame.
     lines = LiveItems(
-        split_lines(pieces),
+        found,
         size=1 if options.drop else _WAITING,
         drop=options.drop,
         should_stop=options.should_stop,

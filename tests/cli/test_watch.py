@@ -198,6 +198,30 @@ def test_what_cannot_be_watched_is_one_error(
     assert message in " ".join(result.stderr.split())
 
 
+def test_options_without_use_are_refused(model: Path, tmp_path: Path) -> None:
+    lines = tmp_path / "poses.jsonl"
+    lines.write_text(sides((LEFT, 40)))
+    for words, message in (
+        (["--estimator", "movenet"], "--estimator: lines of poses need no estimator"),
+        (["--source", "camera", "--drop"], "--drop: a camera drops images anyway"),
+        (["--source", "camera:x", "--fps", 30], "--fps: a camera tells it by itself"),
+        (["--source", "camera", "--image-size", "9x9"], "--image-size: a camera tells it"),
+        (["--source", lines, "--drop"], "--drop: of a file nothing is dropped"),
+    ):
+        result = watch(model, "", *words)
+        assert result.exit_code == 2 and message in result.stderr
+
+
+def test_of_lines_that_are_dropped_neither_the_description_nor_the_last_one_is(
+    model: Path,
+) -> None:
+    """A program that writes faster than frames are read, and an empty line after each."""
+    description = '{"meta_info": {"image_size": [100, 100]}}\n'
+    text = "\n".join(sides((LEFT, 4000)).splitlines(keepends=True)) + "\n\n"
+    result = watch(model, description + text, "--drop")
+    assert result.exit_code == 0, result.output
+
+
 def test_an_empty_room_is_no_error(model: Path) -> None:
     result = watch(model, "".join(line(n) for n in range(50)))
     assert ended(result) == [] and "no line shows a person: 0 events" in result.stderr

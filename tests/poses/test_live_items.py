@@ -30,6 +30,10 @@ def test_of_a_source_that_cannot_wait_the_newest_come_and_the_others_are_counted
     assert found == [(0, 0), (8, 7), (9, 0)]
 
 
+def test_the_first_item_is_never_dropped_because_it_may_describe_the_others():
+    assert next(iter(LiveItems(range(100_000), size=1, drop=True))) == (0, 0)
+
+
 def test_the_reader_can_stop_while_the_source_waits():
     assert list(LiveItems(iter(threading.Event().wait, None), should_stop=lambda: True)) == []
 
