@@ -139,3 +139,15 @@ def test_wheel_has_the_metadata_of_datasets(wheel_names: set[str]) -> None:
     files = [f.name for f in (REPOSITORY / "datasets" / "metadata").iterdir()]
     assert files
     assert {f"pyg_stgcn/datasets/metadata/{f}" for f in files} <= wheel_names
+
+
+def test_wheel_has_what_an_engine_is_built_from(wheel_names: set[str]) -> None:
+    """Exports copy it."""
+    files = [
+        str(path.relative_to(REPOSITORY))
+        for folder in ("engine/src", "engine/include", "engine/folder", "runtime/kernels")
+        for path in (REPOSITORY / "pyg_stgcn" / folder).iterdir()
+        if path.is_file()
+    ]
+    assert {"pyg_stgcn/engine/folder/CMakeLists.txt", "pyg_stgcn/engine/include/stgcn.h"} < {*files}
+    assert {*files} <= wheel_names

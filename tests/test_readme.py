@@ -113,7 +113,7 @@ def test_command_line_is_understood(page: str, line: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=title)
 def test_options_exist(page: Path) -> None:
     """Options in the text of a page are those of a command, of a benchmark or of pip."""
-    offered = {"--no-build-isolation", "--index-url", "--help"}
+    offered = {"--no-build-isolation", "--no-deps", "--index-url", "--help"}
     todo: list[click.Command] = [main]
     while todo:
         command = todo.pop()

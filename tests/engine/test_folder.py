@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -152,6 +153,18 @@ def test_the_folder_is_built_with_cmake(
     for one in (spatial, planar):
         found = probabilities(call(*emulator, tmp_path / "example", *one.words))
         np.testing.assert_allclose(found, one.expected(), atol=1e-5)
+
+
+def test_both_builds_have_the_same_effort(spatial: Exported) -> None:
+    """Files that are compiled for size by setup.py are so with CMake."""
+    cmake = spatial.path.with_name("CMakeLists.txt").read_text(encoding="utf-8")
+    setup = Path(__file__).parents[2].joinpath("setup.py").read_text(encoding="utf-8")
+    named = re.search(r"foreach\(name (.*)\)", cmake)
+    opening = re.search(r"^OPENING = (\{.*\})$", setup, re.M)
+    assert named and opening
+    assert {*named[1].split()} == ast.literal_eval(opening[1])
+    for name in named[1].split():
+        assert spatial.path.with_name("src").joinpath(f"{name}.cpp").is_file()
 
 
 def test_recognizer_reads_file_and_folder(spatial: Exported, planar: Exported) -> None:
