@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from pyg_stgcn.cli._messages import flags_of, with_flags
 from pyg_stgcn.progress import logger as progress
 from pyg_stgcn.progress import print_above_bars
 from pyg_stgcn.text import joined, printable, to_json
@@ -25,9 +26,17 @@ def echo(text: str, *, err: bool = False) -> None:
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        line = printable(record.getMessage(), keep="\n\t")
+        line = printable(_in_flags(record), keep="\n\t")
         if not print_above_bars(line):
             click.echo(line, err=True)
+
+
+def _in_flags(record: logging.LogRecord) -> str:
+    """The text of a record; a warning names the options of the command."""
+    context = click.get_current_context(silent=True)
+    if context is None or record.levelno < logging.WARNING:
+        return record.getMessage()
+    return with_flags(record.getMessage(), flags_of(context.command))
 
 
 @contextlib.contextmanager

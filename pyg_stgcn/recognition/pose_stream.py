@@ -176,7 +176,9 @@ class Stream:
             begun, and when it has ended.
 
         Raises:
-            InputError: The number does not grow, or the persons are not those of the layout.
+            InputError: The number does not grow, the persons are not those of the layout, or the
+                model cannot read the first of them. Later ones whom it cannot read are left out,
+                with a warning.
         """
         self._check(frame)
         now = self._moment(frame)
@@ -269,7 +271,7 @@ class Stream:
         """End the sequences of persons who have gone."""
         events: list[Event] = []
         tracks = [self._persons.tracks[number] for number in numbers]
-        changed = [track for track in tracks if track.finish()]
+        changed = [self._persons.tracks[n] for n in numbers if self._persons.finish(n)]
         is_last = len(tracks) == len(self._persons.tracks)
         if tracks and (is_last or not self.together):
             last = max((track.last for track in tracks), key=lambda moment: moment.frame)

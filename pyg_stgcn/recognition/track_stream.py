@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyg_stgcn.engine import Engine, EngineStream
-from pyg_stgcn.errors import warn_once
+from pyg_stgcn.errors import InputError, warn_once
 from pyg_stgcn.poses.pose_tracker import MAX_GAP
 from pyg_stgcn.poses.recording import Frame
 from pyg_stgcn.poses.tracking import tracks_of
@@ -19,7 +20,12 @@ from pyg_stgcn.text import count
 
 logger = logging.getLogger(__name__)
 
-_TOO_MANY = "more than {} are seen at once; the others get no answer: give a higher max_persons"
+_TOO_MANY = (
+    "more than {} are there, with those who have just left; the others get no answer: give a "
+    "higher max_persons"
+)
+#: Frames of a person after which it is known that the poses are those that the model reads.
+_ENOUGH = 30
 
 
 class TrackStream:
@@ -41,7 +47,9 @@ class TrackStream:
     ) -> None:
         self.stream, self.finder = stream, finder
         self._window, self._keeps_gaps = window, keeps_gaps
-        self._count = 0
+        self.count = 0
+        #: Whether the model could not read a frame, so that there are no more answers.
+        self.is_refused = False
         self._delay = stream.delay
         self._moments: deque[Moment] = deque(maxlen=window + self._delay + 1)
         #: The last answer of the engine; None before the first one.
@@ -64,25 +72,25 @@ class TrackStream:
             Whether there is a new answer.
         """
         frames = joints[None]
-        if not self._count:
+        if not self.count:
             self.first = now
         elif (gap := index - self.index - 1) and self._keeps_gaps:
             frames = np.concatenate([np.zeros((gap, *joints.shape), np.float32), frames])
             self._moments.extend([self.last] * gap)
         self.last, self.index = now, index
         self._moments.append(now)
-        self._count += len(frames)
-        return self._take(self.stream.push(frames))
+        self.count += len(frames)
+        return not self.is_refused and self._take(self.stream.push(frames))
 
     def finish(self) -> bool:
         """End the sequence; return whether there is a new answer."""
         self._delay = 0
-        return self._take(self.stream.finish())
+        return not self.is_refused and self._take(self.stream.finish())
 
     @property
     def about(self) -> Moment:
         """The frame in the middle of those whose features make the last answer."""
-        complete = max(0, self._count - self._delay)
+        complete = max(0, self.count - self._delay)
         back = self._delay + min(self._window, complete) // 2
         return self._moments[max(0, len(self._moments) - 1 - back)]
 
@@ -113,6 +121,7 @@ class TrackStreams:
     ) -> None:
         self._engine, self._finder, self._window = engine, finder, window
         self._image_size, self._max_persons = image_size, max_persons
+        self._is_proven = False
         self._keeps_gaps = bool(engine.about["preprocessing"]["has_score"])
         #: By number of the track.
         self.tracks: dict[int, TrackStream] = {}
@@ -135,9 +144,28 @@ class TrackStreams:
         changed = []
         for number, person in zip(tracks_of(frame).tolist(), joints, strict=True):
             track = self.tracks.get(number) or self._begin(number)
-            if track is not None and track.push(person, now, index):
+            if track is not None and self._attempt(track, partial(track.push, person, now, index)):
                 changed.append(track)
+            self._is_proven |= track is not None and track.count >= _ENOUGH
         return changed
+
+    def finish(self, number: int) -> bool:
+        """End the sequence of a person; return whether there is a new answer."""
+        track = self.tracks[number]
+        return self._attempt(track, track.finish)
+
+    def _attempt(self, track: TrackStream, step: Callable[[], bool]) -> bool:
+        """Take a step. A person who cannot be read ends the stream only if it may be in all: once
+        others have been read, it is a wrong detection.
+        """
+        try:
+            return step()
+        except InputError as error:
+            if not self._is_proven:
+                raise
+            track.is_refused = True
+            warn_once(logger, f"a person is left out: {error}")
+            return False
 
     def gone(self, index: int) -> list[int]:
         """Numbers of those who have been away for too long at a place of the sequence."""
@@ -151,7 +179,8 @@ class TrackStreams:
 
     def features(self) -> NDArray[np.float32] | None:
         """The mean of the features of all persons in sight; None before the first ones."""
-        found = [track.stream.features() for track in self.tracks.values()]
+        tracks = self.tracks.values()
+        found = [track.stream.features() for track in tracks if not track.is_refused]
         several = [features for features in found if features is not None]
         return np.mean(several, axis=0) if several else None
 

@@ -153,8 +153,23 @@ def test_a_crowd_is_followed_up_to_the_limit(model: Path) -> None:
     warn_once.cache_clear()
     result = watch(model, text, "--image-size", "60000x100", "--hold", 5)
     assert len({row[0] for row in ended(result)}) == 16
-    assert "more than 16 persons are seen at once" in result.stderr
-    assert "higher max_persons" in result.stderr
+    assert "more than 16 persons are there" in result.stderr
+    assert "give a higher --max-persons" in result.stderr
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_wrong_detection_beside_a_person_is_left_out(model: Path, together: bool) -> None:
+    """All its joints lie in the corner of the image, which no model reads as pixels."""
+    wrong = np.full((17, 3), 0.9)
+    words = (*WORDS, *(["--together"] if together else []))
+    text = "".join(line(n, pose(LEFT), *([wrong] if 50 <= n < 60 else [])) for n in range(99))
+    warn_once.cache_clear()
+    result = watch(model, text, *words)
+    assert ended(result) == [(None if together else 0, "left", 0, 98)]
+    assert "a person is left out: all joints lie within 1.5 pixels" in result.stderr
+    # Where nobody has been read, the units may be wrong.
+    result = watch(model, "".join(line(n, wrong) for n in range(9)), *words)
+    assert result.exit_code == 1 and "Error: all joints lie within 1.5 pixels" in result.stderr
 
 
 def test_wrong_lines_are_told_and_do_not_end_the_stream(model: Path) -> None:
