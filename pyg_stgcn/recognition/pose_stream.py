@@ -177,8 +177,8 @@ class Stream:
 
         Raises:
             InputError: The number does not grow, the persons are not those of the layout, or the
-                model cannot read the first of them. Later ones whom it cannot read are left out,
-                with a warning.
+                model cannot read one of them. Once it has read somebody for 30 frames, a person
+                whom it cannot read is left out instead, with a warning.
         """
         self._check(frame)
         now = self._moment(frame)
