@@ -14,7 +14,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from pyg_stgcn.evaluation.stream_evaluation import StreamOptions, evaluate_stream
+from pyg_stgcn.evaluation import StreamOptions, evaluate_stream
 from pyg_stgcn.jsonfile import read_json
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.run_files import RunFiles

@@ -184,8 +184,8 @@ def _evaluate_stream(
     where: dict[str, str | None],
 ) -> dict[str, Any]:
     from pyg_stgcn.cli._device import check_device
+    from pyg_stgcn.evaluation import StreamOptions, evaluate_stream
     from pyg_stgcn.evaluation.evaluation_data import EvaluationData
-    from pyg_stgcn.evaluation.stream_evaluation import StreamOptions, evaluate_stream
 
     check_device(device)
     return evaluate_stream(

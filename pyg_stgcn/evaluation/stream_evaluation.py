@@ -136,6 +136,10 @@ def evaluate_stream(
     Raises:
         InputError: The folder holds no finished run, or the data or the file of segments are
             missing or do not fit it.
+
+    Example:
+        >>> evaluate_stream("runs/mine", options=StreamOptions(threshold=0.5))["f1_50"]
+        0.66
     """
     options = options or StreamOptions()
     run = Run.open(folder, checkpoint)

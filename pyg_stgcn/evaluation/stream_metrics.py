@@ -48,10 +48,15 @@ def accuracy_per_frame(answers: Labels, labels: Labels) -> float:
 
 
 def overlap(one: Segment, other: Segment) -> float:
-    """Common frames of two segments, as a fraction of those of either."""
+    """Intersection over union of the frames of two segments, whatever their classes.
+
+    Example:
+        >>> overlap(Segment(0, 10, 20), Segment(0, 15, 25))
+        0.3333333333333333
+    """
     common = min(one.end, other.end) - max(one.start, other.start)
     total = max(one.end, other.end) - min(one.start, other.start)
-    return max(0, common) / total if common > 0 else 0.0
+    return common / total if common > 0 else 0.0
 
 
 def f1_of_segments(
@@ -70,6 +75,10 @@ def f1_of_segments(
 
     Returns:
         From 0 to 1; NaN if there are neither found nor true segments.
+
+    Example:
+        >>> f1_of_segments([[Segment(0, 2, 10)]], [[Segment(0, 0, 10), Segment(1, 10, 30)]], 0.5)
+        0.6666666666666666
     """
     hits = num_found = num_true = 0
     for own, right in zip(found, true, strict=True):
