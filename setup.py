@@ -73,6 +73,8 @@ def kernels() -> Extension | None:
     except (ImportError, OSError) as error:
         give_up(KERNELS_MISSING, f"torch cannot be imported here ({error})")
         return None
+    # The operations of adaptive backbones are those of the engine.
+    adaptive = ENGINE / "src"
     compile_args, link_args = ["-O3", "-Wno-unknown-pragmas"], []
     if sys.platform == "win32":
         compile_args = ["/O2"]
@@ -82,8 +84,9 @@ def kernels() -> Extension | None:
         link_args.append("-fopenmp")
     return CppExtension(
         "pyg_stgcn.runtime._native",
-        [str(path) for path in sorted(KERNELS.glob("*.cpp"))],
-        depends=[str(path) for path in KERNELS.iterdir()],
+        [str(path) for path in sorted([*KERNELS.glob("*.cpp"), *adaptive.glob("adaptive*.cpp")])],
+        include_dirs=[str(folder.resolve()) for folder in (KERNELS, adaptive)],
+        depends=[str(path) for folder in (KERNELS, adaptive) for path in folder.iterdir()],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
         # A failure leaves the package without the extension instead of not installed.

@@ -13,21 +13,14 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone, pool_persons, split_persons
 from pyg_stgcn.nn.input_norm import person_positions
 from pyg_stgcn.program import FeatureSlot, Network
-from pyg_stgcn.runtime.adaptive_instructions import (
-    Attention,
-    ChannelGraph,
-    GroupGraph,
-    Similarity,
-)
+from pyg_stgcn.runtime.adaptive_instructions import AdaptiveGraph, AdaptiveStep
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.instructions import (
     Add,
     Maximum,
-    MeanJoint,
     Slots,
     SparseConv,
     SparseGraphConv,
-    SpreadJoint,
     Step,
 )
 from pyg_stgcn.runtime.lanes import LANES, frame_mean, num_blocks
@@ -44,12 +37,12 @@ STEPS: dict[str, type[Step]] = {
     "graph_conv": SparseGraphConv,
     "maximum": Maximum,
     "add": Add,
-    "mean_joint": MeanJoint,
-    "spread_joint": SpreadJoint,
-    "similarity": Similarity,
-    "channel_graph": ChannelGraph,
-    "group_graph": GroupGraph,
-    "attention": Attention,
+    "mean_joint": AdaptiveStep,
+    "spread_joint": AdaptiveStep,
+    "similarity": AdaptiveGraph,
+    "channel_graph": AdaptiveGraph,
+    "group_graph": AdaptiveGraph,
+    "attention": AdaptiveStep,
 }
 
 

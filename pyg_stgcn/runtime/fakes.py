@@ -78,14 +78,19 @@ def _graph_conv(
     return _features(x, x.size(2), bias.size(0), pad)
 
 
-@torch.library.register_fake("pyg_stgcn::pairs")
-def _pairs(x: Tensor, pad: int, partitions: int, joints: int) -> Tensor:
-    return x.new_empty(x.size(0), partitions, joints, x.size(1) * LANES)
-
-
-@torch.library.register_fake("pyg_stgcn::joint_sum")
-def _joint_sum(x: Tensor, pad: int, weight: Tensor) -> Tensor:
-    return x.new_empty(x.size(0), x.size(2) - 2 * pad, x.size(3))
+@torch.library.register_fake("pyg_stgcn::make_graph")
+def _make_graph(
+    op: str,
+    x: Tensor,
+    pad: int,
+    joints: int,
+    arrays: list[Tensor],
+    partitions: int,
+    channels: int,
+    graphs: int,
+    rows: int,
+) -> Tensor:
+    return x.new_empty(x.size(0), graphs, rows, joints * x.size(1) * LANES)
 
 
 @torch.library.register_fake("pyg_stgcn::conv_weight_grad")
@@ -188,8 +193,6 @@ def _norm_grad(
 
 @torch.library.register_fake("pyg_stgcn::conv_into")
 @torch.library.register_fake("pyg_stgcn::pool_into")
-@torch.library.register_fake("pyg_stgcn::mean_joint_")
-@torch.library.register_fake("pyg_stgcn::spread_joint_")
-@torch.library.register_fake("pyg_stgcn::gate_")
+@torch.library.register_fake("pyg_stgcn::change_")
 def _in_place(*args: object, **kwargs: object) -> None:
     return None

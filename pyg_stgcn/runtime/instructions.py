@@ -214,24 +214,3 @@ class Add(Step):
         x, residual = slots[self.source], slots[self.residual]
         total = residual.add_(x) if self.onto_residual else residual + x
         slots[self.target] = total.relu_() if self.relu else total
-
-
-class MeanJoint(Step):
-    """The mean over the joints in the lane after the last."""
-
-    def run(self, slots: Slots) -> None:
-        """Writes the mean."""
-        _ops.mean_joint_(slots[self.source], self.num_joints)
-
-
-class SpreadJoint(Step):
-    """The mean of the joints, back to every joint."""
-
-    factor: Tensor
-    scale: Tensor
-    shift: Tensor
-
-    def run(self, slots: Slots) -> None:
-        """Adds the mean."""
-        x = slots[self.source]
-        _ops.spread_joint_(x, self.num_joints, self.factor, self.scale, self.shift)

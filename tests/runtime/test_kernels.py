@@ -139,12 +139,12 @@ def test_operators_can_be_traced() -> None:
     torch.library.opcheck(torch.ops.pyg_stgcn.conv_into.default, arguments, test_utils=checks)
     exported = torch.export.export(conv, (x,)).module()
     assert torch.equal(exported(x), conv(x))
+    graph = [torch.randn(1, 20, 32), torch.randn(1, 20, 32)]
     for op, arguments in (
         ("pack", (torch.randn(1, 2, 3, 4), 1)),
         ("unpack", (x, 1, 20)),
-        ("pairs", (x, 1, 2, 20)),
-        ("joint_sum", (x, 1, torch.randn(2, 32))),
-        ("mean_joint_", (x.clone(), 20)),
+        ("make_graph", ("similarity", x, 1, 20, graph, 1, 2, 1, 1)),
+        ("change_", ("mean_joint", x.clone(), 0, 20, [])),
     ):
         torch.library.opcheck(
             getattr(torch.ops.pyg_stgcn, op).default, arguments, test_utils=checks

@@ -1,50 +1,115 @@
-// The torch operators that the adaptive backbones need beside convolutions.
+// The torch operators that the adaptive backbones need beside convolutions: those of the engine.
 
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
+#include "adaptive.h"
 #include "checks.h"
+#include "team.h"
+
+namespace stgcn {
+
+// The threads of torch.
+Team::Team(int) : threads_(nullptr) {}
+Team::~Team() = default;
+void Team::run(int64_t count, Call call, const void* work) {
+  at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) { call(work, begin, end); });
+}
+
+}  // namespace stgcn
 
 namespace pyg_stgcn {
 namespace {
 
-// Halves at a time: one after the other would be a chain of sixteen additions.
-float sum_of(float (&lane)[kWidth]) {
-  for (int64_t half = kWidth / 2; half > 0; half /= 2)
-    for (int64_t l = 0; l < half; ++l) lane[l] += lane[l + half];
-  return lane[0];
+using stgcn::Op;
+
+Op operation(c10::string_view name) {
+  constexpr std::pair<const char*, Op> all[] = {
+      {"mean_joint", Op::mean_joint},     {"spread_joint", Op::spread_joint},
+      {"similarity", Op::similarity},     {"channel_graph", Op::channel_graph},
+      {"group_graph", Op::group_graph},   {"attention", Op::attention},
+  };
+  for (const auto& [own, op] : all)
+    if (name == own) return op;
+  TORCH_CHECK(false, "op: no adaptive operation: ", name);
 }
 
-// Two maps of all joints, one after the other in the channels, multiplied and summed over frames.
-Tensor pairs(const Tensor& x, int64_t pad, int64_t partitions, int64_t joints) {
-  const Features in = features(x, "x");
-  TORCH_CHECK(pad >= 0 && 2 * pad <= in.frames && partitions > 0 &&
-                  in.channels % (2 * partitions) == 0 && joints >= 0 &&
-                  joints <= in.blocks * kWidth && in.blocks <= kMaxBlocks,
-              "pad, partitions, joints: ", pad, ", ", partitions, ", ", joints);
-  Tensor result = at::empty({in.persons, partitions, joints, in.blocks * kWidth}, x.options());
-  const int64_t channels = in.channels / (2 * partitions);
-  float* out = result.data_ptr<float>();
-  at::parallel_for(0, in.persons * partitions, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      PairTile work;
-      work.a = in.data + i / partitions * in.person() + pad * in.frame() +
-               i % partitions * channels * kWidth;
-      work.b = work.a + partitions * channels * kWidth;
-      work.block = in.block();
-      work.frame = in.frame();
-      work.frames = in.frames - 2 * pad;
-      work.channels = channels;
-      work.joints = joints;
-      work.blocks = in.blocks;
-      work.out = out + i * joints * in.blocks * kWidth;
-      kernels().pairs(work);
-    }
-  });
+// An operation on features, one person after the other, or side by side if there are many.
+class Adaptive {
+ public:
+  Adaptive(c10::string_view name, const Tensor& x, int64_t pad, int64_t joints,
+           at::TensorList arrays)
+      : in_(features(x, "x")), pad_(pad), joints_(joints) {
+    TORCH_CHECK(pad >= 0 && 2 * pad <= in_.frames, "pad: ", pad);
+    TORCH_CHECK(joints > 0 && joints <= in_.blocks * kWidth && in_.blocks <= kMaxBlocks,
+                "joints: ", joints, " in ", in_.blocks, " blocks");
+    op.op = operation(name);
+    std::vector<stgcn::Floats> given;
+    for (const Tensor& array : arrays)
+      given.push_back({floats(array, array.numel(), "arrays"), array.numel()});
+    TORCH_CHECK(given.size() <= 8, "arrays: ", given.size());
+    given.resize(8);
+    if (op.op == Op::spread_joint)
+      op.factor = given[0], op.scale = given[1], op.shift = given[2];
+    else std::copy(given.begin(), given.end(), op.weights);
+    network_.blocks = in_.blocks;
+    network_.slots.resize(2);
+    network_.slots[0].channels = in_.channels;
+    network_.slots[0].halo = pad;
+  }
+
+  // `graph`: so many floats for each person, or none.
+  void run(float* graph, int64_t size) {
+    network_.slots[1].floats = size;
+    (size > 0 ? op.in : op.at) = 0;
+    if (size > 0) op.out = 1;
+    stgcn::check_adaptive(network_, op, joints_);
+    const int64_t frames = in_.frames - 2 * pad_;
+    const auto persons = [&](int64_t begin, int64_t end) {
+      stgcn::Team team(1);
+      const stgcn::Machine machine{&kernels(), &team};
+      const Tensor scratch =
+          at::empty({stgcn::adaptive_scratch(network_, op, joints_, frames)}, at::kFloat);
+      for (int64_t person = begin; person < end; ++person) {
+        const stgcn::View x{in_.data + person * in_.person() + pad_ * in_.frame(), in_.block(),
+                            in_.frame()};
+        stgcn::run_adaptive(machine, network_, op, joints_, x, frames, graph + person * size,
+                            scratch.data_ptr<float>());
+      }
+    };
+    if (in_.persons < at::get_num_threads()) persons(0, in_.persons);
+    else at::parallel_for(0, in_.persons, 1, persons);
+  }
+
+  stgcn::Instruction op;
+
+ private:
+  Features in_;
+  int64_t pad_, joints_;
+  stgcn::Network network_;
+};
+
+// The graph of every person, [persons, graphs, rows, joints * lanes].
+Tensor make_graph(c10::string_view name, const Tensor& x, int64_t pad, int64_t joints,
+                  at::TensorList arrays, int64_t partitions, int64_t channels, int64_t graphs,
+                  int64_t rows) {
+  Adaptive adaptive(name, x, pad, joints, arrays);
+  TORCH_CHECK(graphs > 0 && rows > 0, "graphs, rows: ", graphs, ", ", rows);
+  adaptive.op.partitions = partitions;
+  adaptive.op.channels = channels;
+  Tensor result =
+      at::empty({x.size(0), graphs, rows, joints * x.size(1) * kWidth}, x.options());
+  adaptive.run(result.data_ptr<float>(), graphs * rows * result.size(3));
   return result;
+}
+
+void change_(c10::string_view name, const Tensor& x, int64_t pad, int64_t joints,
+             at::TensorList arrays) {
+  Adaptive(name, x, pad, joints, arrays).run(nullptr, 0);
 }
 
 // The maximum over three frames, times a scale, plus a shift, ReLU.
@@ -78,122 +143,22 @@ void pool_into(const Tensor& x, int64_t x_pad, int64_t x_channel, const Tensor& 
   });
 }
 
-// Puts the mean over the joints into the lane after the last joint.
-void mean_joint_(const Tensor& x, int64_t joints) {
-  const Features in = features(x, "x");
-  TORCH_CHECK(joints > 0 && joints < in.blocks * kWidth, "joints: ", joints, " and one more in ",
-              in.blocks * kWidth, " lanes");
-  std::vector<int32_t> counts(in.blocks * kWidth);
-  std::fill_n(counts.begin(), joints, 1);
-  at::parallel_for(0, in.persons * in.frames, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      float* frame = in.data + i / in.frames * in.person() + i % in.frames * in.frame();
-      for (int64_t c = 0; c < in.channels; ++c) {
-        float lane[kWidth] = {};
-        for (int64_t b = 0; b < in.blocks; ++b) {
-          const float* row = frame + b * in.block() + c * kWidth;
-          // Not a product with zero: the other lanes hold any values.
-          for (int64_t l = 0; l < kWidth; ++l) {
-            const float value = row[l];
-            lane[l] += counts[b * kWidth + l] ? value : 0.0f;
-          }
-        }
-        frame[joints / kWidth * in.block() + c * kWidth + joints % kWidth] = sum_of(lane) / joints;
-      }
-    }
-  });
-}
-
-// x[v] <- ReLU(scale * (x[v] + factor[v] * x[joints]) + shift)
-void spread_joint_(const Tensor& x, int64_t joints, const Tensor& factor, const Tensor& scale,
-                   const Tensor& shift) {
-  const Features in = features(x, "x");
-  TORCH_CHECK(joints > 0 && joints < in.blocks * kWidth, "joints: ", joints);
-  const float* by_joint = floats(factor, in.blocks * kWidth, "factor");
-  const float *s = floats(scale, in.channels, "scale"), *d = floats(shift, in.channels, "shift");
-  at::parallel_for(0, in.persons * in.frames, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      float* frame = in.data + i / in.frames * in.person() + i % in.frames * in.frame();
-      for (int64_t c = 0; c < in.channels; ++c) {
-        const float mean = frame[joints / kWidth * in.block() + c * kWidth + joints % kWidth];
-        for (int64_t b = 0; b < in.blocks; ++b) {
-          float* row = frame + b * in.block() + c * kWidth;
-          for (int64_t l = 0; l < kWidth; ++l)
-            row[l] = std::max(s[c] * (row[l] + by_joint[b * kWidth + l] * mean) + d[c], 0.0f);
-        }
-      }
-    }
-  });
-}
-
-// Sums over the joints with a weight for each joint of each person: [persons, frames, channels].
-Tensor joint_sum(const Tensor& x, int64_t pad, const Tensor& weight) {
-  const Features in = features(x, "x");
-  const int64_t frames = in.frames - 2 * pad;
-  TORCH_CHECK(pad >= 0 && frames >= 0, "pad: ", pad);
-  const float* by_joint = floats(weight, in.persons * in.blocks * kWidth, "weight");
-  Tensor result = at::empty({in.persons, frames, in.channels}, x.options());
-  float* out = result.data_ptr<float>();
-  at::parallel_for(0, in.persons * frames, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t person = i / frames;
-      const float* frame = in.data + person * in.person() + (pad + i % frames) * in.frame();
-      const float* w = by_joint + person * in.blocks * kWidth;
-      for (int64_t c = 0; c < in.channels; ++c) {
-        float lane[kWidth] = {};
-        for (int64_t b = 0; b < in.blocks; ++b)
-          for (int64_t l = 0; l < kWidth; ++l)
-            lane[l] += w[b * kWidth + l] * frame[b * in.block() + c * kWidth + l];
-        out[i * in.channels + c] = sum_of(lane);
-      }
-    }
-  });
-  return result;
-}
-
-// x[p, t, c, v] <- x * joint[p, v] * frame[p, t] * channel[p, c]
-void gate_(const Tensor& x, int64_t pad, const Tensor& joint, const Tensor& frame,
-           const Tensor& channel) {
-  const Features in = features(x, "x");
-  const int64_t frames = in.frames - 2 * pad;
-  TORCH_CHECK(pad >= 0 && frames >= 0, "pad: ", pad);
-  const float* by_joint = floats(joint, in.persons * in.blocks * kWidth, "joint");
-  const float* by_frame = floats(frame, in.persons * frames, "frame");
-  const float* by_channel = floats(channel, in.persons * in.channels, "channel");
-  at::parallel_for(0, in.persons * in.blocks * frames, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t t = i % frames, b = i / frames, person = b / in.blocks;
-      float* row = in.data + b * in.block() + (pad + t) * in.frame();
-      const float* w = by_joint + b * kWidth;
-      for (int64_t c = 0; c < in.channels; ++c) {
-        const float both = by_frame[person * frames + t] * by_channel[person * in.channels + c];
-        for (int64_t l = 0; l < kWidth; ++l) row[c * kWidth + l] *= w[l] * both;
-      }
-    }
-  });
-}
-
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(pyg_stgcn, m) {
-  m.def("pairs(Tensor x, int pad, int partitions, int joints) -> Tensor");
+  m.def(
+      "make_graph(str op, Tensor x, int pad, int joints, Tensor[] arrays, int partitions, "
+      "int channels, int graphs, int rows) -> Tensor");
+  m.def("change_(str op, Tensor(a!) x, int pad, int joints, Tensor[] arrays) -> ()");
   m.def(
       "pool_into(Tensor x, int x_pad, int x_channel, Tensor scale, Tensor shift, int stride, "
       "bool relu, Tensor(a!) out, int pad, int channel) -> ()");
-  m.def("mean_joint_(Tensor(a!) x, int joints) -> ()");
-  m.def(
-      "spread_joint_(Tensor(a!) x, int joints, Tensor factor, Tensor scale, Tensor shift) -> ()");
-  m.def("joint_sum(Tensor x, int pad, Tensor weight) -> Tensor");
-  m.def("gate_(Tensor(a!) x, int pad, Tensor joint, Tensor frame, Tensor channel) -> ()");
 }
 
 TORCH_LIBRARY_IMPL(pyg_stgcn, CPU, m) {
-  m.impl("pairs", &pairs);
+  m.impl("make_graph", &make_graph);
+  m.impl("change_", &change_);
   m.impl("pool_into", &pool_into);
-  m.impl("mean_joint_", &mean_joint_);
-  m.impl("spread_joint_", &spread_joint_);
-  m.impl("joint_sum", &joint_sum);
-  m.impl("gate_", &gate_);
 }
 
 }  // namespace pyg_stgcn
