@@ -35,7 +35,17 @@ inline Register fma(Register a, Register b, Register c) { return _mm512_fmadd_ps
 inline Register add(Register a, Register b) { return _mm512_add_ps(a, b); }
 // With this order of arguments a NaN stays a NaN.
 inline Register relu(Register a) { return _mm512_max_ps(_mm512_setzero_ps(), a); }
+// The second of the two if any is NaN.
 inline Register larger(Register a, Register b) { return _mm512_max_ps(a, b); }
+inline Register smaller(Register a, Register b) { return _mm512_min_ps(a, b); }
+inline Register product(Register a, Register b) { return _mm512_mul_ps(a, b); }
+inline Register quotient(Register a, Register b) { return _mm512_div_ps(a, b); }
+// 2^n, from n + 1.5 * 2^23: n is in its lowest bits.
+inline Register power_of_two(Register a) {
+  const __m512i bias = _mm512_set1_epi32(127 - 0x4b400000);
+  return _mm512_castsi512_ps(
+      _mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(a), bias), 23));
+}
 inline Register where_positive(Register a, Register b) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NLE_UQ), b);
 }
@@ -94,6 +104,14 @@ inline Register fma(Register a, Register b, Register c) { return _mm256_fmadd_ps
 inline Register add(Register a, Register b) { return _mm256_add_ps(a, b); }
 inline Register relu(Register a) { return _mm256_max_ps(_mm256_setzero_ps(), a); }
 inline Register larger(Register a, Register b) { return _mm256_max_ps(a, b); }
+inline Register smaller(Register a, Register b) { return _mm256_min_ps(a, b); }
+inline Register product(Register a, Register b) { return _mm256_mul_ps(a, b); }
+inline Register quotient(Register a, Register b) { return _mm256_div_ps(a, b); }
+inline Register power_of_two(Register a) {
+  const __m256i bias = _mm256_set1_epi32(127 - 0x4b400000);
+  return _mm256_castsi256_ps(
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(a), bias), 23));
+}
 inline Register where_positive(Register a, Register b) {
   return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NLE_UQ), b);
 }
@@ -142,6 +160,23 @@ inline Register fma(Register a, Register b, Register c) { return vmlaq_f32(c, a,
 inline Register add(Register a, Register b) { return vaddq_f32(a, b); }
 inline Register relu(Register a) { return vmaxq_f32(a, vdupq_n_f32(0)); }
 inline Register larger(Register a, Register b) { return vmaxq_f32(a, b); }
+inline Register smaller(Register a, Register b) { return vminq_f32(a, b); }
+inline Register product(Register a, Register b) { return vmulq_f32(a, b); }
+inline Register quotient(Register a, Register b) {
+#if defined(__aarch64__)
+  return vdivq_f32(a, b);
+#else
+  float x[4], y[4];
+  vst1q_f32(x, a);
+  vst1q_f32(y, b);
+  for (int i = 0; i < 4; ++i) x[i] /= y[i];
+  return vld1q_f32(x);
+#endif
+}
+inline Register power_of_two(Register a) {
+  const int32x4_t bias = vdupq_n_s32(127 - 0x4b400000);
+  return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vreinterpretq_s32_f32(a), bias), 23));
+}
 inline Register where_positive(Register a, Register b) {
   const uint32x4_t lanes = vmvnq_u32(vcleq_f32(a, vdupq_n_f32(0)));
   return vreinterpretq_f32_u32(vandq_u32(lanes, vreinterpretq_u32_f32(b)));
@@ -192,7 +227,27 @@ inline Register relu(const Register& a) {
   return each([&](int i) { return a.lane[i] < 0 ? 0 : a.lane[i]; });
 }
 inline Register larger(const Register& a, const Register& b) {
-  return each([&](int i) { return a.lane[i] < b.lane[i] ? b.lane[i] : a.lane[i]; });
+  return each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline Register smaller(const Register& a, const Register& b) {
+  return each([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline Register product(const Register& a, const Register& b) {
+  return each([&](int i) { return a.lane[i] * b.lane[i]; });
+}
+inline Register quotient(const Register& a, const Register& b) {
+  return each([&](int i) { return a.lane[i] / b.lane[i]; });
+}
+inline Register power_of_two(const Register& a) {
+  return each([&](int i) {
+    union {
+      float real;
+      uint32_t whole;
+    } bits;
+    bits.real = a.lane[i];
+    bits.whole = (bits.whole + (127u - 0x4b400000u)) << 23;
+    return bits.real;
+  });
 }
 inline Register where_positive(const Register& a, const Register& b) {
   return each([&](int i) { return a.lane[i] <= 0 ? 0 : b.lane[i]; });
@@ -269,6 +324,10 @@ struct Lanes {
     PYG_STGCN_UNROLL
     for (int i = 0; i < kRegisters; ++i) r.part[i] = where_positive(other.part[i], part[i]);
     return r;
+  }
+  inline void times(const Lanes& other) {
+    PYG_STGCN_UNROLL
+    for (int i = 0; i < kRegisters; ++i) part[i] = product(part[i], other.part[i]);
   }
   inline void relu() {
     PYG_STGCN_UNROLL
