@@ -155,10 +155,10 @@ def _are_data_of(run: Run, config: TrainOptions) -> bool:
     """Whether these are the run's own data, under another path."""
     try:
         train = _match(run, open_dataset(config, "train"), config)
-    except InputError:
+        if config.data.hold_out:
+            train, _ = split_held_out(train, config.data.hold_out)
+    except InputError:  # They do not fit the run, or are too few to hold some out.
         return False
-    if config.data.hold_out:
-        train, _ = split_held_out(train, config.data.hold_out)
     return are_clips_of(run, train, "train")
 
 

@@ -243,6 +243,19 @@ def test_data_that_do_not_fit(folder: Path) -> None:
         evaluate(folder, benchmark="xsub")
 
 
+def test_other_data_may_be_too_few_to_hold_some_out_as_the_training_did(folder: Path) -> None:
+    def keep_two(content: dict[str, Any]) -> None:
+        train, val = content["split"]["train"][:1], content["split"]["val"][:1]
+        content["split"] = {"train": train, "val": val}
+        kept = {*train, *val}
+        content["annotations"] = [
+            annotation for annotation in content["annotations"] if annotation["frame_dir"] in kept
+        ]
+
+    data = rewrite(folder / "mine.pkl", keep_two, folder / "two.pkl")
+    assert evaluate(folder, dataset=str(data), split="all")["clips"] == 2
+
+
 def test_a_run_with_clips_taken_for_validation(trained: Path, tmp_path: Path) -> None:
     def remove_splits(content: dict[str, Any]) -> None:
         del content["split"]

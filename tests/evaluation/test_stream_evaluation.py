@@ -13,11 +13,14 @@ from click.testing import CliRunner
 from pyg_stgcn.cli import main
 from pyg_stgcn.datasets import SkeletonArrays, SkeletonDataset
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.evaluation.stream_answers import StreamAnswers
+from pyg_stgcn.evaluation import open_engine
+from pyg_stgcn.evaluation.stream_answers import StreamAnswers, answer_frames
 from pyg_stgcn.evaluation.stream_evaluation import StreamOptions, evaluate_stream, find_segments
 from pyg_stgcn.evaluation.stream_metrics import Segment
 from pyg_stgcn.evaluation.stream_recordings import joined_recordings, untrimmed_recordings
-from pyg_stgcn.recognition.events import EventRules
+from pyg_stgcn.poses.recording import Frame
+from pyg_stgcn.recognition import EventRules, Stream
+from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.opening import open_dataset
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.training.runner import train
@@ -124,6 +127,36 @@ def test_events_are_segments_at_the_middle_of_the_answers() -> None:
     )
     found = find_segments(late, ["a", "b"], rules)
     assert [(one.label, one.start, one.end) for one in found] == [(0, 5, 13), (1, 12, 20)]
+
+
+def test_the_events_are_those_of_the_engine_to_the_end(
+    run: Path, config: TrainOptions, tmp_path: Path
+) -> None:
+    try:
+        engine = open_engine(run)
+    except InputError as error:
+        pytest.skip(str(error))
+    poses = np.random.default_rng(0).normal(size=(60, 5, 3)).astype(np.float32).cumsum(axis=0)
+    skeleton = open_dataset(config, "val").skeleton
+    recordings = SkeletonArrays(
+        tmp_path, arrays=[poses[None]], labels=[0], skeleton=skeleton, names=["long"]
+    )
+    (found,) = untrimmed_recordings(recordings, config, {"long": []})
+    model = Run.open(run).load_model()
+    answers = answer_frames(model, found.x, 8)
+    rules = EventRules(0.0, hold=2)
+    stream = Stream(engine, rules=rules, window=8)
+    frames = [Frame(n, one[None], np.ones((1, 5), np.float32)) for n, one in enumerate(poses)]
+    expected = [
+        (event.label, event.first_frame, event.last_frame + 1, pytest.approx(event.confidence))
+        for event in stream.events(frames)
+        if event.last_frame is not None
+    ]
+    assert expected[-1][2] == 60
+    assert expected == [
+        (engine.classes[one.label], one.start, one.end, one.score)
+        for one in find_segments(answers, engine.classes, rules)
+    ]
 
 
 def test_the_evaluation_of_a_run(run: Path, clips: SkeletonDataset, tmp_path: Path) -> None:
