@@ -3,6 +3,8 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -83,9 +85,10 @@ Team::Team(int threads) : threads_(nullptr) {
     threads_->workers.reserve(size_t(threads - 1));
     for (int i = 1; i < threads; ++i)
       threads_->workers.emplace_back([all = threads_, i] { all->serve(i); });
-  } catch (...) {
+  } catch (const std::exception&) {
     end();
-    throw;
+    throw std::runtime_error("threads: " + std::to_string(threads) +
+                             " cannot be started on this machine; give fewer");
   }
 }
 

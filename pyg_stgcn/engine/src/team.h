@@ -8,6 +8,7 @@ namespace stgcn {
 // One thread until there are more: then work is done at once by the caller.
 class Team {
  public:
+  // Throws std::runtime_error if they cannot be started.
   explicit Team(int threads);
   ~Team();
   Team(const Team&) = delete;
