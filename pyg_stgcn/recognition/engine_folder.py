@@ -74,10 +74,10 @@ def save_engine_folder(
         if (old / _BUILD).exists():
             (old / _BUILD).rename(folder / _BUILD)
     except OSError as error:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
         raise OSError(error.errno, error.strerror, str(folder)) from error
     finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         shutil.rmtree(made, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
     return folder / MODEL_FILE

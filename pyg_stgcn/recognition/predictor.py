@@ -265,8 +265,9 @@ class Recognizer:
             probabilities = next(found)
             if not np.isfinite(probabilities).all():
                 raise InputError(
-                    f"{given.where}: the model gives probabilities that are not numbers; its "
-                    "training has diverged, train it again with a lower learning rate"
+                    f"{given.where}: the model gives probabilities that are not numbers; correct "
+                    "the coordinates if they are huge, else train it again with a lower learning "
+                    "rate: its training has diverged"
                 )
             best = int(probabilities.argmax())
             yield Prediction(

@@ -33,7 +33,9 @@ class Exported:
 
     def __init__(self, folder: Path, skeleton: str, shape: tuple[int, ...], planar: bool) -> None:
         torch.manual_seed(3)
-        model = varied(create_model("stgcn", 3, skeleton, base_channels=8, num_stages=2))
+        self.model = model = varied(
+            create_model("stgcn", 3, skeleton, base_channels=8, num_stages=2)
+        )
         with torch.no_grad():
             model.head.linear.weight.mul_(20)
         steps = {"stream": "joint", "clip_frames": 12, "has_score": planar}
@@ -176,3 +178,23 @@ def test_recognizer_reads_file_and_folder(spatial: Exported, planar: Exported) -
         with load(one.path.parent) as engine:
             raw = engine.classify(one.clip, num_views=3, **one.options)
         np.testing.assert_allclose(raw, found.probabilities, atol=1e-6)
+
+
+def test_an_interrupted_export_leaves_the_earlier_one(
+    planar: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(planar.path.parent, folder)
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.suffix != ".old" and target == folder:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    steps = {"stream": "joint", "clip_frames": 12, "has_score": True}
+    with pytest.raises(KeyboardInterrupt):
+        save_engine_folder(folder, planar.model, CLASSES, steps)
+    assert (folder / "model.stgcn").read_bytes() == planar.path.read_bytes()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine"]
