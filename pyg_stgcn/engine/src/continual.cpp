@@ -205,7 +205,7 @@ bool Continual::advance(const Machine& machine, Step& step) {
     case Op::graph_conv:
       run_graph_conv(machine, op, blocks, from, residual, nullptr, to, frames);
       break;
-    case Op::maximum: run_maximum(op, blocks, from, to, frames); break;
+    case Op::maximum: run_maximum(machine, op, blocks, from, to, frames); break;
     default: run_add(op, blocks, out.channels, from, residual, to, frames);
   }
   step.done += frames;

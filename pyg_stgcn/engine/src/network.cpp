@@ -230,7 +230,7 @@ void ClipNetwork::run(const Machine& machine, const Instruction& op, float* memo
     }
     case Op::maximum:
       in.data -= in.frame;
-      run_maximum(op, blocks, in, out, frames);
+      run_maximum(machine, op, blocks, in, out, frames);
       break;
     default: run_add(op, blocks, network_->slots[size_t(op.in)].channels, in, residual, out, frames);
   }

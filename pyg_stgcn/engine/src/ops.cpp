@@ -99,22 +99,13 @@ void run_graph_conv(const Machine& machine, const Instruction& op, int64_t block
   });
 }
 
-void run_maximum(const Instruction& op, int64_t blocks, View in, View out, int64_t frames) {
-  const int64_t channels = op.scale.size;
-  for (int64_t i = 0; i < blocks * frames; ++i) {
-    const int64_t b = i / frames, t = i % frames;
-    const float* before =
-        in.data + b * in.block + t * op.stride * in.frame + op.in_channel * kWidth;
-    const float *now = before + in.frame, *after = now + in.frame;
-    float* to = out.data + b * out.block + t * out.frame + op.channel * kWidth;
-    for (int64_t c = 0; c < channels; ++c) {
-      const float scale = op.scale.data[c], shift = op.shift.data[c];
-      for (int64_t l = c * kWidth; l < (c + 1) * kWidth; ++l) {
-        const float value = larger(larger(now[l], before[l]), after[l]) * scale + shift;
-        to[l] = op.relu ? larger(value, 0) : value;
-      }
-    }
-  }
+void run_maximum(const Machine& machine, const Instruction& op, int64_t blocks, View in, View out,
+                 int64_t frames) {
+  for (int64_t b = 0; b < blocks; ++b)
+    machine.kernels->maximum({in.data + b * in.block + op.in_channel * kWidth, in.frame,
+                              op.stride * in.frame, op.scale.data, op.shift.data,
+                              out.data + b * out.block + op.channel * kWidth, out.frame, frames,
+                              op.scale.size, op.relu});
 }
 
 void run_add(const Instruction& op, int64_t blocks, int64_t channels, View in, View residual,

@@ -34,7 +34,8 @@ void run_conv(const Machine& machine, const Instruction& op, int64_t blocks, Vie
 void run_graph_conv(const Machine& machine, const Instruction& op, int64_t blocks, View in,
                     View residual, const float* factors, View out, int64_t frames);
 // `in` is at the frame before the first.
-void run_maximum(const Instruction& op, int64_t blocks, View in, View out, int64_t frames);
+void run_maximum(const Machine& machine, const Instruction& op, int64_t blocks, View in, View out,
+                 int64_t frames);
 void run_add(const Instruction& op, int64_t blocks, int64_t channels, View in, View residual,
              View out, int64_t frames);
 

@@ -125,21 +125,12 @@ void pool_into(const Tensor& x, int64_t x_pad, int64_t x_channel, const Tensor& 
                   out.blocks == in.blocks &&
                   (frames == 0 || x_pad + (frames - 1) * stride + 1 < in.frames),
               "out: ", result.sizes(), " does not fit the maxima of ", x.sizes());
-  at::parallel_for(0, in.persons * in.blocks * frames, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t t = i % frames, b = i / frames;
-      const float* source =
-          in.data + b * in.block() + (x_pad + t * stride) * in.frame() + x_channel * kWidth;
-      float* target = out.data + b * out.block() + (pad + t) * out.frame() + channel * kWidth;
-      for (int64_t c = 0; c < channels; ++c) {
-        for (int64_t l = 0; l < kWidth; ++l) {
-          const float* place = source + c * kWidth + l;
-          float most = std::max(std::max(place[0], place[-in.frame()]), place[in.frame()]);
-          most = most * factor[c] + term[c];
-          target[c * kWidth + l] = relu ? std::max(most, 0.0f) : most;
-        }
-      }
-    }
+  at::parallel_for(0, in.persons * in.blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b)
+      kernels().maximum({in.data + b * in.block() + (x_pad - 1) * in.frame() + x_channel * kWidth,
+                         in.frame(), stride * in.frame(), factor, term,
+                         out.data + b * out.block() + pad * out.frame() + channel * kWidth,
+                         out.frame(), frames, channels, relu});
   });
 }
 

@@ -106,6 +106,20 @@ struct PairTile {
   float* out;  // [joints, blocks * 16]
 };
 
+// The maximum over three frames, scaled and shifted, of some channels of a block of joints.
+struct MaximumTile {
+  const float* x;  // the frame before that of the first output frame
+  int64_t x_frame;
+  int64_t x_step;  // floats from the inputs of one output frame to those of the next
+  const float* scale;
+  const float* shift;
+  float* out;
+  int64_t out_frame;
+  int64_t frames;
+  int64_t channels;
+  bool relu;
+};
+
 struct Kernels {
   const char* name;
   int64_t conv_frames;         // frames of a tile at most
@@ -115,6 +129,7 @@ struct Kernels {
   void (*block_conv)(const ConvTile&);
   void (*graph_conv)(const GraphTile&);
   void (*pairs)(const PairTile&);
+  void (*maximum)(const MaximumTile&);
   void (*transpose)(const Transpose&);
   bool permutes;        // whether graphs may be given in ELL format
 };
