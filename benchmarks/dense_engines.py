@@ -1,12 +1,13 @@
-"""Times compiled sparse backbones and the strongest dense engines in one process.
+"""Times sparse backbones and the strongest dense engines in one process.
 
     python benchmarks/dense_engines.py --files DIR --sparsity 0.9 0.95 0.99
 
-The engines are ONNX Runtime and OpenVINO, in float32, bfloat16 and 8-bit integers, each as far as
-this machine can. All run the same ONNX file; writing it takes minutes, so ``--files`` keeps it for
-the next time. Skeleton ntu25, one clip; masks are random and equally dense in each layer. A dense
-engine takes the same time at any sparsity. Times are medians; so are the ratios, of neighbouring
-passes, with the first and last decile.
+Sparse models run in the PyTorch runtime and in the engine. The dense engines are ONNX Runtime and
+OpenVINO, in float32, bfloat16 and 8-bit integers, each as far as this machine can. All run the same
+ONNX file; writing it takes minutes, so ``--files`` keeps it for the next time. Skeleton ntu25, one
+clip; masks are random and equally dense in each layer. A dense engine takes the same time at any
+sparsity. Times are medians; so are the ratios, of neighbouring passes, with the first and last
+decile.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ import torch
 from runtime import GRAPHS, paired, pruned
 
 from pyg_stgcn.models import random_clips
-from pyg_stgcn.profiling.backends import why_not_backend
+from pyg_stgcn.profiling.backends import make_runner, why_not_backend
 from pyg_stgcn.profiling.dense_engines import DENSE_ENGINES, engine_instructions, make_engine
-from pyg_stgcn.runtime import compile_sparse, kernels
+from pyg_stgcn.runtime import kernels
 
 
 def compare(name: str, engines: list[str], options: argparse.Namespace) -> None:
@@ -33,14 +34,20 @@ def compare(name: str, engines: list[str], options: argparse.Namespace) -> None:
     folder = options.files / f"{name}-{options.width}"
     folder.mkdir(parents=True, exist_ok=True)
     runners = [make_engine(engine, models[0], folder) for engine in engines]
-    runners += [compile_sparse(model) for model in models]
+    rows = [
+        (sparsity, backend, make_runner(backend, model, folder))
+        for sparsity, model in zip(options.sparsity, models, strict=True)
+        for backend in ("runtime", "engine")
+    ]
+    runners += [run for _, _, run in rows]
     times = paired([partial(run, *clips) for run in runners], options.rounds, time.perf_counter)
     dense, sparse = times[: len(engines)], times[len(engines) :]
     cells = " | ".join(f"{statistics.median(own):.1f} ms" for own in dense)
-    print(f"| {name} | dense | | {cells} |")
-    for sparsity, own in zip(options.sparsity, sparse, strict=True):
+    print(f"| {name} | dense | | | {cells} |")
+    for (sparsity, backend, _), own in zip(rows, sparse, strict=True):
         cells = " | ".join(_ratio(slow, own) for slow in dense)
-        print(f"| {name} | {100 * sparsity:g} % | {statistics.median(own):.2f} | {cells} |")
+        median = f"{statistics.median(own):.2f}"
+        print(f"| {name} | {100 * sparsity:g} % | {backend} | {median} | {cells} |", flush=True)
 
 
 def _ratio(slow: list[float], fast: list[float]) -> str:
@@ -72,8 +79,8 @@ def main() -> None:
         print(f"{name}: {note}" if note else name)
     engines = [name for name, reason in reasons.items() if not reason]
     print(f"kernels: {kernels()}, threads: {options.threads}\n")
-    print(f"| model | zeros | compiled, ms | {' | '.join(engines)} |")
-    print("| --- " * (3 + len(engines)) + "|")
+    print(f"| model | zeros | by | ms | {' | '.join(engines)} |")
+    print("| --- " * (4 + len(engines)) + "|")
     with torch.inference_mode():
         for name in options.models:
             compare(name, engines, options)
