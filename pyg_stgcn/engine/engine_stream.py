@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -118,12 +117,7 @@ class EngineStream:
     def __enter__(self) -> EngineStream:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _answer(self, function: Callable[..., int], *arguments: int) -> Floats | None:

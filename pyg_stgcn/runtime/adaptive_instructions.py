@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from pyg_stgcn.program import FeatureSlot, GraphSlot, Instruction
-from pyg_stgcn.runtime.instructions import Slots, Step
+from pyg_stgcn.program import GraphSlot, Instruction
+from pyg_stgcn.runtime.instructions import Layout, Slots, Step
 from pyg_stgcn.runtime.lanes import LANES
 
 _ops = torch.ops.pyg_stgcn
@@ -17,12 +15,7 @@ _ops = torch.ops.pyg_stgcn
 class AdaptiveStep(Step):
     """An instruction that changes its input in place: attention, and the mean of the joints."""
 
-    def __init__(
-        self,
-        instruction: Instruction,
-        slots: Sequence[FeatureSlot | GraphSlot],
-        num_joints: int = 1,
-    ) -> None:
+    def __init__(self, instruction: Instruction, slots: Layout, num_joints: int = 1) -> None:
         super().__init__(instruction, slots, num_joints)
         self.op = instruction.op
         self.names = list(instruction.arrays)
@@ -40,12 +33,7 @@ class AdaptiveStep(Step):
 class AdaptiveGraph(AdaptiveStep):
     """The graph of every input: of AAGCN, CTR-GCN and DG-STGCN."""
 
-    def __init__(
-        self,
-        instruction: Instruction,
-        slots: Sequence[FeatureSlot | GraphSlot],
-        num_joints: int = 1,
-    ) -> None:
+    def __init__(self, instruction: Instruction, slots: Layout, num_joints: int = 1) -> None:
         super().__init__(instruction, slots, num_joints)
         target = slots[self.target]
         assert isinstance(target, GraphSlot)

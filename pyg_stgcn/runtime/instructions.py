@@ -15,6 +15,8 @@ _ops = torch.ops.pyg_stgcn
 
 #: The features and graphs of a pass: None before they are computed, and after their last use.
 Slots = list[Any]
+#: The kinds of the slots of a network.
+Layout = Sequence[FeatureSlot | GraphSlot]
 
 
 class Step(nn.Module):
@@ -29,12 +31,7 @@ class Step(nn.Module):
     #: Whether the result is written in the memory of the residual.
     onto_residual = False
 
-    def __init__(
-        self,
-        instruction: Instruction,
-        slots: Sequence[FeatureSlot | GraphSlot],
-        num_joints: int = 1,
-    ) -> None:
+    def __init__(self, instruction: Instruction, slots: Layout, num_joints: int = 1) -> None:
         super().__init__()
         self.numbers = instruction.numbers
         self.num_joints = num_joints
@@ -52,7 +49,7 @@ class Step(nn.Module):
         """Reads and writes the slots of a pass."""
         raise NotImplementedError
 
-    def takes_residual(self, slots: Sequence[FeatureSlot | GraphSlot]) -> None:
+    def takes_residual(self, slots: Layout) -> None:
         """Lets the result take the memory of the residual, which nothing else reads.
 
         There is less memory in the cache then.
@@ -75,12 +72,7 @@ class SparseConv(Step):
     values: Tensor
     bias: Tensor
 
-    def __init__(
-        self,
-        instruction: Instruction,
-        slots: Sequence[FeatureSlot | GraphSlot],
-        num_joints: int = 1,
-    ) -> None:
+    def __init__(self, instruction: Instruction, slots: Layout, num_joints: int = 1) -> None:
         super().__init__(instruction, slots, num_joints)
         self.rows, self.span = self.bias.numel(), self.numbers["span"]
         self.groups, self.block = self.numbers["groups"], self.numbers["block"]
@@ -103,7 +95,7 @@ class SparseConv(Step):
         else:
             slots[self.target] = _ops.conv.default(*arguments, residual, self.halo, self.channels)
 
-    def takes_residual(self, slots: Sequence[FeatureSlot | GraphSlot]) -> None:
+    def takes_residual(self, slots: Layout) -> None:
         """Lets the result take the memory of the residual, if it fits."""
         self.onto_residual = slots[self.residual] == FeatureSlot(self.rows, self.halo)
         self.onto_residual &= self.halo == 0 and self.rows == self.channels
@@ -144,12 +136,7 @@ class SparseGraphConv(Step):
     ell_sources: Tensor
     ell_factors: Tensor
 
-    def __init__(
-        self,
-        instruction: Instruction,
-        slots: Sequence[FeatureSlot | GraphSlot],
-        num_joints: int = 1,
-    ) -> None:
+    def __init__(self, instruction: Instruction, slots: Layout, num_joints: int = 1) -> None:
         super().__init__(instruction, slots, num_joints)
         assert self.in_halo == 0, "the operator reads all frames of its input"
         self.factors = self.factors[None, :, None]
@@ -205,7 +192,7 @@ class Maximum(Step):
 class Add(Step):
     """The sum of two slots."""
 
-    def takes_residual(self, slots: Sequence[FeatureSlot | GraphSlot]) -> None:
+    def takes_residual(self, slots: Layout) -> None:
         """Lets the result take the memory of the residual."""
         self.onto_residual = True
 
