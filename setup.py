@@ -102,6 +102,7 @@ def build_command(base: type[build_ext]) -> type[build_ext]:
             plain one.
     """
 
+    # A type checker does not know the base, which torch brings or not.
     class OptionalBuild(base):  # type: ignore[misc, valid-type]
         def run(self) -> None:
             try:

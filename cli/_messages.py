@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import click
+from click.core import ParameterSource
 
 
 def flags_of(command: click.Command) -> dict[str, str]:
@@ -24,6 +25,16 @@ def flags_of(command: click.Command) -> dict[str, str]:
         for part in command.commands.values():
             flags |= flags_of(part)
     return flags
+
+
+def given_flags(ctx: click.Context, names: Iterable[str]) -> list[str]:
+    """Flags of the options, of those with some names, that are given on the command line."""
+    flags = flags_of(ctx.command)
+    return [
+        flags[name]
+        for name in names
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
 
 
 def with_flags(

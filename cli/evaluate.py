@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from pyg_stgcn.cli._checks import NameType, check_runs
 from pyg_stgcn.cli._figure import figure_option
 from pyg_stgcn.cli._lists import Choice
+from pyg_stgcn.cli._messages import given_flags
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._output import (
     echo,
@@ -200,19 +200,14 @@ def _evaluate_stream(
 
 def _check_stream(ctx: click.Context, stream: bool) -> None:
     """Refuse options of another evaluation."""
-
-    def given(*names: str) -> list[str]:
-        sources = ((name, ctx.get_parameter_source(name)) for name in names)
-        return [f"--{name}" for name, source in sources if source is not ParameterSource.DEFAULT]
-
     if not stream:
-        for flag in given(*STREAM_OPTIONS):
+        for flag in given_flags(ctx, STREAM_OPTIONS):
             raise click.UsageError(f"{flag} needs --stream")
         return
-    for flag in given("views", "corruption", "mode", "repair"):
+    for flag in given_flags(ctx, ("views", "corruption", "mode", "repair")):
         raise click.UsageError(f"--stream has no {flag}; leave the option out")
-    if given("segments"):
-        for flag in given(*JOINING_OPTIONS):
+    if given_flags(ctx, ("segments",)):
+        for flag in given_flags(ctx, JOINING_OPTIONS):
             raise click.UsageError(
                 f"{flag} is for joined clips, and --segments joins none; leave one of them out"
             )

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from pyg_stgcn.cli import train
 from pyg_stgcn.cli._checks import check_names, check_runs
 from pyg_stgcn.cli._lists import Names
+from pyg_stgcn.cli._messages import given_flags
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._options import GroupedCommand, configured, record_options
 from pyg_stgcn.cli._output import (
@@ -135,11 +135,8 @@ def _check_usage(ctx: click.Context, options: dict[str, Any]) -> None:
     if options["rate"] is not None and options["final_sparsity"] is not None:
         raise click.UsageError("--rate and --final-sparsity say the same; leave one out")
     if options["from"]:
-        for name in _SEARCH:
-            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                raise click.UsageError(
-                    f"--from takes masks and seeds from runs; leave --{name.replace('_', '-')} out"
-                )
+        for flag in given_flags(ctx, _SEARCH):
+            raise click.UsageError(f"--from takes masks and seeds from runs; leave {flag} out")
 
 
 def _make(ctx: click.Context, out: Path, config_file: Path | None, options: dict[str, Any]) -> Any:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from pyg_stgcn.cli._checks import check_benchmark, check_names
 from pyg_stgcn.cli._figure import figure_option
+from pyg_stgcn.cli._messages import given_flags
 from pyg_stgcn.cli._options import (
     GroupedCommand,
     config_option,
@@ -119,11 +119,8 @@ def command(
     if resume and config_file is not None:
         raise click.UsageError("--resume has the options of its run; leave --config out")
     if options["ticket"] is not None:
-        for name in sorted(MASKING):
-            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                raise click.UsageError(
-                    f"--ticket brings its own masks; leave {OPTIONS[name].flag} out"
-                )
+        for flag in given_flags(ctx, sorted(MASKING)):
+            raise click.UsageError(f"--ticket brings its own masks; leave {flag} out")
 
     if resume and out is not None:
         config = _resumed_config(ctx, out, options)

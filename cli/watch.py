@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from pyg_stgcn.cli._lists import Choice
 from pyg_stgcn.cli._live_table import LiveTable, print_event
+from pyg_stgcn.cli._messages import given_flags
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._plain import option
 from pyg_stgcn.cli._pose_options import fps_option, image_size_option, skeleton_option
@@ -160,9 +160,11 @@ def _check_input(source: str, others: tuple[str, ...]) -> None:
 
 def _check_unused(source: str) -> None:
     """Refuse options that the source has no use for."""
+    from pyg_stgcn.recognition.live_poses import is_camera
+
     if source == _INPUT:
         unused = {"estimator": "lines of poses need no estimator"}
-    elif source == "camera" or source.startswith("camera:"):
+    elif is_camera(source):
         known = "a camera tells it by itself"
         unused = {"drop": "a camera drops images anyway", "skeleton": "the estimator tells it"}
         unused |= {"image_size": known, "fps": known}
@@ -170,8 +172,8 @@ def _check_unused(source: str) -> None:
         unused = {} if Path(source).is_fifo() else {"drop": "of a file nothing is dropped"}
     context = click.get_current_context()
     for name, reason in unused.items():
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{name.replace('_', '-')}: {reason}; leave the option out")
+        for flag in given_flags(context, (name,)):
+            raise click.UsageError(f"{flag}: {reason}; leave the option out")
 
 
 def _tell_model(model: Path, engine: Engine, options: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+from pyg_stgcn.errors import InputError
+
 
 @dataclass(frozen=True)
 class Range:
@@ -43,6 +45,16 @@ class Range:
 def whole(low: int, high: int) -> Range:
     """Whole numbers, both limits included."""
     return Range(low, high, whole=True)
+
+
+def check_range(name: str, value: object, allowed: Range) -> None:
+    """Check the value of an argument.
+
+    Raises:
+        InputError: It is not in the range.
+    """
+    if value not in allowed:
+        raise InputError(f"{name} {value!r}: is out of range; choose from {allowed}")
 
 
 #: Fraction to remove: never all.

@@ -103,7 +103,7 @@ def check_image_size(image_size: tuple[float, float] | None, planar: bool) -> tu
             raise InputError("image_size: the model reads 3-D joints; leave it out")
         return 0.0, 0.0
     try:
-        size = as_floats(image_size, "image_size")  # type: ignore[arg-type]
+        size = as_floats(() if image_size is None else image_size, "image_size")
     except InputError:
         size = np.zeros(0, np.float32)
     if size.shape != (2,) or not (size > 0).all() or not np.isfinite(size).all():

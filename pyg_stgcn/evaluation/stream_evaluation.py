@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from pyg_stgcn.evaluation.stream_recordings import (
     untrimmed_recordings,
 )
 from pyg_stgcn.plots.streams import plot_stream
-from pyg_stgcn.ranges import FRAME_RATE, FRAMES, JOINED, PAUSE, SEED, UP_TO_ALL
+from pyg_stgcn.ranges import FRAME_RATE, FRAMES, JOINED, PAUSE, SEED, UP_TO_ALL, check_range
 from pyg_stgcn.recognition.events import EventFinder, EventRules, Moment
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.run_sparsity import sparsity_summary
@@ -83,8 +83,8 @@ class StreamOptions:
     def __post_init__(self) -> None:
         for name, allowed in _RANGES.items():
             value = getattr(self, name)
-            if value not in allowed and not (name == "window" and value is None):
-                raise InputError(f"{name} {value!r}: is out of range; choose from {allowed}")
+            if not (name == "window" and value is None):
+                check_range(name, value, allowed)
 
     @property
     def rules(self) -> EventRules:
@@ -146,7 +146,7 @@ def evaluate_stream(
     model, clips = run.load_model(), open_clips_for(run, data)
     counts = sparsity_summary(model, run, run.load_masks(model))
     window = options.window or run.frames
-    answered = _answer(run, clips, model, replace(options, window=window), device)
+    answered = _answer(run, clips, model, options, window, device)
     settings = {
         "window": window,
         "fps": options.fps,
@@ -172,17 +172,17 @@ def _answer(
     clips: EvaluationClips,
     model: nn.Module,
     options: StreamOptions,
+    window: int,
     device: torch.device | str,
 ) -> list[_Answered]:
     """Answer all recordings, of which at least one has an action."""
-    assert options.window is not None
     motion = any("motion" in stream for stream in run.config.data.stream.split("+"))
     answered = []
     for recording in _recordings(clips, options):
         answers = answer_frames(
             model,
             recording.x,
-            options.window,
+            window,
             behind=int(motion),
             temperature=run.temperature,
             device=device,

@@ -53,6 +53,11 @@ class LiveOptions:
     should_stop: Callable[[], bool] = lambda: False
 
 
+def is_camera(source: str) -> bool:
+    """Whether the name of a source is that of a camera."""
+    return source == CAMERA or source.startswith(f"{CAMERA}:")
+
+
 def open_live_poses(source: str, about: Mapping[str, Any], options: LiveOptions) -> Recording:
     """Open a camera, a video, a pose file, or a file with a line of JSON for each frame.
 
@@ -65,7 +70,7 @@ def open_live_poses(source: str, about: Mapping[str, Any], options: LiveOptions)
     Raises:
         InputError: There is no such source, or its poses are not those that the model reads.
     """
-    if source == CAMERA or source.startswith(f"{CAMERA}:"):
+    if is_camera(source):
         estimator = create_estimator(options.estimator)
         device = source.removeprefix(CAMERA).removeprefix(":") or None
         camera = open_camera(device, estimator, should_stop=options.should_stop)

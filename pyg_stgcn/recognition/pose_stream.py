@@ -17,7 +17,7 @@ from pyg_stgcn.poses.layout_conversion import map_joints
 from pyg_stgcn.poses.pose_tracker import MAX_GAP
 from pyg_stgcn.poses.recording import Frame
 from pyg_stgcn.poses.tracking import PersonNumbers, check_frame
-from pyg_stgcn.ranges import FRAMES, PERSONS
+from pyg_stgcn.ranges import FRAMES, PERSONS, check_range
 from pyg_stgcn.recognition.events import Event, EventFinder, EventRules, Moment
 from pyg_stgcn.recognition.track_stream import TrackStream, TrackStreams
 from pyg_stgcn.skeletons import Skeleton, get_skeleton
@@ -105,8 +105,8 @@ class Stream:
             *(("window", window, FRAMES), ("every", every, FRAMES), ("step", step, FRAMES)),
             ("max_persons", max_persons, PERSONS),
         ):
-            if value is not None and value not in allowed:
-                raise InputError(f"{name} {value!r}: is out of range; choose from {allowed}")
+            if value is not None:
+                check_range(name, value, allowed)
         self.engine, self.rules, self.together = engine, rules or EventRules(), together
         self._every, self._step, self._fps = every, step, fps
         self._source, self._map = _find_joints(engine, skeleton)
@@ -271,7 +271,7 @@ class Stream:
         """End the sequences of persons who have gone."""
         events: list[Event] = []
         tracks = [self._persons.tracks[number] for number in numbers]
-        changed = [self._persons.tracks[n] for n in numbers if self._persons.finish(n)]
+        changed = [track for track in tracks if self._persons.finish(track)]
         is_last = len(tracks) == len(self._persons.tracks)
         if tracks and (is_last or not self.together):
             last = max((track.last for track in tracks), key=lambda moment: moment.frame)

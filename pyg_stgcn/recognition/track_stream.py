@@ -149,9 +149,8 @@ class TrackStreams:
             self._is_proven |= track is not None and track.count >= _ENOUGH
         return changed
 
-    def finish(self, number: int) -> bool:
+    def finish(self, track: TrackStream) -> bool:
         """End the sequence of a person; return whether there is a new answer."""
-        track = self.tracks[number]
         return self._attempt(track, track.finish)
 
     def _attempt(self, track: TrackStream, step: Callable[[], bool]) -> bool:
