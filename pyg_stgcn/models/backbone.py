@@ -13,7 +13,7 @@ from torch_geometric.nn import global_mean_pool
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.blocks import Block, Stage
 from pyg_stgcn.models.hub_mixin import HubMixin
-from pyg_stgcn.nn import ClassifierHead, PersonNorm
+from pyg_stgcn.nn import ClassifierHead, PersonNorm, build_matrices
 from pyg_stgcn.nn.input_norm import normalize_rows
 from pyg_stgcn.ranges import STAGES
 from pyg_stgcn.skeletons import Skeleton, SkeletonGraph, get_skeleton
@@ -218,8 +218,10 @@ class Backbone(HubMixin, nn.Module):
         if x.size(0) == 0:
             return x.new_zeros(0, 1, self.skeleton.num_joints, self.num_features)
         x = self.normalize(x, clips)
+        blocks = [block for block in self.stages if isinstance(block, Block)]
+        matrices = iter(build_matrices([block.gcn.adjacency for block in blocks]))
         for block in self.stages:
-            x = block(x)
+            x = block(x, next(matrices)) if isinstance(block, Block) else block(x)
         return x
 
     def forward_head(

@@ -131,18 +131,25 @@ class SpatialUnit(nn.Module):
         if self.zero_init:
             nn.init.constant_(self.norm.weight, 1e-6)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolves every frame with the graph."""
-        out = features_last(self._normalize, self._convolve(x))
+    def forward(self, x: Tensor, adj: Tensor | SparseTensor | None = None) -> Tensor:
+        """Convolves every frame with the graph.
+
+        Args:
+            x (torch.Tensor): The features.
+            adj (torch.Tensor or SparseTensor, optional): What :obj:`adjacency` gives, if it has
+                been built already.
+        """
+        out = features_last(self._normalize, self._convolve(x, adj))
         if self.down is not None:
             out = (out + self.down(x)).relu_()
         return out if self.attention is None else self.attention(out)
 
-    def _convolve(self, x: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor, adj: Tensor | SparseTensor | None = None) -> Tensor:
         if getattr(self.conv, "explain", False):  # PyG's masks are for messages along edges.
             graph = self.adjacency
             return self.conv(x, graph.edge_index, graph.weights(), graph.edge_type)
-        adj = self.adjacency()
+        if adj is None:
+            adj = self.adjacency()
         if isinstance(adj, SparseTensor):
             if isinstance(self.conv, STGraphConv):
                 return self.conv(x, adj)
@@ -191,7 +198,7 @@ class Block(nn.Module):
         if isinstance(self.residual, TemporalConv):
             self.residual.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Runs the stage."""
-        out = self.tcn(self.gcn(x))
+    def forward(self, x: Tensor, adj: Tensor | SparseTensor | None = None) -> Tensor:
+        """Runs the stage, see :meth:`SpatialUnit.forward`."""
+        out = self.tcn(self.gcn(x, adj))
         return out.relu() if self.residual is None else (out + self.residual(x)).relu_()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyg_stgcn.nn.adjacency import Adjacency, edge_strength
+from pyg_stgcn.nn.adjacency import Adjacency, build_matrices, edge_strength
 from pyg_stgcn.nn.attention import STCAttention
 from pyg_stgcn.nn.conv import AAGraphConv, CTRGraphConv, DGGraphConv, STGraphConv
 from pyg_stgcn.nn.head import ClassifierHead
@@ -23,5 +23,6 @@ __all__ = [
     "STCAttention",
     "STGraphConv",
     "TemporalConv",
+    "build_matrices",
     "edge_strength",
 ]

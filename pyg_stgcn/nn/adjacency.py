@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from hashlib import sha256
+
 import torch
 from torch import Tensor, nn
 from torch_geometric.typing import WITH_TORCH_SPARSE, SparseTensor
@@ -57,6 +60,10 @@ class Adjacency(nn.Module):
         self.adaptive = adaptive
         place, order = self._places(graph)
         self.register_buffer("_place", place, persistent=False)
+        # Known here, so that a forward pass does not wait for a device.
+        num_pairs = self.size[0] * self.size[1]
+        self._all_pairs = torch.equal(place, torch.arange(num_pairs, device=place.device))
+        self._edges = (*self.size, sha256(place.cpu().numpy().tobytes()).hexdigest())
         self.register_buffer("edge_index", graph.edge_index[:, order], persistent=False)
         self.register_buffer("edge_type", graph.edge_type[order], persistent=False)
         # The starting point of "init" is not needed once trained; a factor is.
@@ -90,17 +97,11 @@ class Adjacency(nn.Module):
 
     def forward(self) -> Tensor | SparseTensor:
         """Builds the matrix from the current edge weights."""
-        weight = self.weights()
-        if not _is_sparse_device(weight):
-            return self._dense(weight)
-        if torch.is_grad_enabled() and weight.requires_grad:
-            return self._matrix(weight)
-        return self._without_pruned(weight.detach())
+        return self._matrix(self.weights())
 
     def weights(self) -> Tensor:
         r"""The current edge weights :math:`\bar{A}_e`, in the order of :obj:`edge_index`."""
-        weight: Tensor = self.edge_weight
-        return weight * self.graph_weight if self.adaptive == "importance" else weight
+        return self._scaled(self.edge_weight)
 
     def dense(self) -> Tensor:
         r"""The current edge weights :math:`\bar{A}` as in :meth:`by_partition`, with gradients."""
@@ -125,9 +126,23 @@ class Adjacency(nn.Module):
         by_joint = matrix.view(self.num_joints, self.num_partitions, self.num_joints)
         return by_joint.permute(1, 2, 0).contiguous()
 
+    def _scaled(self, edge_weight: Tensor) -> Tensor:
+        return edge_weight * self.graph_weight if self.adaptive == "importance" else edge_weight
+
     def _matrix(self, weight: Tensor) -> Tensor | SparseTensor:
-        if weight.numel() >= self._min_dense_edges:
+        if self._is_dense(weight):
             return self._dense(weight)
+        if _is_recorded(weight):
+            return self._with_pruned(weight)
+        return self._without_pruned(weight.detach())
+
+    def _is_dense(self, weight: Tensor) -> bool:
+        """Whether the matrix is dense, whatever the weights are."""
+        if not _is_sparse_device(weight):
+            return True
+        return _is_recorded(weight) and weight.numel() >= self._min_dense_edges
+
+    def _with_pruned(self, weight: Tensor) -> SparseTensor:
         if self._structure is None:
             self._structure = self._sparse(weight.detach())
         return self._structure.set_value(weight, layout="coo")
@@ -163,9 +178,11 @@ class Adjacency(nn.Module):
         return matrix.fill_cache_()
 
     def _dense(self, weight: Tensor) -> Tensor:
-        rows, columns = self.size
-        matrix = weight.new_zeros(rows * columns)
-        return matrix.index_add(0, self._place, weight).view(rows, columns)
+        """The weights ``[*, E]`` in their places, ``[*, V*K, V]``."""
+        if not self._all_pairs:
+            matrix = weight.new_zeros(*weight.shape[:-1], self.size[0] * self.size[1])
+            weight = matrix.index_add_(-1, self._place, weight)
+        return weight.unflatten(-1, self.size)
 
     def _places(self, graph: SkeletonGraph) -> tuple[Tensor, Tensor]:
         """The places of the edges in the matrix, read row by row, and the order of the edges."""
@@ -179,6 +196,36 @@ class Adjacency(nn.Module):
             f"num_joints={self.num_joints}, num_partitions={self.num_partitions}, "
             f"num_edges={self.edge_type.numel()}, adaptive={self.adaptive!r}"
         )
+
+
+def build_matrices(graphs: Sequence[Adjacency]) -> list[Tensor | SparseTensor]:
+    r"""Builds the matrices of several graphs, as each of them would on its own.
+
+    Dense matrices of graphs with the same edges, as the stages of a backbone have, are built
+    together: a handful of operations for all stages instead of a handful for each.
+
+    Args:
+        graphs (sequence of Adjacency): The graphs.
+
+    Shapes:
+        - **output:** one matrix :math:`(V K, V)` per graph
+
+    Example:
+        >>> graphs = [Adjacency(get_skeleton("ntu25").graph("spatial")) for _ in range(10)]
+        >>> [tuple(matrix.shape) for matrix in build_matrices(graphs)][:2]
+        [(75, 25), (75, 25)]
+    """
+    # Once: a mask makes a new tensor at every access.
+    weights: list[Tensor] = [graph.edge_weight for graph in graphs]
+    pairs = list(zip(graphs, weights, strict=True))
+    kinds = [(g._edges, g.adaptive, w.device, w.dtype) for g, w in pairs]
+    alike = len(pairs) > 1 and kinds[1:] == kinds[:-1]
+    if not alike or not all(graph._is_dense(weight) for graph, weight in pairs):
+        return [graph._matrix(graph._scaled(weight)) for graph, weight in pairs]
+    stacked = torch.stack(weights)
+    if graphs[0].adaptive == "importance":
+        stacked = stacked * torch.stack([graph.graph_weight for graph in graphs])
+    return list(graphs[0]._dense(stacked).unbind())
 
 
 def edge_strength(model: nn.Module) -> Tensor:
@@ -205,6 +252,10 @@ def _is_sparse_device(weight: Tensor) -> bool:
     # torch.compile and torch.export do not trace torch-sparse.
     traced = torch.compiler.is_compiling()
     return WITH_TORCH_SPARSE and weight.device.type == "cpu" and not traced
+
+
+def _is_recorded(weight: Tensor) -> bool:
+    return torch.is_grad_enabled() and weight.requires_grad
 
 
 def _may_stand_for(built_from: Tensor | None, weight: Tensor) -> bool:

@@ -173,10 +173,11 @@ def _uncounted(model: nn.Module, ran: set[str]) -> list[str]:
         owner = owner if masked else parameter.rpartition(".")[0]
         parts = owner.split(".")
         path = [".".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
-        # A layer may use the weights of its children without running them; the classifiers of the
-        # experts of an assembly do not run.
+        # A layer may use the weights of its children without running them, as a backbone does with
+        # its graphs; the classifiers of the experts of an assembly do not run.
         if not any(
-            isinstance(modules[name], ClassifierHead) or (name in ran and _is_known(modules[name]))
+            isinstance(modules[name], (ClassifierHead, Adjacency))
+            or (name in ran and _is_known(modules[name]))
             for name in path
         ):
             layer = next((name for name in path if name in ran), owner)

@@ -102,6 +102,22 @@ def test_gradients_or_none_give_the_same_result(name: str) -> None:
         torch.testing.assert_close(model(data.x), with_gradients)
 
 
+@pytest.mark.parametrize("with_gradients", [True, False])
+def test_stages_can_be_run_and_replaced_one_by_one(name: str, with_gradients: bool) -> None:
+    """Each builds its graph on its own then, in a model all are built together."""
+    model = make(name, num_stages=4).eval()
+    for stage in model.stages:
+        torch.nn.init.normal_(stage.gcn.adjacency.edge_weight)
+    x = sample().x
+    with torch.set_grad_enabled(with_gradients):
+        maps = model.normalize(x.transpose(0, 1)[None])
+        for stage in model.stages:
+            maps = stage(maps)
+        torch.testing.assert_close(model.forward_features(x), maps)
+        model.stages[2] = nn.Sequential(model.stages[2])
+        torch.testing.assert_close(model.forward_features(x), maps)
+
+
 def test_float64(name: str) -> None:
     model = make(name).eval()
     data = sample(2)

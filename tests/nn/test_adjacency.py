@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch_geometric.typing import SparseTensor
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.nn import Adjacency, edge_strength
+from pyg_stgcn.nn import Adjacency, build_matrices, edge_strength
 from pyg_stgcn.nn.adjacency import SPARSE_DENSITY
 from pyg_stgcn.skeletons import Skeleton, SkeletonGraph, get_skeleton
 
@@ -206,6 +207,84 @@ def test_unknown_kind() -> None:
 def test_repr_shows_the_size() -> None:
     shown = "num_joints=8, num_partitions=3, num_edges=22, adaptive='importance'"
     assert repr(Adjacency(DENSE)) == f"Adjacency({shown})"
+
+
+def drawn(graph: SkeletonGraph, adaptive: str) -> Adjacency:
+    """A graph of which a random half of the edges is masked."""
+    adjacency = Adjacency(graph, adaptive)
+    num_edges = adjacency.edge_weight.numel()
+    with torch.no_grad():
+        adjacency.edge_weight.normal_()
+        adjacency.graph_weight.normal_()
+    mask = _Mask((torch.rand(num_edges) < 0.5).float())
+    parametrize.register_parametrization(adjacency, "edge_weight", mask)
+    return adjacency
+
+
+RANDOM = get_skeleton("coco17").graph("random", 2)
+TOGETHER = {
+    "dense": [(DENSE, "importance")] * 3,
+    "sparse": [(SPARSE, "importance")] * 2,
+    "all pairs": [(RANDOM, "init"), (get_skeleton("coco17").graph("random", 2), "init")],
+    "factors of all pairs": [(RANDOM, "importance")] * 2,
+    "other edges": [(DENSE, "init"), (SPARSE, "init"), (RANDOM, "init")],
+    "other edges, as many": [(DENSE, "init"), (DENSE.complete(), "init")],
+    "other kinds": [(DENSE, "init"), (DENSE, "importance")],
+    "alone": [(DENSE, "importance")],
+    "none": [],
+}
+
+
+@pytest.mark.parametrize("with_gradients", [True, False])
+@pytest.mark.parametrize("with_sparse", [True, False])
+@pytest.mark.parametrize("name", TOGETHER)
+def test_together_as_each_alone(
+    name: str, with_sparse: bool, with_gradients: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not with_sparse:
+        monkeypatch.setattr("pyg_stgcn.nn.adjacency.WITH_TORCH_SPARSE", False)
+    together = [drawn(graph, adaptive) for graph, adaptive in TOGETHER[name]]
+    alone = copy.deepcopy(together)
+    with torch.set_grad_enabled(with_gradients):
+        found, expected = build_matrices(together), [graph() for graph in alone]
+    assert [type(matrix) for matrix in found] == [type(matrix) for matrix in expected]
+    for matrix, other in zip(found, expected, strict=True):
+        assert torch.equal(as_dense(matrix), as_dense(other))
+    if with_gradients:
+        for matrices, graphs in ((found, together), (expected, alone)):
+            torch.manual_seed(1)
+            for matrix, graph in zip(matrices, graphs, strict=True):
+                dense = as_dense(matrix)
+                (dense * torch.randn(graph.size)).sum().backward(retain_graph=True)
+        for graph, other in zip(together, alone, strict=True):
+            pairs = zip(graph.parameters(), other.parameters(), strict=True)
+            assert all(torch.equal(weight.grad, same.grad) for weight, same in pairs)
+
+
+class _Count(TorchDispatchMode):
+    """Counts the operators that are no views."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("graph", [DENSE, RANDOM], ids=["skeleton", "all pairs"])
+def test_more_stages_need_no_more_operators(graph: SkeletonGraph) -> None:
+    counts = []
+    for num_graphs in (2, 10):
+        graphs = [Adjacency(graph).to("meta") for _ in range(num_graphs)]
+        with _Count() as forward:
+            matrices = build_matrices(graphs)
+        with _Count() as backward:
+            torch.autograd.backward(matrices, [torch.empty_like(part) for part in matrices])
+        counts.append((forward.count, backward.count - num_graphs))  # new gradients
+    assert counts[0] == counts[1]
+    assert sum(counts[0]) <= 10
 
 
 def test_edge_strength_is_a_mean_over_graphs_and_partitions() -> None:
