@@ -8,6 +8,7 @@ import os
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from pyg_stgcn.datasets.readers.mistakes import list_skipped, warn_of_likely_mis
 from pyg_stgcn.datasets.readers.reading import ClipSource
 from pyg_stgcn.datasets.store.changes import describe_change
 from pyg_stgcn.datasets.store.clip_metadata import ClipMetadata
-from pyg_stgcn.datasets.store.clip_store import ClipStore
+from pyg_stgcn.datasets.store.clip_store import Clip, ClipStore
 from pyg_stgcn.datasets.store.divisions import Divisions
 from pyg_stgcn.datasets.store.fingerprint import (
     changes_unnoticed,
@@ -233,13 +234,11 @@ class SkeletonDataset(ClipMetadata, Dataset):
         return len(self._selection)
 
     def get(self, idx: int) -> Data:
-        clip = self._store[int(self._selection[idx])]
-        if self._persons is not None:
-            clip = one_person(clip, int(self._persons[idx]))
-        data = clip_to_data(clip, self._edge_index)
-        if self._class_numbers is not None:
-            data.y = self._class_numbers[data.y]
-        return data
+        return clip_to_data(self._read(idx), self._edge_index)
+
+    def clip(self, idx: int) -> Clip:
+        """The arrays of item number :obj:`idx`, before :obj:`transform`; read-only."""
+        return self._read(self.indices()[idx])
 
     def __getitem__(self, idx: Any) -> Any:
         item = super().__getitem__(idx)
@@ -317,6 +316,14 @@ class SkeletonDataset(ClipMetadata, Dataset):
         self.process()
         if talks:
             print("Done!", file=sys.stderr)
+
+    def _read(self, idx: int) -> Clip:
+        clip = self._store[int(self._selection[idx])]
+        if self._persons is not None:
+            clip = one_person(clip, int(self._persons[idx]))
+        if self._class_numbers is not None:
+            clip = replace(clip, label=int(self._class_numbers[clip.label]))
+        return clip
 
     def _open(self) -> str | None:
         """Open the store; if it cannot be used, say why."""

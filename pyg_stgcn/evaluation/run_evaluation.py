@@ -23,7 +23,13 @@ from pyg_stgcn.evaluation.evaluation_data import (
 from pyg_stgcn.evaluation.metrics import classification_metrics, confusion
 from pyg_stgcn.plots.results import plot_confusion
 from pyg_stgcn.progress import with_progress
-from pyg_stgcn.runs.batches import clip_transform, make_loader, split_held_out
+from pyg_stgcn.runs.batches import (
+    batch_transform,
+    clip_transform,
+    input_batch,
+    make_loader,
+    split_held_out,
+)
 from pyg_stgcn.runs.folder import DIVERGED, Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.predictions import Predictions
@@ -127,13 +133,17 @@ def evaluate_model(
         config, dataset, train=False, num_views=num_views, extra=extra
     )
     model = model.to(device)
-    loader = make_loader(dataset, _BATCH_SIZE, config.optim.seed, shuffle=False)
+    transform = batch_transform(config, dataset)
+    loader = make_loader(
+        dataset, _BATCH_SIZE, config.optim.seed, shuffle=False, transform=transform
+    )
     parts = []
     with torch.inference_mode():
         for batch in with_progress(
             loader, f"{description}, {count(num_views, 'view')} of each clip, batches"
         ):
-            parts.append(mean_probabilities(model, batch.to(device), num_views).float().cpu())
+            batch = input_batch(batch, transform, device)
+            parts.append(mean_probabilities(model, batch, num_views).float().cpu())
     probabilities = torch.cat(parts).numpy()
     invalid = ~np.isfinite(probabilities).reshape(len(dataset), -1).all(axis=1)
     if invalid.any():

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from torch.utils.data import Sampler
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader, ImbalancedSampler
 from torch_geometric.transforms import BaseTransform, Compose
 
@@ -19,6 +20,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.augmentation import make_augmentations
 from pyg_stgcn.runs.stream_context import StreamContext
 from pyg_stgcn.transforms import standard_transform
+from pyg_stgcn.transforms.batched import BatchTransform, DrawnClip, RawBatch
 
 if TYPE_CHECKING:
     from pyg_stgcn.runs.options import TrainOptions
@@ -190,12 +192,37 @@ class SeededClips(torch.utils.data.Dataset[Data]):
         return len(self.dataset)
 
     def __getitem__(self, key: tuple[int, ...]) -> Data:
-        state = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
-        with torch.random.fork_rng(devices=[]):
-            # torch.manual_seed seeds all kinds of devices too, which takes a quarter of the time to
-            # load a clip.
-            torch.default_generator.manual_seed(int(state[0] >> np.uint64(1)))
+        with _seeded(self.seed, key):
             return self.dataset[key[1]]
+
+
+class DrawnClips(torch.utils.data.Dataset[DrawnClip]):
+    """The clips of a dataset as they are stored, with the random numbers of their transforms; the
+    same numbers as those of :class:`SeededClips`.
+    """
+
+    def __init__(self, dataset: SkeletonDataset, seed: int, transform: BatchTransform) -> None:
+        self.dataset = dataset
+        self.seed = seed
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: tuple[int, ...]) -> DrawnClip:
+        with _seeded(self.seed, key):
+            return self.transform.draw(self.dataset.clip(key[1]))
+
+
+@contextmanager
+def _seeded(seed: int, key: Sequence[int]) -> Iterator[None]:
+    """Seed torch's global generator for one clip."""
+    state = np.random.SeedSequence([seed, *key]).generate_state(1, np.uint64)
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed seeds all kinds of devices too, which takes a quarter of the time to
+        # load a clip.
+        torch.default_generator.manual_seed(int(state[0] >> np.uint64(1)))
+        yield
 
 
 def make_loader(
@@ -208,7 +235,8 @@ def make_loader(
     num_workers: int = 0,
     rank: int = 0,
     world_size: int = 1,
-) -> DataLoader:
+    transform: BatchTransform | None = None,
+) -> torch.utils.data.DataLoader[Any]:
     """A loader of PyG batches.
 
     Args:
@@ -220,17 +248,40 @@ def make_loader(
         num_workers: Processes that prepare batches.
         rank: Rank of this process.
         world_size: Number of processes that divide the clips.
+        transform: The transform of the clips for whole batches. The loader then gives stored clips,
+            :class:`~pyg_stgcn.transforms.batched.RawBatch`; the caller applies the transform to
+            them on the device. That of the dataset is not used.
     """
     places = {"rank": rank, "world_size": world_size}
     if balanced:
         sampler: EpochSampler = BalancedSampler(dataset.labels, seed, **places)
     else:
         sampler = EpochSampler(len(dataset), seed, shuffle=shuffle, **places)
-    return DataLoader(
-        SeededClips(dataset, seed),
-        batch_size=batch_size,
-        sampler=sampler,
-        num_workers=num_workers,
-        persistent_workers=num_workers > 0,
-        pin_memory=torch.cuda.is_available(),
-    )
+    options: dict[str, Any] = {
+        "batch_size": batch_size,
+        "sampler": sampler,
+        "num_workers": num_workers,
+        "persistent_workers": num_workers > 0,
+        "pin_memory": torch.cuda.is_available(),
+    }
+    if transform is None:
+        return DataLoader(SeededClips(dataset, seed), **options)
+    drawn = DrawnClips(dataset, seed, transform)
+    return torch.utils.data.DataLoader(drawn, collate_fn=transform.collate, **options)
+
+
+def batch_transform(config: TrainOptions, dataset: SkeletonDataset) -> BatchTransform | None:
+    """The transform of a dataset for whole batches, if the options ask for it.
+
+    Raises:
+        InputError: A transform works on single clips only.
+    """
+    return BatchTransform(dataset.transform) if config.hardware.device_transforms else None
+
+
+def input_batch(
+    batch: Batch | RawBatch, transform: BatchTransform | None, device: torch.device | str
+) -> Batch:
+    """The batch of a loader on a device, transformed there if its clips are not yet."""
+    moved = batch.to(device)
+    return moved if transform is None else transform(moved)

@@ -60,6 +60,11 @@ def _check_data(options: TrainOptions) -> None:
         raise InputError(
             "skip_zeros: computes whole clips only; leave it out, or leave out context='stream'"
         )
+    if data.context == "stream" and options.hardware.device_transforms:
+        raise InputError(
+            "device_transforms: context='stream' adds frames of other clips, which works on single "
+            "clips only; leave one of the two out"
+        )
     if optim.balanced_sampler and optim.class_weights == "balanced":
         raise InputError(
             "balanced_sampler: draws all classes equally often already; leave it or the balanced "

@@ -291,6 +291,9 @@ class HardwareOptions:
     strategy: str = option("auto, ddp, ...", "auto")
     precision: str = option("32-true, 16-mixed, bf16-mixed or 64-true.", "32-true")
     num_workers: int = option("Processes that load the clips.", 0, allowed=whole(0, 1_024))
+    device_transforms: bool = option(
+        "Transform whole batches on the device; the processes only read the clips.", False
+    )
 
 
 @dataclass(frozen=True)
@@ -371,6 +374,7 @@ OPTIONS: dict[str, Option] = options_of(TrainOptions)
 #: Options for the hardware and the places of files; the result does not depend on them.
 PLACEMENT = {"root", "source", "ticket"}
 PLACEMENT |= {"num_workers", "accelerator", "devices", "num_nodes", "strategy"}
+PLACEMENT |= {"device_transforms"}
 
 
 def _by_group(values: dict[str, Any]) -> list[tuple[str, Any, dict[str, Any]]]:

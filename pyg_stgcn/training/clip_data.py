@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from pyg_stgcn.datasets import SkeletonDataset
-from pyg_stgcn.runs.batches import make_loader
+from pyg_stgcn.runs.batches import batch_transform, make_loader
 from pyg_stgcn.runs.options import TrainOptions
 
 
@@ -25,6 +25,8 @@ class ClipData(pl.LightningDataModule):
         self.train = train
         self.val = val
         self.config = config
+        self._train_transform = batch_transform(config, train)
+        self._val_transform = batch_transform(config, val)
 
     def _loader(self, dataset: SkeletonDataset, *, shuffle: bool) -> Any:
         assert self.trainer is not None and self.config.optim.batch_size is not None
@@ -38,7 +40,14 @@ class ClipData(pl.LightningDataModule):
             num_workers=self.config.hardware.num_workers,
             rank=self.trainer.global_rank,
             world_size=world_size,
+            transform=self._train_transform if shuffle else self._val_transform,
         )
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Transform the clips of a batch, if the loader has not done so."""
+        assert self.trainer is not None
+        transform = self._train_transform if self.trainer.training else self._val_transform
+        return batch if transform is None else transform(batch)
 
     def train_dataloader(self) -> Any:
         return self._loader(self.train, shuffle=True)

@@ -11,7 +11,13 @@ from pyg_stgcn.datasets import SkeletonDataset
 from pyg_stgcn.evaluation.evaluation_data import open_part
 from pyg_stgcn.models import Assembly, Backbone
 from pyg_stgcn.recognition.calibration import fit_temperature
-from pyg_stgcn.runs.batches import clip_transform, make_loader, split_held_out
+from pyg_stgcn.runs.batches import (
+    batch_transform,
+    clip_transform,
+    input_batch,
+    make_loader,
+    split_held_out,
+)
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.training.stream_window import StreamWindow
 
@@ -43,9 +49,13 @@ def calibrate(
     clips.transform = clip_transform(run.config, clips, train=False, num_views=1, context=context)
     model = cast(Backbone | Assembly, model.to(device))
     logits, labels = [], []
+    transform = batch_transform(run.config, clips)
+    loader = make_loader(
+        clips, _BATCH_SIZE, run.config.optim.seed, shuffle=False, transform=transform
+    )
     with torch.inference_mode():
-        for batch in make_loader(clips, _BATCH_SIZE, run.config.optim.seed, shuffle=False):
-            batch = batch.to(device)
+        for batch in loader:
+            batch = input_batch(batch, transform, device)
             arguments = batch.x, batch.batch, batch.num_graphs
             logits.append(model(*arguments) if window is None else window(*arguments)[0])
             labels.append(batch.y)

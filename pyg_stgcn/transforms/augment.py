@@ -51,11 +51,14 @@ class RandomRotation(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         axes = num_axes(data)
-        angles = (2 * torch.rand(3 if axes == 3 else 1) - 1) * self.theta
-        rotation = (rotation_3d if axes == 3 else rotation_2d)(*angles.tolist()).to(data.x)
+        rotation = rotation_of(self.draw(axes)).to(data.x)
         rotated = rotate(data.x[..., :axes], rotation)
         data.x = torch.cat([rotated, data.x[..., axes:]], dim=-1)
         return data
+
+    def draw(self, axes: int) -> Tensor:
+        """The random angles of a clip: three in space, one in the plane."""
+        return (2 * torch.rand(3 if axes == 3 else 1) - 1) * self.theta
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.theta})"
@@ -87,16 +90,20 @@ class RandomScaling(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         axes = num_axes(data)
+        factors = data.x.new_ones(data.x.size(-1))
+        factors[:axes] += self.draw(axes, clip_name(data))
+        data.x = data.x * factors
+        return data
+
+    def draw(self, axes: int, name: str) -> Tensor:
+        r"""The random changes of the factors of a clip, :math:`(D)`."""
         scale = torch.as_tensor(self.scale)
         if scale.dim() and len(scale) != axes:
             raise InputError(
-                f"{clip_name(data)}: {len(scale)} scales do not fit {axes} axes; "
+                f"{name}: {len(scale)} scales do not fit {axes} axes; "
                 f"give one for each axis, or a single one"
             )
-        factors = data.x.new_ones(data.x.size(-1))
-        factors[:axes] += (2 * torch.rand(axes) - 1) * scale
-        data.x = data.x * factors
-        return data
+        return (2 * torch.rand(axes) - 1) * scale
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.scale})"
@@ -139,7 +146,7 @@ class RandomMirror(BaseTransform):
     def forward(self, data: Data) -> Data:
         num_axes(data)
         joints = split_joints(data, self.skeleton)
-        if torch.rand(()) < self.p:
+        if self.draw():
             signs = data.x.new_ones(data.x.size(-1))
             signs[0] = -1
             present = kept_present(data)
@@ -148,6 +155,10 @@ class RandomMirror(BaseTransform):
             data.x = (joints.index_select(1, self.mirrored) * signs).flatten(0, 1)
             keep_present(data, None if present is None else present.flatten(0, 1))
         return data
+
+    def draw(self) -> bool:
+        """Whether to mirror a clip."""
+        return bool(torch.rand(()) < self.p)
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.skeleton.name}, p={self.p})"
@@ -186,12 +197,21 @@ class GaussianNoise(BaseTransform):
     def forward(self, data: Data) -> Data:
         axes, present = num_axes(data), present_joints(data)
         noise = torch.zeros_like(data.x)
-        noise[..., :axes] = torch.randn(*data.x.shape[:-1], axes) * self.std
+        noise[..., :axes] = self.draw(*data.x.shape[:-1], axes)
         data.x = data.x + noise * present.unsqueeze(-1)
         return data
 
+    def draw(self, *shape: int) -> Tensor:
+        """The random noise of a clip."""
+        return torch.randn(*shape) * self.std
+
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.std})"
+
+
+def rotation_of(angles: Tensor) -> Tensor:
+    """The matrix of the angles of :meth:`RandomRotation.draw`."""
+    return (rotation_3d if len(angles) == 3 else rotation_2d)(*angles.tolist())
 
 
 def rotation_2d(angle: float) -> Tensor:

@@ -54,17 +54,22 @@ class TemporalCorruption(BaseTransform):
         self.seed = seed
 
     def forward(self, data: Data) -> Data:
-        num_frames = data.x.size(1)
-        num_dropped = _num_dropped(self.ratio, num_frames)
-        if num_dropped:
-            draws = _draw(data, num_frames, self.seed)
-            dropped = dropped_frames(self.mode, num_frames, num_dropped, draws)
+        dropped = self.draw(data.x.size(1), clip_name(data))
+        if len(dropped):
             present = kept_present(data)
             data.x = data.x.index_fill(1, dropped, 0)
             if present is not None:
                 present = present.index_fill(1, dropped, False)
             keep_present(data, present)
         return data
+
+    def draw(self, num_frames: int, name: str) -> Tensor:
+        """The numbers of the frames to drop of a clip."""
+        num_dropped = _num_dropped(self.ratio, num_frames)
+        if not num_dropped:
+            return torch.empty(0, dtype=torch.long)
+        draws = _draw(num_frames, name, num_frames, self.seed)
+        return dropped_frames(self.mode, num_frames, num_dropped, draws)
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.ratio}, {self.mode!r}, seed={self.seed})"
@@ -103,15 +108,19 @@ class JointDropout(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         persons = split_persons(data)
-        num_persons, num_joints = persons.shape[:2]
-        draws = _draw(data, num_persons * (num_joints + 1), self.seed)
-        uniform, draws = draws[:num_persons], draws[num_persons:].view(num_persons, num_joints)
-        num_dropped = (self.ratio * num_joints + uniform).floor().clamp(max=num_joints - 1)
-        dropped = draws.argsort(dim=1, stable=True).argsort(dim=1) < num_dropped[:, None]
+        num_persons, num_joints, num_frames, _ = persons.shape
+        dropped = self.draw(num_persons, num_joints, num_frames, clip_name(data))
         present = kept_present(data)
         data.x = persons.masked_fill(dropped[..., None, None], 0).flatten(0, 1)
         keep_present(data, None if present is None else present & ~dropped.view(-1, 1))
         return data
+
+    def draw(self, num_persons: int, num_joints: int, num_frames: int, name: str) -> Tensor:
+        """Mask of the joints to drop of a clip, :math:`(M, V)`."""
+        draws = _draw(num_persons * (num_joints + 1), name, num_frames, self.seed)
+        uniform, draws = draws[:num_persons], draws[num_persons:].view(num_persons, num_joints)
+        num_dropped = (self.ratio * num_joints + uniform).floor().clamp(max=num_joints - 1)
+        return draws.argsort(dim=1, stable=True).argsort(dim=1) < num_dropped[:, None]
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.ratio}, seed={self.seed})"
@@ -145,10 +154,10 @@ def _num_dropped(ratio: float, total: int) -> int:
     return max(0, min(round(ratio * total), total - 1))
 
 
-def _draw(data: Data, count: int, seed: int | None) -> Tensor:
+def _draw(count: int, name: str, num_frames: int, seed: int | None) -> Tensor:
     if seed is None:
         return torch.rand(count, dtype=torch.double)
-    text = f"{seed} {data.x.size(1)} {clip_name(data)}"
+    text = f"{seed} {num_frames} {name}"
     digest = hashlib.sha256(text.encode()).digest()
     # The legacy generator: its stream is the same in all versions of NumPy.
     generator = np.random.RandomState(int.from_bytes(digest[:4], "little"))

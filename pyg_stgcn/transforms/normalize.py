@@ -72,12 +72,7 @@ class PreNormalize3D(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         persons = split_persons(data)
-        if persons.shape[1] != self.skeleton.num_joints or persons.shape[3] != 3:
-            raise InputError(
-                f"{clip_name(data)}: {persons.shape[1]} joints with {persons.shape[3]} "
-                f"coordinates are not those of skeleton {self.skeleton.name!r} in 3-D "
-                f"({self.skeleton.num_joints} joints, 3 coordinates)"
-            )
+        self.check(clip_name(data), persons.shape[1], persons.shape[3])
         present = present_joints(data, self.skeleton).view(persons.shape[:3])
         if not bool(present.any()):
             return data
@@ -93,6 +88,14 @@ class PreNormalize3D(BaseTransform):
         data.x = persons.flatten(0, 1).to(data.x.dtype)
         data.present = present.flatten(0, 1)
         return data
+
+    def check(self, name: str, joints: int, channels: int) -> None:
+        """Refuse a clip that is not of this skeleton, in space."""
+        if joints != self.skeleton.num_joints or channels != 3:
+            raise InputError(
+                f"{name}: {joints} joints with {channels} coordinates are not those of skeleton "
+                f"{self.skeleton.name!r} in 3-D ({self.skeleton.num_joints} joints, 3 coordinates)"
+            )
 
     def _center(self, persons: Tensor, present: Tensor) -> Tensor:
         root = self.skeleton.root_joint
@@ -156,11 +159,7 @@ class PreNormalize2D(BaseTransform):
         self.mode = mode
 
     def forward(self, data: Data) -> Data:
-        if "image_size" not in data or data.x.size(-1) != 3:
-            raise InputError(
-                f"{clip_name(data)}: not a 2-D clip with scores (channels x, y, score and an "
-                f"image_size); use PreNormalize3D for 3-D clips"
-            )
+        self.check(clip_name(data), data.x.size(-1), "image_size" in data)
         position, score = data.x[..., :2], data.x[..., 2:]
         counts = present_joints(data) & (score.squeeze(-1) > self.threshold)
         if self.mode == "fix":
@@ -171,6 +170,14 @@ class PreNormalize2D(BaseTransform):
         data.x = torch.cat([position * counts.unsqueeze(-1), score], dim=-1)
         data.present = counts
         return data
+
+    def check(self, name: str, channels: int, has_size: bool) -> None:
+        """Refuse a clip that is not 2-D with scores."""
+        if not has_size or channels != 3:
+            raise InputError(
+                f"{name}: not a 2-D clip with scores (channels x, y, score and an "
+                f"image_size); use PreNormalize3D for 3-D clips"
+            )
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}(threshold={self.threshold}, mode={self.mode!r})"

@@ -52,19 +52,18 @@ class UniformSample(BaseTransform):
         self.seed = seed
 
     def forward(self, data: Data) -> Data:
-        num_frames = data.x.size(1)
-        if num_frames == 0:
-            raise InputError(f"{clip_name(data)}: the clip has no frames; leave it out")
-        if self.train:
-            draws = [
-                sample_train_frames(num_frames, self.clip_frames) for _ in range(self.num_views)
-            ]
-            frames = torch.cat(draws)
-        else:
-            frames = _frames_for_testing(num_frames, self.clip_frames, self.num_views, self.seed)
-        take_frames(data, frames)
+        take_frames(data, self.draw(data.x.size(1), clip_name(data)))
         data.num_views = self.num_views
         return data
+
+    def draw(self, num_frames: int, name: str) -> Tensor:
+        """The numbers of the frames to take of a clip."""
+        if num_frames == 0:
+            raise InputError(f"{name}: the clip has no frames; leave it out")
+        if not self.train:
+            return _frames_for_testing(num_frames, self.clip_frames, self.num_views, self.seed)
+        draws = [sample_train_frames(num_frames, self.clip_frames) for _ in range(self.num_views)]
+        return torch.cat(draws)
 
     def __repr__(self) -> str:
         return (
@@ -75,17 +74,22 @@ class UniformSample(BaseTransform):
 
 def sample_train_frames(num_frames: int, clip_frames: int) -> Tensor:
     """Draws frame numbers for training, shape :math:`(L)`, from torch's global generator."""
-    steps = torch.arange(clip_frames)
     if num_frames < clip_frames:
-        return (steps + torch.randint(num_frames, ())) % num_frames
+        return (torch.arange(clip_frames) + torch.randint(num_frames, ())) % num_frames
     if num_frames < 2 * clip_frames:
         skipped = torch.zeros(clip_frames + 1, dtype=torch.long)
         skipped[torch.randperm(clip_frames + 1)[: num_frames - clip_frames]] = 1
-        return steps + skipped.cumsum(0)[:-1]
-    edges = torch.arange(clip_frames + 1) * num_frames // clip_frames
-    sizes = edges.diff()
+        return torch.arange(clip_frames) + skipped.cumsum(0)[:-1]
+    starts, sizes = _pieces(num_frames, clip_frames)
     # A number just below one, times the size, may round to the size.
-    return edges[:-1] + torch.minimum((torch.rand(clip_frames) * sizes).long(), sizes - 1)
+    return starts + torch.minimum((torch.rand(clip_frames) * sizes).long(), sizes - 1)
+
+
+@lru_cache(maxsize=1024)
+def _pieces(num_frames: int, clip_frames: int) -> tuple[Tensor, Tensor]:
+    """The first frame and the number of frames of every piece of a clip."""
+    edges = torch.arange(clip_frames + 1) * num_frames // clip_frames
+    return edges[:-1], edges.diff()
 
 
 def sample_test_frames(

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.transforms.clip_tensor import present_joints, take_frames
+
+
+class NewFrames(NamedTuple):
+    """Frames between others: the numbers of the earlier, the later and the nearer one, and the
+    weight of the later one in double precision.
+    """
+
+    earlier: Tensor
+    later: Tensor
+    nearer: Tensor
+    weight: Tensor
 
 
 @functional_transform("temporal_crop")
@@ -37,12 +51,15 @@ class TemporalCrop(BaseTransform):
         self.min_fraction = min_fraction
 
     def forward(self, data: Data) -> Data:
-        num_frames = data.x.size(1)
+        take_frames(data, self.draw(data.x.size(1)))
+        return data
+
+    def draw(self, num_frames: int) -> Tensor:
+        """The random frames that a clip keeps."""
         shortest = min(max(1, round(self.min_fraction * num_frames)), num_frames)
         length = int(torch.randint(shortest, num_frames + 1, ()))
         start = int(torch.randint(num_frames - length + 1, ()))
-        take_frames(data, torch.arange(start, start + length))
-        return data
+        return torch.arange(start, start + length)
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.min_fraction})"
@@ -80,21 +97,25 @@ class RandomSpeed(BaseTransform):
         self.max_change = max_change
 
     def forward(self, data: Data) -> Data:
-        speed = 1 + (2 * float(torch.rand(())) - 1) * self.max_change
-        x, present, num_frames = data.x, present_joints(data), data.x.size(1)
-        if num_frames == 0:
+        x, present = data.x, present_joints(data)
+        earlier, later, nearer, weight = self.draw(x.size(1))
+        if len(nearer) == 0:
             return data
-        length = max(1, round(num_frames / speed))
-        position = torch.linspace(0, num_frames - 1, length, dtype=torch.double)
-        earlier = position.floor().long()
-        later = (earlier + 1).clamp(max=num_frames - 1)
-        weight = (position - earlier).to(x.dtype).view(1, -1, 1)
+        weight = weight.to(x.dtype).view(1, -1, 1)
         line = torch.lerp(x.index_select(1, earlier), x.index_select(1, later), weight)
         both = present.index_select(1, earlier) & present.index_select(1, later)
-        nearer = position.round().long()
         data.x = torch.where(both.unsqueeze(-1), line, x.index_select(1, nearer))
         data.present = present.index_select(1, nearer)
         return data
+
+    def draw(self, num_frames: int) -> NewFrames:
+        """The frames of a clip at a random speed."""
+        speed = 1 + (2 * float(torch.rand(())) - 1) * self.max_change
+        length = max(1, round(num_frames / speed)) if num_frames else 0
+        position = torch.linspace(0, num_frames - 1, length, dtype=torch.double)
+        earlier = position.floor().long()
+        later = (earlier + 1).clamp(max=num_frames - 1)
+        return NewFrames(earlier, later, position.round().long(), position - earlier)
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.max_change})"
