@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyg_stgcn.cli._figure import figure_option
-from pyg_stgcn.cli._lists import WholeNumbers
+from pyg_stgcn.cli._lists import Choice, WholeNumbers
+from pyg_stgcn.cli._messages import flags_of, with_flags
 from pyg_stgcn.cli._numbers import number
 from pyg_stgcn.cli._options import config_option
 from pyg_stgcn.cli._output import echo
 from pyg_stgcn.cli._plain import option
+from pyg_stgcn.errors import InputError
 from pyg_stgcn.ranges import PROCESSES, SEED
+from pyg_stgcn.studies.launchers import LAUNCHERS, LOCAL, open_launcher, parse_launcher_options
 from pyg_stgcn.text import count
 
 if TYPE_CHECKING:
     from pyg_stgcn.studies.jobs import Job
+    from pyg_stgcn.studies.launching import Launcher
+
+#: Makes the launcher of a study in a folder.
+StudyLauncher = Callable[[Path], AbstractContextManager["Launcher"]]
+
+
+def _as_launcher(ctx: click.Context, param: click.Parameter, name: str) -> StudyLauncher:
+    try:
+        options = parse_launcher_options(name, ctx.meta[_OPTIONS])
+    except InputError as error:
+        raise click.UsageError(with_flags(str(error), flags_of(ctx.command)), ctx) from None
+    return partial(open_launcher, name, options)
+
+
+def _keep(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> None:
+    ctx.meta[_OPTIONS] = words
+
+
+_OPTIONS = f"{__name__}.launcher_options"
 
 
 def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
@@ -42,6 +66,26 @@ def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
             default=1,
             show_default=True,
             help="Number of runs at the same time.",
+        ),
+        option(
+            "--launcher",
+            type=Choice(LAUNCHERS),
+            default=LOCAL,
+            show_default=True,
+            callback=_as_launcher,
+            help="Run on this machine, or on a cluster of Slurm or Ray.",
+        ),
+        option(
+            "--launcher-option",
+            "launcher_options",
+            multiple=True,
+            metavar="KEY=VALUE",
+            # Before --launcher, which takes them.
+            is_eager=True,
+            expose_value=False,
+            callback=_keep,
+            help="Option of the cluster, such as time=600 (minutes) or partition=gpu for Slurm, "
+            "address=HOST:PORT or gpus=1 for Ray. Repeatable.",
         ),
         option(
             "--print-commands",
@@ -69,13 +113,20 @@ def study_options(folder: str, seeds: Sequence[int]) -> Callable[[Any], Any]:
 
 
 def train_missing(
-    stage: str, planned: Sequence[Job], parallel: int, *, only_print: bool, later: int = 0
+    stage: str,
+    planned: Sequence[Job],
+    launcher: Launcher,
+    parallel: int,
+    *,
+    only_print: bool,
+    later: int = 0,
 ) -> list[Job]:
     """Train the unfinished runs, or print their commands.
 
     Args:
         stage: Name of the stage, for the line that says how many runs are finished.
         planned: Independent runs.
+        launcher: Trains them.
         parallel: Number of runs at the same time.
         only_print: Whether to print the commands instead.
         later: Number of runs of later stages.
@@ -86,7 +137,7 @@ def train_missing(
     Raises:
         InputError: A training has failed, or a folder holds a run with other options.
     """
-    from pyg_stgcn.studies.jobs import run_jobs
+    from pyg_stgcn.studies.launching import run_jobs
 
     missing = [job for job in planned if not job.is_finished()]
     if only_print and missing:
@@ -96,5 +147,5 @@ def train_missing(
     finished = len(planned) - len(missing)
     further = f", {later} in later stages" if later else ""
     echo(f"{stage}: {finished} of {count(len(planned), 'run')} finished{further}", err=True)
-    run_jobs(missing, parallel, later=later)
+    run_jobs(missing, launcher, parallel, later=later)
     return []

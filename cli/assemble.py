@@ -20,7 +20,7 @@ from pyg_stgcn.cli._output import (
     with_deviation,
 )
 from pyg_stgcn.cli._plain import option
-from pyg_stgcn.cli._study import study_options, train_missing
+from pyg_stgcn.cli._study import StudyLauncher, study_options, train_missing
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.ranges import FRACTION
 
@@ -51,6 +51,7 @@ def command(
     controls: tuple[str, ...],
     seeds: tuple[int, ...],
     jobs: int,
+    launcher: StudyLauncher,
     print_commands: bool,
     out: Path,
     config_file: Path | None,
@@ -81,7 +82,8 @@ def command(
         planned = plan_assemblies(out, given, levels, controls, seeds)
     except InputError as error:
         raise click.UsageError(str(error)) from None
-    train_missing("assembly and controls", planned, jobs, only_print=print_commands)
+    with launcher(out) as place:
+        train_missing("assembly and controls", planned, place, jobs, only_print=print_commands)
     if print_commands:
         return
     result = summarise_assemblies(planned, out, figure)

@@ -46,7 +46,9 @@ def command(root: str, out: Path, seed: int, figure: Path | None, as_json: bool)
     from pyg_stgcn.datasets import SyntheticActions
     from pyg_stgcn.plots.curves import plot_curves
     from pyg_stgcn.runs.run_files import RunFiles
-    from pyg_stgcn.studies.jobs import Job, run_jobs
+    from pyg_stgcn.studies.jobs import Job
+    from pyg_stgcn.studies.launching import run_jobs
+    from pyg_stgcn.studies.local_launcher import LocalLauncher
     from pyg_stgcn.studies.records import read_metrics, read_summary
 
     jobs = [
@@ -61,7 +63,7 @@ def command(root: str, out: Path, seed: int, figure: Path | None, as_json: bool)
     if missing:
         SyntheticActions(root)
         echo(f"training in {' and '.join(str(job.folder) for job in missing)}", err=True)
-        run_jobs(missing, parallel=len(missing))
+        run_jobs(missing, LocalLauncher(), parallel=len(missing))
     folders = {job.label: job.folder for job in jobs}
     results = {label: read_summary(folder, counts=True) for label, folder in folders.items()}
     drawing = out / "curves.png"

@@ -22,7 +22,7 @@ from pyg_stgcn.cli._output import (
     with_deviation,
 )
 from pyg_stgcn.cli._plain import option
-from pyg_stgcn.cli._study import study_options, train_missing
+from pyg_stgcn.cli._study import StudyLauncher, study_options, train_missing
 from pyg_stgcn.ranges import PART, ROUNDS, whole
 from pyg_stgcn.text import count
 
@@ -84,6 +84,7 @@ _LOTTERY = (*_AS_THEY_ARE, "rounds", "rate", "final_sparsity", "controls", "seed
 def command(
     ctx: click.Context,
     jobs: int,
+    launcher: StudyLauncher,
     print_commands: bool,
     out: Path,
     config_file: Path | None,
@@ -110,10 +111,11 @@ def command(
 
     lottery = _make(ctx, out, config_file, options)
     later = lottery.num_runs
-    for name, planned in lottery.stages():
-        later -= len(planned)
-        if train_missing(name, planned, jobs, only_print=print_commands, later=later):
-            return
+    with launcher(out) as place:
+        for name, planned in lottery.stages():
+            later -= len(planned)
+            if train_missing(name, planned, place, jobs, only_print=print_commands, later=later):
+                return
     if print_commands:
         return
     result = lottery.summarise(figure)

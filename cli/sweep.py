@@ -19,7 +19,7 @@ from pyg_stgcn.cli._output import (
     with_deviation,
 )
 from pyg_stgcn.cli._plain import option
-from pyg_stgcn.cli._study import study_options, train_missing
+from pyg_stgcn.cli._study import StudyLauncher, study_options, train_missing
 from pyg_stgcn.ranges import FRACTION
 from pyg_stgcn.runs.options import METHODS
 
@@ -53,6 +53,7 @@ def command(
     methods: tuple[str, ...],
     seeds: tuple[int, ...],
     jobs: int,
+    launcher: StudyLauncher,
     print_commands: bool,
     out: Path,
     config_file: Path | None,
@@ -80,7 +81,8 @@ def command(
     from pyg_stgcn.studies.sweeps import plan_sweep, summarise_sweep
 
     planned = plan_sweep(out, given, sparsities, methods, seeds)
-    train_missing("sweep", planned, jobs, only_print=print_commands)
+    with launcher(out) as place:
+        train_missing("sweep", planned, place, jobs, only_print=print_commands)
     if print_commands:
         return
     result = summarise_sweep(planned, out, figure)

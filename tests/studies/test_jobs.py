@@ -13,7 +13,9 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.config_file import save_config
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.run_files import RunFiles
-from pyg_stgcn.studies.jobs import Job, run_jobs
+from pyg_stgcn.studies.jobs import Job
+from pyg_stgcn.studies.launching import run_jobs
+from pyg_stgcn.studies.local_launcher import LocalLauncher
 
 
 def processes_that_name(path: Path) -> set[int]:
@@ -154,11 +156,11 @@ def test_a_failed_training_stops_the_others(
         caplog.at_level("INFO", "pyg_stgcn"),
         pytest.raises(InputError, match="the training 0 failed, see above"),
     ):
-        run_jobs(jobs, 1)
+        run_jobs(jobs, LocalLauncher(), 1)
     said = caplog.text
     assert "0: " in said and "0.pkl" in said
     assert "1.pkl" not in said and "2.pkl" not in said
 
 
 def test_no_jobs_are_no_error() -> None:
-    run_jobs([], 2)
+    run_jobs([], LocalLauncher(), 2)
