@@ -20,6 +20,8 @@ from pyg_stgcn.text import count, printable
 
 #: A training that these have ended has not failed by itself.
 _FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
+#: Seconds that a job may take to end after its training.
+_PATIENCE = 5.0
 #: Number of the last lines of a failed training that are shown.
 _LINES = 15
 
@@ -118,14 +120,28 @@ class ClusterLauncher(Launcher):
                 )
         self.folder.mkdir(parents=True, exist_ok=True)
         threads = self.engine.threads(parallel, len(jobs))
-        runs = [_Run(job, self.folder, threads) for job in jobs]
+        runs = every = [_Run(job, self.folder, threads) for job in jobs]
         try:
             while runs and not signals:
                 self._submit(runs, parallel)
                 runs = [run for run in runs if not self._is_over(run, report)]
                 time.sleep(POLL)
+            if not runs:
+                self._wait_for_jobs(every)
         finally:
-            self.engine.cancel([run.handle for run in runs if run.handle is not None])
+            self.engine.cancel([run.handle for run in every if self._is_running(run)])
+
+    def _wait_for_jobs(self, runs: Sequence[_Run]) -> None:
+        """Wait for the jobs of finished runs; those that still wait for a node are not needed."""
+        deadline = time.monotonic() + _PATIENCE
+        while any(map(self._is_running, runs)) and time.monotonic() < deadline:
+            time.sleep(POLL)
+
+    def _is_running(self, run: _Run) -> bool:
+        try:
+            return run.handle is not None and self.engine.end(run.handle) is None
+        except InputError:
+            return False
 
     def _submit(self, runs: Sequence[_Run], parallel: int) -> None:
         """Submit as many runs as may be, of those that no node trains."""
@@ -150,8 +166,6 @@ class ClusterLauncher(Launcher):
             report.begins(run.job, run.host, again=run.losses > 0)
         code = None if state is None else state[1]
         if _is_done(run) and (code is not None or end is not None or run.handle is None):
-            if run.handle is not None and end is None:
-                self.engine.cancel([run.handle])
             report.ends(run.job)
             return True
         if run.handle is None:

@@ -49,7 +49,7 @@ class RayEngine(Engine):
         """See :meth:`Engine.submit`."""
         if self._task is None:
             self._connect()
-            self._task = self._ray.remote(_call).options(**self._needs())
+            self._task = self._ray.remote(**self._needs())(_call)
         return [self._task.options(name=attempt.label).remote(attempt) for attempt in attempts]
 
     def _connect(self) -> None:
