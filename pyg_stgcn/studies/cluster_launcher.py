@@ -191,8 +191,8 @@ class ClusterLauncher(Launcher):
         where = "" if run.host is None else f" on {run.host}"
         if run.losses > self.retries:
             raise self._failure(run, f"was lost {count(run.losses, 'time')}, at last{where}: {why}")
-        left = f"{run.losses} of {count(self.retries, 'time')}"
-        tell(f"{run.job.label}{where} was lost ({why}): it starts again, {left}")
+        left = f"{run.losses} of at most {count(self.retries, 'time')}"
+        tell(f"{run.job.label}{where} was lost: {why}; it starts again, {left}")
         run.handle, run.has_begun = None, False
 
     def _failure(self, run: _Run, what: str) -> InputError:
