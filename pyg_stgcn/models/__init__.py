@@ -9,6 +9,7 @@ from pyg_stgcn.models.creation import create_model
 from pyg_stgcn.models.ctrgcn import CTRGCN
 from pyg_stgcn.models.dgstgcn import DGSTGCN
 from pyg_stgcn.models.example_clips import random_clips
+from pyg_stgcn.models.graph_products import set_graph_product
 from pyg_stgcn.models.pyskl.model_zoo import list_pretrained
 from pyg_stgcn.models.pyskl.pyskl_weights import PysklReport, load_pyskl, pyskl_state_dict
 from pyg_stgcn.models.registry import list_models, register_model
@@ -31,4 +32,5 @@ __all__ = [
     "pyskl_state_dict",
     "random_clips",
     "register_model",
+    "set_graph_product",
 ]

@@ -103,7 +103,9 @@ class SpatialUnit(nn.Module):
     ) -> None:
         super().__init__()
         self.zero_init = zero_init
-        self.adjacency = Adjacency(graph, adaptive)
+        # The other convolutions make a graph of all pairs for every clip.
+        product = "auto" if isinstance(conv, STGraphConv) else "dense"
+        self.adjacency = Adjacency(graph, adaptive, product)
         self.conv = conv
         self.norm = nn.BatchNorm2d(conv.out_channels)
         self.down: nn.Module | None = None
@@ -150,12 +152,7 @@ class SpatialUnit(nn.Module):
             return self.conv(x, graph.edge_index, graph.weights(), graph.edge_type)
         if adj is None:
             adj = self.adjacency()
-        if isinstance(adj, SparseTensor):
-            if isinstance(self.conv, STGraphConv):
-                return self.conv(x, adj)
-            # The graph of a skeleton is small: all pairs are faster than the edges one by one.
-            adj = adj.to_dense()
-        return self.conv(x, dense_adj=adj)
+        return self.conv(x, adj) if isinstance(adj, SparseTensor) else self.conv(x, dense_adj=adj)
 
     def _normalize(self, x: Tensor) -> Tensor:
         out: Tensor = self.norm(x)

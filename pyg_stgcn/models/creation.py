@@ -7,6 +7,7 @@ from typing import Any
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.models.graph_products import set_graph_product
 from pyg_stgcn.models.pyskl.model_zoo import fetch_published, find_published
 from pyg_stgcn.models.pyskl.pyskl_architecture import read_architecture
 from pyg_stgcn.models.pyskl.pyskl_weights import load_pyskl, read_pyskl
@@ -21,6 +22,7 @@ def create_model(
     skeleton: Skeleton | str | None = None,
     *,
     pretrained: str | os.PathLike[str] | None = None,
+    graph_product: str = "auto",
     **options: Any,
 ) -> Backbone:
     """Makes a model by its name.
@@ -34,6 +36,7 @@ def create_model(
         pretrained: Weights to start from: one of :func:`list_pretrained`, which is fetched once and
             kept in PyG's home folder, or a checkpoint file of PYSKL. Options that are left out are
             those of the weights.
+        graph_product: How features are multiplied with the graph, see :func:`set_graph_product`.
         **options: The options of this model: the parameters of its class.
 
     Raises:
@@ -44,6 +47,18 @@ def create_model(
         >>> create_model("stgcn", 27, "kinect20", base_channels=16, graph="random")
         >>> create_model("stgcnpp", pretrained="pyskl/ntu60_xsub_3dkp/j")
     """
+    model = _create(name, num_classes, skeleton, pretrained, options)
+    set_graph_product(model, graph_product)
+    return model
+
+
+def _create(
+    name: str,
+    num_classes: int | None,
+    skeleton: Skeleton | str | None,
+    pretrained: str | os.PathLike[str] | None,
+    options: dict[str, Any],
+) -> Backbone:
     if pretrained is not None:
         return _create_pretrained(name, num_classes, skeleton, pretrained, options)
     if num_classes is None or skeleton is None:

@@ -7,9 +7,15 @@ from hashlib import sha256
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.typing import WITH_TORCH_SPARSE, SparseTensor
+from torch_geometric.typing import SparseTensor
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.nn.sparse_products import (
+    check_device,
+    check_product,
+    has_products,
+    warn_of_tracing,
+)
 from pyg_stgcn.skeletons import SkeletonGraph
 
 ADAPTIVE = ("importance", "init")
@@ -28,14 +34,19 @@ class Adjacency(nn.Module):
     :math:`\bar{A}_e =` :obj:`edge_weight`:math:`_e`.
 
     The edges are kept in the order of the rows of the matrix, see :obj:`edge_index` and
-    :obj:`edge_type`. The matrix is sparse if the sparse product is faster than the
-    dense one. While gradients are recorded it has all edges, so that pruned ones (weight
-    zero) may grow again; without gradients it has no pruned edges, and is built again only after
-    the weights have changed.
+    :obj:`edge_type`. A sparse matrix has all edges while gradients are recorded, so that pruned
+    ones (weight zero) may grow again. Without gradients it has no pruned edges, and is built again
+    only after the weights have changed; comparing them waits for a GPU.
+
+    The matrix is dense while a model is compiled or exported.
 
     Args:
         graph (SkeletonGraph): The graph.
         adaptive (str): :obj:`"importance"` or :obj:`"init"`. (default: :obj:`"importance"`)
+        graph_product (str): The kind of the matrix. :obj:`"sparse"` is for the product of
+            torch-sparse, :obj:`"dense"` for that of torch. With :obj:`"auto"` it is sparse on a CPU
+            with torch-sparse if the graph is less than 4 % dense, where the sparse product was
+            measured to be faster, and dense otherwise. (default: :obj:`"auto"`)
 
     Shapes:
         - **output:** :math:`(V K, V)`, a :class:`torch.Tensor` or a
@@ -43,7 +54,8 @@ class Adjacency(nn.Module):
           messages that arrive at joint :math:`w` in partition :math:`k`
 
     Raises:
-        InputError: If :obj:`adaptive` is neither of the two.
+        InputError: If an option is none of its choices, or torch-sparse is not installed; in a
+            forward pass, if it has no products on the device.
     """
 
     edge_index: Tensor
@@ -51,10 +63,13 @@ class Adjacency(nn.Module):
     graph_weight: Tensor
     _place: Tensor
 
-    def __init__(self, graph: SkeletonGraph, adaptive: str = "importance") -> None:
+    def __init__(
+        self, graph: SkeletonGraph, adaptive: str = "importance", graph_product: str = "auto"
+    ) -> None:
         super().__init__()
         if adaptive not in ADAPTIVE:
             raise InputError(f"adaptive: {adaptive!r} is unknown; use one of {', '.join(ADAPTIVE)}")
+        self.graph_product = graph_product
         self.num_joints = graph.num_joints
         self.num_partitions = graph.num_partitions
         self.adaptive = adaptive
@@ -75,6 +90,17 @@ class Adjacency(nn.Module):
         self._built_from: Tensor | None = None
         self._built: Tensor | SparseTensor | None = None
         self.reset_parameters()
+
+    @property
+    def graph_product(self) -> str:
+        """The kind of the matrix, see above."""
+        return self._graph_product
+
+    @graph_product.setter
+    def graph_product(self, graph_product: str) -> None:
+        check_product(graph_product)
+        self._graph_product = graph_product
+        self._built = self._built_from = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -138,12 +164,17 @@ class Adjacency(nn.Module):
 
     def _is_dense(self, weight: Tensor) -> bool:
         """Whether the matrix is dense, whatever the weights are."""
-        if not _is_sparse_device(weight):
+        # torch.compile and torch.export do not trace torch-sparse.
+        if torch.compiler.is_compiling():
+            return self.graph_product != "sparse" or warn_of_tracing()
+        if self.graph_product != "auto":
+            return self.graph_product == "dense"
+        if weight.device.type != "cpu" or not has_products(weight.device):
             return True
         return _is_recorded(weight) and weight.numel() >= self._min_dense_edges
 
     def _with_pruned(self, weight: Tensor) -> SparseTensor:
-        if self._structure is None:
+        if self._structure is None or self._structure.device() != weight.device:
             self._structure = self._sparse(weight.detach())
         return self._structure.set_value(weight, layout="coo")
 
@@ -152,7 +183,7 @@ class Adjacency(nn.Module):
         # without a trace in their version counters.
         if self._built is None or not _may_stand_for(self._built_from, weight):
             kept = weight.nonzero().view(-1)
-            if kept.numel() >= self._min_dense_edges:
+            if self.graph_product == "auto" and kept.numel() >= self._min_dense_edges:
                 self._built = self._dense(weight)
             else:
                 self._built = self._sparse(weight, kept)
@@ -164,6 +195,7 @@ class Adjacency(nn.Module):
         return SPARSE_DENSITY * self.size[0] * self.size[1]
 
     def _sparse(self, weight: Tensor, kept: Tensor | None = None) -> SparseTensor:
+        check_device(weight.device)
         place = self._place
         if kept is not None:
             place, weight = place[kept], weight[kept]
@@ -248,18 +280,14 @@ def edge_strength(model: nn.Module) -> Tensor:
     return torch.stack([graph.by_partition().abs().mean(dim=0) for graph in graphs]).mean(dim=0)
 
 
-def _is_sparse_device(weight: Tensor) -> bool:
-    # torch.compile and torch.export do not trace torch-sparse.
-    traced = torch.compiler.is_compiling()
-    return WITH_TORCH_SPARSE and weight.device.type == "cpu" and not traced
-
-
 def _is_recorded(weight: Tensor) -> bool:
     return torch.is_grad_enabled() and weight.requires_grad
 
 
 def _may_stand_for(built_from: Tensor | None, weight: Tensor) -> bool:
     if built_from is None or built_from.dtype != weight.dtype:
+        return False
+    if built_from.device != weight.device:
         return False
     # What inference mode has made cannot take part in a backward pass later.
     if built_from.is_inference() and not torch.is_inference_mode_enabled():

@@ -9,12 +9,13 @@ import torch
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.nn.sparse_products import has_products
 from pyg_stgcn.profiling.dense_engines import DENSE_ENGINES, Runner, make_engine, why_not_engine
 from pyg_stgcn.profiling.engine_backend import make_library_runner, why_not_library
 from pyg_stgcn.runtime.compiler import compile_sparse
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels, why_not
-from pyg_stgcn.runtime.products import SparseProducts, has_products
+from pyg_stgcn.runtime.products import SparseProducts
 
 BACKENDS = ("eager", "compile", *DENSE_ENGINES, "torch-sparse", "runtime", "engine")
 

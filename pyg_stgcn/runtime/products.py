@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.benchmark import Timer
-from torch_geometric.typing import WITH_TORCH_SPARSE, SparseTensor, torch_sparse
+from torch_geometric.typing import SparseTensor, torch_sparse
 
 #: Seconds for timing a product, dense and sparse each.
 MIN_SECONDS = 0.02
@@ -54,13 +54,6 @@ class SparseProducts(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_matrices": {}}
-
-
-def has_products(device: torch.device) -> bool:
-    """Tells if torch-sparse is installed, and compiled for a device."""
-    if not WITH_TORCH_SPARSE:
-        return False
-    return device.type == "cpu" or torch.ops.torch_sparse.cuda_version() >= 0
 
 
 def sparse_candidates(model: nn.Module) -> dict[str, Tensor]:
