@@ -65,6 +65,11 @@ def _check_data(options: TrainOptions) -> None:
             "device_transforms: context='stream' adds frames of other clips, which works on single "
             "clips only; leave one of the two out"
         )
+    product = options.hardware.graph_product
+    if product in ("sparse", "measured") and options.sparsity.skip_zeros:
+        raise InputError(
+            f"graph_product {product}: skip_zeros has products of its own; leave one of them out"
+        )
     if optim.balanced_sampler and optim.class_weights == "balanced":
         raise InputError(
             "balanced_sampler: draws all classes equally often already; leave it or the balanced "

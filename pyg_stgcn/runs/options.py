@@ -290,6 +290,12 @@ class HardwareOptions:
     num_nodes: int = option("Machines.", 1, allowed=whole(1, 100_000))
     strategy: str = option("auto, ddp, ...", "auto")
     precision: str = option("32-true, 16-mixed, bf16-mixed or 64-true.", "32-true")
+    graph_product: str = option(
+        "Products with the graph: by torch-sparse, dense, or the faster as measured on the first "
+        "batch; auto: sparse on a CPU if the graph is less than 4 % dense.",
+        "auto",
+        choices=("auto", "sparse", "dense", "measured"),
+    )
     num_workers: int = option("Processes that load the clips.", 0, allowed=whole(0, 1_024))
     device_transforms: bool = option(
         "Transform whole batches on the device; the processes only read the clips.", False
@@ -374,7 +380,7 @@ OPTIONS: dict[str, Option] = options_of(TrainOptions)
 #: Options for the hardware and the places of files; the result does not depend on them.
 PLACEMENT = {"root", "source", "ticket"}
 PLACEMENT |= {"num_workers", "accelerator", "devices", "num_nodes", "strategy"}
-PLACEMENT |= {"device_transforms"}
+PLACEMENT |= {"device_transforms", "graph_product"}
 
 
 def _by_group(values: dict[str, Any]) -> list[tuple[str, Any, dict[str, Any]]]:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.models import set_graph_product
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.runs.claim import check_folder, claimed, prepare_folder
 from pyg_stgcn.runs.class_weights import check_same_weights
@@ -49,6 +50,9 @@ def _new_model(run: Run, *, resumed: bool) -> nn.Module:
         model = run.build_model()
     if run.config.model.init is not None and not resumed:
         load_pretrained(model, run.config.model.init, run.classes)
+    product = run.config.hardware.graph_product
+    # Before the measurement: it needs the sparse product.
+    set_graph_product(model, "sparse" if product == "measured" else product)
     return model
 
 

@@ -17,6 +17,7 @@ from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.training.callbacks import EpochTable
 from pyg_stgcn.training.from_ticket import WeightKeeper
+from pyg_stgcn.training.measured_product import MeasuredProduct
 from pyg_stgcn.training.reporting import TrainingReport
 from pyg_stgcn.training.stopping import OwnSignals
 
@@ -99,7 +100,9 @@ def _callbacks(run: Run, table: EpochTable) -> list[Callback]:
         save_weights_only=True,
         save_on_train_epoch_end=False,
     )
-    return [OwnSignals(), table, TrainingReport(run, table), *keepers, best, last]
+    measured = run.config.hardware.graph_product == "measured"
+    first = [OwnSignals(), *([MeasuredProduct()] if measured else [])]
+    return [*first, table, TrainingReport(run, table), *keepers, best, last]
 
 
 def _validation_interval(epochs: int) -> int:

@@ -54,7 +54,7 @@ def test_the_density_decides_the_product() -> None:
 
 
 def test_the_product_is_dense_without_torch_sparse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyg_stgcn.nn.adjacency.WITH_TORCH_SPARSE", False)
+    monkeypatch.setattr("pyg_stgcn.nn.sparse_products.WITH_TORCH_SPARSE", False)
     adjacency = Adjacency(SPARSE)
     for has_gradients in (True, False):
         with torch.set_grad_enabled(has_gradients):
@@ -242,7 +242,7 @@ def test_together_as_each_alone(
     name: str, with_sparse: bool, with_gradients: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not with_sparse:
-        monkeypatch.setattr("pyg_stgcn.nn.adjacency.WITH_TORCH_SPARSE", False)
+        monkeypatch.setattr("pyg_stgcn.nn.sparse_products.WITH_TORCH_SPARSE", False)
     together = [drawn(graph, adaptive) for graph, adaptive in TOGETHER[name]]
     alone = copy.deepcopy(together)
     with torch.set_grad_enabled(with_gradients):
