@@ -20,9 +20,9 @@ from pyg_stgcn.skeletons import SkeletonGraph
 
 ADAPTIVE = ("importance", "init")
 
-# Density of the graph below which the sparse product is faster on a CPU (measured in
-# benchmarks/spatial_conv.py).
-SPARSE_DENSITY = 0.04
+# Density of the graph below which the sparse product is faster in training on a CPU; without
+# gradients the dense one is at any density (measured in benchmarks/spatial_conv.py).
+SPARSE_DENSITY = 0.02
 
 
 class Adjacency(nn.Module):
@@ -44,9 +44,9 @@ class Adjacency(nn.Module):
         graph (SkeletonGraph): The graph.
         adaptive (str): :obj:`"importance"` or :obj:`"init"`. (default: :obj:`"importance"`)
         graph_product (str): The kind of the matrix. :obj:`"sparse"` is for the product of
-            torch-sparse, :obj:`"dense"` for that of torch. With :obj:`"auto"` it is sparse on a CPU
-            with torch-sparse if the graph is less than 4 % dense, where the sparse product was
-            measured to be faster, and dense otherwise. (default: :obj:`"auto"`)
+            torch-sparse, :obj:`"dense"` for that of torch. With :obj:`"auto"` it is dense, except
+            for training on a CPU with a graph that is less than 2 % dense, where the sparse product
+            was measured to be faster. (default: :obj:`"auto"`)
 
     Shapes:
         - **output:** :math:`(V K, V)`, a :class:`torch.Tensor` or a
@@ -88,7 +88,7 @@ class Adjacency(nn.Module):
         self.edge_weight = nn.Parameter(torch.empty_like(self.graph_weight))
         self._structure: SparseTensor | None = None
         self._built_from: Tensor | None = None
-        self._built: Tensor | SparseTensor | None = None
+        self._built: SparseTensor | None = None
         self.reset_parameters()
 
     @property
@@ -135,7 +135,8 @@ class Adjacency(nn.Module):
 
     def placed(self, values: Tensor) -> Tensor:
         """One value per edge as in :meth:`by_partition`."""
-        return self._joints_apart(self._dense(values))
+        by_joint = self._dense(values).view(self.num_joints, self.num_partitions, self.num_joints)
+        return by_joint.permute(1, 2, 0).contiguous()
 
     @torch.no_grad()
     def by_partition(self) -> Tensor:
@@ -144,13 +145,7 @@ class Adjacency(nn.Module):
         The entry :math:`(k, v, w)` is the weight of the message from joint :math:`v` to joint
         :math:`w` in partition :math:`k`; edges that are pruned, or not in a partition, are zero.
         """
-        matrix = self()
-        dense: Tensor = matrix.to_dense() if isinstance(matrix, SparseTensor) else matrix
-        return self._joints_apart(dense)
-
-    def _joints_apart(self, matrix: Tensor) -> Tensor:
-        by_joint = matrix.view(self.num_joints, self.num_partitions, self.num_joints)
-        return by_joint.permute(1, 2, 0).contiguous()
+        return self.dense()
 
     def _scaled(self, edge_weight: Tensor) -> Tensor:
         return edge_weight * self.graph_weight if self.adaptive == "importance" else edge_weight
@@ -169,30 +164,23 @@ class Adjacency(nn.Module):
             return self.graph_product != "sparse" or warn_of_tracing()
         if self.graph_product != "auto":
             return self.graph_product == "dense"
-        if weight.device.type != "cpu" or not has_products(weight.device):
+        if weight.device.type != "cpu" or not _is_recorded(weight):
             return True
-        return _is_recorded(weight) and weight.numel() >= self._min_dense_edges
+        is_dense = weight.numel() >= SPARSE_DENSITY * self.size[0] * self.size[1]
+        return is_dense or not has_products(weight.device)
 
     def _with_pruned(self, weight: Tensor) -> SparseTensor:
         if self._structure is None or self._structure.device() != weight.device:
             self._structure = self._sparse(weight.detach())
         return self._structure.set_value(weight, layout="coo")
 
-    def _without_pruned(self, weight: Tensor) -> Tensor | SparseTensor:
+    def _without_pruned(self, weight: Tensor) -> SparseTensor:
         # By value: a masked weight is a new tensor at every call, and tensors may be written
         # without a trace in their version counters.
         if self._built is None or not _may_stand_for(self._built_from, weight):
-            kept = weight.nonzero().view(-1)
-            if self.graph_product == "auto" and kept.numel() >= self._min_dense_edges:
-                self._built = self._dense(weight)
-            else:
-                self._built = self._sparse(weight, kept)
+            self._built = self._sparse(weight, weight.nonzero().view(-1))
             self._built_from = weight.clone()
         return self._built
-
-    @property
-    def _min_dense_edges(self) -> float:
-        return SPARSE_DENSITY * self.size[0] * self.size[1]
 
     def _sparse(self, weight: Tensor, kept: Tensor | None = None) -> SparseTensor:
         check_device(weight.device)

@@ -291,8 +291,7 @@ class HardwareOptions:
     strategy: str = option("auto, ddp, ...", "auto")
     precision: str = option("32-true, 16-mixed, bf16-mixed or 64-true.", "32-true")
     graph_product: str = option(
-        "Products with the graph: by torch-sparse, dense, or the faster as measured on the first "
-        "batch; auto: sparse on a CPU if the graph is less than 4 % dense.",
+        "Graph product: by the density (auto), by torch-sparse, dense, or the faster, measured.",
         "auto",
         choices=("auto", "sparse", "dense", "measured"),
     )
