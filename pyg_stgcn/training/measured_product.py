@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from torch_geometric.data import Batch
 
 from pyg_stgcn.models import set_graph_product
-from pyg_stgcn.profiling.graph_products import measure_graph_product
+from pyg_stgcn.profiling.product_times import measure_graph_product
 from pyg_stgcn.progress import tell
 
 

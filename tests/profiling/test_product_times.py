@@ -9,7 +9,7 @@ from torch import nn
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import create_model, random_clips
 from pyg_stgcn.nn import Adjacency
-from pyg_stgcn.profiling.graph_products import measure_graph_product
+from pyg_stgcn.profiling.product_times import measure_graph_product
 from pyg_stgcn.sparsity import sparsify
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
