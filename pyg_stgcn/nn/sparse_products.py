@@ -1,16 +1,44 @@
-"""Tells where torch-sparse can be used."""
+"""The products of torch-sparse, and where they can be used."""
 
 from __future__ import annotations
 
 import warnings
 
 import torch
-from torch_geometric.typing import WITH_TORCH_SPARSE
+from torch import Tensor
+from torch_geometric.typing import WITH_TORCH_SPARSE, SparseTensor, torch_sparse
 
 from pyg_stgcn.errors import InputError
 
 #: Choices of a graph product.
 GRAPH_PRODUCTS = ("auto", "sparse", "dense")
+
+# The CUDA kernels of torch-sparse count numbers, and the 32 threads of a row, as 32-bit integers.
+_MAX_COUNT = 2**31 - 1
+_THREADS = 32
+
+
+def sparse_product(x: Tensor, adj: SparseTensor) -> Tensor:
+    r"""Multiplies every frame's features by a sparse matrix.
+
+    Features in half precision are multiplied in float32: torch-sparse adds the gradients of the
+    matrix one by one in the precision of the features, in which they soon cease to grow, and knows
+    no bfloat16 on GPUs.
+
+    Args:
+        x (torch.Tensor): The features.
+        adj (SparseTensor): The matrix.
+
+    Shapes:
+        - **x:** :math:`(*, V, C)`, **adj:** :math:`(R, V)`
+        - **output:** :math:`(*, R, C)`
+    """
+    *lead, nodes, channels = x.shape
+    frames = x.reshape(-1, nodes, channels).to(torch.promote_types(x.dtype, torch.float32))
+    count = max(_MAX_COUNT // (max(adj.size(0), nodes) * max(channels, _THREADS)), 1)
+    parts = [torch_sparse.matmul(adj, part) for part in frames.split(count)]
+    out = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return out.to(x.dtype).view(*lead, adj.size(0), channels)
 
 
 def has_products(device: torch.device) -> bool:

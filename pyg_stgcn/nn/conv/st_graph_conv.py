@@ -11,6 +11,7 @@ from torch_geometric.utils import scatter
 
 from pyg_stgcn.nn.conv.graph_input import GraphShape, TypedEdges, in_precision_of
 from pyg_stgcn.nn.conv.partitioned import Pair, PartitionedGraphConv
+from pyg_stgcn.nn.sparse_products import sparse_product
 
 # Batched products of matrices with fewer columns than this are slower than one wide product with
 # the joints first, the two transposes included (measured in benchmarks/spatial_conv.py).
@@ -29,7 +30,7 @@ def graph_product(x: Tensor, adj: Tensor | SparseTensor) -> Tensor:
         - **output:** :math:`(*, R, C)`
     """
     if isinstance(adj, SparseTensor):
-        return torch_sparse.matmul(adj, x)
+        return sparse_product(x, adj)
     *lead, num_joints, channels = x.shape
     frames = x.reshape(-1, num_joints, channels)
     if channels < _MIN_BATCHED_CHANNELS:
