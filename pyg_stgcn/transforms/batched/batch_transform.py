@@ -109,10 +109,13 @@ class RawBatch:
         """Copy to pinned memory."""
         return self._map(Tensor.pin_memory)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Between processes every tensor takes a file descriptor, and many times as long as an array
+        # of NumPy.
+        return _from_arrays, tuple(_map(value, Tensor.numpy) for value in vars(self).values())
+
     def _map(self, change: Callable[[Tensor], Tensor]) -> RawBatch:
-        parts = [_Part(*(_map(value, change) for value in part)) for part in self.parts]
-        label, batch, ptr = (change(tensor) for tensor in (self.label, self.batch, self.ptr))
-        return RawBatch(parts, label, batch, ptr, self.in_plane)
+        return RawBatch(*(_map(value, change) for value in vars(self).values()))
 
 
 class BatchTransform:
@@ -240,10 +243,16 @@ def _collate(clips: Sequence[DrawnClip]) -> _Part:
     return _Part(torch.from_numpy(keypoint), torch.from_numpy(present), draws, rows, stages)
 
 
-def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Change all tensors in lists and tuples."""
-    if isinstance(value, Tensor):
+def _from_arrays(*arrays: Any) -> RawBatch:
+    return RawBatch(*_map(arrays, torch.from_numpy, np.ndarray))
+
+
+def _map(value: Any, change: Callable[[Any], Any], kind: type = Tensor) -> Any:
+    """Change everything of a kind in lists and tuples."""
+    if isinstance(value, kind):
         return change(value)
+    if isinstance(value, _Part):
+        return _Part(*(_map(part, change, kind) for part in value))
     if isinstance(value, list | tuple):
-        return type(value)(_map(part, change) for part in value)
+        return type(value)(_map(part, change, kind) for part in value)
     return value
