@@ -1,13 +1,13 @@
-"""Times how clips get from raw files to batches, on generated data of the size of NTU RGB+D 120.
+"""Times how clips get from raw files to an open store, on generated data of the size of
+NTU RGB+D 120.
 
-    python benchmarks/datasets.py parse prepare open load
+    python benchmarks/datasets.py parse prepare open
 
 "parse" makes clips of raw files, by a plain parser and by ours; "prepare" writes 114,480 clips into
 a store; "open" opens it in a new process, where its source is a folder of as many files, where that
-folder has just been touched, and where it is gone; "load" compares a loader of two processes with
-the training step that it feeds. Shown are medians over rounds, with the smallest and the largest;
-ratios are those within a round. Processor time hardly depends on other programs. Memory is read
-from /proc: Linux only.
+folder has just been touched, and where it is gone. Shown are medians over rounds, with the smallest
+and the largest; ratios are those within a round. Processor time hardly depends on other programs.
+Memory is read from /proc: Linux only.
 """
 
 from __future__ import annotations
@@ -27,10 +27,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch.nn.functional import cross_entropy
 
-from pyg_stgcn import create_model, get_skeleton
+from pyg_stgcn import get_skeleton
 from pyg_stgcn.datasets import Clip, SkeletonDataset
 from pyg_stgcn.datasets.readers.ntu_file import Body, Recording, parse_recording
 from pyg_stgcn.datasets.readers.ntu_persons import select_persons
@@ -42,11 +40,8 @@ from pyg_stgcn.datasets.readers.raw_files import (
     read_clips,
 )
 from pyg_stgcn.datasets.readers.reading import ClipSource
-from pyg_stgcn.runs.batches import make_loader
-from pyg_stgcn.transforms import standard_transform
 
 CLIPS, RAW_FILES, JOINTS, CLASSES = 114_480, 512, 25, 120
-BATCH, BATCHES, STEPS = 16, 60, 2
 
 
 def num_frames(rng: np.random.Generator) -> int:
@@ -309,43 +304,7 @@ def time_opening(root: Path, rounds: int) -> None:
         )
 
 
-def time_loading(root: Path, rounds: int, threads: int) -> None:
-    """Prints how fast batches are made, and used up."""
-    skeleton = get_skeleton("ntu25")
-    transform = standard_transform(
-        skeleton, stream="joint", clip_frames=100, train=True, has_score=False
-    )
-    dataset = Generated(root, transform=transform)
-    batches = iter(make_loader(dataset, BATCH, 0, shuffle=True, num_workers=2))
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    model = create_model("stgcn", CLASSES, skeleton)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
-
-    def load() -> None:
-        for _ in range(BATCHES):
-            next(batches)
-
-    def train(batch: Any) -> None:
-        for _ in range(STEPS):
-            optimizer.zero_grad()
-            cross_entropy(model(batch.x, batch.batch, batch.num_graphs), batch.y).backward()
-            optimizer.step()
-
-    train(next(batches))
-    load()
-    loaded, trained = [], []
-    for _ in range(rounds):
-        batch = next(batches)
-        trained.append(STEPS / seconds(lambda batch=batch: train(batch)).elapsed)
-        loaded.append(BATCHES / seconds(load).elapsed)
-    ratios = [a / b for a, b in zip(loaded, trained, strict=True)]
-    print(f"load     loader           {spread(loaded)} batches/s of {BATCH} clips")
-    print(f"load     training step    {spread(trained)} batches/s")
-    print(f"load     ratio            {spread(ratios)}")
-
-
-PARTS = ("parse", "prepare", "open", "load")
+PARTS = ("parse", "prepare", "open")
 
 
 def main() -> None:
@@ -354,7 +313,6 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=PARTS, metavar="|".join(PARTS))
     parser.add_argument("--folder", help="where to put 2 GB for a while", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2, help="of the training step")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
@@ -366,8 +324,6 @@ def main() -> None:
             time_preparing(root)
         if "open" in arguments.parts:
             time_opening(root, arguments.rounds)
-        if "load" in arguments.parts:
-            time_loading(root, arguments.rounds, arguments.threads)
 
 
 if __name__ == "__main__":

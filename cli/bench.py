@@ -31,6 +31,7 @@ _BACKENDS = (
     "openvino-bf16",
     "openvino-int8",
     "torch-sparse",
+    "2:4",
     "runtime",
     "engine",
 )
@@ -95,8 +96,9 @@ def command(
 
     eager: the dense model in PyTorch; compile: the dense model with torch.compile; onnx, openvino:
     the dense model in ONNX Runtime and OpenVINO, in float32, or with -bf16 and -int8 in bfloat16
-    and 8-bit integers; torch-sparse: sparse weights with torch-sparse; runtime: the model compiled
-    by compile_sparse; engine: the compiled model in the C++ engine. Each round runs every backend
+    and 8-bit integers; torch-sparse: sparse weights with torch-sparse; 2:4: weights of
+    --structure 2:4 in float16, on a recent NVIDIA GPU; runtime: the model compiled by
+    compile_sparse; engine: the compiled model in the C++ engine. Each round runs every backend
     once. The table shows medians, deciles, and the speed-up over the first backend in the same
     round. Memory is that of a forward pass, without the weights (engine: with them). Writes
     bench.csv, bench.json and bench.png into --out.

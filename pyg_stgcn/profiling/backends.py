@@ -16,8 +16,9 @@ from pyg_stgcn.runtime.compiler import compile_sparse
 from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels, why_not
 from pyg_stgcn.runtime.products import SparseProducts
+from pyg_stgcn.runtime.semi_structured import semi_structured, why_not_semi_structured
 
-BACKENDS = ("eager", "compile", *DENSE_ENGINES, "torch-sparse", "runtime", "engine")
+BACKENDS = ("eager", "compile", *DENSE_ENGINES, "torch-sparse", "2:4", "runtime", "engine")
 
 
 def why_not_backend(
@@ -38,6 +39,8 @@ def why_not_backend(
         return "" if has_products(device) else f"needs torch-sparse compiled for {device.type}"
     if backend == "runtime" and kernels() is None:
         return f"has no kernels here: {why_not()}"
+    if backend == "2:4":
+        return why_not_semi_structured(device, model=model)
     if backend == "compile":
         return _why_not_compile(device)
     return ""
@@ -71,6 +74,8 @@ def make_runner(
         return make_library_runner(model, keep_memory)
     if backend == "runtime":
         return compile_sparse(model)
+    if backend == "2:4":
+        return semi_structured(model)
     plain = copy_plain(model)
     if backend == "eager":
         return plain
