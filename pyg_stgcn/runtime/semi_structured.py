@@ -207,7 +207,7 @@ class RowMap(nn.Module):
         - **output:** :math:`(*, C')`
     """
 
-    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None) -> None:
+    def __init__(self, weight: nn.Parameter, bias: Tensor | None) -> None:
         super().__init__()
         self.weight = weight
         self.bias = bias
@@ -310,12 +310,17 @@ class _Uses(TorchFunctionMode):
         given = dict(enumerate(args)) | kwargs
         is_product = func in (F.linear, F.conv2d)
         for place, value in given.items():
-            if isinstance(value, Tensor) and func not in _SHAPES:
+            if isinstance(value, Tensor) and _name(func) not in _QUESTIONS:
                 (self.products if is_product and place in (1, "weight") else self.others).add(
                     id(value)
                 )
         return func(*args, **kwargs)
 
 
-#: Questions that a semi-structured tensor answers too.
-_SHAPES = {Tensor.size, Tensor.dim, Tensor.shape.__get__, Tensor.dtype.__get__, Tensor.__len__}
+#: Methods and attributes that a semi-structured tensor has too.
+_QUESTIONS = {"size", "dim", "shape", "dtype", "device"}
+
+
+def _name(func: Any) -> str:
+    """The name of a function, or of the attribute that it gets."""
+    return str(getattr(getattr(func, "__self__", func), "__name__", ""))
