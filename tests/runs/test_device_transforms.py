@@ -13,24 +13,23 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.batches import batch_transform, clip_transform, input_batch, make_loader
 from pyg_stgcn.runs.options import TrainOptions
 
-AUGMENT = {"mirror": 0.5, "crop": 0.8, "speed": 0.2, "noise": 0.01, "joint-dropout": 0.2}
+AUGMENT = {"crop": 0.8, "speed": 0.2, "noise": 0.01, "joint-dropout": 0.2}
 
 
-@pytest.fixture
-def config(tiny_pickle: Path, tmp_path: Path) -> TrainOptions:
-    augment = {name: value for name, value in AUGMENT.items() if name != "mirror"}
+@pytest.fixture(scope="module")
+def config(tiny_pickle: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOptions:
     options = TrainOptions.of(
         dataset=str(tiny_pickle),
-        root=str(tmp_path),
+        root=str(tmp_path_factory.mktemp("data")),
         clip_frames=16,
         stream="joint+bone-motion",
-        augment=augment,
+        augment=AUGMENT,
         device_transforms=True,
     )
     return options.with_recipe(36, None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dataset(config: TrainOptions) -> SkeletonDataset:
     dataset = SkeletonPickle(config.data.dataset, root=config.data.root)
     dataset.transform = clip_transform(config, dataset, train=True, num_views=1)

@@ -127,11 +127,12 @@ class BatchTransform:
 
     Args:
         pipeline: Transforms of single clips, as from
-            :func:`~pyg_stgcn.transforms.standard_transform`. The last but :class:`PadPersons` is
-            :class:`UniformSample`.
+            :func:`~pyg_stgcn.transforms.standard_transform`. :class:`ToStream`,
+            :class:`UniformSample` and :class:`PadPersons` are the last, in this order; only the
+            second is needed.
 
     Raises:
-        InputError: A transform works on single clips only.
+        InputError: A transform works on single clips only, or the order is another one.
 
     Example:
         >>> transform = BatchTransform(standard_transform(dataset.skeleton, ...))
@@ -147,6 +148,7 @@ class BatchTransform:
                     f"{type(transform).__name__}: works on single clips only, not on batches on a "
                     "device; leave it out, or leave out device_transforms"
                 )
+        _check_end([type(transform) for transform in pipeline.transforms])
         self.steps = [STEPS[type(transform)](transform) for transform in pipeline.transforms]
 
     def draw(self, clip: StoredClip) -> DrawnClip:
@@ -208,6 +210,19 @@ class BatchTransform:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({[step.transform for step in self.steps]})"
+
+
+def _check_end(kinds: list[type[BaseTransform]]) -> None:
+    end = (transforms.ToStream, transforms.UniformSample, transforms.PadPersons)
+    found = [kind for kind in kinds if kind in end]
+    # Of each at most one, in their order, after all others.
+    expected = [kind for kind in end if kind in found]
+    if kinds[len(kinds) - len(expected) :] != expected or found != expected or end[1] not in found:
+        names = ", ".join(kind.__name__ for kind in kinds)
+        raise InputError(
+            f"pipeline of {names}: has to end with ToStream, UniformSample, PadPersons, of which "
+            "the first and the last may be left out"
+        )
 
 
 def _divide(clips: Sequence[DrawnClip]) -> Iterator[Sequence[DrawnClip]]:
