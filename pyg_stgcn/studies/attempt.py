@@ -6,7 +6,7 @@ system of the cluster reports the end of a job:
 - ``LABEL.lease`` is held by the one node that trains the run, and expires soon after the node is
   lost. Process numbers mean nothing on another machine, and file systems of clusters often have no
   locks;
-- ``LABEL.json`` names the node, and the exit code when the training has ended;
+- ``LABEL.json`` is the :class:`State` of the training;
 - ``LABEL.log`` holds all output of the training, of all attempts.
 """
 
@@ -19,7 +19,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import SoftFileLease, Timeout
 
@@ -32,6 +32,20 @@ from pyg_stgcn.tables import write_json
 LEASE_SECONDS = 30.0
 #: Seconds between two looks at a training.
 POLL = 0.2
+
+
+class State(NamedTuple):
+    """What a node tells of a training.
+
+    Args:
+        host: Name of the node.
+        started: Time of the start, in seconds by the clock of the node.
+        code: Exit code of a training that has ended, negative for a signal.
+    """
+
+    host: str
+    started: float
+    code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +80,11 @@ class Attempt:
         path = self.folder / f"{self.label}.lease"
         return SoftFileLease(path, lease_duration=LEASE_SECONDS, **options)
 
-    def state(self) -> tuple[str, int | None] | None:
-        """Name of the node, and the exit code of a training that has ended; ``None`` before."""
+    def state(self) -> State | None:
+        """The last state that a node has told, if any."""
         try:
-            found = json.loads(self._state.read_text(encoding="utf-8"))
-            return str(found["host"]), found["code"]
-        except (OSError, ValueError, KeyError, TypeError):
+            return State(**json.loads(self._state.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
             return None
 
     def forget_state(self) -> None:
@@ -100,10 +113,11 @@ class Attempt:
         try:
             if RunFiles(self.run).is_finished:
                 return
-            write_json(self._state, {"host": host, "code": None})
+            state = State(host, time.time())
+            write_json(self._state, state._asdict())
             code = self._train(host, lost)
             if not lost.is_set():
-                write_json(self._state, {"host": host, "code": code})
+                write_json(self._state, state._replace(code=code)._asdict())
         finally:
             lease.release()
 

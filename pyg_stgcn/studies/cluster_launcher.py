@@ -13,7 +13,7 @@ from filelock import Timeout
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.progress import tell
-from pyg_stgcn.studies.attempt import POLL, Attempt
+from pyg_stgcn.studies.attempt import POLL, Attempt, State
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.studies.launching import Launcher, Report
 from pyg_stgcn.text import count, printable
@@ -78,10 +78,14 @@ class _Run:
             job.label, tuple(job.first_words), job.folder.absolute(), folder, threads
         )
         self.handle: Any = None
-        self.host: str | None = None
-        self.has_begun = False
+        self.state: State | None = None
         self.losses = 0
         self._lease = self.attempt.lease()
+
+    @property
+    def place(self) -> str:
+        """The node that trains or has trained the run, if one has, as a part of a sentence."""
+        return "" if self.state is None else f" on {self.state.host}"
 
     def is_free(self) -> bool:
         """Whether no node trains the run; a node that may be lost counts for a while."""
@@ -121,6 +125,9 @@ class ClusterLauncher(Launcher):
         self.folder.mkdir(parents=True, exist_ok=True)
         threads = self.engine.threads(parallel, len(jobs))
         runs = every = [_Run(job, self.folder, threads) for job in jobs]
+        for run in runs:
+            if run.is_free():
+                run.attempt.forget_state()
         try:
             while runs and not signals:
                 self._submit(runs, parallel)
@@ -161,10 +168,11 @@ class ClusterLauncher(Launcher):
         # First the job, then what the training has written: nothing is missed in between.
         end = None if run.handle is None else self.engine.end(run.handle)
         state = run.attempt.state()
-        if state is not None and not run.has_begun:
-            run.has_begun, run.host = True, state[0]
-            report.begins(run.job, run.host, again=run.losses > 0)
-        code = None if state is None else state[1]
+        if state is not None:
+            if run.state is None or run.state.started != state.started:
+                report.begins(run.job, state.host, again=run.state is not None)
+            run.state = state
+        code = None if state is None else state.code
         if _is_done(run) and (code is not None or end is not None or run.handle is None):
             report.ends(run.job)
             return True
@@ -183,17 +191,17 @@ class ClusterLauncher(Launcher):
             if number is not None and code in (-number, 128 + number):
                 self._lost(run, f"killed by {name}")
                 return
-        raise self._failure(run, f"failed on {run.host}")
+        raise self._failure(run, f"failed{run.place}")
 
     def _lost(self, run: _Run, why: str) -> None:
         """Let a run start again, unless that has happened too often."""
         run.losses += 1
-        where = "" if run.host is None else f" on {run.host}"
         if run.losses > self.retries:
-            raise self._failure(run, f"was lost {count(run.losses, 'time')}, at last{where}: {why}")
+            times = count(run.losses, "time")
+            raise self._failure(run, f"was lost {times}, at last{run.place}: {why}")
         left = f"{run.losses} of at most {count(self.retries, 'time')}"
-        tell(f"{run.job.label}{where} was lost: {why}; it starts again, {left}")
-        run.handle, run.has_begun = None, False
+        tell(f"{run.job.label}{run.place} was lost: {why}; it starts again, {left}")
+        run.handle = None
 
     def _failure(self, run: _Run, what: str) -> InputError:
         """The error for a run that has failed, after the last lines of its output."""

@@ -20,8 +20,11 @@ def attempt(tmp_path: Path) -> Attempt:
 def test_the_end_of_a_training_is_kept_with_its_output(attempt: Attempt) -> None:
     assert attempt.state() is None
     attempt()
-    assert attempt.state() == (socket.gethostname(), 2)
+    state = attempt.state()
+    assert state is not None and (state.host, state.code) == (socket.gethostname(), 2)
     attempt()
+    again = attempt.state()
+    assert again is not None and again.started > state.started
     first, *_, last = attempt.log.read_text().splitlines()
     assert first.endswith(f"on {socket.gethostname()}")
     assert "No such option '--nothing'" in last
@@ -60,7 +63,8 @@ def test_a_node_that_is_lost_is_replaced(attempt: Attempt, monkeypatch: pytest.M
     marker = marker.replace(socket.gethostname(), "elsewhere")
     (attempt.folder / "mine.lease").write_text(marker)
     attempt()
-    assert attempt.state() == (socket.gethostname(), 2)
+    state = attempt.state()
+    assert state is not None and (state.host, state.code) == (socket.gethostname(), 2)
     assert not (attempt.folder / "mine.lease").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def jobs(tmp_path: Path) -> list[Job]:
 
 def wrote(attempt: Attempt, code: int | None) -> None:
     """Leave what a training on the node "n1" would leave; a finished run with the code 0."""
-    state = json.dumps({"host": "n1", "code": code})
+    state = json.dumps({"host": "n1", "started": time.time(), "code": code})
     (attempt.folder / f"{attempt.label}.json").write_text(state)
     if code == 0:
         attempt.run.mkdir()
@@ -86,6 +87,9 @@ def test_no_more_runs_at_a_time_than_asked_for(
     """A job system that holds back jobs itself gets all at once."""
     engine = ListOfJobs(finish)
     engine.queues = queues
+    (jobs[0].folder.parent / "launcher").mkdir()
+    for job in jobs:  # Left by an earlier call.
+        wrote(Attempt(job.label, (), job.folder, jobs[0].folder.parent / "launcher"), None)
     with caplog.at_level("INFO", "pyg_stgcn"):
         launch(engine, jobs, parallel=2)
     assert (engine.most, engine.submitted, engine.cancelled) == (most, ["a", "b", "c"], [])
