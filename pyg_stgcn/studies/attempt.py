@@ -72,6 +72,11 @@ class Attempt:
         return self.folder / f"{self.label}.log"
 
     @property
+    def job_file(self) -> Path:
+        """Name of the job in the job system, if another process could find it."""
+        return self.folder / f"{self.label}.job"
+
+    @property
     def _state(self) -> Path:
         return self.folder / f"{self.label}.json"
 

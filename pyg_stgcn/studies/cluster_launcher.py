@@ -56,6 +56,14 @@ class Engine(ABC):
             InputError: The cluster does not take the jobs.
         """
 
+    def name(self, handle: Any) -> str | None:
+        """What finds a job again in another process; ``None`` if it ends with this one."""
+        return None
+
+    def find(self, names: Sequence[str]) -> Sequence[Any]:
+        """Handles of jobs that other processes have submitted; ``None`` for those that are over."""
+        return [None] * len(names)
+
     @abstractmethod
     def end(self, handle: Any) -> str | None:
         """How a job has ended, or ``None`` if it waits or runs.
@@ -101,8 +109,9 @@ class ClusterLauncher(Launcher):
     """Runs trainings as jobs of a cluster.
 
     A run that is lost with its node, or killed, is submitted again and continues from its last
-    checkpoint. A run that another call of the same study has started, and that still trains, is
-    waited for and not started twice. The folder must be on a file system that all nodes share.
+    checkpoint. Jobs that a killed call of the same study has left are taken over, and a run that
+    still trains is waited for: no run is trained twice at the same time. The folder must be on a
+    file system that all nodes share.
 
     Args:
         engine: The job system.
@@ -125,9 +134,7 @@ class ClusterLauncher(Launcher):
         self.folder.mkdir(parents=True, exist_ok=True)
         threads = self.engine.threads(parallel, len(jobs))
         runs = every = [_Run(job, self.folder, threads) for job in jobs]
-        for run in runs:
-            if run.is_free():
-                run.attempt.forget_state()
+        self._find_jobs(runs)
         try:
             while runs and not signals:
                 self._submit(runs, parallel)
@@ -137,6 +144,16 @@ class ClusterLauncher(Launcher):
                 self._wait_for_jobs(every)
         finally:
             self.engine.cancel([run.handle for run in every if self._is_running(run)])
+
+    def _find_jobs(self, runs: Sequence[_Run]) -> None:
+        """Take over the jobs that a killed process has left; forget what others have left."""
+        known = [run for run in runs if run.attempt.job_file.exists()]
+        names = [run.attempt.job_file.read_text(encoding="utf-8") for run in known]
+        for run, handle in zip(known, self.engine.find(names) if names else [], strict=True):
+            run.handle = handle
+        for run in runs:
+            if run.handle is None and run.is_free():
+                run.attempt.forget_state()
 
     def _wait_for_jobs(self, runs: Sequence[_Run]) -> None:
         """Wait for the jobs of finished runs; those that still wait for a node are not needed."""
@@ -162,6 +179,8 @@ class ClusterLauncher(Launcher):
         handles = self.engine.submit([run.attempt for run in chosen], parallel)
         for run, handle in zip(chosen, handles, strict=True):
             run.handle = handle
+            if (name := self.engine.name(handle)) is not None:
+                run.attempt.job_file.write_text(name, encoding="utf-8")
 
     def _is_over(self, run: _Run, report: Report) -> bool:
         """Report what has become of a run; return whether it is finished."""

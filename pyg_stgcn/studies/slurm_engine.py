@@ -77,6 +77,7 @@ class SlurmEngine(Engine):
             **{f"slurm_{name}": value for name, value in given.items()},
         )
         self._errors = submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError
+        self._job = submitit.SlurmJob
         self._asked = time.monotonic()
 
     def threads(self, parallel: int, jobs: int) -> int | None:
@@ -97,11 +98,35 @@ class SlurmEngine(Engine):
             tell(f"{count(len(jobs), 'run')} submitted to Slurm as job {number}")
         return jobs
 
+    def name(self, handle: Any) -> str | None:
+        """See :meth:`Engine.name`."""
+        return str(handle.job_id) if self.queues else None
+
+    def find(self, names: Sequence[str]) -> Sequence[Any]:
+        """See :meth:`Engine.find`."""
+        if not self.queues:
+            return [None] * len(names)
+        jobs = [self._job(self._executor.folder, name) for name in names]
+        self._ask()
+        return [None if self._is_over(job) else job for job in jobs]
+
+    @staticmethod
+    def _is_over(job: Any) -> bool:
+        """Whether a job of another process has ended, or Slurm has forgotten it."""
+        if job.paths.result_pickle.exists():
+            return True
+        unknown = not job.get_info(mode="cache")
+        return unknown or bool(job.watcher.is_done(job.job_id, mode="cache"))
+
+    def _ask(self) -> None:
+        """Let submitit ask Slurm for the states of all jobs."""
+        self._job.watcher.update()
+        self._asked = time.monotonic()
+
     def end(self, handle: Any) -> str | None:
         """See :meth:`Engine.end`."""
         if self.queues and time.monotonic() - self._asked > _ASK:
-            handle.watcher.update()
-            self._asked = time.monotonic()
+            self._ask()
         if not handle.done():
             return None
         state = handle.state

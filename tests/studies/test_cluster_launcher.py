@@ -53,6 +53,7 @@ class ListOfJobs(Engine):
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_launcher, "POLL", 0.01)
+    monkeypatch.setattr(cluster_launcher, "_PATIENCE", 0.1)
 
 
 @pytest.fixture
@@ -183,6 +184,29 @@ def test_a_run_that_still_trains_is_waited_for(
     timer.join()
     assert engine.submitted == ["b"]
     assert "start of a on n1" in caplog.text and "end of a" in caplog.text
+
+
+def test_a_job_of_a_killed_study_is_taken_over(jobs: list[Job]) -> None:
+    """A job that waits for a node; one that has ended without a result is submitted again."""
+
+    class Queue(ListOfJobs):
+        def name(self, handle: int) -> str:
+            return str(handle)
+
+        def find(self, names: Sequence[str]) -> Sequence[int | None]:
+            return [int(name) if self.ends[int(name)] is None else None for name in names]
+
+    signals: list[int] = []
+    engine = Queue(lambda attempt: signals.append(9))  # Killed while both jobs wait.
+    launcher = ClusterLauncher(engine, jobs[0].folder.parent / "launcher", retries=2)
+    launcher.run(jobs[:2], 2, Report(2), signals)
+    engine.ends[1], engine.function = "lost", finish
+    timer = threading.Timer(0.2, lambda: finish(Attempt("a", (), jobs[0].folder, launcher.folder)))
+    timer.start()
+    launch(engine, jobs[:2], parallel=2)
+    timer.join()
+    assert engine.submitted == ["a", "b", "b"]
+    assert engine.cancelled[-1] == 0  # Another job has finished its run.
 
 
 def test_runs_on_several_nodes_are_refused(tmp_path: Path) -> None:
