@@ -29,7 +29,7 @@ from turns import seconds
 from pyg_stgcn.nn.conv import st_graph_conv
 
 NUM_PARTITIONS = 3
-DENSITIES = (0.02, 0.04, 0.06, 0.08, 0.12, 0.2, 0.5, 1.0)
+DENSITIES = (0.01, 0.02, 0.04, 0.08, 0.2, 0.5, 1.0)
 #: A function and the inputs whose gradients are wanted.
 Run = tuple[Callable[[], Tensor], Iterable[Tensor]]
 
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--persons", type=int, nargs="+", default=[4, 16])
     parser.add_argument("--frames", type=int, default=48)
-    parser.add_argument("--joints", type=int, default=20)
+    parser.add_argument("--joints", type=int, default=25)
     parser.add_argument("--densities", type=float, nargs="+", default=DENSITIES)
     parser.add_argument("--json", type=Path, help="file for all times")
     args = parser.parse_args()
