@@ -33,8 +33,9 @@ def set_graph_product(model: nn.Module, graph_product: str) -> None:
     graphs = _graphs_of(model)
     if graph_product == "sparse" and not graphs:
         raise InputError(
-            f"graph_product 'sparse': {type(model).__name__} computes a graph of all pairs of "
-            "joints for every clip, which is dense; use 'auto', or a model such as stgcn or stgcnpp"
+            f"graph_product 'sparse': {type(model).__name__} has no STGraphConv, and the other "
+            "convolutions compute a dense graph for every clip; use 'auto', or a model such as "
+            "stgcn or stgcnpp"
         )
     for graph in graphs:
         graph.graph_product = graph_product

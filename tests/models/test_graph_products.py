@@ -151,7 +151,7 @@ def test_only_where_there_is_a_product() -> None:
     model(*random_clips(model, 2, 1, 8))
     for name in ("aagcn", "ctrgcn", "dgstgcn"):
         create_model(name, 5, "coco17", graph_product="dense", **SMALL)
-        with pytest.raises(InputError, match=r"'sparse': .* graph of all pairs .*; use 'auto'"):
+        with pytest.raises(InputError, match=r"'sparse': .* no STGraphConv, .*; use 'auto'"):
             create_model(name, 5, "coco17", graph_product="sparse", **SMALL)
 
 

@@ -50,7 +50,7 @@ def test_trains_the_same_with_every_product(
 def test_what_has_no_sparse_graph_product(
     config: TrainOptions, tmp_path: Path, product: str
 ) -> None:
-    with pytest.raises(InputError, match="graph_product 'sparse': CTRGCN computes a graph"):
+    with pytest.raises(InputError, match="graph_product 'sparse': CTRGCN has no STGraphConv"):
         train(config.replace(backbone="ctrgcn", graph_product=product), tmp_path / "run")
     with pytest.raises(InputError, match=f"{product}: skip_zeros has products of its own"):
         config.replace(skip_zeros=True, graph_product=product)
