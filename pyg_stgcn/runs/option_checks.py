@@ -70,6 +70,15 @@ def _check_data(options: TrainOptions) -> None:
         raise InputError(
             f"graph_product {product}: skip_zeros has products of its own; leave one of them out"
         )
+    if options.hardware.compile and product in ("sparse", "measured"):
+        raise InputError(
+            f"graph_product {product}: compiled training steps have the dense product; leave this "
+            "option or compile out"
+        )
+    if options.hardware.compile and options.sparsity.skip_zeros:
+        raise InputError(
+            "compile: skip_zeros has training steps of its own; leave one of the two out"
+        )
     if optim.balanced_sampler and optim.class_weights == "balanced":
         raise InputError(
             "balanced_sampler: draws all classes equally often already; leave it or the balanced "

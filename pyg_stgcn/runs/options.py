@@ -295,6 +295,7 @@ class HardwareOptions:
         "auto",
         choices=("auto", "sparse", "dense", "measured"),
     )
+    compile: bool = option("Compile the training step to one graph by torch.compile.", False)
     num_workers: int = option("Processes that load the clips.", 0, allowed=whole(0, 1_024))
     device_transforms: bool = option(
         "Transform whole batches on the device; the processes only read the clips.", False
@@ -379,7 +380,7 @@ OPTIONS: dict[str, Option] = options_of(TrainOptions)
 #: Options for the hardware and the places of files; the result does not depend on them.
 PLACEMENT = {"root", "source", "ticket"}
 PLACEMENT |= {"num_workers", "accelerator", "devices", "num_nodes", "strategy"}
-PLACEMENT |= {"device_transforms", "graph_product"}
+PLACEMENT |= {"device_transforms", "graph_product", "compile"}
 
 
 def _by_group(values: dict[str, Any]) -> list[tuple[str, Any, dict[str, Any]]]:

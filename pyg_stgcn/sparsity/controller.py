@@ -253,7 +253,7 @@ class SparsityController:
         """Tell the masks whether the next step is the last before an update."""
         before_update = not self.frozen and self._is_update(self.num_steps + 1)
         for entry in self.masked:
-            entry.parametrization.before_update = before_update
+            entry.parametrization.announce(before_update)
 
     def _apply(self, sparsity: float, edge_sparsity: float) -> None:
         self._write(self._choose(sparsity, edge_sparsity))

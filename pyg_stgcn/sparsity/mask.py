@@ -83,7 +83,7 @@ class Mask(nn.Module):
                 f"score_scale {score_scale!r} is unknown; choose one of {', '.join(SCORE_SCALES)}"
             )
         self.score_scale = score_scale
-        #: Whether the next step is the last before an update; the controller keeps it current.
+        #: Whether the next step is the last before an update; the controller announces it.
         self.before_update = False
         self.bound = math.sqrt(6 / max(fan_in(weight.shape), 1))
         self.register_buffer("mask", torch.ones_like(weight, dtype=torch.bool))
@@ -109,6 +109,14 @@ class Mask(nn.Module):
             before_update (bool): Whether the step is the last before an update of the masks.
         """
         return False
+
+    def announce(self, before_update: bool) -> None:
+        """Begin a training step.
+
+        Args:
+            before_update (bool): Whether the step is the last before an update of the masks.
+        """
+        self.before_update = before_update
 
     def begin_update(self, drop_fraction: float) -> None:
         """Prepare an update of the mask.

@@ -18,7 +18,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.finite import first_not_finite
-from pyg_stgcn.models import Assembly
+from pyg_stgcn.models import Assembly, Backbone
 from pyg_stgcn.sparsity import (
     ControllerGroup,
     GroupLasso,
@@ -26,6 +26,7 @@ from pyg_stgcn.sparsity import (
     score_parameters,
     weight_parameters,
 )
+from pyg_stgcn.training.compiled_pass import CompiledPass, Pass
 from pyg_stgcn.training.stream_window import StreamWindow
 
 logger = logging.getLogger(__name__)
@@ -106,6 +107,8 @@ class ActionRecognizer(pl.LightningModule):
         # Not parts of this module: their weights are those of the model.
         self._training_model = None if training_model is None else training_model.forward
         self._window = None if window is None else window.forward
+        self._training_pass: Pass = self._training_logits
+        self._validation_pass: Pass = self._validation_logits
         self.seed = seed
         self.controller = controller
         self.penalties = penalties
@@ -139,7 +142,7 @@ class ActionRecognizer(pl.LightningModule):
         torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        logits, auxiliary = self._all_logits(self._in_precision(batch))
+        logits, auxiliary = self._training_pass(*_tensors(self._in_precision(batch)))
         loss = self._loss(logits, batch)
         total = loss + sum(self._loss(part, batch) for part in auxiliary)
         if not torch.isfinite(total):
@@ -158,15 +161,39 @@ class ActionRecognizer(pl.LightningModule):
             "info'"
         )
 
-    def _all_logits(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+    def compile_passes(self, clips: int, persons: int | None = None) -> None:
+        """Compiles the forward passes of training and validation, and the backward passes.
+
+        Args:
+            clips: Clips of a full batch of this process.
+            persons: Persons of every clip, if they are padded to the same number.
+
+        Raises:
+            InputError: See :class:`~pyg_stgcn.training.compiled_pass.CompiledPass`.
+        """
+        torch.compiler.reset()  # Graphs of an earlier training count towards the limit of torch.
+        model = cast(Backbone | Assembly, self.model)
+        self._training_pass = CompiledPass(self._training_logits, model, clips, persons)
+        self._validation_pass = CompiledPass(self._validation_logits, model, clips, persons)
+
+    def _training_logits(
+        self, x: Tensor, batch: Tensor, batch_size: int
+    ) -> tuple[Tensor, list[Tensor]]:
         """Logits of the prediction, and further logits for the training loss."""
         if self._window is not None:
-            return self._window(*_tensors(batch))
+            return self._window(x, batch, batch_size)
         if isinstance(self.model, Assembly):
-            return self.model.forward_all(*_tensors(batch))
+            return self.model.forward_all(x, batch, batch_size)
         if self._training_model is not None:
-            return self._training_model(*_tensors(batch)), []
-        return self.model(*_tensors(batch)), []
+            return self._training_model(x, batch, batch_size), []
+        return self.model(x, batch, batch_size), []
+
+    def _validation_logits(
+        self, x: Tensor, batch: Tensor, batch_size: int
+    ) -> tuple[Tensor, list[Tensor]]:
+        if self._window is not None:
+            return self._window(x, batch, batch_size)
+        return self.model(x, batch, batch_size), []
 
     def _in_precision(self, batch: Batch) -> Batch:
         # Lightning converts the model and tensors, but knows no PyG batches.
@@ -194,8 +221,7 @@ class ActionRecognizer(pl.LightningModule):
             raise self._diverged(f"{found} after the step", batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        arguments = _tensors(self._in_precision(batch))
-        logits = self.model(*arguments) if self._window is None else self._window(*arguments)[0]
+        logits, _ = self._validation_pass(*_tensors(self._in_precision(batch)))
         self.val_loss.update(cross_entropy(logits, batch.y, reduction="none"))
         self.val_metrics.update(logits, batch.y)
 

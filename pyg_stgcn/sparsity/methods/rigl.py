@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
 
 from pyg_stgcn.sparsity.methods.dynamic import DynamicMask
-
-
-class _AccumulatingMask(torch.autograd.Function):
-    """``w * m`` that passes the gradient of all entries on to a mask."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, mask: RigLMask) -> Tensor:
-        ctx.mask = mask
-        return torch.where(mask.mask, weight, 0)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (grad,) = grads
-        ctx.mask.accumulate_grad(grad)
-        return torch.where(ctx.mask.mask, grad, 0), None
 
 
 class RigLMask(DynamicMask):
@@ -41,15 +27,19 @@ class RigLMask(DynamicMask):
         structure: str = "unstructured",
     ) -> None:
         super().__init__(weight, score_scale, generator, structure)
-        self._accumulated: Tensor | None = None
+        # Zeros that are added to the masked weight: their gradient is that of all its entries. They
+        # have no name in state dicts, and the optimiser does not know them.
+        self._zeros = torch.zeros_like(weight, requires_grad=True)
 
-    def accumulate_grad(self, grad: Tensor) -> None:
-        """Add to the gradient of this step."""
-        self._accumulated = grad.clone() if self._accumulated is None else self._accumulated + grad
+    def announce(self, before_update: bool) -> None:
+        """Forget the gradient of earlier steps."""
+        super().announce(before_update)
+        self._zeros.grad = None
 
     def growth(self, weight: Tensor) -> Tensor:
         """Magnitude of the gradient, over all processes."""
-        accumulated = torch.zeros_like(weight) if self._accumulated is None else self._accumulated
+        grad = self._zeros.grad
+        accumulated = torch.zeros_like(weight) if grad is None else grad
         if distributed.is_available() and distributed.is_initialized():
             accumulated = accumulated.clone()
             distributed.all_reduce(accumulated)
@@ -60,13 +50,16 @@ class RigLMask(DynamicMask):
         """True only for the last step before an update."""
         return before_update
 
-    def end_update(self, weight: Tensor, optimizer: torch.optim.Optimizer | None) -> None:
-        """Forget the gradient."""
-        super().end_update(weight, optimizer)
-        self._accumulated = None
-
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with pruned entries set to (positive) zero."""
-        if self.before_update and torch.is_grad_enabled():
-            return cast(Tensor, _AccumulatingMask.apply(weight, self))
-        return super().forward(weight)
+        masked = super().forward(weight)
+        # A compiled graph collects in every step: it does not depend on the number of the step.
+        collects = torch.compiler.is_dynamo_compiling() or self.before_update
+        if collects and weight.requires_grad and torch.is_grad_enabled():
+            masked = masked + self._zeros
+        return masked
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        super()._apply(fn, recurse)
+        self._zeros = torch.zeros_like(fn(self._zeros.detach()), requires_grad=True)
+        return self
