@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -65,7 +66,7 @@ class CompiledPass:
         self._is_ready = False
 
         def run(x: Tensor, batch: Tensor, slots: Tensor) -> tuple[Tensor, list[Tensor]]:
-            return forward(x, batch, slots.size(0))
+            return forward(x.flatten(0, 1), batch.flatten(), slots.size(0))
 
         fixed = persons is not None
         # Dropout then draws the same numbers as without compilation.
@@ -82,15 +83,21 @@ class CompiledPass:
         if not self._is_ready:
             self._prepare(x)
             self._is_ready = True
-        joints = self.model.skeleton.num_joints
+        persons, rest = divmod(x.size(0), self._joints)
         if self.persons is None:
-            fits = batch_size > 1 and x.size(0) > joints
+            fits = batch_size > 1 and persons > 1 and not rest
         else:
-            fits = batch_size == self.clips and x.size(0) == self.clips * self.persons * joints
+            fits = batch_size == self.clips and persons == self.clips * self.persons and not rest
         return (self._run if fits else self.forward)(x, batch, batch_size)
 
+    @property
+    def _joints(self) -> int:
+        return self.model.skeleton.num_joints
+
     def _run(self, x: Tensor, batch: Tensor, batch_size: int) -> tuple[Tensor, list[Tensor]]:
-        # The number of clips is the size of a tensor: whole numbers would be constants.
+        # The numbers of persons and clips are sizes of tensors: a quotient of sizes takes long to
+        # trace, and a whole number would be a constant.
+        x, batch = (nodes.view(-1, self._joints, *nodes.shape[1:]) for nodes in (x, batch))
         slots = x.new_empty(batch_size)
         if self.persons is None:
             for tensor in (x, batch, slots):
@@ -108,7 +115,8 @@ class CompiledPass:
         with _unchanged(self.model, x.device):
             clips = self._random_clips(x)
             try:
-                self._step(self._run, clips)
+                with _any_number_of_persons():
+                    self._step(self._run, clips)
             except torch._dynamo.exc.TorchDynamoException as error:
                 reason = str(error).strip().splitlines()[0]
                 raise InputError(
@@ -119,7 +127,7 @@ class CompiledPass:
                 self._compare(clips)
 
     def _random_clips(self, x: Tensor) -> tuple[Tensor, Tensor, int]:
-        nodes = (self.persons or 2) * self.model.skeleton.num_joints
+        nodes = (self.persons or 2) * self._joints
         torch.manual_seed(0)
         features = torch.randn(self.clips * nodes, *x.shape[1:])
         batch = torch.arange(self.clips).repeat_interleave(nodes)
@@ -149,6 +157,19 @@ class CompiledPass:
                 compiled,
                 plain,
             )
+
+
+@contextmanager
+def _any_number_of_persons() -> Iterator[None]:
+    """Context of a compilation that does not tie a graph to fewer than 16 persons, or to more.
+
+    From 16 on, torch chooses other libraries for convolutions on a CPU. The compiled graph chooses
+    again in every call.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "TF32 acceleration on top of oneDNN")
+        with torch.backends.mkldnn.flags(enabled=False), torch.backends.nnpack.flags(enabled=False):
+            yield
 
 
 @contextmanager
