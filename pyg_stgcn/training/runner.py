@@ -152,8 +152,8 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
         penalties=penalties,
     )
     if config.hardware.compile:
-        clips_per_process = config.optim.batch_size // trainer.world_size
-        recognizer.compile_passes(clips_per_process, config.data.pad_persons)
+        full = min(config.optim.batch_size, len(clips)) // trainer.world_size
+        recognizer.compile_passes(max(full, 1), config.data.pad_persons)
     # The first process locks the folder for all.
     with claimed(run, resume=resume) if trainer.is_global_zero else contextlib.nullcontext():
         checkpoint = checkpoint_to_resume(run) if resume else None
