@@ -2,6 +2,7 @@
 
     python benchmarks/train_step.py --threads 2
     python benchmarks/train_step.py --device cuda
+    python benchmarks/train_step.py --compile --models stgcn
 
 Batches of 8 clips of 100 frames and 25 joints, width 64, all other options at the published values.
 "two" has two persons in every clip; "mix" has 40 clips in five batches, 80 % of them with one
@@ -9,11 +10,14 @@ person, which the reference pads to two. Both have the same weights and are chec
 the same logits first. Every round times both, one after the other; shown are the medians of their
 milliseconds a batch, of the ratios within a round, and the range of these ratios. Memory is the
 peak that three training steps add to a process of their own, or to the allocated memory of a GPU.
+With --compile training steps are timed without compilation and with it: the reference by
+torch.compile, ours as `train --compile` does it.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import multiprocessing
 import re
 import statistics
@@ -28,6 +32,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from pyg_stgcn.models import create_model, list_models, pyskl_state_dict
+from pyg_stgcn.training.compiled_pass import CompiledPass
 
 CLIPS, FRAMES, JOINTS, CLASSES, SKELETON = 8, 100, 25, 60, "ntu25"
 GRAPHS = {"stgcn": "stgcn_spatial", "dgstgcn": "random"}
@@ -65,8 +70,13 @@ def make_batches(persons: Sequence[Sequence[int]], device: str) -> dict[str, lis
     return {"reference": reference, "ours": ours}
 
 
-def make_step(model: nn.Module, batches: Sequence[Sequence[Any]]) -> Callable[[], None]:
-    """A training step on every batch."""
+def make_step(
+    model: nn.Module,
+    batches: Sequence[Sequence[Any]],
+    forward: Callable[..., torch.Tensor] | None = None,
+) -> Callable[[], None]:
+    """A training step on every batch, by another forward pass of the model if it is given."""
+    run = model if forward is None else forward
     target = torch.arange(CLIPS, device=next(model.parameters()).device)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
 
@@ -74,7 +84,7 @@ def make_step(model: nn.Module, batches: Sequence[Sequence[Any]]) -> Callable[[]
         model.train()
         for batch in batches:
             optimizer.zero_grad()
-            cross_entropy(model(*batch), target).backward()
+            cross_entropy(run(*batch), target).backward()
             optimizer.step()
 
     return step
@@ -155,6 +165,29 @@ def peak_gpu_memory(model: nn.Module, batches: Sequence[Sequence[Any]]) -> float
     return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
+def compare_compiled(
+    models: dict[str, nn.Module], batches: dict[str, list[tuple[Any, ...]]], rounds: int
+) -> str:
+    """Training steps of both, with compilation and without."""
+    reference, ours = (copy.deepcopy(models[variant]).train() for variant in VARIANTS)
+    traced = torch.compile(reference)
+    compiled = CompiledPass(lambda *clips: (ours(*clips), []), ours, CLIPS)
+    runs = {variant: make_step(models[variant], batches[variant]) for variant in VARIANTS}
+    runs["reference compiled"] = make_step(reference, batches["reference"], traced)
+    runs["ours compiled"] = make_step(ours, batches["ours"], lambda *clips: compiled(*clips)[0])
+    taken = alternate(runs, rounds)
+    count = len(batches["ours"])
+    times = [f"{name} {statistics.median(ms) / count:.1f} ms" for name, ms in taken.items()]
+    for variant in VARIANTS:
+        pairs = zip(taken[variant], taken[f"{variant} compiled"], strict=True)
+        ratios = sorted(plain / own for plain, own in pairs)
+        times.append(
+            f"{variant}: compiled {statistics.median(ratios):.2f}x "
+            f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
+    return ", ".join(times)
+
+
 def show(what: str, taken: dict[str, list[float]], batches: int) -> str:
     reference, ours = (statistics.median(taken[variant]) / batches for variant in VARIANTS)
     ratios = sorted(a / b for a, b in zip(taken["reference"], taken["ours"], strict=True))
@@ -172,6 +205,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true", help="time compiled training steps")
     arguments = parser.parse_args()
     device = arguments.device
     if device != "cpu":
@@ -179,13 +213,18 @@ def main() -> None:
     # Convolutions would take it by default and linear maps not.
     torch.backends.cudnn.allow_tf32 = False
     torch.set_num_threads(arguments.threads)
-    print("reference / ours")
+    if not arguments.compile:
+        print("reference / ours")
     for name in arguments.models:
         models = make_models(name, device)
         check_equal(models, device)
         for persons in arguments.persons:
             batches = make_batches(PERSONS[persons], device)
             count = len(PERSONS[persons])
+            if arguments.compile:
+                line = compare_compiled(models, batches, arguments.rounds)
+                print(f"{name:8} {persons:3}  {line}", flush=True)
+                continue
             lines = []
             for what, make in (("forward", make_forward), ("step", make_step)):
                 runs = {variant: make(models[variant], batches[variant]) for variant in VARIANTS}

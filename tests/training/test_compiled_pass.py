@@ -79,7 +79,7 @@ def same_step(compiled: Callable[..., Any], model: nn.Module, twin: nn.Module, g
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
     for part, out in ((model, logits), (twin, expected)):
         part.zero_grad()
-        cross_entropy(out, torch.arange(len(out)) % CLASSES).backward()
+        cross_entropy(out, torch.arange(len(out), device=out.device) % CLASSES).backward()
     for mine, other in zip(model.parameters(), twin.parameters(), strict=True):
         one, two = (torch.zeros_like(w) if w.grad is None else w.grad for w in (mine, other))
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-3)
@@ -170,3 +170,29 @@ def test_errors() -> None:
 
     with pytest.raises(InputError, match=r"compile: Reads could not be compiled .*leave compile"):
         compile_pass(Reads())(*clips([1, 2, 1]))
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("persons", [None, 2])
+@pytest.mark.parametrize("method", ["feedback", "score", "rigl"])
+def test_kernels_and_cuda_graphs(
+    monkeypatch: pytest.MonkeyPatch, method: str, persons: int | None
+) -> None:
+    """With masks that change; of padded clips the steps are CUDA graphs."""
+    monkeypatch.setattr(compiled_pass, "BACKEND", "inductor")
+    torch._dynamo.utils.counters.clear()
+    model = make("stgcn").cuda()
+    options: dict[str, Any] = {"schedule": make_schedule("linear", 0.5, 4), "update_every": 2}
+    controller = sparsify(model, 0.5, method=method, **options)
+    twin, compiled = copy.deepcopy(model), compile_pass(model, persons)
+    both = (controller, SparsityController(twin, 0.5, **options))
+    optimizers = [torch.optim.SGD(net.parameters(), 0.01, momentum=0.9) for net in (model, twin)]
+    for step in range(8):
+        given = clips([2, 2, 2] if persons else [1, 2, step], step)
+        on_device = tuple(part.cuda() if isinstance(part, Tensor) else part for part in given)
+        with torch.compiler.set_stance("fail_on_recompile" if step else "default"):
+            same_step(compiled, model, twin, on_device)
+        for own, optimizer in zip(both, optimizers, strict=True):
+            optimizer.step()
+            own.step(optimizer)
+    assert torch._dynamo.utils.counters["inductor"]["cudagraph_skips"] == 0
