@@ -11,8 +11,14 @@ from pyg_stgcn.transforms.augment import (
     RandomRotation,
     RandomScaling,
 )
-from pyg_stgcn.transforms.batched.batch_rows import ClipRows, Rows, constant, map_rows
-from pyg_stgcn.transforms.batched.batch_step import ClipShape, Draws, Step
+from pyg_stgcn.transforms.batched.batch_rows import ClipRows, Rows, constant, map_rows, pick
+from pyg_stgcn.transforms.batched.batch_step import (
+    ClipShape,
+    Draws,
+    Prepared,
+    Step,
+    StoredRows,
+)
 from pyg_stgcn.transforms.corrupt import JointDropout, TemporalCorruption
 from pyg_stgcn.transforms.tempo import RandomSpeed, TemporalCrop
 
@@ -25,9 +31,12 @@ class Rotate(Step):
     def draw(self, clip: ClipShape) -> Draws:
         return (self.transform.draw(clip.axes).unsqueeze(0),)
 
-    def apply(self, clips: ClipRows, draws: Draws, rows: Rows) -> None:
-        matrices = rotations_of(draws[0]).to(clips.x.dtype)[..., rows.clip]
-        clips.x[: clips.axes] = map_rows(clips.x[: clips.axes], matrices)
+    def prepare(self, draws: Draws, before: Rows, after: Rows, stored: StoredRows) -> Prepared:
+        return rotations_of(draws[0]).float(), after.clip
+
+    def apply(self, clips: ClipRows, matrices: Tensor, clip: Tensor) -> None:
+        turned = map_rows(clips.x[: clips.axes], matrices, clip)
+        clips.x = torch.cat([turned, clips.x[2:]]) if clips.has_score else turned
 
 
 def rotations_of(angles: Tensor) -> Tensor:
@@ -59,8 +68,11 @@ class Stretch(Step):
     def draw(self, clip: ClipShape) -> Draws:
         return (1 + self.transform.draw(clip.axes, clip.name).unsqueeze(0),)
 
-    def apply(self, clips: ClipRows, draws: Draws, rows: Rows) -> None:
-        clips.x[: clips.axes] *= draws[0].t()[:, None, rows.clip]
+    def prepare(self, draws: Draws, before: Rows, after: Rows, stored: StoredRows) -> Prepared:
+        return draws[0].t().contiguous(), after.clip
+
+    def apply(self, clips: ClipRows, factors: Tensor, clip: Tensor) -> None:
+        clips.x[: clips.axes] *= pick(factors, clip).unsqueeze(1)
 
 
 class Mirror(Step):
@@ -71,11 +83,13 @@ class Mirror(Step):
     def draw(self, clip: ClipShape) -> Draws:
         return (torch.tensor([self.transform.draw()]),)
 
-    def apply(self, clips: ClipRows, draws: Draws, rows: Rows) -> None:
+    def prepare(self, draws: Draws, before: Rows, after: Rows, stored: StoredRows) -> Prepared:
+        return (draws[0][after.clip],)
+
+    def apply(self, clips: ClipRows, chosen: Tensor) -> None:
         joints = constant(tuple(self.transform.mirrored.tolist()), clips.x.device)
         mirrored = clips.x.index_select(1, joints)
         mirrored[0].neg_()
-        chosen = draws[0][rows.clip]
         clips.x = torch.where(chosen, mirrored, clips.x)
         present = clips.present.index_select(0, joints)
         clips.present = torch.where(chosen, present, clips.present)
@@ -91,8 +105,8 @@ class AddNoise(Step):
         noise = self.transform.draw(clip.persons * clip.joints, clip.frames, clip.axes)
         return (noise.view(shape).transpose(1, 2).flatten(0, 1),)
 
-    def apply(self, clips: ClipRows, draws: Draws, rows: Rows) -> None:
-        clips.x[: clips.axes] += draws[0].permute(2, 1, 0) * clips.present
+    def apply(self, clips: ClipRows, noise: Tensor) -> None:
+        clips.x[: clips.axes] += noise.permute(2, 1, 0) * clips.present
 
 
 class Crop(Step):
@@ -105,8 +119,11 @@ class Crop(Step):
         clip.frames = len(frames)
         return (frames,)
 
-    def apply(self, clips: ClipRows, draws: Draws, rows: Rows) -> None:
-        clips.take(clips.rows_of(draws[0], rows), rows)
+    def prepare(self, draws: Draws, before: Rows, after: Rows, stored: StoredRows) -> Prepared:
+        return (before.taken(draws[0], after),)
+
+    def apply(self, clips: ClipRows, index: Tensor) -> None:
+        clips.take(index)
 
 
 class ChangeSpeed(Step):
@@ -119,13 +136,17 @@ class ChangeSpeed(Step):
         clip.frames = len(new.nearer)
         return (*new[:3], new.weight.float())
 
-    def apply(self, clips: ClipRows, draws: Draws, rows: Rows) -> None:
+    def prepare(self, draws: Draws, before: Rows, after: Rows, stored: StoredRows) -> Prepared:
         *frames, weight = draws
-        earlier, later, nearer = (clips.rows_of(numbers, rows) for numbers in frames)
+        return (*(before.taken(numbers, after) for numbers in frames), weight[after.moment])
+
+    def apply(
+        self, clips: ClipRows, earlier: Tensor, later: Tensor, nearer: Tensor, weight: Tensor
+    ) -> None:
         x, present = clips.x, clips.present
-        line = torch.lerp(x.index_select(2, earlier), x.index_select(2, later), weight[rows.moment])
-        both = present.index_select(1, earlier) & present.index_select(1, later)
-        clips.take(nearer, rows)
+        line = torch.lerp(pick(x, earlier), pick(x, later), weight)
+        both = pick(present, earlier) & pick(present, later)
+        clips.take(nearer)
         clips.x = torch.where(both, line, clips.x)
 
 
@@ -137,10 +158,11 @@ class DropJoints(Step):
     def draw(self, clip: ClipShape) -> Draws:
         return (self.transform.draw(clip.persons, clip.joints, clip.frames, clip.name),)
 
-    def apply(self, clips: ClipRows, draws: Draws, rows: Rows) -> None:
-        dropped = draws[0].t()[:, rows.person]
-        clips.x = clips.x.masked_fill(dropped, 0)
-        clips.present = clips.present & ~dropped
+    def prepare(self, draws: Draws, before: Rows, after: Rows, stored: StoredRows) -> Prepared:
+        return draws[0].t().contiguous(), after.person
+
+    def apply(self, clips: ClipRows, dropped: Tensor, person: Tensor) -> None:
+        clips.drop(pick(dropped, person))
 
 
 class DropFrames(Step):
@@ -153,7 +175,8 @@ class DropFrames(Step):
         dropped[self.transform.draw(clip.frames, clip.name)] = True
         return (dropped,)
 
-    def apply(self, clips: ClipRows, draws: Draws, rows: Rows) -> None:
-        dropped = draws[0][rows.moment]
-        clips.x = clips.x.masked_fill(dropped, 0)
-        clips.present = clips.present & ~dropped
+    def prepare(self, draws: Draws, before: Rows, after: Rows, stored: StoredRows) -> Prepared:
+        return (draws[0][after.moment],)
+
+    def apply(self, clips: ClipRows, dropped: Tensor) -> None:
+        clips.drop(dropped)

@@ -12,48 +12,30 @@ class Rows:
     r"""Numbers of the rows of a batch: all frames of the first person of the first clip, then those
     of its second person, and so on.
 
-    Everything else is computed on the device from two small tensors, without synchronisation.
+    They are known before the clips are on their device, and computed on the CPU.
 
     Args:
-        owner: Clip of every person, in ascending order.
+        persons: Persons of every clip.
         frames: Frames of every clip.
-        count: Number of rows :math:`R`.
 
     Shapes:
-        - **owner:** :math:`(P)`
-        - **frames:** :math:`(N)`
+        - **persons, frames:** :math:`(N)`
     """
 
-    def __init__(self, owner: Tensor, frames: Tensor, count: int) -> None:
-        self.owner = owner
+    def __init__(self, persons: Tensor, frames: Tensor) -> None:
         self.frames = frames
-        self.count = count
-
-    @property
-    def num_persons(self) -> int:
-        return len(self.owner)
-
-    @property
-    def num_clips(self) -> int:
-        return len(self.frames)
-
-    @cached_property
-    def first(self) -> Tensor:
-        """First person of every clip."""
-        return torch.searchsorted(self.owner, _numbers(self.num_clips, self.owner))
-
-    @cached_property
-    def start(self) -> Tensor:
-        """First row of every person."""
-        lengths = self.frames[self.owner]
-        return lengths.cumsum(0) - lengths
-
-    @cached_property
-    def person(self) -> Tensor:
-        """Person of every row."""
-        lengths = self.frames[self.owner]
-        persons = _numbers(self.num_persons, lengths)
-        return persons.repeat_interleave(lengths, output_size=self.count)
+        self.num_clips = len(frames)
+        self.num_persons = int(persons.sum())
+        self.count = int(persons @ frames)
+        #: First person of every clip.
+        self.first = persons.cumsum(0) - persons
+        #: Clip of every person.
+        self.owner = torch.arange(self.num_clips).repeat_interleave(persons)
+        lengths = frames[self.owner]
+        #: First row of every person.
+        self.start = lengths.cumsum(0) - lengths
+        #: Person of every row.
+        self.person = torch.arange(self.num_persons).repeat_interleave(lengths)
 
     @cached_property
     def clip(self) -> Tensor:
@@ -63,7 +45,7 @@ class Rows:
     @cached_property
     def frame(self) -> Tensor:
         """Frame of every row, counted from the first of its clip."""
-        return _numbers(self.count, self.owner) - self.start[self.person]
+        return torch.arange(self.count) - self.start[self.person]
 
     @cached_property
     def moment(self) -> Tensor:
@@ -75,25 +57,30 @@ class Rows:
         """Mask of the rows that are the last of their person."""
         return self.frame == self.frames[self.clip] - 1
 
-    def sum_by_person(self, values: Tensor) -> Tensor:
-        """Sums over the rows of every person, :math:`(*, R)` to :math:`(*, P)`."""
-        total = values.new_zeros(*values.shape[:-1], self.num_persons)
-        return total.index_add_(-1, self.person, values)
+    def taken(self, frames: Tensor, new: Rows) -> Tensor:
+        """The row of every new row.
 
-    def sum_by_clip(self, values: Tensor) -> Tensor:
-        """Sums over the rows of every clip, :math:`(R)` to :math:`(N)`."""
-        return values.new_zeros(self.num_clips).index_add_(0, self.clip, values)
+        Args:
+            frames: Frame of every new frame of every clip, one clip after the other.
+            new: Numbers of the new rows, of the same persons.
+        """
+        return self.start[new.person] + frames[new.moment]
+
+    def sum_by_person(self, values: Tensor) -> Tensor:
+        """Sums over the rows of every person, :math:`(R, *)` to :math:`(P, *)`."""
+        return values.new_zeros(self.num_persons, *values.shape[1:]).index_add_(
+            0, self.person, values
+        )
 
 
 class ClipRows:
-    r"""The clips of a batch while they are transformed.
+    r"""The clips of a batch while they are transformed, on their device.
 
     Rows come last: a number of a clip is broadcast over contiguous memory.
 
     Args:
         x: Channels of all joints in all rows.
-        present: Mask of the present joints.
-        rows: Numbers of the rows.
+        present: Mask of the present joints, until frames are sampled.
         in_plane: Whether the clips have an image size.
 
     Shapes:
@@ -101,10 +88,9 @@ class ClipRows:
         - **present:** :math:`(V, R)`
     """
 
-    def __init__(self, x: Tensor, present: Tensor, rows: Rows, *, in_plane: bool) -> None:
+    def __init__(self, x: Tensor, present: Tensor, *, in_plane: bool) -> None:
         self.x = x
         self.present = present
-        self.rows = rows
         self.in_plane = in_plane
 
     @property
@@ -117,20 +103,21 @@ class ClipRows:
         """Whether the last channel is the score of a 2-D joint."""
         return self.in_plane and self.x.size(0) == 3
 
-    def take(self, index: Tensor, rows: Rows) -> None:
-        """Make new rows out of those with the numbers of :obj:`index`."""
-        self.x = self.x.index_select(2, index)
-        self.present = self.present.index_select(1, index)
-        self.rows = rows
+    def take(self, index: Tensor) -> None:
+        """Make new rows out of those with these numbers."""
+        self.x = pick(self.x, index)
+        self.present = pick(self.present, index)
 
-    def rows_of(self, frames: Tensor, rows: Rows) -> Tensor:
-        """The present row of every new row.
+    def drop(self, dropped: Tensor) -> None:
+        """Make joints missing, with a mask that can be broadcast to :math:`(V, R)`."""
+        self.x = self.x.masked_fill(dropped, 0)
+        self.present = self.present & ~dropped
 
-        Args:
-            frames: Present frame of every new frame of every clip, one clip after the other.
-            rows: Numbers of the new rows, of the same persons.
-        """
-        return self.rows.start[rows.person] + frames[rows.moment]
+
+def pick(values: Tensor, index: Tensor) -> Tensor:
+    r"""Entries of the last dimension, :math:`(*, N)` and :math:`(R)` to :math:`(*, R)`."""
+    # index_select takes several times as long on a CPU.
+    return values.gather(-1, index.expand(*values.shape[:-1], -1))
 
 
 def smallest_by(values: Tensor, groups: Tensor, num_groups: int) -> Tensor:
@@ -145,17 +132,19 @@ def largest_by(values: Tensor, groups: Tensor, num_groups: int) -> Tensor:
     return found.scatter_reduce_(0, groups, values, "amax", include_self=False)
 
 
-def map_rows(x: Tensor, matrices: Tensor) -> Tensor:
-    r"""Multiply the coordinates of every row by a matrix of its own.
+def map_rows(x: Tensor, matrices: Tensor, clip: Tensor) -> Tensor:
+    r"""Multiply the coordinates of every row by the matrix of its clip.
 
     Shapes:
         - **x:** :math:`(D, V, R)`
-        - **matrices:** :math:`(D, D, R)`
+        - **matrices:** :math:`(D, D, N)`
+        - **clip:** :math:`(R)`
     """
+    by_row = pick(matrices, clip).unsqueeze(2)
     # A product of matrices this small would be many times slower.
-    mapped = matrices[:, 0, None] * x[0]
+    mapped = by_row[:, 0] * x[0]
     for axis in range(1, len(x)):
-        mapped.addcmul_(matrices[:, axis, None], x[axis])
+        mapped.addcmul_(by_row[:, axis], x[axis])
     return mapped
 
 
@@ -163,7 +152,3 @@ def map_rows(x: Tensor, matrices: Tensor) -> Tensor:
 def constant(values: tuple[int, ...], device: torch.device) -> Tensor:
     """Numbers on a device: copied once, not in every batch."""
     return torch.tensor(values, dtype=torch.long, device=device)
-
-
-def _numbers(count: int, like: Tensor) -> Tensor:
-    return torch.arange(count, device=like.device)

@@ -1,9 +1,9 @@
-"""Interface of a transform of a whole batch: the draws for one clip, and the arithmetic."""
+"""Interface of a transform of a whole batch: draws and numbers of rows, then the arithmetic."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from pyg_stgcn.transforms.batched.batch_rows import ClipRows, Rows
 
 #: Random numbers, or numbers of frames, of a clip.
 Draws = tuple[Tensor, ...]
+#: What a step needs on the device.
+Prepared = tuple[Tensor | None, ...]
 
 
 @dataclass
@@ -43,8 +45,23 @@ class ClipShape:
         return self.channels if self.image_size is None else 2
 
 
+class StoredRows(NamedTuple):
+    r"""The clips of a batch as they are stored, on the CPU.
+
+    Args:
+        keypoint: :math:`(R, V, C)`.
+        present: :math:`(R, V)`.
+    """
+
+    keypoint: Tensor
+    present: Tensor
+
+
 class Step:
     """One transform of a pipeline, for a whole batch.
+
+    A GPU is fast with large tensors, and slow with many small ones: all that can be computed of few
+    numbers is prepared on the CPU.
 
     Args:
         transform: The transform of single clips, which draws the random numbers.
@@ -65,12 +82,22 @@ class Step:
         """
         return ()
 
-    def apply(self, clips: ClipRows, draws: Draws, rows: Rows) -> None:
+    def prepare(self, draws: Draws, before: Rows, after: Rows, stored: StoredRows) -> Prepared:
+        """Compute what :meth:`apply` needs of the draws of all clips, on the CPU.
+
+        Args:
+            draws: The draws of all clips.
+            before: Numbers of the rows before the step.
+            after: Numbers of the rows after the step.
+            stored: The clips before the first step.
+        """
+        return draws
+
+    def apply(self, clips: ClipRows, *prepared: Any) -> None:
         """Transform the clips on their device.
 
         Args:
             clips: The clips; they are changed.
-            draws: The draws of all clips.
-            rows: Numbers of the rows after the step.
+            prepared: The result of :meth:`prepare`, on the device.
         """
         raise NotImplementedError

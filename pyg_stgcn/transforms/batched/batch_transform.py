@@ -16,7 +16,13 @@ from pyg_stgcn import transforms
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.transforms.batched import batch_augment, batch_inputs, batch_normalize
 from pyg_stgcn.transforms.batched.batch_rows import ClipRows, Rows
-from pyg_stgcn.transforms.batched.batch_step import ClipShape, Draws, Step
+from pyg_stgcn.transforms.batched.batch_step import (
+    ClipShape,
+    Draws,
+    Prepared,
+    Step,
+    StoredRows,
+)
 
 #: Rows that are transformed at a time, at least those of one clip: bounds the memory.
 MAX_ROWS = 65_536
@@ -70,13 +76,11 @@ class DrawnClip(NamedTuple):
 class _Part(NamedTuple):
     """Some clips of a batch: those that are transformed at a time."""
 
-    keypoint: Tensor
-    present: Tensor
-    draws: list[Draws]
-    #: Arguments of all :class:`Rows`.
-    rows: list[tuple[Tensor, Tensor, int]]
-    #: Which of them there are before the first step and after each.
-    stages: list[int]
+    stored: StoredRows
+    #: What every step needs on the device.
+    prepared: list[Prepared]
+    #: Persons after the last step.
+    num_persons: int
 
 
 class RawBatch:
@@ -127,9 +131,9 @@ class BatchTransform:
 
     Args:
         pipeline: Transforms of single clips, as from
-            :func:`~pyg_stgcn.transforms.standard_transform`. :class:`ToStream`,
-            :class:`UniformSample` and :class:`PadPersons` are the last, in this order; only the
-            second is needed.
+            :func:`~pyg_stgcn.transforms.standard_transform`. A normalisation is the first;
+            :class:`ToStream`, :class:`UniformSample` and :class:`PadPersons` are the last, in this
+            order; of all these only :class:`UniformSample` is needed.
 
     Raises:
         InputError: A transform works on single clips only, or the order is another one.
@@ -148,7 +152,7 @@ class BatchTransform:
                     f"{type(transform).__name__}: works on single clips only, not on batches on a "
                     "device; leave it out, or leave out device_transforms"
                 )
-        _check_end([type(transform) for transform in pipeline.transforms])
+        _check_order([type(transform) for transform in pipeline.transforms])
         self.steps = [STEPS[type(transform)](transform) for transform in pipeline.transforms]
 
     def draw(self, clip: StoredClip) -> DrawnClip:
@@ -169,7 +173,7 @@ class BatchTransform:
 
     def collate(self, clips: Sequence[DrawnClip]) -> RawBatch:
         """Put clips together that :meth:`draw` gave."""
-        parts = [_collate(part) for part in _divide(clips)]
+        parts = [self._prepare(part) for part in _divide(clips)]
         joints = clips[0].clip.keypoint.shape[2]
         nodes = torch.tensor([drawn.sizes[-1][0] * joints for drawn in clips])
         return RawBatch(
@@ -187,41 +191,54 @@ class BatchTransform:
             - **output:** as of PyG's loader, ``x`` :math:`(P \cdot V, T, C)`, ``batch``, ``ptr``
               and ``y``; without what models do not need, such as the names of the clips
         """
-        if raw.label.device.type == "mps":
-            raise InputError(
-                "device_transforms: an mps device has no double precision, which they need; leave "
-                "the option out"
-            )
         inputs = [self._transform(part, raw.in_plane) for part in raw.parts]
         x = inputs[0] if len(inputs) == 1 else torch.cat(inputs)
         return Batch(x=x, y=raw.label, batch=raw.batch, ptr=raw.ptr)
 
     def _transform(self, part: _Part, in_plane: bool) -> Tensor:
-        found = [Rows(*arguments) for arguments in part.rows]
-        rows = [found[stage] for stage in part.stages]
         # A copy in any case: steps work in place.
-        stored = part.keypoint.permute(2, 1, 0)
-        x = torch.empty(stored.shape, dtype=torch.float32, device=stored.device).copy_(stored)
-        clips = ClipRows(x, part.present.t().contiguous(), rows[0], in_plane=in_plane)
-        for step, draws, after in zip(self.steps, part.draws, rows[1:], strict=True):
-            step.apply(clips, draws, after)
-        by_person = clips.x.unflatten(2, (rows[-1].num_persons, -1))
+        keypoint = part.stored.keypoint.permute(2, 1, 0)
+        x = torch.empty(keypoint.shape, dtype=torch.float32, device=keypoint.device)
+        present = part.stored.present.t().contiguous()
+        clips = ClipRows(x.copy_(keypoint), present, in_plane=in_plane)
+        for step, prepared in zip(self.steps, part.prepared, strict=True):
+            step.apply(clips, *prepared)
+        by_person = clips.x.unflatten(2, (part.num_persons, -1))
         return by_person.permute(2, 1, 3, 0).flatten(0, 1)
+
+    def _prepare(self, clips: Sequence[DrawnClip]) -> _Part:
+        arrays = [drawn.clip.keypoint for drawn in clips]
+        keypoint = np.concatenate([array.reshape(-1, *array.shape[2:]) for array in arrays])
+        masks = [drawn.clip.present for drawn in clips if drawn.clip.present is not None]
+        present = np.concatenate([mask.reshape(-1, mask.shape[2]) for mask in masks])
+        stored = StoredRows(torch.from_numpy(keypoint), torch.from_numpy(present))
+        sizes = list(zip(*(drawn.sizes for drawn in clips), strict=True))
+        # Most steps keep the shapes.
+        rows = {size: Rows(*torch.tensor(size).unbind(1)) for size in dict.fromkeys(sizes)}
+        prepared = []
+        for number, step in enumerate(self.steps):
+            of_clips = zip(*(drawn.draws[number] for drawn in clips), strict=True)
+            draws = tuple(torch.cat(tensors) for tensors in of_clips)
+            before, after = rows[sizes[number]], rows[sizes[number + 1]]
+            prepared.append(step.prepare(draws, before, after, stored))
+        return _Part(stored, prepared, rows[sizes[-1]].num_persons)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({[step.transform for step in self.steps]})"
 
 
-def _check_end(kinds: list[type[BaseTransform]]) -> None:
+def _check_order(kinds: list[type[BaseTransform]]) -> None:
+    first = {transforms.PreNormalize2D, transforms.PreNormalize3D}
     end = (transforms.ToStream, transforms.UniformSample, transforms.PadPersons)
     found = [kind for kind in kinds if kind in end]
     # Of each at most one, in their order, after all others.
     expected = [kind for kind in end if kind in found]
-    if kinds[len(kinds) - len(expected) :] != expected or found != expected or end[1] not in found:
+    ends = kinds[len(kinds) - len(expected) :] == expected == found and end[1] in found
+    if not ends or first & set(kinds[1:]):
         names = ", ".join(kind.__name__ for kind in kinds)
         raise InputError(
-            f"pipeline of {names}: has to end with ToStream, UniformSample, PadPersons, of which "
-            "the first and the last may be left out"
+            f"pipeline of {names}: one for batches starts with a normalisation, if at all, and "
+            "ends with ToStream, UniformSample and PadPersons, of which only the second is needed"
         )
 
 
@@ -237,27 +254,6 @@ def _divide(clips: Sequence[DrawnClip]) -> Iterator[Sequence[DrawnClip]]:
     yield clips[start:]
 
 
-def _collate(clips: Sequence[DrawnClip]) -> _Part:
-    arrays = [drawn.clip.keypoint for drawn in clips]
-    keypoint = np.concatenate([array.reshape(-1, *array.shape[2:]) for array in arrays])
-    masks = [drawn.clip.present for drawn in clips if drawn.clip.present is not None]
-    present = np.concatenate([mask.reshape(-1, mask.shape[2]) for mask in masks])
-    draws = [
-        tuple(torch.cat(tensors) for tensors in zip(*of_step, strict=True))
-        for of_step in zip(*(drawn.draws for drawn in clips), strict=True)
-    ]
-    sizes = list(zip(*(drawn.sizes for drawn in clips), strict=True))
-    # Most steps keep the shapes: their rows are copied to the device once.
-    different = list(dict.fromkeys(sizes))
-    rows = []
-    for size in different:
-        persons, frames = torch.tensor(size).unbind(1)
-        owner = torch.arange(len(clips)).repeat_interleave(persons)
-        rows.append((owner, frames, int(persons @ frames)))
-    stages = [different.index(size) for size in sizes]
-    return _Part(torch.from_numpy(keypoint), torch.from_numpy(present), draws, rows, stages)
-
-
 def _from_arrays(*arrays: Any) -> RawBatch:
     return RawBatch(*_map(arrays, torch.from_numpy, np.ndarray))
 
@@ -266,8 +262,8 @@ def _map(value: Any, change: Callable[[Any], Any], kind: type = Tensor) -> Any:
     """Change everything of a kind in lists and tuples."""
     if isinstance(value, kind):
         return change(value)
-    if isinstance(value, _Part):
-        return _Part(*(_map(part, change, kind) for part in value))
+    if isinstance(value, _Part | StoredRows):
+        return type(value)(*(_map(part, change, kind) for part in value))
     if isinstance(value, list | tuple):
         return type(value)(_map(part, change, kind) for part in value)
     return value

@@ -192,11 +192,11 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = standard(NTU, stream="bone-motion", train=True, augment=True)
     clips = [make_clip(number, NTU) for number in range(12)]
     expected, raw, transform = both_ways(clips, NTU, pipeline)
-    assert sum(len(part.keypoint) for part in raw.parts) < MAX_ROWS
+    assert sum(len(part.stored.keypoint) for part in raw.parts) < MAX_ROWS
     monkeypatch.setattr("pyg_stgcn.transforms.batched.batch_transform.MAX_ROWS", 130)
     _, parts, _ = both_ways(clips, NTU, pipeline)
     assert len(raw.parts) == 1 and len(parts.parts) > 3
-    assert all(rows[2] <= 130 or len(rows[1]) == 1 for part in parts.parts for rows in part.rows)
+    assert all(len(part.stored.keypoint) <= 130 for part in parts.parts)
     check_equal(expected, transform(parts))
 
 
@@ -244,8 +244,9 @@ def test_transforms_of_single_clips_only() -> None:
         [UniformSample(8), ToStream("bone", NTU)],
         [PadPersons(2), UniformSample(8)],
         [PreNormalize3D(NTU), ToStream("bone", NTU)],
+        [RandomRotation(), PreNormalize3D(NTU), UniformSample(8)],
     ):
-        with pytest.raises(InputError, match="end with ToStream, UniformSample, PadPersons"):
+        with pytest.raises(InputError, match="starts with a normalisation, if at all"):
             BatchTransform(Compose(order))
     with pytest.raises(InputError, match="mode 'auto' works on single clips only"):
         BatchTransform(Compose([PreNormalize2D(mode="auto"), UniformSample(8)]))
