@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch_geometric.data import Batch
 from torch_geometric.transforms import BaseTransform, Compose
 
@@ -209,6 +210,28 @@ def test_shapes_do_not_depend_on_numbers_on_the_device(skeleton: Skeleton) -> No
     found = transform(raw.to("meta"))
     assert found.x.shape == expected.x.shape
     assert found.x.is_meta
+
+
+class Operators(TorchDispatchMode):
+    """Counts the operators that are dispatched, views aside: a GPU launches a kernel for each."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        views = [
+            part.alias_info is not None and not part.alias_info.is_write
+            for part in func._schema.returns
+        ]
+        self.count += not any(views)
+        return func(*args, **(kwargs or {}))
+
+
+def test_few_operators_run_on_the_device() -> None:
+    pipeline = standard(NTU, stream="joint", train=True)
+    _, raw, transform = both_ways([make_clip(number, NTU) for number in range(6)], NTU, pipeline)
+    with Operators() as operators:
+        transform(raw)
+    assert operators.count <= 50
 
 
 @pytest.mark.parametrize("file", ["sbu/sbu.pkl", "pyskl/mini_ucf101.pkl"])
