@@ -24,7 +24,8 @@ OPTIONS: Mapping[str, Mapping[str, Range | tuple[str, ...]]] = {
     SLURM: {
         "cluster": ("slurm", "local"),
         "retries": whole(0, 1_000),
-        "time": whole(1, 1_000_000),
+        # submitit asks for a signal 90 seconds before the end.
+        "time": whole(10, 1_000_000),
         "cpus_per_task": whole(1, 10_000),
         **dict.fromkeys(("gpus_per_node", "gres", "mem", "mem_per_cpu", "mem_per_gpu"), ()),
         **dict.fromkeys(("partition", "account", "qos", "constraint", "nodelist", "exclude"), ()),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +16,7 @@ from pyg_stgcn.studies.attempt import Attempt
 from pyg_stgcn.studies.cluster_launcher import Engine
 from pyg_stgcn.studies.launchers import RAY, import_for
 
-#: Seconds to wait for cancelled tasks before their processes are killed.
+#: Seconds to wait for an answer, and for cancelled tasks before their processes are killed.
 _PATIENCE = 10.0
 
 
@@ -55,12 +57,13 @@ class RayEngine(Engine):
     def _connect(self) -> None:
         logging.getLogger("ray").setLevel(logging.ERROR)
         before = signal.getsignal(signal.SIGTERM)
+        place = self._address or os.environ.get("RAY_ADDRESS") or "this machine"
         try:
+            _check_answers(place)
             self._ray.init(
                 self._address, include_dashboard=False, log_to_driver=False, configure_logging=False
             )
         except (RuntimeError, OSError, ValueError, self._ray.exceptions.RayError) as error:
-            place = self._address or os.environ.get("RAY_ADDRESS") or "this machine"
             raise InputError(
                 f"launcher='ray': no connection to a cluster at {place} ({error}); call the "
                 "command on a node of the cluster, with the address that 'ray start' has shown"
@@ -121,3 +124,9 @@ class RayEngine(Engine):
 
 def _call(attempt: Attempt) -> None:
     attempt()
+
+
+def _check_answers(place: str) -> None:
+    """Raise an error if nobody answers at ``HOST:PORT``: Ray would try for minutes."""
+    if found := re.fullmatch(r"([^:/]+):(\d+)", place):
+        socket.create_connection((found[1], int(found[2])), timeout=_PATIENCE).close()

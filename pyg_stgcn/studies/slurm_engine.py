@@ -26,7 +26,12 @@ _CONTINUATIONS = 100
 _PATIENCE = 10.0
 #: Seconds between two questions to Slurm. submitit asks less and less often by itself, and would
 #: find a lost job after ten minutes.
-_ASK = 60.0
+_ASK = 30.0
+#: States of jobs that have ended. submitit would count SUSPENDED among them, but not PREEMPTED.
+_OVER = {
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
+    *("PREEMPTED", "REVOKED", "TIMEOUT"),
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,9 @@ class SlurmEngine(Engine):
         cluster = given.pop("cluster", "slurm")
         self.queues = cluster == "slurm"
         self._cpus: int | None = given.get("cpus_per_task")
+        if self._cpus is not None:
+            # srun does not take it from sbatch.
+            given["srun_args"] = [f"--cpus-per-task={self._cpus}"]
         if "setup" in given:
             given["setup"] = [given["setup"]]
         try:
@@ -91,8 +99,8 @@ class SlurmEngine(Engine):
             jobs: list[Any] = self._executor.submit_array(
                 [_Continued(**asdict(attempt)) for attempt in attempts]
             )
-        except self._errors as error:
-            raise InputError(f"launcher='slurm': sbatch refused the job: {error}") from None
+        except self._errors as error:  # Its message has been printed.
+            raise InputError("launcher='slurm': sbatch has refused the job, see above") from error
         if self.queues:
             number = jobs[0].job_id.partition("_")[0]
             tell(f"{count(len(jobs), 'run')} submitted to Slurm as job {number}")
@@ -108,15 +116,8 @@ class SlurmEngine(Engine):
             return [None] * len(names)
         jobs = [self._job(self._executor.folder, name) for name in names]
         self._ask()
-        return [None if self._is_over(job) else job for job in jobs]
-
-    @staticmethod
-    def _is_over(job: Any) -> bool:
-        """Whether a job of another process has ended, or Slurm has forgotten it."""
-        if job.paths.result_pickle.exists():
-            return True
-        unknown = not job.get_info(mode="cache")
-        return unknown or bool(job.watcher.is_done(job.job_id, mode="cache"))
+        # Slurm forgets old jobs.
+        return [job if _state(job) and not _is_over(job) else None for job in jobs]
 
     def _ask(self) -> None:
         """Let submitit ask Slurm for the states of all jobs."""
@@ -127,10 +128,10 @@ class SlurmEngine(Engine):
         """See :meth:`Engine.end`."""
         if self.queues and time.monotonic() - self._asked > _ASK:
             self._ask()
-        if not handle.done():
+        if not (_is_over(handle) if self.queues else handle.done()):
             return None
-        state = handle.state
-        if state.startswith("CANCELLED"):
+        state = _state(handle) if self.queues else handle.state
+        if state == "CANCELLED":
             raise InputError(
                 f"the job {handle.job_id} was cancelled; start the same command again to continue"
             )
@@ -147,3 +148,13 @@ class SlurmEngine(Engine):
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline and not all(handle.done() for handle in handles):
             time.sleep(POLL)
+
+
+def _state(job: Any) -> str:
+    """The state that Slurm has told last, such as ``"CANCELLED"`` of "CANCELLED by 1000"."""
+    return str(job.get_info(mode="cache").get("State", "")).partition(" ")[0]
+
+
+def _is_over(job: Any) -> bool:
+    """Whether a job of Slurm has ended, or has at least written a result."""
+    return _state(job) in _OVER or job.paths.result_pickle.exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from click.testing import CliRunner
 
 from pyg_stgcn.cli import main
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.studies.attempt import Attempt
 from pyg_stgcn.studies.launchers import open_launcher, parse_launcher_options
+from pyg_stgcn.studies.ray_engine import RayEngine
 
 
 def test_values_have_the_types_of_their_options() -> None:
@@ -25,7 +28,7 @@ def test_values_have_the_types_of_their_options() -> None:
         ("ray", "partition=gpu", "there are address, retries, cpus"),
         ("local", "cpus=4", "there are none"),
         ("slurm", "time=1:00:00", "'1:00:00' is no number"),
-        ("slurm", "time=0", "choose from whole numbers from 1"),
+        ("slurm", "time=0", "choose from whole numbers from 10 to"),
         ("slurm", "cluster=lokal", r"did you mean 'local'\?"),
         ("ray", "gpus=nan", "out of range"),
         ("ray", "address", "write address=VALUE"),
@@ -56,6 +59,16 @@ def test_a_missing_package_is_named(
             f"Error: --launcher {launcher} needs the package {package}: "
             f"pip install 'pyg-stgcn[{launcher}]'\n"
         )
+
+
+def test_a_ray_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))  # Taken, but nobody listens.
+        address = f"127.0.0.1:{port.getsockname()[1]}"
+        attempt = Attempt("mine", (), tmp_path / "mine", tmp_path)
+        with pytest.raises(InputError, match=f"no connection to a cluster at {address}"):
+            RayEngine({"address": address}).submit([attempt], 1)
 
 
 def test_without_slurm_there_is_a_way_to_try_things_out(
