@@ -18,6 +18,7 @@ from pyg_stgcn.nn import (
     STGraphConv,
     TemporalConv,
 )
+from pyg_stgcn.nn.feature_norm import FeatureNorm
 from pyg_stgcn.nn.features_last import features_last
 from pyg_stgcn.nn.init import fan_out_
 from pyg_stgcn.skeletons import SkeletonGraph
@@ -62,7 +63,7 @@ class Projection(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.linear = nn.Linear(in_channels, out_channels)
-        self.norm = nn.BatchNorm2d(out_channels)
+        self.norm = FeatureNorm(out_channels)
 
     def reset_parameters(self) -> None:
         """Draws new weights and resets the statistics."""
@@ -107,7 +108,7 @@ class SpatialUnit(nn.Module):
         product = "auto" if isinstance(conv, STGraphConv) else "dense"
         self.adjacency = Adjacency(graph, adaptive, product)
         self.conv = conv
-        self.norm = nn.BatchNorm2d(conv.out_channels)
+        self.norm = FeatureNorm(conv.out_channels)
         self.down: nn.Module | None = None
         if residual and conv.in_channels == conv.out_channels:
             self.down = nn.Identity()

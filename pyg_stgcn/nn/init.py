@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 
@@ -14,6 +15,9 @@ def fan_out_(layer: nn.Linear | nn.Conv2d, groups: int = 1) -> None:
             smaller, fan out. (default: :obj:`1`)
     """
     fan_out = layer.weight.size(0) * layer.weight[0, 0].numel() / groups
-    nn.init.normal_(layer.weight, std=(2 / fan_out) ** 0.5)
+    with torch.no_grad():
+        # The same numbers in any memory order.
+        drawn = torch.empty_like(layer.weight, memory_format=torch.contiguous_format)
+        layer.weight.copy_(drawn.normal_(std=(2 / fan_out) ** 0.5))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

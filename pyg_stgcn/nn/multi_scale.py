@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyg_stgcn.nn.feature_norm import FeatureNorm
 from pyg_stgcn.nn.features_last import check_frames, features_last
+from pyg_stgcn.nn.frame_conv import FrameConv
 from pyg_stgcn.nn.init import fan_out_
 
 
@@ -44,16 +46,9 @@ class TemporalBranches(nn.Module):
         self.stride = stride
         self.widths = [width for width in (*dilated, pooled) if width]
         self.reduce = nn.Linear(channels, sum(self.widths))
-        self.norm = nn.BatchNorm2d(sum(self.widths))
+        self.norm = FeatureNorm(sum(self.widths))
         self.convs = nn.ModuleList(
-            nn.Conv2d(
-                width,
-                width,
-                kernel_size=(kernel_size, 1),
-                stride=(stride, 1),
-                padding=((kernel_size - 1) * dilation // 2, 0),
-                dilation=(dilation, 1),
-            )
+            FrameConv(width, width, kernel_size, stride, dilation)
             for width, dilation in zip(dilated, dilations, strict=True)
             if width
         )
@@ -83,7 +78,7 @@ class TemporalBranches(nn.Module):
         parts = reduced.split(self.widths, dim=-1)
         outs = [features_last(conv, part) for conv, part in zip(self.convs, parts, strict=False)]
         outs += [features_last(self._pool, part) for part in parts[len(self.convs) :]]
-        outs += [layer(x[:, :: self.stride]) for layer in self._plain()]
+        outs += [layer(x[:, :: self.stride].contiguous()) for layer in self._plain()]
         return torch.cat(outs, dim=-1)
 
     def _pool(self, x: Tensor) -> Tensor:
@@ -119,9 +114,9 @@ class MSTCN(nn.Module):
         width = channels // (others + 1)
         widths = [channels - others * width, *[width] * others]
         self.branches = TemporalBranches(channels, widths, 3, self.DILATIONS, stride)
-        self.branch_norm = nn.BatchNorm2d(channels)
+        self.branch_norm = FeatureNorm(channels)
         self.mix = nn.Linear(channels, channels)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = FeatureNorm(channels)
         self.dropout = nn.Dropout(dropout)
 
     def reset_parameters(self) -> None:
@@ -208,7 +203,7 @@ class CTRMSTCN(nn.Module):
         rest = channels - others * width
         widths = [*[width] * others, rest] if width else [rest, *[0] * others]
         self.branches = TemporalBranches(channels, widths, 5, self.DILATIONS, stride)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = FeatureNorm(channels)
         self.dropout = nn.Dropout(dropout)
         self.reset_parameters()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from pyg_stgcn.nn.feature_norm import FeatureNorm
 from pyg_stgcn.nn.features_last import features_last
+from pyg_stgcn.nn.frame_conv import FrameConv
 from pyg_stgcn.nn.init import fan_out_
 
 
@@ -46,15 +48,9 @@ class TemporalConv(nn.Module):
         # that such a convolution leaves out are left out before it.
         self.frame_step = stride if kernel_size == 1 else 1
         self.fan_out = fan_out
-        self.conv = nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel_size=(kernel_size, 1),
-            stride=(1 if kernel_size == 1 else stride, 1),
-            padding=((kernel_size - 1) * dilation // 2, 0),
-            dilation=(dilation, 1),
-        )
-        self.norm = nn.BatchNorm2d(out_channels)
+        conv_stride = 1 if kernel_size == 1 else stride
+        self.conv = FrameConv(in_channels, out_channels, kernel_size, conv_stride, dilation)
+        self.norm = FeatureNorm(out_channels)
         self.dropout = nn.Dropout(dropout)
         if fan_out:
             self.reset_parameters()

@@ -9,12 +9,14 @@ from torch_geometric.nn.aggr import SumAggregation
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.blocks import Block, Projection, SpatialUnit
 from pyg_stgcn.nn import DGMSTCN, Adjacency, PersonNorm, STCAttention
+from pyg_stgcn.nn.feature_norm import FeatureNorm
+from pyg_stgcn.nn.frame_conv import FrameConv
 from pyg_stgcn.nn.multi_scale import TemporalBranches
 from pyg_stgcn.runtime.lanes import LANES, MAX_BLOCKS, num_blocks
 from pyg_stgcn.runtime.spatial_program import compile_graph_conv
 from pyg_stgcn.runtime.temporal_program import compile_temporal
 
-_NORMS: set[type] = {nn.BatchNorm1d, nn.BatchNorm2d, PersonNorm}
+_NORMS: set[type] = {nn.BatchNorm1d, FeatureNorm, PersonNorm}
 #: Known classes of modules by the end of their names; of others, see _LAYERS.
 _BY_PLACE: dict[str, set[type]] = {
     "norm": _NORMS,
@@ -31,7 +33,7 @@ _LAYERS: set[type] = {
     SumAggregation,
     TemporalBranches,
     nn.Conv1d,
-    nn.Conv2d,
+    FrameConv,
     nn.Dropout,
     nn.Identity,
     nn.Linear,

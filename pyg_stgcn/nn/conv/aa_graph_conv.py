@@ -76,7 +76,7 @@ class AAGraphConv(AdaptiveGraphConv):
             lambda x: self._embeddings(x).permute(3, 0, 4, 2, 1, 5).flatten(4), x
         )
         similarity = (target @ source.transpose(2, 3) / source.size(-1)).tanh()
-        graph = torch.addcmul(prior, self.alpha * (prior != 0), similarity)
+        graph = prior + self.alpha * (prior != 0) * similarity
         rows = graph.transpose(1, 2).flatten(1, 2).unsqueeze(1)
         return self._linear(rows @ x[0])
 

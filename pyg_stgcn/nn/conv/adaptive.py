@@ -89,10 +89,10 @@ def channel_product(x: Tensor, graph: Tensor) -> Tensor:
 
     Args:
         x (torch.Tensor): The features.
-        graph (torch.Tensor): One matrix per channel, targets before sources.
+        graph (torch.Tensor): One matrix per channel, sources before targets.
 
     Shapes:
-        - **x:** :math:`(P, T, V, C)`, **graph:** :math:`(P, C, W, V)`
+        - **x:** :math:`(P, T, V, C)`, **graph:** :math:`(P, C, V, W)`
         - **output:** :math:`(P, T, W, C)`
     """
-    return (x.permute(0, 3, 1, 2) @ graph.transpose(2, 3)).permute(0, 2, 3, 1)
+    return (x.permute(0, 3, 1, 2) @ graph).permute(0, 2, 3, 1)

@@ -73,13 +73,17 @@ class CTRGraphConv(AdaptiveGraphConv):
     def all_pairs(self, x: Pair, prior: Tensor) -> Tensor:
         """Convolves with the refined graphs of all pairs, as batched matrix products."""
         weight, bias = self._refine()
-        kept = (prior != 0).unsqueeze(1)
-        # Everything that is the same for all persons, bias included: [K, C', W, V].
-        shared = prior.unsqueeze(1) + self.alpha * kept * bias[:, :, None, None]
+        # Sources before targets, as channel_product takes them.
+        prior = prior.transpose(1, 2).unsqueeze(1)
+        gate = self.alpha * (prior != 0)
+        # Everything that is the same for all persons, bias included: [K, C', V, W].
+        shared = prior + gate * bias[:, :, None, None]
         # [P, K, R, V] each.
-        source, target = both_ends(lambda x: self._relations(x).permute(2, 0, 3, 4, 1), x)
-        relation = (source.unsqueeze(-2) - target.unsqueeze(-1)).tanh() * kept
-        refined = (self.alpha * weight) @ relation.flatten(-2)
+        source, target = both_ends(
+            lambda x: self._relations(x).permute(2, 0, 3, 4, 1).contiguous(), x
+        )
+        relation = (source.unsqueeze(-1) - target.unsqueeze(-2)).tanh() * gate
+        refined = weight @ relation.flatten(-2)
         graph = refined.view(refined.size(0), *shared.shape) + shared
         out = channel_product(self.value(x[0]), graph.flatten(1, 2))
         # Features last again: what follows is slower on a mixture of memory orders.

@@ -9,6 +9,7 @@ from torch_geometric.utils import softmax
 from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, both_ends, channel_product
 from pyg_stgcn.nn.conv.graph_input import TypedEdges
 from pyg_stgcn.nn.conv.partitioned import Pair
+from pyg_stgcn.nn.feature_norm import FeatureNorm
 from pyg_stgcn.nn.features_last import features_last
 
 
@@ -69,7 +70,7 @@ class DGGraphConv(AdaptiveGraphConv):
         self.group_channels = max(int(ratio * out_channels + 1e-4), 1)
         width = num_partitions * self.group_channels
         self.pre = nn.Linear(in_channels, width)
-        self.pre_norm = nn.BatchNorm2d(width)
+        self.pre_norm = FeatureNorm(width)
         self.relate = nn.Linear(in_channels, 2 * width)
         self.post = nn.Linear(width, out_channels)
         self.alpha = nn.Parameter(torch.empty(num_partitions))
@@ -86,17 +87,19 @@ class DGGraphConv(AdaptiveGraphConv):
 
     def all_pairs(self, x: Pair, prior: Tensor) -> Tensor:
         """Convolves with the dynamic graphs of all pairs, as batched matrix products."""
-        alpha, beta = self._factors()
+        # Sources before targets, as channel_product takes them.
+        prior = prior.transpose(1, 2)
         kept = prior != 0
+        alpha, beta = self._factors()[..., None, None] * kept
         # [P, K, m, V] each.
-        source, target = both_ends(lambda x: self._relations(x).permute(2, 0, 3, 4, 1), x)
-        difference = (source.unsqueeze(-2) - target.unsqueeze(-1)).tanh()
-        score = _without(~kept, target.transpose(2, 3) @ source)
-        gate = beta[:, None, None] * kept
-        shared = torch.addcmul(prior, gate, score.softmax(-1)).unsqueeze(2)
-        gate = alpha[:, None, None, None] * kept.unsqueeze(1)
-        graph = torch.addcmul(shared, gate, difference)
-        return self.post(channel_product(self._groups(x[0]), graph.flatten(1, 2)))
+        source, target = both_ends(
+            lambda x: self._relations(x).permute(2, 0, 3, 4, 1).contiguous(), x
+        )
+        difference = (source.unsqueeze(-1) - target.unsqueeze(-2)).tanh()
+        score = _without(~kept, source.transpose(2, 3) @ target)
+        shared = (prior + beta * score.softmax(-2)).unsqueeze(2)
+        graph = shared + alpha.unsqueeze(1) * difference
+        return self.post(channel_product(self._groups(x[0]), graph.flatten(1, 2)).contiguous())
 
     def along_edges(self, x: Pair, edges: TypedEdges, prior: Tensor) -> Tensor:
         """Convolves with the dynamic weights of the edges."""
@@ -138,11 +141,10 @@ class DGGraphConv(AdaptiveGraphConv):
         mean = x.mean(1)
         return self.relate(mean).view(*mean.shape[:2], 2, self.num_partitions, self.group_channels)
 
-    def _factors(self) -> tuple[Tensor, Tensor]:
-        """The factors of all partitions."""
-        if self.subset_wise:
-            return self.alpha, self.beta
-        return self.alpha[:1].expand_as(self.alpha), self.beta[:1].expand_as(self.beta)
+    def _factors(self) -> Tensor:
+        """Both factors of all partitions, ``[2, K]``."""
+        factors = torch.stack([self.alpha, self.beta])
+        return factors if self.subset_wise else factors[:, :1].expand_as(factors)
 
 
 def _without(missing: Tensor, score: Tensor) -> Tensor:
