@@ -150,10 +150,17 @@ def main() -> None:
                 rows[-1]["operators"] = {part: dict(parts[part]) for part in PARTS}
                 continue
             sums = totals["forward"] + totals["backward"]
-            print(f"{name:8} {variant:9} " + " ".join(f"{part} {totals[part]:4}" for part in PARTS) + f"  sum {sums}")
+            print(
+                f"{name:8} {variant:9} "
+                + " ".join(f"{part} {totals[part]:4}" for part in PARTS)
+                + f"  sum {sums}"
+            )
             if arguments.operators:
                 for part in PARTS:
-                    print(f"  {part}: " + ", ".join(f"{op} {n}" for op, n in parts[part].most_common()))
+                    print(
+                        f"  {part}: "
+                        + ", ".join(f"{op} {n}" for op, n in parts[part].most_common())
+                    )
     if arguments.json:
         print(json.dumps(rows, indent=2))
 

@@ -77,7 +77,7 @@ class PersonNorm(nn.Module):
 
         The slot itself, if it or none before it has seen a person; else the last one that has.
         """
-        batches = torch.stack([cast(Tensor, norm.num_batches_tracked) for norm in self._norms])
+        batches = torch.stack(self._of_all("num_batches_tracked"))
         slots = torch.arange(len(self.slots), device=batches.device)
         # Of all pairs of slots: ONNX has no cumulative maximum.
         counts = (batches > 0) & (slots <= slots.unsqueeze(1))
@@ -114,38 +114,55 @@ class PersonNorm(nn.Module):
         does not have it.
         """
         rows = x.flatten(2)
-        mean, variance = (self._stacked(name) for name in ("running_mean", "running_var"))
+        mean, variance = self._stacked("running_mean", "running_var")
         if self.training:
-            mean, variance = self._update(rows, slot, mean, variance)
-        scale = self._stacked("weight") * (variance + self._norms[0].eps).rsqrt()
-        out = (rows - mean[slot].unsqueeze(1)) * scale[slot].unsqueeze(1)
-        return (out + self._stacked("bias")[slot].unsqueeze(1)).view(x.shape)
+            mean, variance, centered = self._update(rows, slot, mean, variance)
+        else:
+            centered = rows - mean[slot].unsqueeze(1)
+        weight, bias = self._stacked("weight", "bias")
+        scale = weight * (variance + self._norms[0].eps).rsqrt()
+        scale, bias = torch.stack([scale, bias])[:, slot].unsqueeze(2)
+        return (centered * scale + bias).view(x.shape)
 
     def _update(
         self, rows: Tensor, slot: Tensor, old_mean: Tensor, old_variance: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Mean and variance of every slot, ``[S, V*C]``; also updates the running statistics."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean and variance of every slot, ``[S, V*C]``, and the rows minus their means.
+
+        Also updates the running statistics.
+        """
         slots = torch.arange(len(self.slots), device=slot.device)
         member = (slot.unsqueeze(1) == slots).to(rows.dtype).unsqueeze(2)  # [P, S, 1]
         count = (member.sum(0) * rows.size(1)).clamp(min=1)
         # A single row has no variance, see normalize_rows.
         learns = count > 1
         mean = (member * rows.sum(1).unsqueeze(1)).sum(0) / count
-        squares = (rows - mean[slot].unsqueeze(1)).square().sum(1)
-        variance = (member * squares.unsqueeze(1)).sum(0) / count
-        with torch.no_grad():
-            unbiased = variance * (count / (count - 1).clamp(min=1))
-            for number, norm in enumerate(self._norms):
-                rate = learns[number] * cast(float, norm.momentum)
-                for name, value in (("running_mean", mean), ("running_var", unbiased)):
-                    running = cast(Tensor, getattr(norm, name))
-                    running.lerp_(value[number].to(running), rate.to(running))
-                norm.num_batches_tracked += learns[number].view(())  # type: ignore[operator]
-        return torch.where(learns, mean, old_mean), torch.where(learns, variance, old_variance)
+        mean = torch.where(learns, mean, old_mean)
+        centered = rows - mean[slot].unsqueeze(1)
+        squares = (member * centered.square().sum(1).unsqueeze(1)).sum(0)
+        self._track(learns, mean, squares / (count - 1).clamp(min=1))
+        return mean, torch.where(learns, squares / count, old_variance), centered
 
-    def _stacked(self, name: str) -> Tensor:
-        """One tensor of all slots, ``[S, V*C]``."""
-        return torch.stack([cast(Tensor, getattr(norm, name)) for norm in self._norms])
+    @torch.no_grad()
+    def _track(self, learns: Tensor, mean: Tensor, variance: Tensor) -> None:
+        """Moves the running statistics of the slots that have learnt something."""
+        momentum: float | Tensor | None = self._norms[0].momentum
+        if momentum is None:  # The mean of all batches.
+            momentum = 1 / (torch.stack(self._of_all("num_batches_tracked")) + 1).unsqueeze(1)
+        values = torch.stack([mean, variance]).to(self._of_all("running_mean")[0])
+        rates = (learns.to(values) * momentum).unbind()
+        running = [*self._of_all("running_mean"), *self._of_all("running_var")]
+        torch._foreach_lerp_(running, values.flatten(0, 1).unbind(), [*rates, *rates])
+        torch._foreach_add_(self._of_all("num_batches_tracked"), learns.view(-1).unbind())
+
+    def _stacked(self, *names: str) -> Tensor:
+        """Tensors of all slots, ``[names, S, V*C]``."""
+        return torch.stack([part for name in names for part in self._of_all(name)]).view(
+            len(names), len(self.slots), -1
+        )
+
+    def _of_all(self, name: str) -> list[Tensor]:
+        return [cast(Tensor, getattr(norm, name)) for norm in self._norms]
 
     @property
     def _norms(self) -> list[nn.BatchNorm1d]:

@@ -275,6 +275,7 @@ def _(module: CTRGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
     # The reference implementation maps every frame before it takes the mean.
     frames_more = x.size(0) * (x.size(1) - 1) * joints
     return _sum(
+        _linear(module.relate.weight, x.size(0) * joints),
         (frames_more * module.relate.weight.numel(), 0),
         (
             x.size(0) * joints * joints * refine.numel(),

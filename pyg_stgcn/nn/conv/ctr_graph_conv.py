@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, both_ends, channel_product
+from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, both_ends
 from pyg_stgcn.nn.conv.graph_input import TypedEdges
 from pyg_stgcn.nn.conv.partitioned import Pair
 from pyg_stgcn.nn.init import fan_out_
@@ -73,27 +73,26 @@ class CTRGraphConv(AdaptiveGraphConv):
     def all_pairs(self, x: Pair, prior: Tensor) -> Tensor:
         """Convolves with the refined graphs of all pairs, as batched matrix products."""
         weight, bias = self._refine()
-        # Sources before targets, as channel_product takes them.
+        # Sources before targets, as the product takes them.
         prior = prior.transpose(1, 2).unsqueeze(1)
         gate = self.alpha * (prior != 0)
         # Everything that is the same for all persons, bias included: [K, C', V, W].
         shared = prior + gate * bias[:, :, None, None]
-        # [P, K, R, V] each.
-        source, target = both_ends(
-            lambda x: self._relations(x).permute(2, 0, 3, 4, 1).contiguous(), x
-        )
-        relation = (source.unsqueeze(-1) - target.unsqueeze(-2)).tanh() * gate
-        refined = weight @ relation.flatten(-2)
-        graph = refined.view(refined.size(0), *shared.shape) + shared
-        out = channel_product(self.value(x[0]), graph.flatten(1, 2))
+        # [K, R, P, V] each.
+        source, target = both_ends(self._relations, x)
+        relation = (source.unsqueeze(-1) - target.unsqueeze(-2)).tanh() * gate.unsqueeze(2)
+        refined = (weight @ relation.flatten(2)).view(*weight.shape[:2], *relation.shape[2:])
+        graph = refined + shared.unsqueeze(2)
+        out = self.value(x[0]).permute(3, 0, 1, 2) @ graph.flatten(0, 1)
+        out = out.permute(1, 2, 3, 0).unflatten(-1, (self.num_partitions, -1))
         # Features last again: what follows is slower on a mixture of memory orders.
-        return out.unflatten(-1, (self.num_partitions, -1)).sum(-2).contiguous()
+        return out.sum(-2).contiguous()
 
     def along_edges(self, x: Pair, edges: TypedEdges, prior: Tensor) -> Tensor:
         """Convolves with the refined weights of the edges."""
         # [P, V*K, R] each.
         source, target = both_ends(
-            lambda x: self._relations(x).permute(2, 0, 1, 3, 4).flatten(2, 3), x
+            lambda x: self._relations(x).permute(0, 3, 4, 1, 2).flatten(2, 3), x
         )
         relation = (source[:, edges.typed_source] - target[:, edges.typed_target]).tanh()
         refined = self._refine_edges(relation, edges.kind)
@@ -115,9 +114,10 @@ class CTRGraphConv(AdaptiveGraphConv):
         return torch.einsum("eor,per->peo", weight, relation) + bias
 
     def _relations(self, x: Tensor) -> Tensor:
-        """The maps p and q of the mean over the frames, ``[P, V, 2, K, R]``."""
+        """The maps p and q of the mean over the frames, ``[2, K, R, P, V]``."""
         mean = x.mean(1)
-        return self.relate(mean).view(*mean.shape[:2], 2, self.num_partitions, self.rel_channels)
+        out = torch.addmm(self.relate.bias.unsqueeze(1), self.relate.weight, mean.flatten(0, 1).t())
+        return out.view(2, self.num_partitions, self.rel_channels, *mean.shape[:2])
 
     def _refine(self) -> tuple[Tensor, Tensor]:
         """The weights ``[K, C', R]`` and biases ``[K, C']`` of the maps r."""
