@@ -22,17 +22,18 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from reference import ReferenceModel
 from torch import Tensor, nn
 from torch._prims_common import suggest_memory_format
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
-from train_step import CLIPS, PERSONS, VARIANTS, make_batches, make_models
+from train_step import CLASSES, CLIPS, GRAPHS, PERSONS, SKELETON, VARIANTS, make_batches
 
-from pyg_stgcn.models import list_models
+from pyg_stgcn.models import create_model, list_models
 from pyg_stgcn.sparsity import sparsify
 
 PARTS = ("forward", "backward", "optimizer")
@@ -101,10 +102,11 @@ class KernelCounter:
         self.counts = Counter(event.name for event in events)
 
 
-def count_step(model: nn.Module, batch: Sequence[Any]) -> dict[str, Counter[str]]:
-    """The operators, or on a GPU the kernels, of the parts of a training step by name."""
+def count_step(
+    model: nn.Module, batch: Sequence[Any], counter: type[OperatorCounter] | type[KernelCounter]
+) -> dict[str, Counter[str]]:
+    """The operators, or the kernels, of the parts of a training step by name."""
     target = torch.arange(CLIPS, device=next(model.parameters()).device)
-    counter = KernelCounter if target.is_cuda else OperatorCounter
     # The default of a GPU.
     optimizer = torch.optim.SGD(
         model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True, foreach=True
@@ -123,11 +125,21 @@ def count_step(model: nn.Module, batch: Sequence[Any]) -> dict[str, Counter[str]
 
 def count_model(name: str, device: str, sparsity: float) -> dict[str, dict[str, Counter[str]]]:
     """The counts of a backbone and of the reference, which has no masks."""
-    models = make_models(name, device)
-    if sparsity:
-        sparsify(models["ours"], sparsity)
-    batches = make_batches(PERSONS["two"], device)
-    return {variant: count_step(models[variant], batches[variant][0]) for variant in VARIANTS}
+    return {variant: count_variant(name, variant, device, sparsity) for variant in VARIANTS}
+
+
+def count_variant(name: str, variant: str, device: str, sparsity: float) -> dict[str, Counter[str]]:
+    """The counts of a backbone or of the reference."""
+    on_gpu = torch.device(device).type == "cuda"
+    # Masks are chosen by values, and the reference reads its graph.
+    with torch.device("cpu" if sparsity or variant == "reference" else device):
+        graph = GRAPHS.get(name, "spatial")
+        make = create_model if variant == "ours" else ReferenceModel
+        model = make(name, CLASSES, SKELETON, graph=graph)
+    if sparsity and variant == "ours":
+        sparsify(model, sparsity)
+    batch = make_batches(PERSONS["two"], device)[variant][0]
+    return count_step(model.to(device), batch, KernelCounter if on_gpu else OperatorCounter)
 
 
 def main() -> None:
@@ -139,30 +151,28 @@ def main() -> None:
     parser.add_argument("--operators", action="store_true", help="show them by name")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in arguments.models:
         counts = count_model(name, arguments.device, arguments.sparsity)
         for variant in VARIANTS:
-            parts = counts[variant]
-            totals = {part: parts[part].total() for part in PARTS}
-            rows.append({"model": name, "variant": variant, **totals})
-            if arguments.json:
-                rows[-1]["operators"] = {part: dict(parts[part]) for part in PARTS}
-                continue
-            sums = totals["forward"] + totals["backward"]
-            print(
-                f"{name:8} {variant:9} "
-                + " ".join(f"{part} {totals[part]:4}" for part in PARTS)
-                + f"  sum {sums}"
-            )
-            if arguments.operators:
-                for part in PARTS:
-                    print(
-                        f"  {part}: "
-                        + ", ".join(f"{op} {n}" for op, n in parts[part].most_common())
-                    )
+            rows.append({"model": name, "variant": variant, **counts[variant]})
+            if not arguments.json:
+                print("\n".join(describe(rows[-1], arguments.operators)), flush=True)
     if arguments.json:
         print(json.dumps(rows, indent=2))
+
+
+def describe(row: dict[str, Any], operators: bool) -> list[str]:
+    """The lines of one model."""
+    totals = {part: row[part].total() for part in PARTS}
+    words = [f"{part} {totals[part]:4}" for part in PARTS]
+    both = totals["forward"] + totals["backward"]
+    lines = [f"{row['model']:8} {row['variant']:9} {'  '.join(words)}  forward + backward {both:4}"]
+    if operators:
+        for part in PARTS:
+            names = ", ".join(f"{name} {count}" for name, count in row[part].most_common())
+            lines.append(f"    {part}: {names}")
+    return lines
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch_geometric.nn import global_mean_pool
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models.blocks import Block, Stage
+from pyg_stgcn.models.blocks import Block, Stage, build_graphs
 from pyg_stgcn.models.hub_mixin import HubMixin
-from pyg_stgcn.nn import ClassifierHead, PersonNorm, build_matrices
+from pyg_stgcn.nn import ClassifierHead, PersonNorm
 from pyg_stgcn.nn.input_norm import normalize_rows
 from pyg_stgcn.ranges import STAGES
 from pyg_stgcn.skeletons import Skeleton, SkeletonGraph, get_skeleton
@@ -219,9 +219,9 @@ class Backbone(HubMixin, nn.Module):
             return x.new_zeros(0, 1, self.skeleton.num_joints, self.num_features)
         x = self.normalize(x, clips)
         blocks = [block for block in self.stages if isinstance(block, Block)]
-        matrices = iter(build_matrices([block.gcn.adjacency for block in blocks]))
+        graphs = iter(build_graphs([block.gcn for block in blocks]))
         for block in self.stages:
-            x = block(x, next(matrices)) if isinstance(block, Block) else block(x)
+            x = block(x, next(graphs)) if isinstance(block, Block) else block(x)
         return x
 
     def forward_head(

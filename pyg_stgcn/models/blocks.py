@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 from torch_geometric.typing import SparseTensor
 
 from pyg_stgcn.nn import (
@@ -17,12 +20,15 @@ from pyg_stgcn.nn import (
     STCAttention,
     STGraphConv,
     TemporalConv,
+    build_matrices,
 )
+from pyg_stgcn.nn.conv.map_first import MapFirst, partition_weights
 from pyg_stgcn.nn.feature_norm import FeatureNorm
 from pyg_stgcn.nn.features_last import features_last
 from pyg_stgcn.nn.init import fan_out_
 from pyg_stgcn.skeletons import SkeletonGraph
 
+Graph = Tensor | SparseTensor | MapFirst
 GraphConv = STGraphConv | AAGraphConv | CTRGraphConv | DGGraphConv
 TemporalUnit = TemporalConv | MSTCN | CTRMSTCN
 
@@ -134,32 +140,51 @@ class SpatialUnit(nn.Module):
         if self.zero_init:
             nn.init.constant_(self.norm.weight, 1e-6)
 
-    def forward(self, x: Tensor, adj: Tensor | SparseTensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, adj: Graph | None = None) -> Tensor:
         """Convolves every frame with the graph.
 
         Args:
             x (torch.Tensor): The features.
-            adj (torch.Tensor or SparseTensor, optional): What :obj:`adjacency` gives, if it has
-                been built already.
+            adj (torch.Tensor or SparseTensor, optional): What :func:`build_graphs` gives, if it
+                has been built already.
         """
         out = features_last(self._normalize, self._convolve(x, adj))
         if self.down is not None:
             out = (out + self.down(x)).relu_()
         return out if self.attention is None else self.attention(out)
 
-    def _convolve(self, x: Tensor, adj: Tensor | SparseTensor | None = None) -> Tensor:
+    def _convolve(self, x: Tensor, adj: Graph | None) -> Tensor:
         if getattr(self.conv, "explain", False):  # PyG's masks are for messages along edges.
             graph = self.adjacency
             return self.conv(x, graph.edge_index, graph.weights(), graph.edge_type)
         if adj is None:
-            adj = self.adjacency()
-        return self.conv(x, adj) if isinstance(adj, SparseTensor) else self.conv(x, dense_adj=adj)
+            (adj,) = build_graphs([self])
+        return self.conv(x, dense_adj=adj) if isinstance(adj, Tensor) else self.conv(x, adj)
 
     def _normalize(self, x: Tensor) -> Tensor:
         out: Tensor = self.norm(x)
         # Not on the features last, which are a view: autograd copies the gradients of in-place
         # operations on views three times.
         return out if self.down is not None else out.relu_()
+
+
+def build_graphs(units: Sequence[SpatialUnit]) -> list[Graph]:
+    """Builds the graphs of several units together, see :func:`~pyg_stgcn.nn.build_matrices`.
+
+    On a GPU, dense graphs of :class:`~pyg_stgcn.nn.STGraphConv` come with its weights.
+    """
+    graphs = [unit.adjacency for unit in units]
+    if not units or graphs[0].edge_index.device.type == "cpu":
+        return list(build_matrices(graphs))
+    convs = [unit.conv for unit in units]
+    if any(type_before_parametrizations(conv) is not STGraphConv for conv in convs):
+        return list(build_matrices(graphs))
+    matrices = build_matrices(graphs, by_source=True)
+    weights = partition_weights(cast(list[STGraphConv], convs))
+    return [
+        MapFirst(matrix, weight) if isinstance(matrix, Tensor) else matrix
+        for matrix, weight in zip(matrices, weights, strict=True)
+    ]
 
 
 class Block(nn.Module):
@@ -196,7 +221,7 @@ class Block(nn.Module):
         if isinstance(self.residual, TemporalConv):
             self.residual.reset_parameters()
 
-    def forward(self, x: Tensor, adj: Tensor | SparseTensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, adj: Graph | None = None) -> Tensor:
         """Runs the stage, see :meth:`SpatialUnit.forward`."""
         out = self.tcn(self.gcn(x, adj))
         return out.relu() if self.residual is None else (out + self.residual(x)).relu_()

@@ -218,7 +218,9 @@ class Adjacency(nn.Module):
         )
 
 
-def build_matrices(graphs: Sequence[Adjacency]) -> list[Tensor | SparseTensor]:
+def build_matrices(
+    graphs: Sequence[Adjacency], by_source: bool = False
+) -> list[Tensor | SparseTensor]:
     r"""Builds the matrices of several graphs, as each of them would on its own.
 
     Dense matrices of graphs with the same edges, as the stages of a backbone have, are built
@@ -226,6 +228,9 @@ def build_matrices(graphs: Sequence[Adjacency]) -> list[Tensor | SparseTensor]:
 
     Args:
         graphs (sequence of Adjacency): The graphs.
+        by_source (bool): If set to :obj:`True`, dense matrices are :math:`(V, V K)`: the column
+            :math:`v K + k` holds the weights of the messages that joint :math:`v` sends in
+            partition :math:`k`. (default: :obj:`False`)
 
     Shapes:
         - **output:** one matrix :math:`(V K, V)` per graph
@@ -241,11 +246,21 @@ def build_matrices(graphs: Sequence[Adjacency]) -> list[Tensor | SparseTensor]:
     kinds = [(g._edges, g.adaptive, w.device, w.dtype) for g, w in pairs]
     alike = len(pairs) > 1 and kinds[1:] == kinds[:-1]
     if not alike or not all(graph._is_dense(weight) for graph, weight in pairs):
-        return [graph._matrix(graph._scaled(weight)) for graph, weight in pairs]
+        matrices = [graph._matrix(graph._scaled(weight)) for graph, weight in pairs]
+        if not by_source:
+            return matrices
+        return [_by_source(m) if isinstance(m, Tensor) else m for m in matrices]
     stacked = torch.stack(weights)
     if graphs[0].adaptive == "importance":
         stacked = stacked * torch.stack([graph.graph_weight for graph in graphs])
-    return list(graphs[0]._dense(stacked).unbind())
+    matrices = graphs[0]._dense(stacked)
+    return list((_by_source(matrices) if by_source else matrices).unbind())
+
+
+def _by_source(matrices: Tensor) -> Tensor:
+    """The entries ``[*, V*K, V]`` as ``[*, V, V*K]``, see :func:`build_matrices`."""
+    num_joints = matrices.size(-1)
+    return matrices.unflatten(-2, (num_joints, -1)).transpose(-1, -2).flatten(-2)
 
 
 def edge_strength(model: nn.Module) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_stgcn.errors import InputError
@@ -28,6 +29,21 @@ def features_last(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """
     check_frames(x)
     return layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def map_channels(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    r"""A linear map of features, on a GPU as a convolution over single joints.
+
+    Autograd launches one operator for the gradients of a convolution, and three for those of
+    :func:`torch.nn.functional.linear`.
+
+    Shapes:
+        - **x:** :math:`(P, T, V, C)`, **weight:** :math:`(C', C)`, **bias:** :math:`(C')`
+        - **output:** :math:`(P, T, V, C')`
+    """
+    if x.device.type == "cpu":
+        return F.linear(x, weight, bias)
+    return features_last(lambda x: F.conv2d(x, weight[:, :, None, None], bias), x)
 
 
 def check_frames(x: Tensor) -> None:

@@ -114,19 +114,17 @@ class PersonNorm(nn.Module):
         does not have it.
         """
         rows = x.flatten(2)
-        mean, variance = self._stacked("running_mean", "running_var")
         if self.training:
-            mean, variance, centered = self._update(rows, slot, mean, variance)
+            mean, variance, centered = self._update(rows, slot)
         else:
+            mean, variance = self._stacked("running_mean", "running_var")
             centered = rows - mean[slot].unsqueeze(1)
         weight, bias = self._stacked("weight", "bias")
         scale = weight * (variance + self._norms[0].eps).rsqrt()
         scale, bias = torch.stack([scale, bias])[:, slot].unsqueeze(2)
         return (centered * scale + bias).view(x.shape)
 
-    def _update(
-        self, rows: Tensor, slot: Tensor, old_mean: Tensor, old_variance: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _update(self, rows: Tensor, slot: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean and variance of every slot, ``[S, V*C]``, and the rows minus their means.
 
         Also updates the running statistics.
@@ -134,14 +132,18 @@ class PersonNorm(nn.Module):
         slots = torch.arange(len(self.slots), device=slot.device)
         member = (slot.unsqueeze(1) == slots).to(rows.dtype).unsqueeze(2)  # [P, S, 1]
         count = (member.sum(0) * rows.size(1)).clamp(min=1)
-        # A single row has no variance, see normalize_rows.
         learns = count > 1
         mean = (member * rows.sum(1).unsqueeze(1)).sum(0) / count
-        mean = torch.where(learns, mean, old_mean)
+        if rows.size(1) == 1:  # A single row has no variance, see normalize_rows.
+            old_mean, old_variance = self._stacked("running_mean", "running_var")
+            mean = torch.where(learns, mean, old_mean)
         centered = rows - mean[slot].unsqueeze(1)
         squares = (member * centered.square().sum(1).unsqueeze(1)).sum(0)
+        variance = squares / count
+        if rows.size(1) == 1:
+            variance = torch.where(learns, variance, old_variance)
         self._track(learns, mean, squares / (count - 1).clamp(min=1))
-        return mean, torch.where(learns, squares / count, old_variance), centered
+        return mean, variance, centered
 
     @torch.no_grad()
     def _track(self, learns: Tensor, mean: Tensor, variance: Tensor) -> None:

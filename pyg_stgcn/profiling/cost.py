@@ -28,6 +28,7 @@ from pyg_stgcn.nn import (
     PersonNorm,
     STGraphConv,
 )
+from pyg_stgcn.nn.conv.map_first import MapFirst
 
 
 @dataclass(frozen=True)
@@ -246,6 +247,7 @@ def _(module: nn.Linear, inputs: Any, output: Tensor) -> tuple[int, int]:
 @_macs.register
 def _(module: STGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
     x, adjacency = inputs
+    adjacency = adjacency.graph if isinstance(adjacency, MapFirst) else adjacency
     frames = x[..., 0, 0].numel()
     # The reference implementation sums mapped features over the neighbours.
     dense, _ = _pairs(frames * module.out_channels, adjacency)
@@ -260,6 +262,7 @@ def _(module: AAGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
     return _sum(
         _pairs(frames * module.embed_channels, adjacency),
         _pairs(frames * module.in_channels, adjacency),
+        _linear(module.embed.weight, x[..., 0].numel()),
         _linear(module.weight, x[..., 0].numel()),
     )
 

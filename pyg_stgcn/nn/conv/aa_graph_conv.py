@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, both_ends
 from pyg_stgcn.nn.conv.graph_input import TypedEdges
 from pyg_stgcn.nn.conv.partitioned import Pair
+from pyg_stgcn.nn.features_last import map_channels
 from pyg_stgcn.nn.init import fan_out_
 
 
@@ -76,9 +76,10 @@ class AAGraphConv(AdaptiveGraphConv):
             lambda x: self._embeddings(x).permute(3, 0, 4, 2, 1, 5).flatten(4), x
         )
         similarity = (target @ source.transpose(2, 3) / source.size(-1)).tanh()
-        graph = prior + self.alpha * (prior != 0) * similarity
-        rows = graph.transpose(1, 2).flatten(1, 2).unsqueeze(1)
-        return self._linear(rows @ x[0])
+        # Targets before partitions, as the rows of the product.
+        prior = prior.transpose(0, 1)
+        graph = prior + self.alpha * (similarity.transpose(1, 2) * (prior != 0))
+        return self._linear(graph.flatten(1, 2).unsqueeze(1) @ x[0])
 
     def along_edges(self, x: Pair, edges: TypedEdges, prior: Tensor) -> Tensor:
         """Convolves with the similarities of the edges' ends."""
@@ -99,10 +100,11 @@ class AAGraphConv(AdaptiveGraphConv):
 
     def _embeddings(self, x: Tensor) -> Tensor:
         """Both embeddings of all partitions, ``[P, T, V, 2, K, E]``."""
-        return self.embed(x).view(*x.shape[:3], 2, self.num_partitions, self.embed_channels)
+        embeddings = map_channels(x, self.embed.weight, self.embed.bias)
+        return embeddings.view(*x.shape[:3], 2, self.num_partitions, self.embed_channels)
 
     def _linear(self, z: Tensor) -> Tensor:
         """Maps the K aggregated features of every joint, ``[P, T, V*K, C]``, to the output."""
         bias = self.bias.view(self.num_partitions, -1).sum(0)
         nodes = z.size(2) // self.num_partitions
-        return F.linear(z.reshape(*z.shape[:2], nodes, self.weight.size(1)), self.weight, bias)
+        return map_channels(z.reshape(*z.shape[:2], nodes, self.weight.size(1)), self.weight, bias)

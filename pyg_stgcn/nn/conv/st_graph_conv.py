@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from torch_geometric.typing import Adj, OptPairTensor, OptTensor, SparseTensor, 
 from torch_geometric.utils import scatter
 
 from pyg_stgcn.nn.conv.graph_input import GraphShape, TypedEdges, in_precision_of
+from pyg_stgcn.nn.conv.map_first import MapFirst, convolve_map_first
 from pyg_stgcn.nn.conv.partitioned import Pair, PartitionedGraphConv
 from pyg_stgcn.nn.sparse_products import sparse_product
 
@@ -154,6 +157,22 @@ class STGraphConv(PartitionedGraphConv):
         super().reset_parameters()
         uniform(self.in_channels, self.weight)
         uniform(self.in_channels, self.bias)
+
+    def forward(
+        self,
+        x: Tensor | Pair,
+        edge_index: Adj | MapFirst | None = None,
+        edge_weight: OptTensor = None,
+        edge_type: OptTensor = None,
+        dense_adj: OptTensor = None,
+    ) -> Tensor:
+        """Convolves the features with the graph, see :meth:`PartitionedGraphConv.forward`.
+
+        A model on a GPU gives the graph together with the weights as :class:`MapFirst`.
+        """
+        if isinstance(edge_index, MapFirst):
+            return convolve_map_first(cast(Tensor, x), edge_index, self.bias)
+        return super().forward(x, edge_index, edge_weight, edge_type, dense_adj)
 
     def convolve_dense(self, x: Pair, adj: Tensor) -> Tensor:
         """Convolves features with a dense matrix."""

@@ -249,10 +249,10 @@ def _normalize(
 @torch.no_grad()
 def _track(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
     assert norm.running_mean is not None and norm.running_var is not None
-    assert norm.num_batches_tracked is not None
-    norm.num_batches_tracked += 1
     momentum = norm.momentum
     if momentum is None:
+        assert norm.num_batches_tracked is not None
+        norm.num_batches_tracked += 1
         momentum = 1.0 / float(norm.num_batches_tracked)
     norm.running_mean.lerp_(mean, momentum)
     norm.running_var.lerp_(variance * (count / max(count - 1, 1)), momentum)
