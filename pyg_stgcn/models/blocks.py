@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
@@ -28,7 +28,7 @@ from pyg_stgcn.nn.features_last import features_last
 from pyg_stgcn.nn.init import fan_out_
 from pyg_stgcn.skeletons import SkeletonGraph
 
-Graph = Tensor | SparseTensor | MapFirst
+Graph: TypeAlias = Tensor | SparseTensor | MapFirst  # type: ignore[no-any-unimported]
 GraphConv = STGraphConv | AAGraphConv | CTRGraphConv | DGGraphConv
 TemporalUnit = TemporalConv | MSTCN | CTRMSTCN
 

@@ -253,8 +253,8 @@ def build_matrices(
     stacked = torch.stack(weights)
     if graphs[0].adaptive == "importance":
         stacked = stacked * torch.stack([graph.graph_weight for graph in graphs])
-    matrices = graphs[0]._dense(stacked)
-    return list((_by_source(matrices) if by_source else matrices).unbind())
+    dense = graphs[0]._dense(stacked)
+    return list((_by_source(dense) if by_source else dense).unbind())
 
 
 def _by_source(matrices: Tensor) -> Tensor:

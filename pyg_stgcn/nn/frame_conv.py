@@ -43,6 +43,10 @@ class FrameConv(nn.Conv2d):
 
     def reset_parameters(self) -> None:
         """Draws new weights, the same as in any other memory order."""
-        self.to(memory_format=torch.contiguous_format)
+        self._lay(torch.contiguous_format)
         super().reset_parameters()
-        self.to(memory_format=torch.channels_last)
+        self._lay(torch.channels_last)
+
+    def _lay(self, order: torch.memory_format) -> None:
+        if isinstance(self.weight, nn.Parameter):  # Not one that follows from another.
+            self.weight.data = self.weight.data.contiguous(memory_format=order)
