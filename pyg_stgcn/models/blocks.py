@@ -28,7 +28,7 @@ from pyg_stgcn.nn.features_last import features_last
 from pyg_stgcn.nn.init import fan_out_
 from pyg_stgcn.skeletons import SkeletonGraph
 
-Graph: TypeAlias = Tensor | SparseTensor | MapFirst  # type: ignore[no-any-unimported]
+Graph: TypeAlias = Tensor | SparseTensor | MapFirst
 GraphConv = STGraphConv | AAGraphConv | CTRGraphConv | DGGraphConv
 TemporalUnit = TemporalConv | MSTCN | CTRMSTCN
 
