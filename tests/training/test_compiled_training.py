@@ -48,7 +48,7 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def test_the_run_of_any_other_which_resumes(config: TrainOptions, tmp_path: Path) -> None:
+def test_the_same_run_as_without_which_resumes(config: TrainOptions, tmp_path: Path) -> None:
     plain, compiled = tmp_path / "plain", tmp_path / "compiled"
     train(config, plain)
 
@@ -56,11 +56,10 @@ def test_the_run_of_any_other_which_resumes(config: TrainOptions, tmp_path: Path
         if recognizer.current_epoch == 1:
             raise Killed
 
-    config = config.replace(compile=True)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(ActionRecognizer, "on_train_epoch_start", stop)
         train(config, compiled)
-    train(config, compiled, resume=True)
+    train(config.replace(compile=True), compiled, resume=True)
     runs = [Run.open(folder) for folder in (plain, compiled)]
     states = [read_checkpoint(run.last_checkpoint, "")["state_dict"] for run in runs]
     assert states[0].keys() == states[1].keys()
