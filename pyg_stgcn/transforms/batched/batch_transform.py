@@ -214,7 +214,7 @@ class BatchTransform:
         stored = StoredRows(torch.from_numpy(keypoint), torch.from_numpy(present))
         sizes = list(zip(*(drawn.sizes for drawn in clips), strict=True))
         # Most steps keep the shapes.
-        rows = {size: Rows(*torch.tensor(size).unbind(1)) for size in dict.fromkeys(sizes)}
+        rows = {size: Rows(*zip(*size, strict=True)) for size in dict.fromkeys(sizes)}
         prepared = []
         for number, step in enumerate(self.steps):
             of_clips = zip(*(drawn.draws[number] for drawn in clips), strict=True)
