@@ -195,11 +195,12 @@ class ClusterLauncher(Launcher):
         if _is_done(run) and (code is not None or end is not None or run.handle is None):
             report.ends(run.job)
             return True
-        if run.handle is None:
+        if run.handle is None or code == 0:  # The result may become visible here a little later.
             return False
         if code is not None:
             self._ended_with(run, code)
-        elif end is not None:
+        elif end is not None and run.is_free() and run.attempt.state() == state:
+            # No other node trains the run either.
             self._lost(run, end)
         return False
 

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -69,7 +70,8 @@ class RayEngine(Engine):
                 "command on a node of the cluster, with the address that 'ray start' has shown"
             ) from error
         finally:
-            signal.signal(signal.SIGTERM, before)  # Ray sets its own.
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)  # Ray sets its own.
 
     def _needs(self) -> dict[str, Any]:
         """What a task needs of its node; tells the user if no node has it."""

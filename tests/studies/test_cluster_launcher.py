@@ -186,6 +186,45 @@ def test_a_run_that_still_trains_is_waited_for(
     assert "start of a on n1" in caplog.text and "end of a" in caplog.text
 
 
+def test_a_result_may_become_visible_late(jobs: list[Job]) -> None:
+    """File systems of clusters show a file on other machines after seconds."""
+    timers: list[threading.Timer] = []
+
+    def train(attempt: Attempt) -> str:
+        wrote(attempt, 0)
+        hidden = (attempt.run / "summary.json").rename(attempt.run / "hidden")
+        timers.append(threading.Timer(0.2, hidden.rename, [attempt.run / "summary.json"]))
+        timers[-1].start()
+        return "done"
+
+    engine = ListOfJobs(train)
+    launch(engine, jobs[:1])
+    assert engine.submitted == ["a"]
+
+
+def test_a_job_that_finds_another_node_at_work_is_not_lost(
+    jobs: list[Job], caplog: pytest.LogCaptureFixture
+) -> None:
+    timers: list[threading.Timer] = []
+
+    def train(attempt: Attempt) -> str:
+        lease = attempt.lease(thread_local=False)
+        lease.acquire()
+
+        def end() -> None:
+            wrote(attempt, 0)
+            lease.release()
+
+        timers.append(threading.Timer(0.2, end))
+        timers[-1].start()
+        return "done"
+
+    engine = ListOfJobs(train)
+    with caplog.at_level("INFO", "pyg_stgcn"):
+        launch(engine, jobs[:1])
+    assert engine.submitted == ["a"] and "lost" not in caplog.text
+
+
 def test_a_job_of_a_killed_study_is_taken_over(jobs: list[Job]) -> None:
     """A job that waits for a node; one that has ended without a result is submitted again."""
 
