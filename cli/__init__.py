@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from importlib import import_module
 from typing import Any
 
@@ -17,6 +16,7 @@ from pyg_stgcn.cli._output import echo, logged_lines
 from pyg_stgcn.cli._streams import open_closed_streams, readable_output
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.options import OPTIONS
+from pyg_stgcn.runs.processes import local_rank
 from pyg_stgcn.signals import Stopped, end_with_input, stop_on
 from pyg_stgcn.text import printable
 
@@ -62,8 +62,8 @@ class _Commands(HelpfulGroup):
             with stop_on("SIGINT", "SIGTERM", "SIGHUP"), logged_lines(), readable_output():
                 return super().invoke(ctx)
         except Stopped as stop:
-            # Of several processes of a training, only the first prints the error.
-            if os.environ.get("LOCAL_RANK", "0") == "0":
+            # Of several processes of a training on this machine, only the first prints the error.
+            if local_rank() == 0:
                 with contextlib.suppress(OSError):  # The terminal may be closed.
                     echo(f"Error: {stop}", err=True)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,17 @@ def _resumed_config(ctx: click.Context, folder: Path, options: dict[str, Any]) -
     from pyg_stgcn.runs.config_file import load_config
     from pyg_stgcn.runs.options import PLACEMENT
     from pyg_stgcn.runs.paths import absolute_options, is_file, with_absolute_paths
+    from pyg_stgcn.runs.processes import is_first_process
 
+    first = is_first_process(options["num_nodes"])
+    if not first and not RunFiles(folder).is_started:
+        # The first machine has the run, and all machines compare their options before they train.
+        if options["dataset"] is None:
+            raise click.UsageError(
+                f"{folder}: the run is not on this machine; give the options that it was started "
+                f"with, or copy {RunFiles(folder).config_file.name} of the first machine into it"
+            )
+        return make_options(configured(ctx, options, None))
     if folder.is_dir() and never_began(folder):
         raise click.UsageError(
             f"{folder}: there is no run to continue, if one was started it was stopped before it "
@@ -134,6 +145,9 @@ def command(
         _print_config(config)
         return
 
+    if config.hardware.num_nodes > 1:
+        # When a machine is lost, torch would print a stack of C++; read when torch is imported.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from pyg_stgcn.runs.claim import check_folder
     from pyg_stgcn.training.runner import train
 

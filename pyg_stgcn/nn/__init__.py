@@ -8,6 +8,7 @@ from pyg_stgcn.nn.conv import AAGraphConv, CTRGraphConv, DGGraphConv, STGraphCon
 from pyg_stgcn.nn.head import ClassifierHead
 from pyg_stgcn.nn.input_norm import PersonNorm
 from pyg_stgcn.nn.multi_scale import CTRMSTCN, DGMSTCN, MSTCN
+from pyg_stgcn.nn.sync_norm import synchronize_norms
 from pyg_stgcn.nn.temporal import TemporalConv
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "TemporalConv",
     "build_matrices",
     "edge_strength",
+    "synchronize_norms",
 ]

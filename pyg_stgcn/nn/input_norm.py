@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -19,7 +20,8 @@ def normalize_rows(norm: nn.BatchNorm1d, rows: Tensor) -> Tensor:
         - **rows:** :math:`(R, C)`
         - **output:** :math:`(R, C)`
     """
-    if norm.training and len(rows) == 1:
+    # A subclass shares its statistics with other processes, which have further rows.
+    if norm.training and len(rows) == 1 and type(norm) is nn.BatchNorm1d:
         return F.batch_norm(
             rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
         )
@@ -66,6 +68,8 @@ class PersonNorm(nn.Module):
         super().__init__()
         self.num_features = num_features
         self.slots = nn.ModuleList(nn.BatchNorm1d(num_features) for _ in range(num_slots))
+        #: Sum over all processes, of norms that share their statistics.
+        self.total: Callable[[Tensor], Tensor] | None = None
 
     def reset_parameters(self) -> None:
         """Resets weights, biases and statistics."""
@@ -96,7 +100,7 @@ class PersonNorm(nn.Module):
         slot = position.clamp(max=len(self.slots) - 1)
         if not self.training:
             slot = self.trained_slots()[slot]
-        if x.device.type != "cpu" or torch.compiler.is_compiling():
+        if x.device.type != "cpu" or torch.compiler.is_compiling() or self.total is not None:
             return self._without_selection(x, slot)
         members = [(slot == number).nonzero().view(-1) for number in range(len(self.slots))]
         normalized = [
@@ -105,7 +109,13 @@ class PersonNorm(nn.Module):
             if persons.numel()
         ]
         back = torch.cat(members).argsort()
-        return torch.cat(normalized).view(x.shape)[back]
+        out = torch.cat(normalized).view(x.shape)[back]
+        # Slots without persons get a gradient of zero, as on a GPU: of several processes, each must
+        # have one, and weight decay goes on.
+        for norm, persons in zip(self._norms, members, strict=True):
+            if self.training and not persons.numel():
+                out = out + 0 * (norm.weight.sum() + norm.bias.sum())
+        return out
 
     def _without_selection(self, x: Tensor, slot: Tensor) -> Tensor:
         """Normalises without selecting the persons of a slot.
@@ -131,14 +141,14 @@ class PersonNorm(nn.Module):
         """
         slots = torch.arange(len(self.slots), device=slot.device)
         member = (slot.unsqueeze(1) == slots).to(rows.dtype).unsqueeze(2)  # [P, S, 1]
-        count = (member.sum(0) * rows.size(1)).clamp(min=1)
+        count = self._total(member.sum(0) * rows.size(1)).clamp(min=1)
         learns = count > 1
-        mean = (member * rows.sum(1).unsqueeze(1)).sum(0) / count
+        mean = self._total((member * rows.sum(1).unsqueeze(1)).sum(0)) / count
         if rows.size(1) == 1:  # A single row has no variance, see normalize_rows.
             old_mean, old_variance = self._stacked("running_mean", "running_var")
             mean = torch.where(learns, mean, old_mean)
         centered = rows - mean[slot].unsqueeze(1)
-        squares = (member * centered.square().sum(1).unsqueeze(1)).sum(0)
+        squares = self._total((member * centered.square().sum(1).unsqueeze(1)).sum(0))
         variance = squares / count
         if rows.size(1) == 1:
             variance = torch.where(learns, variance, old_variance)

@@ -124,32 +124,43 @@ class EpochSampler(Sampler[tuple[int, ...]]):
         seed: Seed of the order.
         shuffle: Whether to draw a new order for each epoch.
         rank: Rank of this process.
-        world_size: Number of processes. A shuffled order is filled up from its start, so that all
-            processes take the same number of steps; otherwise every clip is drawn exactly once.
+        world_size: Number of processes.
+        step: Clips of a step, over all processes (default: one a process). If fewer than one a
+            process are left for the last step, a shuffled order is filled up from its start, so
+            that all processes take the same number of steps. Otherwise every clip is drawn once.
     """
 
     def __init__(
-        self, num_clips: int, seed: int, *, shuffle: bool, rank: int = 0, world_size: int = 1
+        self,
+        num_clips: int,
+        seed: int,
+        *,
+        shuffle: bool,
+        rank: int = 0,
+        world_size: int = 1,
+        step: int | None = None,
     ) -> None:
         self.num_clips = num_clips
         self.seed = seed
         self.shuffle = shuffle
         self.rank = rank
         self.world_size = world_size
+        left = num_clips % (step or world_size)
+        #: Number of clips that are drawn again for the last step.
+        self.repeated = max(0, world_size - left) if shuffle and left else 0
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        total = self.num_clips + (-self.num_clips % self.world_size if self.shuffle else 0)
-        return len(range(self.rank, total, self.world_size))
+        return len(range(self.rank, self.num_clips + self.repeated, self.world_size))
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
         order = np.arange(self.num_clips)
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
-            order = np.resize(order, self.num_clips + -self.num_clips % self.world_size)
+            order = np.resize(order, self.num_clips + self.repeated)
         return ((self.epoch, int(clip)) for clip in order[self.rank :: self.world_size])
 
 
@@ -165,19 +176,27 @@ class BalancedSampler(EpochSampler):
         seed: Seed of the draws, together with the epoch.
         rank: Rank of this process.
         world_size: Number of processes; they divide the draws as in :class:`EpochSampler`.
+        step: As for :class:`EpochSampler`.
     """
 
     def __init__(
-        self, labels: NDArray[np.integer], seed: int, *, rank: int = 0, world_size: int = 1
+        self,
+        labels: NDArray[np.integer],
+        seed: int,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        step: int | None = None,
     ) -> None:
-        super().__init__(len(labels), seed, shuffle=True, rank=rank, world_size=world_size)
+        places = {"rank": rank, "world_size": world_size, "step": step}
+        super().__init__(len(labels), seed, shuffle=True, **places)
         self._draws = ImbalancedSampler(torch.as_tensor(labels, dtype=torch.long))
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
         state = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)
         self._draws.generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
         keys = [(self.epoch, clip, number) for number, clip in enumerate(self._draws)]
-        keys += keys[: -self.num_clips % self.world_size]
+        keys += (keys * self.repeated)[: self.repeated]
         return iter(keys[self.rank :: self.world_size])
 
 
@@ -252,7 +271,7 @@ def make_loader(
             :class:`~pyg_stgcn.transforms.batched.RawBatch`; the caller applies the transform to
             them on the device. That of the dataset is not used.
     """
-    places = {"rank": rank, "world_size": world_size}
+    places = {"rank": rank, "world_size": world_size, "step": batch_size * world_size}
     if balanced:
         sampler: EpochSampler = BalancedSampler(dataset.labels, seed, **places)
     else:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
-from torch import Tensor
+from torch import Tensor, distributed
 
 from pyg_stgcn.checked import brief
 from pyg_stgcn.errors import InputError
@@ -25,6 +25,7 @@ _TAG = b"pyg-stgcn sha256 "
 _DIGEST_LENGTH = 64
 #: Last record of a zip archive without a comment: its signature, its length and its ending.
 _END, _END_LENGTH, _NO_COMMENT = b"PK\x05\x06", 22, b"\0\0"
+_OTHER = "name another checkpoint"
 #: Prefix of the names of the model's tensors in a checkpoint of Lightning.
 _PREFIX = "model."
 
@@ -67,11 +68,27 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         path = Path(path).resolve()
-        checkpoint = read_checkpoint(path, "name another checkpoint")
+        content, path = _of_first_process(path)
+        checkpoint = _parsed(content, path, _OTHER)
         for state in checkpoint.get("callbacks", {}).values():
             if "best_k_models" in state:
                 _move(state, path.parent)
         return checkpoint
+
+
+def _of_first_process(path: Path) -> tuple[bytes, Path]:
+    """A checkpoint as the first process reads it, and its path there.
+
+    Others may be on machines without the file. With other folders, their ModelCheckpoints would not
+    know the best checkpoint, and would wait for a decision that the first does not ask for.
+    """
+    if not distributed.is_initialized():
+        return _intact(path, _OTHER), path
+    found: list[Any] = [None, None]
+    if distributed.get_rank() == 0:
+        found = [_intact(path, _OTHER), str(path)]
+    distributed.broadcast_object_list(found)
+    return found[0], Path(found[1])
 
 
 def _move(state: dict[str, Any], folder: Path) -> None:
@@ -111,6 +128,11 @@ def read_checkpoint(path: Path, remedy: str) -> dict[str, Any]:
     Raises:
         InputError: The file cannot be read, is damaged, or is no checkpoint.
     """
+    return _parsed(_intact(path, remedy), path, remedy)
+
+
+def _intact(path: Path, remedy: str) -> bytes:
+    """Content of a file with a right checksum."""
     check_is_file(path)
     try:
         content = path.read_bytes()
@@ -130,6 +152,10 @@ def read_checkpoint(path: Path, remedy: str) -> dict[str, Any]:
             )
     if not intact:
         raise InputError(f"{path}: damaged, its checksum differs; {remedy}")
+    return content
+
+
+def _parsed(content: bytes, path: Path, remedy: str) -> dict[str, Any]:
     try:
         loaded = load_tensors(io.BytesIO(content))
     except (OSError, ValueError) as error:

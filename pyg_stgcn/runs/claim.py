@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import leftovers, remove_leftovers
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
+from pyg_stgcn.runs.processes import is_first_process
 from pyg_stgcn.runs.run_files import RunFiles, resume_command
 
 _LOCK = ".lock"
@@ -82,7 +82,7 @@ def check_folder(config: TrainOptions, folder: Path, *, resume: bool) -> None:
         InputError: The folder is not empty, or is a file.
     """
     # Another process of the same training may have written to it already.
-    if config.hardware.num_nodes == 1 and os.environ.get("LOCAL_RANK", "0") == "0":
+    if is_first_process(config.hardware.num_nodes):
         _check_free(folder, resume)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.opening import open_dataset
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.paths import with_absolute_paths
+from pyg_stgcn.runs.processes import is_first_process
 from pyg_stgcn.runs.recipe import describe_recipe
 from pyg_stgcn.runs.same_data import describe_clips
 from pyg_stgcn.runs.software import software_versions
@@ -33,7 +33,7 @@ def open_clips(config: TrainOptions) -> tuple[SkeletonDataset, SkeletonDataset, 
     config = with_absolute_paths(config)
     train = open_dataset(config, "train")
     config = config.with_recipe(len(train), train.benchmark)
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # Once for all processes.
+    if is_first_process(config.hardware.num_nodes):
         tell(describe_recipe(config, len(train)))
     if config.data.hold_out:
         train, _ = split_held_out(train, config.data.hold_out)

@@ -79,6 +79,15 @@ def _check_data(options: TrainOptions) -> None:
         raise InputError(
             "compile: skip_zeros has training steps of its own; leave one of the two out"
         )
+    if optim.sync_batchnorm and options.sparsity.skip_zeros:
+        raise InputError(
+            "skip_zeros: computes the batch norms of one process only; leave it or sync_batchnorm "
+            "out"
+        )
+    if optim.sync_batchnorm and options.hardware.compile:
+        raise InputError(
+            "compile: messages between processes cannot be in a graph; leave it or sync_batchnorm out"
+        )
     if optim.balanced_sampler and optim.class_weights == "balanced":
         raise InputError(
             "balanced_sampler: draws all classes equally often already; leave it or the balanced "

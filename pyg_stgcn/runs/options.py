@@ -277,6 +277,7 @@ class OptimOptions:
         metavar="balanced|FILE.csv",
     )
     balanced_sampler: bool = option("Draw training clips of all classes equally often.", False)
+    sync_batchnorm: bool = option("Statistics of batch norms over all processes.", False)
     seed: int = option("Seed of weights, order and augmentation.", 0, allowed=SEED)
     eval_views: int = option("Views averaged in the final evaluation.", 10, allowed=VIEWS)
 

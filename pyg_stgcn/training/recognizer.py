@@ -26,6 +26,7 @@ from pyg_stgcn.sparsity import (
     score_parameters,
     weight_parameters,
 )
+from pyg_stgcn.training.batch_totals import BatchTotals, totals_over_processes
 from pyg_stgcn.training.compiled_pass import CompiledPass, Pass
 from pyg_stgcn.training.stream_window import StreamWindow
 
@@ -143,12 +144,14 @@ class ActionRecognizer(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits, auxiliary = self._training_pass(*_tensors(self._in_precision(batch)))
-        loss = self._loss(logits, batch)
-        total = loss + sum(self._loss(part, batch) for part in auxiliary)
+        totals = totals_over_processes(batch.y, self.class_weights, logits.dtype)
+        loss = self._loss(logits, batch, totals)
+        total = loss + sum(self._loss(part, batch, totals) for part in auxiliary)
         if not torch.isfinite(total):
             raise self._diverged(f"the loss is {total.item()}", batch_idx)
         total = total + sum(penalty() for penalty in self.penalties)
-        self.objective.update(total.detach().expand(len(batch.y)))
+        of_clips = total.detach() if totals is None else total.detach() * totals.clips
+        self.objective.update(of_clips.expand(len(batch.y)))
         self.train_loss.update(cross_entropy(logits.detach(), batch.y, reduction="none"))
         self.train_metrics.update(logits.detach(), batch.y)
         return total
@@ -200,10 +203,12 @@ class ActionRecognizer(pl.LightningModule):
         batch.x = batch.x.to(next(self.model.parameters()).dtype)
         return batch
 
-    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        return cross_entropy(
-            logits, batch.y, weight=self.class_weights, label_smoothing=self.label_smoothing
-        )
+    def _loss(self, logits: Tensor, batch: Batch, totals: BatchTotals | None = None) -> Tensor:
+        options: dict[str, Any] = {"weight": self.class_weights}
+        options["label_smoothing"] = self.label_smoothing
+        if totals is None:
+            return cross_entropy(logits, batch.y, **options)
+        return cross_entropy(logits, batch.y, reduction="sum", **options) / totals.weight
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         try:

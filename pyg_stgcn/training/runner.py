@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,29 +15,33 @@ from torch import nn
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import set_graph_product
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.nn import synchronize_norms
 from pyg_stgcn.runs.claim import check_folder, claimed, prepare_folder
 from pyg_stgcn.runs.class_weights import check_same_weights
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.new_run import describe_run, open_clips
 from pyg_stgcn.runs.options import TrainOptions
 from pyg_stgcn.runs.resume import check_resumable, checkpoint_to_resume
+from pyg_stgcn.runs.run_files import resume_command
 from pyg_stgcn.runs.run_sparsity import sparsity_summary
 from pyg_stgcn.runs.same_data import check_same_data
 from pyg_stgcn.runtime.experimental import SparseTraining
-from pyg_stgcn.signals import stop_on
+from pyg_stgcn.signals import Stopped, stop_on
 from pyg_stgcn.sparsity import ControllerGroup, SparsityController
+from pyg_stgcn.training.agreement import describe
 from pyg_stgcn.training.callbacks import EpochTable
 from pyg_stgcn.training.clip_data import ClipData
 from pyg_stgcn.training.from_ticket import (
     check_same_ticket,
     start_ticket,
 )
+from pyg_stgcn.training.machines import Machines, joined_machines
 from pyg_stgcn.training.masking import make_penalties, mask_model
 from pyg_stgcn.training.outcome import finish_run, fold_masks
 from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.reporting import tell_overview
-from pyg_stgcn.training.stopping import end_launched
+from pyg_stgcn.training.stopping import end_launched, lost_process, say_goodbye
 from pyg_stgcn.training.stream_window import stream_window
 from pyg_stgcn.training.trainer import make_trainer
 
@@ -114,19 +119,32 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
         0.93
     """
     check_folder(config, Path(folder), resume=resume)
+    with joined_machines(config.hardware.num_nodes) as machines:
+        return _train(config, Path(folder), machines, resume=resume)
+
+
+def _train(
+    config: TrainOptions, folder: Path, machines: Machines | None, *, resume: bool
+) -> dict[str, Any]:
     clips, val, config = open_clips(config)
     assert config.optim.batch_size and config.optim.epochs and config.optim.lr
     assert config.optim.weight_decay is not None
     assert config.sparsity.score_lr is not None and config.sparsity.score_weight_decay is not None
-    run = describe_run(Path(folder), clips, val, config)
+    run = describe_run(folder, clips, val, config)
     weights = run.metadata.get("class_weights")
     if resume:
         check_same_data(run)
         check_same_weights(run)
     table = EpochTable(run.metrics)
-    trainer = make_trainer(run, table)
+    trainer = make_trainer(run, table, None if machines is None else machines.environment)
+    checkpoint = checkpoint_to_resume(run) if resume else None
+    if machines is not None:
+        name = None if checkpoint is None else checkpoint.name
+        plan = machines.meet(describe(run, resume=resume, checkpoint=name))
+        # The first process reads it for all.
+        checkpoint = plan["checkpoint"] and run.checkpoints / plan["checkpoint"]
     pl.seed_everything(config.optim.seed, verbose=False)
-    model = _new_model(run, resumed=resume and checkpoint_to_resume(run) is not None)
+    model = _new_model(run, resumed=checkpoint is not None)
     # Before the masks: finds names that match nothing before the training.
     counts = sparsity_summary(model, run)
     tell_overview(run, counts, trainer.strategy.root_device)
@@ -134,7 +152,12 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
     controller = _put_masks(run, model, trainer, steps_per_epoch, resume=resume)
     penalties = make_penalties(controller, config)
     training_model = _training_model(model, config, controller, trainer.strategy.root_device)
+    if config.hardware.precision == "64-true":
+        # Lightning converts the model after it has loaded a checkpoint, whose digits would be lost.
+        model.double()
     window = stream_window(model, clips, val, config)
+    if config.optim.sync_batchnorm and trainer.world_size > 1:
+        synchronize_norms(model)
     recognizer = ActionRecognizer(
         model,
         len(run.classes),
@@ -156,12 +179,11 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
         recognizer.compile_passes(max(full, 1), config.data.pad_persons)
     # The first process locks the folder for all.
     with claimed(run, resume=resume) if trainer.is_global_zero else contextlib.nullcontext():
-        checkpoint = checkpoint_to_resume(run) if resume else None
-        if checkpoint is not None:
+        if checkpoint is not None and trainer.is_global_zero:
             check_resumable(checkpoint, run, model)
         if trainer.is_global_zero:
             prepare_folder(run)  # After all checks: a refused resume leaves the run as it was.
-        _fit(trainer, recognizer, ClipData(clips, val, config), checkpoint)
+        _fit(trainer, recognizer, ClipData(clips, val, config), checkpoint, run, machines)
         if not trainer.is_global_zero:
             return {}
         counts = fold_masks(run, model, controller)
@@ -169,11 +191,26 @@ def train(config: TrainOptions, folder: str | Path, *, resume: bool = False) -> 
 
 
 def _fit(
-    trainer: pl.Trainer, recognizer: ActionRecognizer, data: ClipData, checkpoint: Path | None
+    trainer: pl.Trainer,
+    recognizer: ActionRecognizer,
+    data: ClipData,
+    checkpoint: Path | None,
+    run: Run,
+    machines: Machines | None,
 ) -> None:
+    remedy = f"go on with {resume_command(run.folder)}"
+    if machines is not None:
+        remedy += " and the same options on all machines"
+        machines.heartbeat.remedy = remedy
+        machines.heartbeat.kill_processes = partial(end_launched, trainer)
     try:
         with stop_on("SIGTERM", "SIGHUP"):
             trainer.fit(recognizer, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    except BaseException:
+            say_goodbye()
+    except BaseException as error:
         end_launched(trainer)
+        if isinstance(error, Stopped):
+            error.remedy = remedy
+        if (lost := lost_process(error, machines, remedy)) is not None:
+            raise lost from error
         raise

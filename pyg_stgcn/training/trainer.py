@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import warnings
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.plugins.environments import ClusterEnvironment
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -15,6 +17,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.checkpoint import AtomicCheckpointIO
 from pyg_stgcn.runs.folder import Run
 from pyg_stgcn.runs.options import TrainOptions
+from pyg_stgcn.text import count
 from pyg_stgcn.training.callbacks import EpochTable
 from pyg_stgcn.training.from_ticket import WeightKeeper
 from pyg_stgcn.training.measured_product import MeasuredProduct
@@ -25,8 +28,15 @@ from pyg_stgcn.training.stopping import OwnSignals
 ASSEMBLY_CLIP = 45.0
 
 
-def make_trainer(run: Run, table: EpochTable) -> pl.Trainer:
+def make_trainer(
+    run: Run, table: EpochTable, environment: ClusterEnvironment | None = None
+) -> pl.Trainer:
     """Trainer with the callbacks, the checkpoints and the hardware of a run.
+
+    Args:
+        run: About to be trained.
+        table: Gets the metrics.
+        environment: The processes of several machines (default: one machine).
 
     Raises:
         InputError: The machine does not have the hardware that the options name, or the processes
@@ -38,6 +48,8 @@ def make_trainer(run: Run, table: EpochTable) -> pl.Trainer:
     warnings.filterwarnings("ignore", r".*exists and is not empty")
     warnings.filterwarnings("ignore", r".*LeafSpec")  # Lightning 2.6 on torch 2.13
     assert config.optim.epochs is not None and config.optim.batch_size is not None
+    plugins: list[Any] = [AtomicCheckpointIO({run.last_checkpoint: run.previous_checkpoint})]
+    plugins += [] if environment is None else [environment]
     try:
         trainer = pl.Trainer(
             accelerator=hardware.accelerator,
@@ -49,7 +61,7 @@ def make_trainer(run: Run, table: EpochTable) -> pl.Trainer:
             check_val_every_n_epoch=_validation_interval(config.optim.epochs),
             callbacks=_callbacks(run, table),
             gradient_clip_val=ASSEMBLY_CLIP if config.model.levels else None,
-            plugins=[AtomicCheckpointIO({run.last_checkpoint: run.previous_checkpoint})],
+            plugins=plugins,
             default_root_dir=run.folder,
             deterministic="warn" if torch.cuda.is_available() else None,
             enable_model_summary=False,
@@ -64,6 +76,17 @@ def make_trainer(run: Run, table: EpochTable) -> pl.Trainer:
             f"strategy {hardware.strategy}, precision {hardware.precision})"
         ) from None
     _check_processes(trainer, config)
+    fewest = min(run.metadata["data"]["train_clips"], run.metadata["data"]["val_clips"])
+    if fewest < trainer.world_size:
+        raise InputError(
+            f"devices {hardware.devices}: {trainer.world_size} processes cannot divide "
+            f"{count(fewest, 'clip')}; choose fewer"
+        )
+    if environment is not None:
+        try:
+            environment.validate_settings(trainer.num_devices, trainer.num_nodes)
+        except ValueError as error:
+            raise InputError(f"num_nodes {hardware.num_nodes}: {error}") from None
     return trainer
 
 

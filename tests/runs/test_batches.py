@@ -24,6 +24,16 @@ def test_processes_divide_the_order_of_one(num_clips: int) -> None:
     assert together[num_clips:] == whole[: num_clips % 2]
 
 
+def test_a_short_last_step_is_filled_up_only_if_a_process_had_no_clip() -> None:
+    def counts(num_clips: int) -> list[int]:
+        places = [{"rank": rank, "world_size": 3, "step": 6} for rank in range(3)]
+        return [len(list(EpochSampler(num_clips, 0, shuffle=True, **place))) for place in places]
+
+    assert counts(12) == [4, 4, 4]
+    assert counts(16) == [6, 5, 5]  # 2 + 1 + 1 clips in the last step
+    assert counts(14) == [5, 5, 5]  # two clips, and one again
+
+
 def test_judging_sees_every_clip_once() -> None:
     parts = [EpochSampler(7, seed=0, shuffle=False, rank=r, world_size=3) for r in range(3)]
     assert sorted(clip for part in parts for _, clip in part) == list(range(7))
