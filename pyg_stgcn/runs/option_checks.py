@@ -86,7 +86,8 @@ def _check_data(options: TrainOptions) -> None:
         )
     if optim.sync_batchnorm and options.hardware.compile:
         raise InputError(
-            "compile: messages between processes cannot be in a graph; leave it or sync_batchnorm out"
+            "compile: messages between processes cannot be in a graph; leave it or sync_batchnorm "
+            "out"
         )
     if optim.balanced_sampler and optim.class_weights == "balanced":
         raise InputError(

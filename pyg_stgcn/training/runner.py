@@ -42,7 +42,7 @@ from pyg_stgcn.training.pretrained import load_pretrained
 from pyg_stgcn.training.recognizer import ActionRecognizer
 from pyg_stgcn.training.reporting import tell_overview
 from pyg_stgcn.training.stopping import end_launched, lost_process, say_goodbye
-from pyg_stgcn.training.stream_window import stream_window
+from pyg_stgcn.training.stream_window import StreamWindow, stream_window
 from pyg_stgcn.training.trainer import make_trainer
 
 logger = logging.getLogger(__name__)
@@ -127,11 +127,8 @@ def _train(
     config: TrainOptions, folder: Path, machines: Machines | None, *, resume: bool
 ) -> dict[str, Any]:
     clips, val, config = open_clips(config)
-    assert config.optim.batch_size and config.optim.epochs and config.optim.lr
-    assert config.optim.weight_decay is not None
-    assert config.sparsity.score_lr is not None and config.sparsity.score_weight_decay is not None
+    assert config.optim.batch_size is not None
     run = describe_run(folder, clips, val, config)
-    weights = run.metadata.get("class_weights")
     if resume:
         check_same_data(run)
         check_same_weights(run)
@@ -150,7 +147,6 @@ def _train(
     tell_overview(run, counts, trainer.strategy.root_device)
     steps_per_epoch = -(-len(clips) // config.optim.batch_size)
     controller = _put_masks(run, model, trainer, steps_per_epoch, resume=resume)
-    penalties = make_penalties(controller, config)
     training_model = _training_model(model, config, controller, trainer.strategy.root_device)
     if config.hardware.precision == "64-true":
         # Lightning converts the model after it has loaded a checkpoint, whose digits would be lost.
@@ -158,22 +154,7 @@ def _train(
     window = stream_window(model, clips, val, config)
     if config.optim.sync_batchnorm and trainer.world_size > 1:
         synchronize_norms(model)
-    recognizer = ActionRecognizer(
-        model,
-        len(run.classes),
-        lr=config.optim.lr,
-        weight_decay=config.optim.weight_decay,
-        score_lr=config.sparsity.score_lr,
-        score_weight_decay=config.sparsity.score_weight_decay,
-        label_smoothing=config.optim.label_smoothing,
-        class_weights=None if weights is None else list(weights.values()),
-        freeze_backbone=config.model.freeze_backbone,
-        training_model=training_model,
-        window=window,
-        seed=config.optim.seed,
-        controller=controller,
-        penalties=penalties,
-    )
+    recognizer = _recognizer(run, model, controller, training_model, window)
     if config.hardware.compile:
         full = min(config.optim.batch_size, len(clips)) // trainer.world_size
         recognizer.compile_passes(max(full, 1), config.data.pad_persons)
@@ -188,6 +169,34 @@ def _train(
             return {}
         counts = fold_masks(run, model, controller)
         return finish_run(run, model, counts, table, trainer.strategy.root_device, window)
+
+
+def _recognizer(
+    run: Run,
+    model: nn.Module,
+    controller: SparsityController | ControllerGroup | None,
+    training_model: nn.Module | None,
+    window: StreamWindow | None,
+) -> ActionRecognizer:
+    config, weights = run.config, run.metadata.get("class_weights")
+    assert config.optim.lr is not None and config.optim.weight_decay is not None
+    assert config.sparsity.score_lr is not None and config.sparsity.score_weight_decay is not None
+    return ActionRecognizer(
+        model,
+        len(run.classes),
+        lr=config.optim.lr,
+        weight_decay=config.optim.weight_decay,
+        score_lr=config.sparsity.score_lr,
+        score_weight_decay=config.sparsity.score_weight_decay,
+        label_smoothing=config.optim.label_smoothing,
+        class_weights=None if weights is None else list(weights.values()),
+        freeze_backbone=config.model.freeze_backbone,
+        training_model=training_model,
+        window=window,
+        seed=config.optim.seed,
+        controller=controller,
+        penalties=make_penalties(controller, config),
+    )
 
 
 def _fit(
