@@ -188,8 +188,9 @@ class BalancedSampler(EpochSampler):
         world_size: int = 1,
         step: int | None = None,
     ) -> None:
-        places = {"rank": rank, "world_size": world_size, "step": step}
-        super().__init__(len(labels), seed, shuffle=True, **places)
+        super().__init__(
+            len(labels), seed, shuffle=True, rank=rank, world_size=world_size, step=step
+        )
         self._draws = ImbalancedSampler(torch.as_tensor(labels, dtype=torch.long))
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:

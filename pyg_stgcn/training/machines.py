@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from pytorch_lightning.plugins.environments import (
     ClusterEnvironment,
@@ -63,7 +63,7 @@ def cluster_environment(num_nodes: int) -> ClusterEnvironment:
     )
     for kind in kinds:
         if kind.detect():
-            return kind()  # type: ignore[no-any-return]
+            return cast(ClusterEnvironment, kind())
     example = (
         "give all machines MASTER_ADDR (address of the first) and MASTER_PORT (a free port there), "
         f"and each its own NODE_RANK from 0 to {num_nodes - 1}; or start with torchrun or srun"
