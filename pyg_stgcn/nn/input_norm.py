@@ -167,6 +167,9 @@ class PersonNorm(nn.Module):
         torch._foreach_lerp_(running, values.flatten(0, 1).unbind(), [*rates, *rates])
         torch._foreach_add_(self._of_all("num_batches_tracked"), learns.view(-1).unbind())
 
+    def _total(self, values: Tensor) -> Tensor:
+        return values if self.total is None else self.total(values)
+
     def _stacked(self, *names: str) -> Tensor:
         """Tensors of all slots, ``[names, S, V*C]``."""
         return torch.stack([part for name in names for part in self._of_all(name)]).view(
