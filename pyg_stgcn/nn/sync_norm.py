@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pyg_stgcn.nn.feature_norm import FeatureNorm
 from pyg_stgcn.nn.input_norm import PersonNorm
 
 
@@ -85,10 +86,11 @@ class _Synced(_BatchNorm):
         if not self.training:
             return super().forward(input)
         assert self.running_mean is not None and self.running_var is not None
-        assert self.num_batches_tracked is not None and self.momentum is not None
+        assert self.momentum is not None
         out, mean, variance = _SyncedNorm.apply(input, self.weight, self.bias, self.eps)
         with torch.no_grad():
-            self.num_batches_tracked.add_(1)
+            if self.num_batches_tracked is not None and not isinstance(self, FeatureNorm):
+                self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
             self.running_var.lerp_(variance.to(self.running_var), self.momentum)
         return cast(Tensor, out)
@@ -102,9 +104,14 @@ class SyncedBatchNorm2d(_Synced, nn.BatchNorm2d):
     """:class:`torch.nn.BatchNorm2d` over all processes."""
 
 
+class SyncedFeatureNorm(_Synced, FeatureNorm):
+    """:class:`FeatureNorm` over all processes."""
+
+
 _SYNCED: dict[type[nn.Module], type[nn.Module]] = {
     nn.BatchNorm1d: SyncedBatchNorm1d,
     nn.BatchNorm2d: SyncedBatchNorm2d,
+    FeatureNorm: SyncedFeatureNorm,
 }
 
 
@@ -123,6 +130,6 @@ def synchronize_norms(module: nn.Module) -> nn.Module:
     for part in module.modules():
         if isinstance(part, PersonNorm):
             part.total = sum_over_processes
-        elif type(part) in _SYNCED:
+        elif isinstance(part, _BatchNorm) and not isinstance(part, _Synced):
             part.__class__ = _SYNCED[type(part)]
     return module
