@@ -108,7 +108,7 @@ class SyncedFeatureNorm(_Synced, FeatureNorm):
     """:class:`FeatureNorm` over all processes."""
 
 
-_SYNCED: dict[type[nn.Module], type[nn.Module]] = {
+_SYNCED: dict[type[nn.Module], type[_BatchNorm]] = {
     nn.BatchNorm1d: SyncedBatchNorm1d,
     nn.BatchNorm2d: SyncedBatchNorm2d,
     FeatureNorm: SyncedFeatureNorm,
