@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: The names in pyg_stgcn.profiling.backends, whose import would load torch.
 _BACKENDS = (
     "eager",
+    "shrunk",
     "compile",
     "onnx",
     "onnx-int8",
@@ -94,14 +95,14 @@ def command(
 ) -> None:
     """Time the trained model of RUN with several backends.
 
-    eager: the dense model in PyTorch; compile: the dense model with torch.compile; onnx, openvino:
-    the dense model in ONNX Runtime and OpenVINO, in float32, or with -bf16 and -int8 in bfloat16
-    and 8-bit integers; torch-sparse: sparse weights with torch-sparse; 2:4: weights of
-    --structure 2:4 in float16, on a recent NVIDIA GPU; runtime: the model compiled by
-    compile_sparse; engine: the compiled model in the C++ engine. Each round runs every backend
-    once. The table shows medians, deciles, and the speed-up over the first backend in the same
-    round. Memory is that of a forward pass, without the weights (engine: with them). Writes
-    bench.csv, bench.json and bench.png into --out.
+    eager: the dense model in PyTorch; shrunk: the same without its pruned channels; compile: the
+    dense model with torch.compile; onnx, openvino: the dense model in ONNX Runtime and OpenVINO, in
+    float32, or with -bf16 and -int8 in bfloat16 and 8-bit integers; torch-sparse: sparse weights
+    with torch-sparse; 2:4: weights of --structure 2:4 in float16, on a recent NVIDIA GPU; runtime:
+    the model compiled by compile_sparse; engine: the compiled model in the C++ engine. Each round
+    runs every backend once. The table shows medians, deciles, and the speed-up over the first
+    backend in the same round. Memory is that of a forward pass, without the weights (engine: with
+    them). Writes bench.csv, bench.json and bench.png into --out.
     """
     check_runs(run)
 

@@ -48,23 +48,26 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
     An engine folder holds the model, the C++ sources of an engine without any dependency, and
     examples in C and Python; its README says how to build them with CMake.
 
-    ONNX and PT2 files hold the dense model with its zeros. The inputs are x [persons * joints,
-    frames, channels], person by person, and batch [persons * joints], the clip index of every row
-    in ascending order (int64). The output is logits [clips, classes]; probabilities are
-    softmax(logits / temperature). The metadata hold the temperature, the skeleton, the classes and
-    the preprocessing as JSON. The file pyg_stgcn_prepare.py, written
+    ONNX and PT2 files hold the dense model with its zeros; if at least a quarter of its channels is
+    pruned (--structure channel), a smaller one without them, with equal outputs. The inputs are x
+    [persons * joints, frames, channels], person by person, and batch [persons * joints], the clip
+    index of every row in ascending order (int64). The output is logits [clips, classes];
+    probabilities are softmax(logits / temperature). The metadata hold the temperature, the
+    skeleton, the classes and the preprocessing as JSON. The file pyg_stgcn_prepare.py, written
     beside the model, turns raw poses into its inputs; it needs NumPy only.
     """
     if half and kind != "sparse":
         raise click.UsageError(f"--half is for sparse files; leave it out with --format {kind}")
     check_runs(run)
 
+    from pyg_stgcn.models.shrinking import has_pruned_channels, shrink
     from pyg_stgcn.recognition import describe, save, save_engine_folder, save_prepare
     from pyg_stgcn.runs.folder import Run
     from pyg_stgcn.runtime.export_files import save_onnx, save_pt2
 
     trained = Run.open(run, checkpoint)
     model, preprocessing = trained.load_model(), trained.preprocessing
+    dense = sum(value.nbytes for value in model.state_dict().values())
     if kind == "sparse":
         save(
             out,
@@ -79,9 +82,11 @@ def command(run: Path, kind: str, out: Path, checkpoint: str | None, half: bool)
         out = save_engine_folder(out, model, trained.classes, preprocessing, trained.temperature)
         echo(f"{out.with_name('README.md')}: how to build the engine and use it")
     else:
+        if has_pruned_channels(model):
+            model = shrink(model)
+            echo("pruned channels are removed: a smaller network with equal outputs")
         write = save_onnx if kind == "onnx" else save_pt2
         write(out, model, describe(model, trained.classes, preprocessing, trained.temperature))
         echo(f"{save_prepare(out.parent)}: turns raw poses into the inputs, with NumPy alone")
-    dense = sum(value.nbytes for value in model.state_dict().values())
     size = out.stat().st_size
     echo(f"{out}: {size:,} bytes, {100 * size / dense:.1f} % of the dense weights")

@@ -100,7 +100,8 @@ def command(
 
     MACs are multiply-accumulates. Dense MACs count all weights and all pairs of joints; effective
     MACs count only those that are not zero. The time is the median of repeated forward passes; the
-    memory is the peak of one pass. For a RUN, the sparsity is shown too.
+    memory is the peak of one pass. For a RUN, the sparsity is shown too, and the network without
+    its pruned channels, if these are at least a quarter.
     """
     folder = Path(model)
     if folder.is_dir():
@@ -109,7 +110,8 @@ def command(
         _check_model(model)
 
     from pyg_stgcn.cli._device import check_device
-    from pyg_stgcn.models import random_clips
+    from pyg_stgcn.models import random_clips, shrink
+    from pyg_stgcn.models.shrinking import has_pruned_channels
 
     check_device(device)
     kept: dict[str, Any] = {}
@@ -119,6 +121,10 @@ def command(
         backbone = _from_name(model, skeleton, channels, graph)
     backbone = backbone.to(device)
     layers, totals = _measure(backbone, random_clips(backbone, batch, persons, frames))
+    if has_pruned_channels(backbone):
+        small = shrink(backbone)
+        _, found = _measure(small, random_clips(small, batch, persons, frames))
+        totals["shrunken"] = found
     title = f"{model}, {batch} x {count(persons, 'person')}, {count(frames, 'frame')}"
     rows = [vars(layer) for layer in layers]
     if as_json:
@@ -166,8 +172,21 @@ def _print_tables(
             ("GMACs, effective", f"{totals['effective_macs'] / 1e9:.3f}"),
             (f"milliseconds on {device}", totals["milliseconds"]),
             ("peak memory (MiB)", f"{totals['peak_bytes'] / 2**20:.1f}"),
+            *_shrunken_rows(totals, device),
         ],
     )
+
+
+def _shrunken_rows(totals: dict[str, Any], device: str) -> list[tuple[str, Any]]:
+    """The totals of the network without pruned channels, if there are any."""
+    if "shrunken" not in totals:
+        return []
+    small = totals["shrunken"]
+    return [
+        ("without pruned channels: parameters", f"{small['params_total']:,}"),
+        ("without pruned channels: GMACs", f"{small['macs'] / 1e9:.3f}"),
+        (f"without pruned channels: milliseconds on {device}", small["milliseconds"]),
+    ]
 
 
 def _measure(

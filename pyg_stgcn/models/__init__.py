@@ -13,6 +13,7 @@ from pyg_stgcn.models.graph_products import set_graph_product
 from pyg_stgcn.models.pyskl.model_zoo import list_pretrained
 from pyg_stgcn.models.pyskl.pyskl_weights import PysklReport, load_pyskl, pyskl_state_dict
 from pyg_stgcn.models.registry import list_models, register_model
+from pyg_stgcn.models.shrinking import shrink
 from pyg_stgcn.models.stgcn import STGCN
 from pyg_stgcn.models.stgcnpp import STGCNPP
 
@@ -33,4 +34,5 @@ __all__ = [
     "random_clips",
     "register_model",
     "set_graph_product",
+    "shrink",
 ]

@@ -81,6 +81,8 @@ class Backbone(HubMixin, nn.Module):
     all_pairs: bool = True
     #: Persons of a clip with a normalisation of their own.
     person_slots: int = 1
+    #: Whether pruned channels have been removed, see :func:`~pyg_stgcn.models.shrink`.
+    is_shrunken: bool = False
 
     def __init__(
         self,

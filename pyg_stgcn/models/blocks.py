@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 from torch_geometric.typing import SparseTensor
@@ -150,7 +152,7 @@ class SpatialUnit(nn.Module):
         """
         out = features_last(self._normalize, self._convolve(x, adj))
         if self.down is not None:
-            out = (out + self.down(x)).relu_()
+            out = add_residual(out, self.down(x)).relu_()
         return out if self.attention is None else self.attention(out)
 
     def _convolve(self, x: Tensor, adj: Graph | None) -> Tensor:
@@ -159,6 +161,10 @@ class SpatialUnit(nn.Module):
             return self.conv(x, graph.edge_index, graph.weights(), graph.edge_type)
         if adj is None:
             (adj,) = build_graphs([self])
+        maps_first = isinstance(self.conv, STGraphConv) and self.conv.maps_first
+        if isinstance(adj, SparseTensor) and maps_first:
+            # The graph of a skeleton is small: the dense product with fewer channels is faster.
+            adj = adj.to_dense()
         return self.conv(x, dense_adj=adj) if isinstance(adj, Tensor) else self.conv(x, adj)
 
     def _normalize(self, x: Tensor) -> Tensor:
@@ -224,4 +230,22 @@ class Block(nn.Module):
     def forward(self, x: Tensor, adj: Graph | None = None) -> Tensor:
         """Runs the stage, see :meth:`SpatialUnit.forward`."""
         out = self.tcn(self.gcn(x, adj))
-        return out.relu() if self.residual is None else (out + self.residual(x)).relu_()
+        if self.residual is None:
+            return out.relu()
+        return add_residual(out, self.residual(x)).relu_()
+
+
+def add_residual(out: Tensor, residual: Tensor) -> Tensor:
+    """Adds the output of a residual path; one of fewer channels, to the first of them.
+
+    Args:
+        out: The other path, features last. It may be overwritten.
+        residual: The residual path.
+    """
+    more = out.size(-1) - residual.size(-1)
+    if not more:
+        return out + residual
+    if torch.compiler.is_compiling():
+        return out + F.pad(residual, (0, more))
+    out[..., :-more] += residual
+    return out

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from pyg_stgcn.checked import brief, check_entries
 from pyg_stgcn.errors import InputError
@@ -21,6 +21,7 @@ from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.model_card import model_card
 from pyg_stgcn.models.registry import build_model, list_models, option_names
+from pyg_stgcn.models.shrinking.fit_layers import fit
 from pyg_stgcn.models.weights import read_weights, with_weights
 from pyg_stgcn.skeletons import Skeleton
 
@@ -29,6 +30,7 @@ _REMEDY = "name a folder of save_pretrained, or a repository of push_to_hub"
 _ENTRIES = {
     "library_name": str,
     "backbones": list[dict[str, Any]],
+    "shrunken": list[bool],
     "assembly": bool,
     "learned_weights": bool,
     "num_classes": int,
@@ -54,10 +56,11 @@ def write_folder(
     state = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
     if any(".parametrizations." in name for name in state):
         raise InputError(f"{type(model).__name__}: has masks; finalize() them first")
-    experts = list(model.experts) if isinstance(model, Assembly) else [model]
+    experts: list[Any] = list(model.experts) if isinstance(model, Assembly) else [model]
     config = {
         "library_name": "pyg-stgcn",
         "backbones": [_options_of(expert) for expert in experts],
+        "shrunken": [expert.is_shrunken for expert in experts],
         "assembly": isinstance(model, Assembly),
         "learned_weights": getattr(model, "expert_factors", None) is not None,
         "num_classes": model.num_classes,
@@ -113,18 +116,25 @@ def read_folder(folder: Path) -> tuple[Backbone | Assembly, dict[str, Any]]:
     num_experts = len(config["backbones"]) if config["assembly"] else 0
     weights = read_weights(folder / WEIGHTS, _REMEDY)
     model = with_weights(
-        lambda: _build(config, skeleton), weights, num_experts, folder / CONFIG, _REMEDY
+        lambda: _build(config, skeleton, weights), weights, num_experts, folder / CONFIG, _REMEDY
     )
     assert isinstance(model, Backbone | Assembly)
     return model.eval(), config
 
 
-def _build(config: Mapping[str, Any], skeleton: Skeleton) -> Backbone | Assembly:
+def _build(
+    config: Mapping[str, Any], skeleton: Skeleton, weights: Mapping[str, Tensor]
+) -> Backbone | Assembly:
     backbones = []
-    for entry in config["backbones"]:
+    for number, entry in enumerate(config["backbones"]):
         options = dict(entry)
         name = options.pop("name")
-        backbones.append(build_model(name, config["num_classes"], skeleton, options))
+        model = build_model(name, config["num_classes"], skeleton, options)
+        if config["shrunken"][number]:
+            prefix = f"experts.{number}." if config["assembly"] else ""
+            own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+            fit(model, own)
+        backbones.append(model)
     if config["assembly"]:
         return Assembly(backbones, learned_weights=config["learned_weights"])
     return backbones[0]

@@ -77,12 +77,15 @@ class TemporalBranches(nn.Module):
         reduced = features_last(self.norm, self.reduce(x)).relu()
         parts = reduced.split(self.widths, dim=-1)
         outs = [features_last(conv, part) for conv, part in zip(self.convs, parts, strict=False)]
-        outs += [features_last(self._pool, part) for part in parts[len(self.convs) :]]
+        outs += [self._pool(part) for part in parts[len(self.convs) :]]
         outs += [layer(x[:, :: self.stride].contiguous()) for layer in self._plain()]
         return torch.cat(outs, dim=-1)
 
     def _pool(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(x, (3, 1), (self.stride, 1), (1, 0))
+        # Joints and channels in one: the pooling is slow on few channels.
+        wide = x.flatten(2).unsqueeze(2)
+        out = features_last(lambda x: F.max_pool2d(x, (3, 1), (self.stride, 1), (1, 0)), wide)
+        return out.squeeze(2).unflatten(2, x.shape[2:])
 
     def _plain(self) -> list[nn.Linear]:
         return [] if self.plain is None else [self.plain]

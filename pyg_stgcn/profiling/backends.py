@@ -9,16 +9,26 @@ import torch
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.models.plain_copy import copy_plain
+from pyg_stgcn.models.shrinking import has_pruned_channels, shrink
 from pyg_stgcn.nn.sparse_products import has_products
 from pyg_stgcn.profiling.dense_engines import DENSE_ENGINES, Runner, make_engine, why_not_engine
 from pyg_stgcn.profiling.engine_backend import make_library_runner, why_not_library
 from pyg_stgcn.runtime.compiler import compile_sparse
-from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels, why_not
 from pyg_stgcn.runtime.products import SparseProducts
 from pyg_stgcn.runtime.semi_structured import semi_structured, why_not_semi_structured
 
-BACKENDS = ("eager", "compile", *DENSE_ENGINES, "torch-sparse", "2:4", "runtime", "engine")
+BACKENDS = (
+    "eager",
+    "shrunk",
+    "compile",
+    *DENSE_ENGINES,
+    "torch-sparse",
+    "2:4",
+    "runtime",
+    "engine",
+)
 
 
 def why_not_backend(
@@ -68,8 +78,12 @@ def make_runner(
     Raises:
         InputError: If the backend is unknown.
     """
+    if backend in ("compile", *DENSE_ENGINES) and has_pruned_channels(model):
+        model = shrink(model)
     if backend in DENSE_ENGINES:
         return make_engine(backend, model, folder, keep_memory)
+    if backend == "shrunk":
+        return shrink(model)
     if backend == "engine":
         return make_library_runner(model, keep_memory)
     if backend == "runtime":

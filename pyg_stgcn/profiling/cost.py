@@ -29,6 +29,7 @@ from pyg_stgcn.nn import (
     STGraphConv,
 )
 from pyg_stgcn.nn.conv.map_first import MapFirst
+from pyg_stgcn.nn.placed import Place, PlacedLinear
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,7 @@ def _macs(module: nn.Module, inputs: Any, output: Any) -> tuple[int, int]:
 @_macs.register(nn.GroupNorm)
 @_macs.register(PersonNorm)
 @_macs.register(Adjacency)
+@_macs.register(Place)
 @_macs.register(DGMSTCN)
 def _(module: nn.Module, inputs: Any, output: Any) -> tuple[int, int]:
     """Known layers whose own parameters are only added or multiplied element by element."""
@@ -241,7 +243,9 @@ def _(module: nn.Conv1d | nn.Conv2d, inputs: Any, output: Tensor) -> tuple[int, 
 
 @_macs.register
 def _(module: nn.Linear, inputs: Any, output: Tensor) -> tuple[int, int]:
-    return _linear(module.weight, output.numel() // module.out_features)
+    # Placed channels are not counted.
+    channels = module.place.offset if isinstance(module, PlacedLinear) else module.weight[:, 0]
+    return _linear(module.weight, output.numel() // channels.size(-1))
 
 
 @_macs.register
@@ -251,7 +255,8 @@ def _(module: STGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
     frames = x[..., 0, 0].numel()
     # The reference implementation sums mapped features over the neighbours.
     dense, _ = _pairs(frames * module.out_channels, adjacency)
-    _, effective = _pairs(frames * module.in_channels, adjacency)
+    channels = min(module.in_channels, module.out_channels)
+    _, effective = _pairs(frames * channels, adjacency)
     return _sum((dense, effective), _linear(module.weight, x[..., 0].numel()))
 
 
@@ -261,7 +266,7 @@ def _(module: AAGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
     frames = x[..., 0, 0].numel()
     return _sum(
         _pairs(frames * module.embed_channels, adjacency),
-        _pairs(frames * module.in_channels, adjacency),
+        _pairs(frames * min(module.in_channels, module.out_channels), adjacency),
         _linear(module.embed.weight, x[..., 0].numel()),
         _linear(module.weight, x[..., 0].numel()),
     )
@@ -284,7 +289,9 @@ def _(module: CTRGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
             x.size(0) * joints * joints * refine.numel(),
             x.size(0) * int((edges * weights.cpu()).sum()),
         ),
-        _pairs(x[..., 0, 0].numel() * module.out_channels, adjacency),
+        _pairs(
+            x[..., 0, 0].numel() * (module.value.out_features // module.num_partitions), adjacency
+        ),
     )
 
 
@@ -293,7 +300,7 @@ def _(module: DGGraphConv, inputs: Any, output: Tensor) -> tuple[int, int]:
     x, adjacency = inputs
     return _sum(
         _pairs(x.size(0) * module.group_channels, adjacency),
-        _pairs(x[..., 0, 0].numel() * module.group_channels, adjacency),
+        _pairs(x[..., 0, 0].numel() * module.pre.out_features // module.num_partitions, adjacency),
     )
 
 

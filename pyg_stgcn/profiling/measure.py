@@ -19,9 +19,9 @@ from torch import Tensor
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.example_clips import random_clips
+from pyg_stgcn.models.plain_copy import copy_plain
 from pyg_stgcn.profiling.backends import make_runner
 from pyg_stgcn.profiling.dense_engines import Runner, engine_instructions
-from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.text import count
 
 WARM_UP = 2

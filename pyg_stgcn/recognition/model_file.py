@@ -107,6 +107,11 @@ def save(
     """
     if not isinstance(model, Backbone | Assembly):
         raise InputError(f"{type(model).__name__}: give a backbone or an assembly")
+    if any(getattr(part, "is_shrunken", False) for part in model.modules()):
+        raise InputError(
+            f"{type(model).__name__}: is shrunken; save the model before shrink(), which takes no "
+            "more space in this file, or use save_pretrained"
+        )
     description = {
         "backbones": [dict(entry) for entry in options],
         "assembly": isinstance(model, Assembly),

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.backbone import Backbone, pool_persons, split_persons
+from pyg_stgcn.models.plain_copy import copy_plain
 from pyg_stgcn.nn.input_norm import person_positions
 from pyg_stgcn.program import FeatureSlot, Network
 from pyg_stgcn.runtime.adaptive_instructions import AdaptiveGraph, AdaptiveStep
-from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.instructions import (
     Add,
     Maximum,

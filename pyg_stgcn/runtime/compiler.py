@@ -15,10 +15,10 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.example_clips import random_clips
+from pyg_stgcn.models.plain_copy import copy_plain
 from pyg_stgcn.nn.sparse_products import has_products
 from pyg_stgcn.runtime.compiled_backbone import SparseBackbone
 from pyg_stgcn.runtime.compiled_parts import TOO_DENSE, own_weights, why_dense
-from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.native import kernels
 from pyg_stgcn.runtime.products import SparseProducts, faster_weights, is_sparse
 from pyg_stgcn.runtime.single import SparseLayer, make_sparse

@@ -22,7 +22,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.files import check_place, write_atomically
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
-from pyg_stgcn.runtime.fold import copy_plain
+from pyg_stgcn.models.plain_copy import copy_plain
 
 #: Name of the JSON with the description in the files' metadata.
 DESCRIPTION = "pyg_stgcn"

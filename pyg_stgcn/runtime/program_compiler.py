@@ -11,9 +11,10 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.blocks import Block
+from pyg_stgcn.models.plain_copy import copy_plain, double
 from pyg_stgcn.nn import TemporalConv
 from pyg_stgcn.program import Network, Program
-from pyg_stgcn.runtime.fold import copy_plain, double, input_norm
+from pyg_stgcn.runtime.fold import input_norm
 from pyg_stgcn.runtime.lanes import num_blocks
 from pyg_stgcn.runtime.program_builder import NONE, ProgramBuilder
 from pyg_stgcn.runtime.spatial_program import compile_spatial

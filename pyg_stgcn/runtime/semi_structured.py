@@ -19,8 +19,8 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models.assembly import Assembly
 from pyg_stgcn.models.backbone import Backbone
 from pyg_stgcn.models.example_clips import random_clips
+from pyg_stgcn.models.plain_copy import copy_plain
 from pyg_stgcn.runtime.compiled_parts import CompiledPart
-from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.sparse_weights import zeros_fraction
 
 #: Precisions of sparse tensor cores that the models compute in.

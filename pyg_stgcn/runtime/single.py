@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn.dense import Linear as PyGLinear
 
+from pyg_stgcn.models.plain_copy import double
 from pyg_stgcn.nn import AAGraphConv, STGraphConv
-from pyg_stgcn.runtime.fold import double, frames_first
+from pyg_stgcn.runtime.fold import frames_first
 from pyg_stgcn.runtime.instructions import SparseConv
 from pyg_stgcn.runtime.lanes import LANES, num_blocks
 from pyg_stgcn.runtime.program_builder import ProgramBuilder

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch_geometric.typing import SparseTensor
 
 from pyg_stgcn.models.blocks import Projection, SpatialUnit
+from pyg_stgcn.models.plain_copy import affine, double
 from pyg_stgcn.nn import AAGraphConv, CTRGraphConv, DGGraphConv, STCAttention, STGraphConv
-from pyg_stgcn.runtime.fold import affine, double, followed_by, frames_first
+from pyg_stgcn.runtime.fold import followed_by, frames_first
 from pyg_stgcn.runtime.program_builder import NONE, ProgramBuilder
 from pyg_stgcn.runtime.temporal_program import compile_map
 

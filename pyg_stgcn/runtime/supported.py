@@ -58,6 +58,8 @@ def unsupported(model: Backbone) -> str:
         model: The backbone, with masks or without.
     """
     kind = type(model).__name__
+    if model.is_shrunken:
+        return f"{kind} is shrunken; compile the model before shrink(), the kernels skip its zeros"
     for method in _METHODS:
         if getattr(type(model), method) is not getattr(Backbone, method):
             return f"{kind}.{method} is not the one of Backbone"

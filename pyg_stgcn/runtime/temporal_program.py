@@ -7,9 +7,10 @@ from functools import singledispatch
 import torch
 from torch import Tensor, nn
 
+from pyg_stgcn.models.plain_copy import affine, double
 from pyg_stgcn.nn import CTRMSTCN, DGMSTCN, MSTCN, TemporalConv
 from pyg_stgcn.nn.multi_scale import TemporalBranches
-from pyg_stgcn.runtime.fold import affine, double, followed_by, frames_first
+from pyg_stgcn.runtime.fold import followed_by, frames_first
 from pyg_stgcn.runtime.program_builder import NONE, ProgramBuilder
 
 

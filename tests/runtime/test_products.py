@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from pyg_stgcn.models import create_model, list_models, random_clips
 from pyg_stgcn.models.backbone import Backbone
+from pyg_stgcn.models.plain_copy import copy_plain
 from pyg_stgcn.runtime import compile_sparse
-from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.products import SparseProducts, faster_weights, sparse_candidates
 from pyg_stgcn.sparsity import sparsify
 

@@ -15,9 +15,9 @@ from torch.sparse._semi_structured_conversions import (
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Backbone, create_model, list_models, random_clips
+from pyg_stgcn.models.plain_copy import copy_plain
 from pyg_stgcn.profiling.backends import why_not_backend
 from pyg_stgcn.runtime import semi_structured
-from pyg_stgcn.runtime.fold import copy_plain
 from pyg_stgcn.runtime.semi_structured import FrameMap, convert, why_not_semi_structured
 from pyg_stgcn.sparsity import sparsify
 

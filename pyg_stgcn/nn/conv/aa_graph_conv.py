@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, both_ends
 from pyg_stgcn.nn.conv.graph_input import TypedEdges
 from pyg_stgcn.nn.conv.partitioned import Pair
+from pyg_stgcn.nn.conv.st_graph_conv import map_by_partition
 from pyg_stgcn.nn.features_last import map_channels
 from pyg_stgcn.nn.init import fan_out_
 
@@ -58,6 +59,8 @@ class AAGraphConv(AdaptiveGraphConv):
         self.embed = nn.Linear(in_channels, 2 * num_partitions * self.embed_channels)
         self.weight = nn.Parameter(torch.empty(out_channels, num_partitions * in_channels))
         self.bias = nn.Parameter(torch.empty(num_partitions * out_channels))
+        #: A bias of the messages, of networks whose pruned channels are removed.
+        self.register_parameter("message_bias", None)
         self.alpha = nn.Parameter(torch.empty(1))
         self.reset_parameters()
 
@@ -79,10 +82,15 @@ class AAGraphConv(AdaptiveGraphConv):
         # Targets before partitions, as the rows of the product.
         prior = prior.transpose(0, 1)
         graph = prior + self.alpha * (similarity.transpose(1, 2) * (prior != 0))
+        if self.message_bias is not None or self.out_channels < self.in_channels:
+            value = map_by_partition(x[0], self.weight, self.message_bias, self.num_partitions)
+            rows = graph.transpose(2, 3).flatten(2).unsqueeze(1)
+            return rows @ value + self._bias()
         return self._linear(graph.flatten(1, 2).unsqueeze(1) @ x[0])
 
     def along_edges(self, x: Pair, edges: TypedEdges, prior: Tensor) -> Tensor:
         """Convolves with the similarities of the edges' ends."""
+        self.check_whole(self.message_bias is None)
         # [P, T, V*K, E] each.
         source, target = both_ends(
             lambda x: self._embeddings(x).permute(3, 0, 1, 2, 4, 5).flatten(3, 4), x
@@ -105,6 +113,9 @@ class AAGraphConv(AdaptiveGraphConv):
 
     def _linear(self, z: Tensor) -> Tensor:
         """Maps the K aggregated features of every joint, ``[P, T, V*K, C]``, to the output."""
-        bias = self.bias.view(self.num_partitions, -1).sum(0)
         nodes = z.size(2) // self.num_partitions
-        return map_channels(z.reshape(*z.shape[:2], nodes, self.weight.size(1)), self.weight, bias)
+        rows = z.reshape(*z.shape[:2], nodes, self.weight.size(1))
+        return map_channels(rows, self.weight, self._bias())
+
+    def _bias(self) -> Tensor:
+        return self.bias.view(-1, self.out_channels).sum(0)

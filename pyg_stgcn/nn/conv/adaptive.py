@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from pyg_stgcn.errors import InputError
 from pyg_stgcn.nn.conv.graph_input import TypedEdges
 from pyg_stgcn.nn.conv.partitioned import Pair, PartitionedGraphConv
 
@@ -55,6 +56,18 @@ class AdaptiveGraphConv(PartitionedGraphConv):
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
         """The features at the source of every edge, times the weight of the edge."""
         return weight * x_j
+
+    def check_whole(self, whole: bool) -> None:
+        """Raises an error along edges if constants of removed channels are missing there.
+
+        Args:
+            whole (bool): Whether all channels are computed.
+        """
+        if not whole:
+            raise InputError(
+                f"{type(self).__name__}: its pruned channels are removed, so it has no messages "
+                "along edges; give the graph as one matrix, or explain the model before shrink()"
+            )
 
     def _frames(self, x: Pair) -> Pair:
         """The features as ``[P, T, V, C]``; without frames, those of one frame."""

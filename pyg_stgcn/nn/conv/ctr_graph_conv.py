@@ -9,6 +9,7 @@ from pyg_stgcn.nn.conv.adaptive import AdaptiveGraphConv, both_ends
 from pyg_stgcn.nn.conv.graph_input import TypedEdges
 from pyg_stgcn.nn.conv.partitioned import Pair
 from pyg_stgcn.nn.init import fan_out_
+from pyg_stgcn.nn.placed import Merge
 
 
 class CTRGraphConv(AdaptiveGraphConv):
@@ -59,6 +60,10 @@ class CTRGraphConv(AdaptiveGraphConv):
         self.value = nn.Linear(in_channels, num_partitions * out_channels)
         # The maps r_k below one another: a linear layer only in how its weights are kept.
         self.refine = nn.Linear(self.rel_channels, num_partitions * out_channels)
+        #: Of networks whose pruned channels are removed: the output channels of the kept maps u,
+        #: and the part of constant u, from the relations summed over the neighbours.
+        self.merge: Merge | None = None
+        self.rest: nn.Linear | None = None
         self.alpha = nn.Parameter(torch.empty(1))
         self.reset_parameters()
 
@@ -84,12 +89,20 @@ class CTRGraphConv(AdaptiveGraphConv):
         refined = (weight @ relation.flatten(2)).view(*weight.shape[:2], *relation.shape[2:])
         graph = refined + shared.unsqueeze(2)
         out = self.value(x[0]).permute(3, 0, 1, 2) @ graph.flatten(0, 1)
-        out = out.permute(1, 2, 3, 0).unflatten(-1, (self.num_partitions, -1))
-        # Features last again: what follows is slower on a mixture of memory orders.
-        return out.sum(-2).contiguous()
+        if self.merge is None:
+            out = out.permute(1, 2, 3, 0).unflatten(-1, (self.num_partitions, -1))
+            # Features last again: what follows is slower on a mixture of memory orders.
+            return out.sum(-2).contiguous()
+        out = self.merge(out)
+        if self.rest is None:
+            return out
+        # [P, W, K*R]: the relations, summed over the neighbours.
+        sums = relation.sum(-2).permute(2, 3, 0, 1).flatten(2)
+        return out + self.rest(sums).unsqueeze(1)
 
     def along_edges(self, x: Pair, edges: TypedEdges, prior: Tensor) -> Tensor:
         """Convolves with the refined weights of the edges."""
+        self.check_whole(self.merge is None)
         # [P, V*K, R] each.
         source, target = both_ends(
             lambda x: self._relations(x).permute(0, 3, 4, 1, 2).flatten(2, 3), x
@@ -116,10 +129,13 @@ class CTRGraphConv(AdaptiveGraphConv):
     def _relations(self, x: Tensor) -> Tensor:
         """The maps p and q of the mean over the frames, ``[2, K, R, P, V]``."""
         mean = x.mean(1)
+        if self.merge is not None:
+            out = self.relate(mean).permute(2, 0, 1)
+            return out.unflatten(0, (2, self.num_partitions, self.rel_channels))
         out = torch.addmm(self.relate.bias.unsqueeze(1), self.relate.weight, mean.flatten(0, 1).t())
         return out.view(2, self.num_partitions, self.rel_channels, *mean.shape[:2])
 
     def _refine(self) -> tuple[Tensor, Tensor]:
         """The weights ``[K, C', R]`` and biases ``[K, C']`` of the maps r."""
-        weight = self.refine.weight.view(self.num_partitions, self.out_channels, -1)
+        weight = self.refine.weight.view(self.num_partitions, -1, self.rel_channels)
         return weight, self.refine.bias.view(self.num_partitions, -1)

@@ -54,6 +54,8 @@ class DGGraphConv(AdaptiveGraphConv):
     """
 
     untyped = True
+    channels: Tensor | None
+    constants: Tensor | None
 
     def __init__(
         self,
@@ -73,6 +75,11 @@ class DGGraphConv(AdaptiveGraphConv):
         self.pre_norm = FeatureNorm(width)
         self.relate = nn.Linear(in_channels, 2 * width)
         self.post = nn.Linear(width, out_channels)
+        #: Of networks whose pruned channels are removed: the channels of the partitions that
+        #: travel, those that are constant before they do, and the map of the latter's sums.
+        self.register_buffer("channels", None)
+        self.register_buffer("constants", None)
+        self.rest: nn.Linear | None = None
         self.alpha = nn.Parameter(torch.empty(num_partitions))
         self.beta = nn.Parameter(torch.empty(num_partitions))
         self.reset_parameters()
@@ -95,14 +102,28 @@ class DGGraphConv(AdaptiveGraphConv):
         source, target = both_ends(
             lambda x: self._relations(x).permute(2, 0, 3, 4, 1).contiguous(), x
         )
-        difference = (source.unsqueeze(-1) - target.unsqueeze(-2)).tanh()
         score = _without(~kept, source.transpose(2, 3) @ target)
-        shared = (prior + beta * score.softmax(-2)).unsqueeze(2)
-        graph = shared + alpha.unsqueeze(1) * difference
-        return self.post(channel_product(self._groups(x[0]), graph.flatten(1, 2)).contiguous())
+        shared = prior + beta * score.softmax(-2)
+        if self.channels is None:
+            difference = _differences(source, target)
+            graph = (shared.unsqueeze(2) + alpha.unsqueeze(1) * difference).flatten(1, 2)
+        else:
+            graph = shared[:, self.channels // self.group_channels]
+            graph = graph + self._gated(self.channels, alpha, source, target)
+        out = self.post(channel_product(self._groups(x[0]), graph).contiguous())
+        if self.rest is None or self.constants is None:
+            return out
+        sums = self._gated(self.constants, alpha, source, target).sum(-2)
+        return out + self.rest(sums.transpose(1, 2)).unsqueeze(1)
+
+    def _gated(self, channels: Tensor, gate: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        """The differences of some channels, with their factors: ``[P, len(channels), V, W]``."""
+        source, target = (end.flatten(1, 2)[:, channels] for end in (source, target))
+        return gate[channels // self.group_channels] * _differences(source, target)
 
     def along_edges(self, x: Pair, edges: TypedEdges, prior: Tensor) -> Tensor:
         """Convolves with the dynamic weights of the edges."""
+        self.check_whole(self.channels is None)
         # With types every node is split into its K groups, which have edges of their own. Without,
         # the groups travel together, as the H = K heads of one message.
         split = 1 if edges.kind is None else self.num_partitions
@@ -145,6 +166,11 @@ class DGGraphConv(AdaptiveGraphConv):
         """Both factors of all partitions, ``[2, K]``."""
         factors = torch.stack([self.alpha, self.beta])
         return factors if self.subset_wise else factors[:, :1].expand_as(factors)
+
+
+def _differences(source: Tensor, target: Tensor) -> Tensor:
+    """The tanh of the differences of all pairs, ``[..., V, W]``."""
+    return (source.unsqueeze(-1) - target.unsqueeze(-2)).tanh()
 
 
 def _without(missing: Tensor, score: Tensor) -> Tensor:

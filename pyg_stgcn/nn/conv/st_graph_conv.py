@@ -66,7 +66,7 @@ def st_graph_conv(
 
 
 def _row_sum(adj: Tensor | SparseTensor, bias: Tensor | None) -> Tensor | None:
-    if bias is None:
+    if bias is None or bias.dim() == 2:
         return None
     if isinstance(adj, SparseTensor):
         return torch_sparse.sum(adj, dim=1).to(bias.dtype)
@@ -83,10 +83,31 @@ def _partition_linear(
 
 
 def _add_bias(out: Tensor, arriving: OptTensor, bias: OptTensor, num_partitions: int) -> Tensor:
-    """Adds the bias of every partition as often as its messages arrive."""
+    """Adds the bias of every partition as often as its messages arrive, or that of every node."""
+    if bias is not None and bias.dim() == 2:
+        return out + bias
     if bias is None or arriving is None:
         return out
     return out + arriving.view(-1, num_partitions) @ bias.view(num_partitions, -1)
+
+
+def map_by_partition(x: Tensor, weight: Tensor, bias: OptTensor, num_partitions: int) -> Tensor:
+    r"""Maps the features of every node to its messages in all partitions.
+
+    Args:
+        x (torch.Tensor): The features.
+        weight (torch.Tensor): The weights of all partitions side by side.
+        bias (torch.Tensor, optional): One bias per partition and output channel.
+        num_partitions (int): Number of partitions :math:`K`.
+
+    Shapes:
+        - **x:** :math:`(*, V, C)`, **weight:** :math:`(C', K C)`, **bias:** :math:`(K C')`
+        - **output:** :math:`(*, V K, C')`
+    """
+    channels = weight.size(0)
+    by_partition = weight.view(channels, num_partitions, -1).transpose(0, 1).flatten(0, 1)
+    value = F.linear(x, by_partition, bias)
+    return value.reshape(*x.shape[:-2], x.size(-2) * num_partitions, channels)
 
 
 class STGraphConv(PartitionedGraphConv):
@@ -106,7 +127,7 @@ class STGraphConv(PartitionedGraphConv):
 
     The sum over the neighbours is taken first and one linear map of the :math:`K` sums follows,
     which is the same and costs a product of :math:`C` instead of :math:`K C'` channels with the
-    graph.
+    graph. If there are fewer output than input channels, a dense matrix comes after the map.
 
     Args:
         in_channels (int): Size of each input feature :math:`C`.
@@ -171,11 +192,22 @@ class STGraphConv(PartitionedGraphConv):
         A model on a GPU gives the graph together with the weights as :class:`MapFirst`.
         """
         if isinstance(edge_index, MapFirst):
-            return convolve_map_first(cast(Tensor, x), edge_index, self.bias)
+            bias = None if self._has_node_bias else self.bias
+            return self._add_node_bias(convolve_map_first(cast(Tensor, x), edge_index, bias))
         return super().forward(x, edge_index, edge_weight, edge_type, dense_adj)
+
+    @property
+    def maps_first(self) -> bool:
+        """Whether the linear map comes before the product with a dense matrix: the product then
+        has fewer channels.
+        """
+        return self.out_channels < self.in_channels
 
     def convolve_dense(self, x: Pair, adj: Tensor) -> Tensor:
         """Convolves features with a dense matrix."""
+        if self.maps_first:
+            rows = adj.view(-1, self.num_partitions, adj.size(1)).transpose(1, 2)
+            return self._add_node_bias(graph_product(self._messages(x[0]), rows.flatten(1)))
         return self._map(graph_product(x[0], adj), _row_sum(adj, self.bias))
 
     def convolve_sparse(self, x: Pair, adj: Adj, shape: GraphShape) -> Tensor:
@@ -191,7 +223,7 @@ class STGraphConv(PartitionedGraphConv):
         if self.explain:
             return self._convolve_messages(x, edges)
         target, arriving = edges.typed_target, None
-        if self.bias is not None:
+        if self.bias is not None and not self._has_node_bias:
             weight = edges.weight
             weight = x[0].new_ones(target.numel()) if weight is None else weight
             size = x[1].size(-2) * self.num_partitions
@@ -231,12 +263,25 @@ class STGraphConv(PartitionedGraphConv):
 
     def _convolve_messages(self, x: Pair, edges: TypedEdges) -> Tensor:
         """Convolves as the formula says: one message per edge, with its bias, for PyG to mask."""
-        by_partition = self.weight.view(self.out_channels, self.num_partitions, -1).transpose(0, 1)
-        value = F.linear(x[0], by_partition.flatten(0, 1), self.bias)
-        sources = x[0].size(-2) * self.num_partitions
-        return self.propagate(
+        value = self._messages(x[0])
+        sources = value.size(-2)
+        out = self.propagate(
             torch.stack([edges.typed_source, edges.target]),
-            x=(value.reshape(*x[0].shape[:-2], sources, self.out_channels), None),
+            x=(value, None),
             edge_weight=edges.weight,
             size=(sources, x[1].size(-2)),
         )
+        return self._add_node_bias(out)
+
+    def _messages(self, x: Tensor) -> Tensor:
+        """The messages of every node in all partitions, ``[..., V*K, C']``."""
+        bias = None if self._has_node_bias else self.bias
+        return map_by_partition(x, self.weight, bias, self.num_partitions)
+
+    def _add_node_bias(self, out: Tensor) -> Tensor:
+        return out + self.bias if self._has_node_bias else out
+
+    @property
+    def _has_node_bias(self) -> bool:
+        """Whether every node has a bias of its own: what arrives is added up already."""
+        return self.bias is not None and self.bias.dim() == 2
