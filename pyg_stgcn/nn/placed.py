@@ -31,6 +31,7 @@ class Place(nn.Module):
 
     place: Tensor
     matrix: Tensor
+    source: Tensor
 
     def __init__(self, place: Tensor, offset: Tensor) -> None:
         super().__init__()
@@ -38,16 +39,20 @@ class Place(nn.Module):
         self.offset = nn.Parameter(offset)
         matrix = self._matrix().to(offset.dtype)
         self.register_buffer("matrix", matrix, persistent=False)
+        # The input of every output; one of zeros comes after the inputs.
+        inputs = torch.arange(place.numel(), device=place.device)
+        source = torch.full((offset.size(-1),), place.numel(), device=place.device)
+        source[place[place >= 0]] = inputs[place >= 0]
+        self.register_buffer("source", source, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Places the channels."""
-        matrix = self.matrix
         if torch.compiler.is_exporting():
-            # An exported file would keep every zero of it.
-            matrix = self._matrix().to(x.dtype)
+            # An exported file would keep every zero of the matrix.
+            return F.pad(x, (0, 1)).index_select(-1, self.source) + self.offset
         if self.offset.dim() == 1:
-            return F.linear(x, matrix, self.offset)
-        return F.linear(x, matrix) + self.offset
+            return F.linear(x, self.matrix, self.offset)
+        return F.linear(x, self.matrix) + self.offset
 
     def _matrix(self) -> Tensor:
         rows = torch.arange(self.offset.size(-1), device=self.place.device)

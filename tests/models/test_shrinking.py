@@ -13,7 +13,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.models import Assembly, Backbone, create_model, list_models, random_clips, shrink
 from pyg_stgcn.models.shrinking import has_pruned_channels
 from pyg_stgcn.profiling.cost import count_macs
-from pyg_stgcn.runtime import compile_sparse
+from pyg_stgcn.runtime import compile_sparse, save_onnx
 from pyg_stgcn.sparsity import sparsify
 
 OPTIONS: dict[str, Any] = {"num_stages": 4, "inflate_stages": [3], "down_stages": [3]}
@@ -181,3 +181,15 @@ def test_outputs_are_equal_on_a_gpu(name: str) -> None:
         torch.testing.assert_close(small(x, batch, clips).cpu(), expected, rtol=1e-3, atol=1e-3)
         half = small.half()(x.half(), batch, clips).float().cpu()
         torch.testing.assert_close(half, expected, rtol=5e-2, atol=5e-2)
+
+
+def test_onnx_files_give_the_same(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = trained_like("ctrgcn", num_stages=2, inflate_stages=[], down_stages=[]).float()
+    zero_channels(model)
+    small, inputs = shrink(model), random_clips(model, 2, 2, 8)
+    save_onnx(tmp_path / "small.onnx", small)
+    session = onnxruntime.InferenceSession(tmp_path / "small.onnx")
+    (logits,) = session.run(None, {"x": inputs[0].numpy(), "batch": inputs[1].numpy()})
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(logits), model(*inputs), rtol=1e-4, atol=1e-4)
