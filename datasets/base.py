@@ -8,7 +8,6 @@ import os
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from pyg_stgcn.datasets.store.fingerprint import (
 )
 from pyg_stgcn.datasets.store.items import clip_to_data, refresh_present
 from pyg_stgcn.datasets.store.lock import building_lock
-from pyg_stgcn.datasets.store.person_items import by_person, one_person
+from pyg_stgcn.datasets.store.person_items import as_item, by_person
 from pyg_stgcn.datasets.store.preparation import Preparation
 from pyg_stgcn.datasets.store.reports import warn_of_hidden_persons, warn_of_leaks
 from pyg_stgcn.errors import InputError
@@ -319,11 +318,8 @@ class SkeletonDataset(ClipMetadata, Dataset):
 
     def _read(self, idx: int) -> Clip:
         clip = self._store[int(self._selection[idx])]
-        if self._persons is not None:
-            clip = one_person(clip, int(self._persons[idx]))
-        if self._class_numbers is not None:
-            clip = replace(clip, label=int(self._class_numbers[clip.label]))
-        return clip
+        person = None if self._persons is None else int(self._persons[idx])
+        return as_item(clip, person, self._class_numbers)
 
     def _open(self) -> str | None:
         """Open the store; if it cannot be used, say why."""
@@ -388,11 +384,9 @@ class SkeletonDataset(ClipMetadata, Dataset):
         }
 
     def _fingerprint(self) -> dict[str, Any]:
-        source = self.source_path
-        return {
-            **self._options(),
-            "source": None if source is None else source_fingerprint(source, self.source_suffixes),
-        }
+        path = self.source_path
+        source = None if path is None else source_fingerprint(path, self.source_suffixes)
+        return {**self._options(), "source": source}
 
     def _exists(self, source: Path) -> bool:
         return source.is_file() or (bool(self.source_suffixes) and source.is_dir())

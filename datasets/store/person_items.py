@@ -1,4 +1,4 @@
-"""Persons of a clip as items of their own."""
+"""Clips of a store as items of a dataset, or their persons as items of their own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pyg_stgcn.datasets.store.clip_store import Clip
 
@@ -26,6 +27,19 @@ def by_person(clips: Numbers, num_persons: Numbers) -> tuple[Numbers, Numbers]:
     counts = num_persons[clips]
     starts = counts.cumsum() - counts
     return np.repeat(clips, counts), np.arange(counts.sum()) - np.repeat(starts, counts)
+
+
+def as_item(clip: Clip, person: int | None, class_numbers: Tensor | None) -> Clip:
+    """A clip of a store as an item of a dataset.
+
+    Args:
+        clip: A clip of a store.
+        person: Number of the only person to keep, if each is an item.
+        class_numbers: New number of every class, if they have changed.
+    """
+    if person is not None:
+        clip = one_person(clip, person)
+    return clip if class_numbers is None else replace(clip, label=int(class_numbers[clip.label]))
 
 
 def one_person(clip: Clip, person: int) -> Clip:

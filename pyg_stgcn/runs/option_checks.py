@@ -73,7 +73,7 @@ def _check_data(options: TrainOptions) -> None:
     if options.hardware.compile and product in ("sparse", "measured"):
         raise InputError(
             f"graph_product {product}: compiled training steps have the dense product; leave this "
-            "option or compile out"
+            "option or compile=True out"
         )
     if options.hardware.compile and options.sparsity.skip_zeros:
         raise InputError(

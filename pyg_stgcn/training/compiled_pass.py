@@ -25,7 +25,7 @@ Pass = Callable[[Tensor, Tensor, int], tuple[Tensor, list[Tensor]]]
 BACKEND = "inductor"
 #: Steps of each kind that are timed to compare them.
 _STEPS = 3
-_INSTEAD = "or leave compile out"
+_INSTEAD = "or leave out compile=True"
 
 
 class CompiledPass:
