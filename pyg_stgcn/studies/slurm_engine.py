@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,7 @@ class SlurmEngine(Engine):
     Args:
         folder: Of the files of submitit: scripts, logs and states of jobs.
         options: See :data:`~pyg_stgcn.studies.launchers.OPTIONS`. With ``cluster="local"``, the
-            jobs run on this machine, to try things out.
+            jobs run on the CPUs of this machine, to try things out.
 
     Raises:
         InputError: submitit is not installed, or this machine has no Slurm.
@@ -95,10 +97,12 @@ class SlurmEngine(Engine):
     def submit(self, attempts: Sequence[Attempt], parallel: int) -> Sequence[Any]:
         """See :meth:`Engine.submit`."""
         self._executor.update_parameters(slurm_array_parallelism=parallel)
+        continued = [_Continued(**asdict(attempt)) for attempt in attempts]
+        # A job of this machine that is cancelled prints a traceback.
+        log = self._executor.folder / "jobs.err"
         try:
-            jobs: list[Any] = self._executor.submit_array(
-                [_Continued(**asdict(attempt)) for attempt in attempts]
-            )
+            with nullcontext() if self.queues else _errors_in(log):
+                jobs: list[Any] = self._executor.submit_array(continued)
         except self._errors as error:  # Its message has been printed.
             raise InputError("launcher='slurm': sbatch has refused the job, see above") from error
         if self.queues:
@@ -158,3 +162,17 @@ def _state(job: Any) -> str:
 def _is_over(job: Any) -> bool:
     """Whether a job of Slurm has ended, or has at least written a result."""
     return _state(job) in _OVER or job.paths.result_pickle.exists()
+
+
+@contextmanager
+def _errors_in(log: Path) -> Iterator[None]:
+    """Context whose new processes write their errors to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    own = os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.studies.attempt import Attempt
 from pyg_stgcn.studies.launchers import open_launcher, parse_launcher_options
 from pyg_stgcn.studies.ray_engine import RayEngine
+from pyg_stgcn.studies.slurm_engine import SlurmEngine
 
 
 def test_values_have_the_types_of_their_options() -> None:
@@ -81,3 +83,19 @@ def test_without_slurm_there_is_a_way_to_try_things_out(
         open_launcher("slurm", {}, tmp_path),
     ):
         pass
+
+
+@pytest.mark.timeout(900)
+def test_cancelled_jobs_of_this_machine_print_nothing(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    wait_for: Callable[[Callable[[], object]], None],
+) -> None:
+    pytest.importorskip("submitit", reason="the extra 'slurm' is not installed")
+    engine = SlurmEngine(tmp_path / "submitit", {"cluster": "local"})
+    (job,) = engine.submit([Attempt("mine", ("train",), tmp_path / "mine", tmp_path)], 1)
+    wait_for(job.paths.stderr.exists)
+    engine.cancel([job])
+    assert engine.end(job) is not None
+    assert capfd.readouterr().err == ""
+    assert "KeyboardInterrupt" in (tmp_path / "submitit/jobs.err").read_text()
