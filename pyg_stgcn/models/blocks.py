@@ -25,6 +25,7 @@ from pyg_stgcn.nn import (
     build_matrices,
 )
 from pyg_stgcn.nn.conv.map_first import MapFirst, partition_weights
+from pyg_stgcn.nn.device_path import few_launches
 from pyg_stgcn.nn.feature_norm import FeatureNorm
 from pyg_stgcn.nn.features_last import features_last
 from pyg_stgcn.nn.init import fan_out_
@@ -180,7 +181,7 @@ def build_graphs(units: Sequence[SpatialUnit]) -> list[Graph]:
     On a GPU, dense graphs of :class:`~pyg_stgcn.nn.STGraphConv` come with its weights.
     """
     graphs = [unit.adjacency for unit in units]
-    if not units or graphs[0].edge_index.device.type == "cpu":
+    if not units or not few_launches(graphs[0].edge_index.device):
         return list(build_matrices(graphs))
     convs = [unit.conv for unit in units]
     if any(type_before_parametrizations(conv) is not STGraphConv for conv in convs):

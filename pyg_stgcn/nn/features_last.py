@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_stgcn.errors import InputError
+from pyg_stgcn.nn.device_path import few_launches
 
 
 def features_last(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ def map_channels(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         - **x:** :math:`(P, T, V, C)`, **weight:** :math:`(C', C)`, **bias:** :math:`(C')`
         - **output:** :math:`(P, T, V, C')`
     """
-    if x.device.type == "cpu":
+    if not few_launches(x.device):
         return F.linear(x, weight, bias)
     return features_last(lambda x: F.conv2d(x, weight[:, :, None, None], bias), x)
 

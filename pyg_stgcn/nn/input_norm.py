@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyg_stgcn.nn.device_path import few_launches
+
 
 def normalize_rows(norm: nn.BatchNorm1d, rows: Tensor) -> Tensor:
     """Normalise the rows of a batch, also in training a single one, which has no variance.
@@ -100,7 +102,7 @@ class PersonNorm(nn.Module):
         slot = position.clamp(max=len(self.slots) - 1)
         if not self.training:
             slot = self.trained_slots()[slot]
-        if x.device.type != "cpu" or torch.compiler.is_compiling() or self.total is not None:
+        if few_launches(x.device) or torch.compiler.is_compiling() or self.total is not None:
             return self._without_selection(x, slot)
         members = [(slot == number).nonzero().view(-1) for number in range(len(self.slots))]
         normalized = [
