@@ -171,7 +171,16 @@ class Backbone(HubMixin, nn.Module):
             return graph.complete() if self.all_pairs else graph
 
     def reset_parameters(self) -> None:
-        """Draws new weights (and a new random graph) and resets the statistics."""
+        """Draws new weights (and a new random graph) and resets the statistics.
+
+        Raises:
+            InputError: If the model is shrunken: its layers hold what the removed ones add.
+        """
+        if self.is_shrunken:
+            raise InputError(
+                f"{type(self).__name__}: is shrunken, so its weights cannot be drawn again; reset "
+                "the model before shrink(), or make a new one"
+            )
         start = self.start_graph()
         self.data_norm.reset_parameters()
         for block in cast(list[Block], list(self.stages)):

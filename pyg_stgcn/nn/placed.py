@@ -91,8 +91,10 @@ class Merge(Place):
             matrix = self._matrix().to(x.dtype)
             out = (matrix @ x.flatten(1)).unflatten(1, x.shape[1:]) + offset
         else:
-            out = offset.expand(-1, x.size(1), x.size(2), -1).contiguous()
-            out = out.index_add(0, self.place.clamp(min=0), x)
+            # Under autocast, the channels are in half precision and the offset is not.
+            dtype = torch.promote_types(x.dtype, offset.dtype)
+            out = offset.to(dtype).expand(-1, x.size(1), x.size(2), -1).contiguous()
+            out = out.index_add(0, self.place.clamp(min=0), x.to(dtype))
         # Features last again: what follows is slower on a mixture of memory orders.
         return out.permute(1, 2, 3, 0).contiguous()
 

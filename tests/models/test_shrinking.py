@@ -10,7 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from pyg_stgcn.errors import InputError
-from pyg_stgcn.models import Assembly, Backbone, create_model, list_models, random_clips, shrink
+from pyg_stgcn.models import (
+    Assembly,
+    Backbone,
+    create_model,
+    list_models,
+    pyskl_state_dict,
+    random_clips,
+    shrink,
+)
 from pyg_stgcn.models.shrinking import has_pruned_channels
 from pyg_stgcn.profiling.cost import count_macs
 from pyg_stgcn.runtime import compile_sparse, save_onnx
@@ -149,6 +157,29 @@ def test_shrunken_models_are_not_compiled_for_the_kernels() -> None:
     zero_rows(model, 0.75)
     with pytest.warns(UserWarning, match="before shrink"):
         compile_sparse(shrink(model))
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_under_autocast_and_in_training(name: str) -> None:
+    model = trained_like(name).float()
+    zero_rows(model, 0.75)
+    small, inputs = shrink(model), random_clips(model, 2, 2, 16)
+    expected = model(*inputs).detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = small(*inputs).float()
+    assert (found - expected).norm() < 0.05 * expected.norm()
+    small.train()(*inputs).square().sum().backward()
+    assert all(weight.grad is not None for weight in small.parameters())
+
+
+def test_other_uses_of_a_shrunken_model_are_errors() -> None:
+    model = trained_like("stgcnpp")
+    zero_rows(model, 0.75)
+    small = shrink(model)
+    with pytest.raises(InputError, match="is shrunken, so its weights cannot be drawn again"):
+        small.reset_parameters()
+    with pytest.raises(InputError, match="PYSKL has no such layers"):
+        pyskl_state_dict(small)
 
 
 def test_other_models_are_an_error() -> None:

@@ -140,7 +140,7 @@ def pyskl_state_dict(model: nn.Module, *, head: bool = True) -> dict[str, Tensor
         head (bool): If set to :obj:`False`, the classifier is left out. (default: :obj:`True`)
 
     Raises:
-        InputError: If the model is none of this package's or has masks.
+        InputError: If the model is none of this package's, has masks or is shrunken.
     """
     backbone = _checked(model)
     state = backbone.state_dict()
@@ -176,6 +176,11 @@ def _checked(model: nn.Module) -> Backbone:
         raise InputError(
             f"{type(model).__name__}: has masks; finalize() them first, or load weights before "
             f"sparsify()"
+        )
+    if model.is_shrunken:
+        raise InputError(
+            f"{type(model).__name__}: is shrunken, PYSKL has no such layers; give the model before "
+            "shrink()"
         )
     return model
 
