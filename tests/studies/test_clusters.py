@@ -159,10 +159,12 @@ def ray_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")
     from ray.cluster_utils import Cluster
 
+    before = signal.getsignal(signal.SIGTERM)
     cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False})
     cluster.add_node()
     yield cluster
     cluster.shutdown()
+    signal.signal(signal.SIGTERM, before)  # Ray sets its own.
 
 
 def test_runs_of_a_lost_node_of_ray_continue_on_another(
