@@ -158,7 +158,7 @@ def command(
         summary = train(config, folder, resume=resume)
     except Stopped as stop:
         if RunFiles(folder).is_started:
-            stop.remedy = f"go on with {resume_command(folder)}"
+            stop.remedy = f"go on with {resume_command(folder, config.hardware.num_nodes)}"
         raise
     if not summary:
         return

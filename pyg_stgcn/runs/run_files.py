@@ -13,9 +13,10 @@ _CONFIG = "config.toml"
 _CHECKPOINTS = "checkpoints"
 
 
-def resume_command(folder: Path) -> str:
-    """The command that continues a run, for messages."""
-    return f"'pyg-stgcn train --resume --out {shlex.quote(str(folder))}'"
+def resume_command(folder: Path, num_nodes: int = 1) -> str:
+    """The command that continues a run, on one machine or several, for messages."""
+    command = f"'pyg-stgcn train --resume --out {shlex.quote(str(folder))}'"
+    return command if num_nodes == 1 else f"{command} and the same options on all machines"
 
 
 def run_folder_of(path: Path) -> Path:

@@ -207,9 +207,8 @@ def _fit(
     run: Run,
     machines: Machines | None,
 ) -> None:
-    remedy = f"go on with {resume_command(run.folder)}"
+    remedy = f"go on with {resume_command(run.folder, run.config.hardware.num_nodes)}"
     if machines is not None:
-        remedy += " and the same options on all machines"
         machines.heartbeat.remedy = remedy
         machines.heartbeat.kill_processes = partial(end_launched, trainer)
     try:

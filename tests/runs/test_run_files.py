@@ -52,3 +52,4 @@ def test_the_run_of_a_file(name: str) -> None:
 
 def test_a_command_for_a_shell() -> None:
     assert resume_command(Path("a b")) == "'pyg-stgcn train --resume --out 'a b''"
+    assert resume_command(Path("a"), 2).endswith(" --out a' and the same options on all machines")
