@@ -1,4 +1,4 @@
-"""What NTU RGB+D 120 costs with several backbones and seeds on 1, 8 and 64 GPUs.
+"""Costs of NTU RGB+D 120 with several backbones and seeds on 1, 8 and 64 GPUs.
 
 Prints the tables of docs/reference/capacity.md. The speed of one GPU is a parameter: measure it
 with ``benchmarks/train_step.py --device cuda``. All else is counted from the networks.

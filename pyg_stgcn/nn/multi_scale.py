@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyg_stgcn.nn.device_path import few_launches
 from pyg_stgcn.nn.feature_norm import FeatureNorm
 from pyg_stgcn.nn.features_last import check_frames, features_last
 from pyg_stgcn.nn.frame_conv import FrameConv
@@ -82,10 +83,14 @@ class TemporalBranches(nn.Module):
         return torch.cat(outs, dim=-1)
 
     def _pool(self, x: Tensor) -> Tensor:
+        if few_launches(x.device):
+            return features_last(self._pool_frames, x)
         # Joints and channels in one: the pooling is slow on few channels.
-        wide = x.flatten(2).unsqueeze(2)
-        out = features_last(lambda x: F.max_pool2d(x, (3, 1), (self.stride, 1), (1, 0)), wide)
+        out = features_last(self._pool_frames, x.flatten(2).unsqueeze(2))
         return out.squeeze(2).unflatten(2, x.shape[2:])
+
+    def _pool_frames(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, (3, 1), (self.stride, 1), (1, 0))
 
     def _plain(self) -> list[nn.Linear]:
         return [] if self.plain is None else [self.plain]

@@ -14,7 +14,7 @@ _OWN = {"root", "source", "num_workers"}
 
 
 def describe(run: Run, *, resume: bool, checkpoint: str | None) -> dict[str, Any]:
-    """What a machine is about to train: JSON types only.
+    """Description of the training that a machine is about to start: JSON types only.
 
     Args:
         run: Complete.
