@@ -324,9 +324,13 @@ def make_run() -> Callable[[Path, Any], Path]:
             experts, config.model.levels or [config.sparsity.sparsity], strict=True
         ):
             if sparsity:
-                targets = {"sparsity": sparsity, "edge_sparsity": config.sparsity.edge_sparsity}
                 sparsify(
-                    expert, **targets, method="random", exclude=config.sparsity.exclude
+                    expert,
+                    sparsity,
+                    edge_sparsity=config.sparsity.edge_sparsity,
+                    method="random",
+                    structure=config.sparsity.structure,
+                    exclude=config.sparsity.exclude,
                 ).finalize()
         run.save_weights(model, sparse=False)
         return folder

@@ -26,11 +26,12 @@ from pyg_stgcn.models.weights import read_weights, with_weights
 from pyg_stgcn.skeletons import Skeleton
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+#: Folders written before there were shrunken networks lack it.
+_LATER_ENTRIES = {"shrunken": list[bool]}
 _REMEDY = "name a folder of save_pretrained, or a repository of push_to_hub"
 _ENTRIES = {
     "library_name": str,
     "backbones": list[dict[str, Any]],
-    "shrunken": list[bool],
     "assembly": bool,
     "learned_weights": bool,
     "num_classes": int,
@@ -109,6 +110,8 @@ def read_folder(folder: Path) -> tuple[Backbone | Assembly, dict[str, Any]]:
     """
     config = read_json(folder / CONFIG, _REMEDY)
     check_entries(config, _ENTRIES, folder / CONFIG, _REMEDY)
+    check_entries(config, _LATER_ENTRIES, folder / CONFIG, _REMEDY, all_needed=False)
+    config.setdefault("shrunken", [False] * len(config["backbones"]))
     try:
         skeleton = Skeleton.from_dict(config["skeleton"])
     except InputError as error:
@@ -126,11 +129,12 @@ def _build(
     config: Mapping[str, Any], skeleton: Skeleton, weights: Mapping[str, Tensor]
 ) -> Backbone | Assembly:
     backbones = []
-    for number, entry in enumerate(config["backbones"]):
+    entries = zip(config["backbones"], config["shrunken"], strict=True)
+    for number, (entry, shrunken) in enumerate(entries):
         options = dict(entry)
         name = options.pop("name")
         model = build_model(name, config["num_classes"], skeleton, options)
-        if config["shrunken"][number]:
+        if shrunken:
             prefix = f"experts.{number}." if config["assembly"] else ""
             own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
             fit(model, own)

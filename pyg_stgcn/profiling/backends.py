@@ -53,6 +53,8 @@ def why_not_backend(
         return why_not_semi_structured(device, model=model)
     if backend == "compile":
         return _why_not_compile(device)
+    if backend == "shrunk" and model is not None and not has_pruned_channels(model):
+        return "needs a quarter of all channels pruned; train with --structure channel"
     return ""
 
 

@@ -76,6 +76,10 @@ def save_onnx(
             verbose=False,
         )
     assert program is not None
+    # The exporter keeps paths of this machine with every node, several times as long as the graph.
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+    ClearMetadataAndDocStringPass()(program.model)
     if description is not None:
         program.model.metadata_props[DESCRIPTION] = json.dumps(description)
     write_atomically(Path(path), program.save)

@@ -59,6 +59,19 @@ def test_a_folder_and_back(name: str, tmp_path: Path) -> None:
     }
 
 
+def test_folders_from_before_there_were_shrunken_networks(tmp_path: Path) -> None:
+    model = make()
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    assert config.pop("shrunken") == [False]
+    path.write_text(json.dumps(config))
+    assert_same(model, Backbone.from_pretrained(tmp_path))
+    path.write_text(json.dumps({**config, "shrunken": []}))
+    with pytest.raises(InputError, match="describes no model"):
+        Backbone.from_pretrained(tmp_path)
+
+
 def test_an_assembly(tmp_path: Path) -> None:
     model = Assembly([make("stgcn"), make("stgcnpp")], learned_weights=True).eval()
     model.save_pretrained(tmp_path)

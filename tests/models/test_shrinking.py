@@ -21,6 +21,7 @@ from pyg_stgcn.models import (
 )
 from pyg_stgcn.models.shrinking import has_pruned_channels
 from pyg_stgcn.profiling.cost import count_macs
+from pyg_stgcn.recognition import save
 from pyg_stgcn.runtime import compile_sparse, save_onnx
 from pyg_stgcn.sparsity import sparsify
 
@@ -182,6 +183,30 @@ def test_other_uses_of_a_shrunken_model_are_errors() -> None:
         pyskl_state_dict(small)
 
 
+def test_shrunken_models_are_compiled_in_one_graph() -> None:
+    model = trained_like("stgcn", num_stages=2, inflate_stages=[], down_stages=[]).float()
+    zero_rows(model, 0.75)
+    inputs = random_clips(model, 2, 1, 8)
+    compiled = torch.compile(shrink(model), fullgraph=True, backend="eager")
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(*inputs), model(*inputs), rtol=1e-4, atol=1e-4)
+
+
+def test_sparse_files_are_for_models_before_shrink(tmp_path: Path) -> None:
+    model = trained_like("stgcn", num_stages=1, inflate_stages=[], down_stages=[]).float()
+    zero_rows(model, 0.75)
+    steps = {"stream": "joint", "clip_frames": 8, "has_score": True, "num_persons": 1}
+    with pytest.raises(InputError, match="save the model before shrink"):
+        save(
+            tmp_path / "model.safetensors",
+            shrink(model),
+            options=[{"name": "stgcn"}],
+            classes=list("abcde"),
+            preprocessing=steps,
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_models_are_an_error() -> None:
     with pytest.raises(InputError, match="backbone or an assembly"):
         shrink(nn.Linear(2, 2))
@@ -216,7 +241,7 @@ def test_outputs_are_equal_on_a_gpu(name: str) -> None:
 
 def test_onnx_files_give_the_same(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
-    model = trained_like("ctrgcn", num_stages=2, inflate_stages=[], down_stages=[]).float()
+    model = trained_like("stgcn", num_stages=1, inflate_stages=[], down_stages=[]).float()
     zero_channels(model)
     small, inputs = shrink(model), random_clips(model, 2, 2, 8)
     save_onnx(tmp_path / "small.onnx", small)
