@@ -103,6 +103,8 @@ def save_pt2(
     check_place(Path(path))
     with torch.no_grad(), _quiet():
         program = _trace(model)
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # It holds paths of this machine.
         extra = {} if description is None else {DESCRIPTION: json.dumps(description)}
         content = io.BytesIO()
         torch.export.save(program, content, extra_files=extra)
