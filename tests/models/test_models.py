@@ -185,7 +185,7 @@ def test_reset_parameters_makes_a_new_model(name: str) -> None:
 def influence(unit: SpatialUnit, x: Tensor) -> Tensor:
     """True if the features of joint v make a difference at joint w, ``[v, w]``."""
     x = x.clone().requires_grad_()
-    out = unit._convolve(x)
+    out = unit._convolve(x, None)
     grads = [torch.autograd.grad(o.sum(), x, retain_graph=True)[0] for o in out.unbind(2)]
     return torch.stack([(grad != 0).any(3).any(1).any(0) for grad in grads], dim=1)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save_model
 from torch import Tensor
 
 from pyg_stgcn.errors import InputError
@@ -86,7 +86,7 @@ def test_size(tmp_path: Path) -> None:
     model = create_model("stgcn", 60, "ntu25")
     assert isinstance(model, Backbone)
     sparsify(model, 0.95, exclude="head.*").finalize()
-    save_file(model.state_dict(), tmp_path / "dense.safetensors")
+    save_model(model, str(tmp_path / "dense.safetensors"))
     dense = (tmp_path / "dense.safetensors").stat().st_size
     for half, fraction in ((False, 0.08), (True, 0.06)):
         path = tmp_path / "model.safetensors"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save_file, save_model
 from torch import nn
 
 from pyg_stgcn import Skeleton, create_model
@@ -105,7 +105,7 @@ def test_an_assembly_keeps_its_new_classifiers(tmp_path: Path) -> None:
         return Assembly([create_model(n, num_classes, "coco17", base_channels=4) for n in names])
 
     trained = assembly(3)
-    save_file(trained.state_dict(), tmp_path / "model.safetensors")
+    save_model(trained, str(tmp_path / "model.safetensors"))
     for num_classes in (3, 5):
         model = assembly(num_classes)
         before = {name: value.clone() for name, value in model.state_dict().items()}
