@@ -35,7 +35,7 @@ POLL = 0.2
 
 
 class State(NamedTuple):
-    """What a node tells of a training.
+    """The state of a training, as its node tells it.
 
     Args:
         host: Name of the node.

@@ -57,7 +57,7 @@ class Engine(ABC):
         """
 
     def name(self, handle: Any) -> str | None:
-        """What finds a job again in another process; ``None`` if it ends with this one."""
+        """The name by which another process finds a job; ``None`` if it ends with this one."""
         return None
 
     def find(self, names: Sequence[str]) -> Sequence[Any]:

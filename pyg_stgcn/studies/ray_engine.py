@@ -74,7 +74,7 @@ class RayEngine(Engine):
                 signal.signal(signal.SIGTERM, before)  # Ray sets its own.
 
     def _needs(self) -> dict[str, Any]:
-        """What a task needs of its node; tells the user if no node has it."""
+        """The resources that a task needs of its node; tells the user if no node has them."""
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         if self._gpus is None:
             self._gpus = min(1.0, max(node.get("GPU", 0.0) for node in nodes))

@@ -41,7 +41,7 @@ class _Continued(Attempt):
     """An attempt that submitit submits again when it is preempted or reaches its limit of time."""
 
     def checkpoint(self) -> Any:
-        """What to submit: the same, it continues from the last checkpoint of the training."""
+        """The submission of a stopped job: the same, as it continues from the last checkpoint."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
