@@ -47,7 +47,7 @@ test:
 
 test-without-sparse:
 	$(call set_up,none)
-	$(PYTEST) $(wildcard $(addprefix tests/,nn models runs training)) $(ARGS)
+	$(PYTEST) $(wildcard $(addprefix tests/,nn models training/test_train.py)) $(ARGS)
 
 # mypy does not follow setuptools' package-dir: show it the package as it is installed.
 lint:

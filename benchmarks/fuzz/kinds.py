@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from mutations import mutated_bytes, mutated_csv, mutated_json, mutated_npz, mutated_toml
-from safetensors.torch import save_file
+from safetensors.torch import save_model
 from tensor_mutations import mutated_checkpoint, mutated_safetensors, mutated_sparse
 
 from pyg_stgcn.datasets import SkeletonDataset, SkeletonPickle
@@ -159,7 +159,7 @@ def add_models(add: Any, folder: Path, sparse: Run, dense: Run) -> None:
         torch.save(content, path, _use_new_zipfile_serialization=new)
         add(name, path, mutated_checkpoint, lambda p=path: load_pyskl(dense.build_model(), p), 2)
     path = folder / "init.safetensors"
-    save_file(model.state_dict(), path)
+    save_model(model, str(path))
     use = lambda p=path: load_pretrained(dense.build_model(), p)  # noqa: E731
     add("init", path, mutated_safetensors, use)
     masks = {

@@ -45,7 +45,7 @@ def test_a_run(make_run: Callable[[Path, TrainOptions], Path], tmp_path: Path) -
     [
         (["--persons", 0], "'0': out of range; choose from whole numbers from 1 to 1000"),
         (["--threads", 2, 2], "name a number twice"),
-        (["--backends", "fast"], "not one of eager, compile"),
+        (["--backends", "fast"], "not one of eager, shrunk"),
         (["--device", "cuda:9"], "not a device of this machine"),
     ],
 )

@@ -106,7 +106,7 @@ print(why_not_backend("compile", torch.device("cpu")))
 
 
 def test_unknown_backend() -> None:
-    with pytest.raises(InputError, match="'fast' is unknown; use one of eager, compile"):
+    with pytest.raises(InputError, match="'fast' is unknown; use one of eager, shrunk"):
         make_runner("fast", masked(), Path())
 
 
