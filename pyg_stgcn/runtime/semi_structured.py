@@ -22,13 +22,12 @@ from pyg_stgcn.models.example_clips import random_clips
 from pyg_stgcn.models.plain_copy import copy_plain
 from pyg_stgcn.runtime.compiled_parts import CompiledPart
 from pyg_stgcn.runtime.sparse_weights import zeros_fraction
+from pyg_stgcn.sparsity.structures import GROUP
 
 #: Precisions of sparse tensor cores that the models compute in.
 DTYPES = (torch.float16, torch.bfloat16)
 #: Compute capability of the first GPUs with sparse tensor cores.
 CAPABILITY = (8, 0)
-#: Inputs of a group, of which the hardware takes two.
-GROUP = 4
 #: Frames of the clip that shows which weights are multiplied as a whole.
 _FRAMES = 32
 

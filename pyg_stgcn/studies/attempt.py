@@ -25,13 +25,11 @@ from filelock import SoftFileLease, Timeout
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.runs.run_files import RunFiles
-from pyg_stgcn.studies.training_process import kill_group, resumed, start_training
+from pyg_stgcn.studies.training_process import POLL, kill_group, resumed, start_training
 from pyg_stgcn.tables import write_json
 
 #: Seconds without a sign of life after which a node is lost.
 LEASE_SECONDS = 30.0
-#: Seconds between two looks at a training.
-POLL = 0.2
 
 
 class State(NamedTuple):

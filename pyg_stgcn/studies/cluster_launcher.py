@@ -13,9 +13,10 @@ from filelock import Timeout
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.progress import tell
-from pyg_stgcn.studies.attempt import POLL, Attempt, State
+from pyg_stgcn.studies.attempt import Attempt, State
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.studies.launching import Launcher, Report
+from pyg_stgcn.studies.training_process import POLL
 from pyg_stgcn.text import count, printable
 
 #: A training that these have ended has not failed by itself.

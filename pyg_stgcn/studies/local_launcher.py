@@ -12,10 +12,7 @@ from pyg_stgcn.errors import InputError
 from pyg_stgcn.progress import tell
 from pyg_stgcn.studies.jobs import Job
 from pyg_stgcn.studies.launching import Launcher, Report
-from pyg_stgcn.studies.training_process import kill_group, start_training
-
-#: Seconds between two looks at whether to stop.
-POLL = 0.2
+from pyg_stgcn.studies.training_process import POLL, kill_group, start_training
 
 
 class LocalLauncher(Launcher):

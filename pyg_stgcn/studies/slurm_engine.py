@@ -14,10 +14,11 @@ from typing import Any
 
 from pyg_stgcn.errors import InputError
 from pyg_stgcn.progress import tell
-from pyg_stgcn.studies.attempt import POLL, Attempt
+from pyg_stgcn.studies.attempt import Attempt
 from pyg_stgcn.studies.cluster_launcher import Engine
 from pyg_stgcn.studies.launchers import SLURM, import_for
 from pyg_stgcn.studies.local_launcher import threads_each
+from pyg_stgcn.studies.training_process import POLL
 from pyg_stgcn.text import count
 
 #: Minutes of a job without the option ``time``.

@@ -14,6 +14,8 @@ from typing import IO, Any
 from pyg_stgcn.runs.run_files import RunFiles
 from pyg_stgcn.signals import END_WITH_INPUT
 
+#: Seconds between two looks at a training, or at whether to stop it.
+POLL = 0.2
 #: With this variable Lightning would expect that Slurm itself starts a process for each device.
 _STARTED_BY_SLURM = "SLURM_NTASKS"
 

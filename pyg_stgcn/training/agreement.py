@@ -51,13 +51,16 @@ def find_difference(
         one_host: Name of the first machine, for the message.
         other_host: Name of the other one.
     """
-    for name, value in first["options"].items():
-        found = other["options"].get(name)
-        if found != value:
-            return (
-                f"{name} {value} on {one_host}, but {found} on {other_host}; give all machines "
-                "the same options"
-            )
+
+    def other_value(part: str, remedy: str) -> str | None:
+        for name, value in first[part].items():
+            found = other[part].get(name)
+            if found != value:
+                return f"{name} {value} on {one_host}, but {found} on {other_host}; {remedy}"
+        return None
+
+    if found := other_value("options", "give all machines the same options"):
+        return found
     if first["resume"] != other["resume"]:
         one, two = (one_host, other_host) if first["resume"] else (other_host, one_host)
         return f"resume: given on {one}, but not on {two}; give it on all machines, or on none"
@@ -67,14 +70,7 @@ def find_difference(
             f"the data differ: from {one_host} to {other_host}, {change}; copy the data of one "
             "machine to the others"
         )
-    for package, version in first["versions"].items():
-        found = other["versions"].get(package)
-        if found != version:
-            return (
-                f"{package} {version} on {one_host}, but {found} on {other_host}; install the same "
-                "versions on all machines"
-            )
-    return None
+    return other_value("versions", "install the same versions on all machines")
 
 
 def _other_values(first: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:

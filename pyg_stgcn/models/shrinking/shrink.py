@@ -72,7 +72,7 @@ def has_pruned_channels(model: nn.Module) -> bool:
     """
     plain = copy_plain(model)
     weights = [value for value in plain.parameters() if value.dim() > 1]
-    zero = sum(int((weight == 0).flatten(1).all(1).sum()) for weight in weights)
+    zero = sum(int(_zero_rows(weight).sum()) for weight in weights)
     return 4 * zero >= sum(len(weight) for weight in weights)
 
 
@@ -119,7 +119,12 @@ def _cut(model: Backbone, blocks: list[Block], whole: bool) -> State:
 
 
 def _has_zero_row(weight: Tensor) -> bool:
-    return weight.dim() > 1 and not bool((weight != 0).flatten(1).any(1).all())
+    return weight.dim() > 1 and bool(_zero_rows(weight).any())
+
+
+def _zero_rows(weight: Tensor) -> Tensor:
+    """True for the rows of a weight that are zero."""
+    return (weight == 0).flatten(1).all(1)
 
 
 def _unknown(model: Backbone) -> str:
