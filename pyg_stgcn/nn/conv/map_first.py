@@ -58,7 +58,7 @@ def partition_weights(layers: Sequence[STGraphConv]) -> list[Tensor]:
     weights: list[Tensor] = [layer.weight for layer in layers]
     shapes = tuple((la.out_channels, la.num_partitions, la.in_channels) for la in layers)
     if torch.compiler.is_compiling():  # Which finds the best order of copies itself.
-        parts = [_partitions_first(w, shape) for w, shape in zip(weights, shapes, strict=True)]
+        parts = [partitions_first(w, shape[1]) for w, shape in zip(weights, shapes, strict=True)]
     else:
         flat = torch.cat([weight.flatten() for weight in weights])
         ordered: Tensor = _Reorder.apply(flat, *_order_and_inverse(shapes, flat.device))
@@ -66,8 +66,10 @@ def partition_weights(layers: Sequence[STGraphConv]) -> list[Tensor]:
     return [part.view(-1, shape[2]) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _partitions_first(weight: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    return weight.view(shape).transpose(0, 1).flatten()
+def partitions_first(weight: Tensor, num_partitions: int) -> Tensor:
+    """The weights ``[C', K*C]`` of a layer, those of a partition together, ``[K*C', C]``."""
+    by_partition = weight.view(weight.size(0), num_partitions, -1)
+    return by_partition.transpose(0, 1).flatten(0, 1)
 
 
 def _order_and_inverse(shapes: Shapes, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -78,8 +80,8 @@ def _order_and_inverse(shapes: Shapes, device: torch.device) -> tuple[Tensor, Te
             parts, start = [], 0
             for shape in shapes:
                 size = shape[0] * shape[1] * shape[2]
-                places = torch.arange(start, start + size, device=device)
-                parts.append(_partitions_first(places, shape))
+                places = torch.arange(start, start + size, device=device).view(shape[0], -1)
+                parts.append(partitions_first(places, shape[1]).flatten())
                 start += size
             order = torch.cat(parts)
             made = order, torch.empty_like(order)

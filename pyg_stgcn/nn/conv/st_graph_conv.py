@@ -12,7 +12,7 @@ from torch_geometric.typing import Adj, OptPairTensor, OptTensor, SparseTensor, 
 from torch_geometric.utils import scatter
 
 from pyg_stgcn.nn.conv.graph_input import GraphShape, TypedEdges, in_precision_of
-from pyg_stgcn.nn.conv.map_first import MapFirst, convolve_map_first
+from pyg_stgcn.nn.conv.map_first import MapFirst, convolve_map_first, partitions_first
 from pyg_stgcn.nn.conv.partitioned import Pair, PartitionedGraphConv
 from pyg_stgcn.nn.sparse_products import sparse_product
 
@@ -105,8 +105,7 @@ def map_by_partition(x: Tensor, weight: Tensor, bias: OptTensor, num_partitions:
         - **output:** :math:`(*, V K, C')`
     """
     channels = weight.size(0)
-    by_partition = weight.view(channels, num_partitions, -1).transpose(0, 1).flatten(0, 1)
-    value = F.linear(x, by_partition, bias)
+    value = F.linear(x, partitions_first(weight, num_partitions), bias)
     return value.reshape(*x.shape[:-2], x.size(-2) * num_partitions, channels)
 
 
