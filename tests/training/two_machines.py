@@ -55,6 +55,8 @@ def serve() -> None:
 if __name__ == "__main__":
     import pyg_stgcn.training.heartbeat as heartbeat
     import pyg_stgcn.training.machines as machines
+
+    # Loaded once, before trainings are forked.
     import pyg_stgcn.training.runner  # noqa: F401
     import pyg_stgcn.training.stopping as stopping
     from pyg_stgcn.cli import main
